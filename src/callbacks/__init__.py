@@ -1,0 +1,1 @@
+"""Lightning callbacks of our own, one a file."""

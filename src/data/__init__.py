@@ -1,0 +1,1 @@
+"""VIMH datasets: format, generation, reading, and the LightningDataModule that serves batches."""

@@ -1,0 +1,1 @@
+"""Backbones, heads, losses, and the LightningModule that joins them."""

@@ -1,0 +1,1 @@
+"""Audio -> spectral image: the one front end that generation, training and prediction share."""

@@ -1,0 +1,58 @@
+"""The schema of a `spectral` config: what the spectral image of a sound looks like."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+CHANNELS = (
+    "magnitude",
+    "temporal_envelope",
+    "spectral_envelope",
+    "instantaneous_frequency",
+    "group_delay",
+    "modulation",
+)
+
+
+class SpectralConfig(BaseModel):
+    """Settings of the front end; see `src.spectral.front_end.FrontEnd` for what they do."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    type: Literal["stft", "mel"] = "stft"
+    height: int = Field(ge=1, le=4096)
+    width: int = Field(ge=1, le=4096)
+    n_fft: int = Field(ge=4, le=65536)
+    n_window: int = Field(ge=2, le=65536)
+    window_type: Literal["rectangular", "hann", "hamming", "blackman"] = "hann"
+    hop_length: int | Literal["auto"] = "auto"
+    pre_emphasis: float = Field(0.0, ge=0, lt=1)
+    image_scaling: Literal["global", "per_sample"] = "global"
+    floor_db: float = Field(-80.0, ge=-200)
+    ceil_db: float = Field(0.0, le=60)
+    channels: tuple[str, ...] = ("magnitude",)
+    freq_min: float = Field(0.0, ge=0, description="mel only: lowest frequency, Hz")
+    freq_max_ratio: float = Field(1.0, gt=0, le=1, description="mel only: highest frequency / (sample_rate / 2)")
+
+    @field_validator("channels")
+    @classmethod
+    def _check_channels(cls, channels: tuple[str, ...]) -> tuple[str, ...]:
+        for channel in channels:
+            size = channel.removeprefix("stft_")
+            if channel not in CHANNELS and not (channel.startswith("stft_") and size.isdecimal() and int(size) >= 4):
+                raise ValueError(f"{channel!r} is none of {', '.join(CHANNELS)} or stft_N (another resolution)")
+        if channels[:1] != ("magnitude",) or len(set(channels)) != len(channels):
+            raise ValueError("must begin with 'magnitude' and name no channel twice")
+        return channels
+
+    @model_validator(mode="after")
+    def _check_sizes(self) -> "SpectralConfig":
+        if self.n_window > self.n_fft:
+            raise ValueError(f"n_window {self.n_window} is above n_fft {self.n_fft}")
+        if self.type == "stft" and self.height > self.n_fft // 2:
+            raise ValueError(f"height {self.height} is above n_fft // 2 = {self.n_fft // 2}, the bins there are")
+        if self.floor_db >= self.ceil_db:
+            raise ValueError(f"floor_db {self.floor_db:g} must be below ceil_db {self.ceil_db:g}")
+        if self.hop_length != "auto" and self.hop_length < 1:
+            raise ValueError(f"hop_length {self.hop_length} must be 'auto' or at least 1")
+        return self

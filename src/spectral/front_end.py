@@ -1,0 +1,175 @@
+"""Audio to spectral images in [0, 1]: the only implementation, for bytes, floats and gradients."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from src.spectral.config import SpectralConfig
+from src.spectral.mel import mel_matrix
+from src.utils.errors import UserError
+
+_WINDOWS = {
+    "rectangular": lambda n: torch.ones(n),
+    "hann": torch.hann_window,
+    "hamming": torch.hamming_window,
+    "blackman": torch.blackman_window,
+}
+_TINY_POWER = 1e-20  # -200 dB, so that digital silence has a logarithm
+
+
+class FrontEnd(nn.Module):
+    """Spectral images of clips of one length.
+
+    Frames are not centre-padded, DC is dropped (row 0 is bin 1, the lowest frequency), and
+    magnitudes are scaled so that a full-scale sine reads 0 dB at its bin. With `hop_length: auto`
+    the frames span the whole clip. Differentiable, on any device.
+    """
+
+    def __init__(self, config: SpectralConfig, sample_rate: int, num_samples: int):
+        super().__init__()
+        self.config = config
+        self.sample_rate = sample_rate
+        self.num_samples = num_samples
+        self.hop_length = _hop_length(config, config.n_window, num_samples)
+        window = _WINDOWS[config.window_type](config.n_window)
+        self.register_buffer("window", window, persistent=False)
+        self.register_buffer("ramp", torch.arange(config.n_window) * window, persistent=False)
+        self.register_buffer("mel", torch.empty(0), persistent=False)
+        if config.type == "mel":
+            mel = mel_matrix(config.height, config.n_fft, sample_rate, config.freq_min, config.freq_max_ratio)
+            self.mel = torch.from_numpy(mel).to(torch.float32)
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Shape (C, H, W) of the images."""
+        return len(self.config.channels), self.config.height, self.config.width
+
+    @property
+    def visible_seconds(self) -> float:
+        """How much of the clip the frames reach, from its start."""
+        return ((self.config.width - 1) * self.hop_length + self.config.n_window) / self.sample_rate
+
+    def forward(self, audio: Tensor) -> tuple[Tensor, Tensor]:
+        """Map audio (B, T) float32 to images (B, C, H, W) in [0, 1] and their dB range (B, 2).
+
+        The range is what 0 and 1 of the magnitude channel stand for: floor and ceiling under global
+        scaling, each image's own minimum and maximum under per-sample scaling.
+        """
+        config = self.config
+        if audio.ndim != 2 or audio.shape[1] != self.num_samples:
+            raise ValueError(f"audio: shape {tuple(audio.shape)} given, (B, {self.num_samples}) expected")
+        if config.pre_emphasis:
+            audio = torch.cat([audio[:, :1], audio[:, 1:] - config.pre_emphasis * audio[:, :-1]], dim=1)
+        frames = self._frames(audio, config.n_window, self.hop_length)
+        spectrum = self._spectrum(frames * self.window, config.n_fft)
+        power = _power(spectrum)
+        if config.type == "mel":
+            power = self.mel @ power
+        decibels = _decibels(power)
+        if config.image_scaling == "per_sample":
+            low, high = decibels.amin(dim=(1, 2)), decibels.amax(dim=(1, 2))
+        else:
+            low = decibels.new_full((len(audio),), config.floor_db)
+            high = decibels.new_full((len(audio),), config.ceil_db)
+        span = (high - low).clamp_min(1e-6)
+        images = [((decibels - low[:, None, None]) / span[:, None, None]).clamp(0, 1)]
+        images += [self._channel(name, audio, frames, spectrum, power) for name in config.channels[1:]]
+        return torch.stack(images, dim=1), torch.stack([low, high], dim=1)
+
+    def to_bytes(self, images: Tensor) -> Tensor:
+        """Return images in [0, 1] as the uint8 levels that a dataset stores."""
+        return (images * 255.0).round().to(torch.uint8)
+
+    def _frames(self, audio: Tensor, n_window: int, hop_length: int) -> Tensor:
+        return audio.unfold(1, n_window, hop_length)[:, : self.config.width]
+
+    def _spectrum(self, frames: Tensor, n_fft: int) -> Tensor:
+        """Return (B, H or all bins from 1, W) complex spectra, full-scale sine = 1."""
+        rows = self.config.height if self.config.type == "stft" else n_fft // 2
+        spectrum = torch.fft.rfft(frames, n=n_fft)[..., 1 : rows + 1]
+        return spectrum.transpose(1, 2) * (2.0 / self.window.sum())
+
+    def _scale(self, power: Tensor) -> Tensor:
+        config = self.config
+        return ((_decibels(power) - config.floor_db) / (config.ceil_db - config.floor_db)).clamp(0, 1)
+
+    def _channel(self, name: str, audio: Tensor, frames: Tensor, spectrum: Tensor, power: Tensor) -> Tensor:
+        """Return one further channel, (B, H, W) in [0, 1], each on a scale of its own."""
+        shape = power.shape
+        if name == "temporal_envelope":  # mean square of each frame; a full-scale sine reads 0 dB
+            return self._scale(2.0 * frames.square().mean(dim=-1))[:, None, :].expand(shape)
+        if name == "spectral_envelope":  # mean energy of each row over the clip
+            return self._scale(power.mean(dim=2))[:, :, None].expand(shape)
+        if name == "modulation":  # spectrum, along time, of each row's magnitude; column 0 is its mean
+            magnitude = power.clamp_min(_TINY_POWER).sqrt()
+            modulation = torch.fft.rfft(magnitude, n=2 * shape[2], dim=2)[..., : shape[2]]
+            return self._scale(_power(modulation) / shape[2] ** 2)
+        if name == "instantaneous_frequency":
+            return self._onto_rows(self._instantaneous_frequency(audio, spectrum), power)
+        if name == "group_delay":
+            return self._onto_rows(self._group_delay(frames, spectrum), power)
+        return self._resolution(audio, int(name.removeprefix("stft_")))
+
+    def _instantaneous_frequency(self, audio: Tensor, spectrum: Tensor) -> Tensor:
+        """Map the phase advance over one sample, -1 .. 1 bins off the bin's centre, to [0, 1]."""
+        config = self.config
+        shifted = torch.cat([audio[:, 1:], audio[:, -1:]], dim=1)
+        later = self._spectrum(self._frames(shifted, config.n_window, self.hop_length) * self.window, config.n_fft)
+        bins = torch.arange(1, spectrum.shape[1] + 1, device=audio.device, dtype=audio.dtype)[:, None]
+        step = 2.0 * math.pi / config.n_fft
+        advance = torch.angle(later * spectrum.conj()) - step * bins
+        wrapped = torch.remainder(advance + math.pi, 2.0 * math.pi) - math.pi
+        return (0.5 + 0.5 * wrapped / step).clamp(0, 1)
+
+    def _group_delay(self, frames: Tensor, spectrum: Tensor) -> Tensor:
+        """Map the energy's place within its frame, 0 .. n_window samples, to [0, 1] (Auger & Flandrin 1995)."""
+        weighted = self._spectrum(frames * self.ramp, self.config.n_fft)
+        delay = (weighted * spectrum.conj()).real / _power(spectrum).clamp_min(_TINY_POWER)
+        return (delay / self.config.n_window).clamp(0, 1)
+
+    def _onto_rows(self, values: Tensor, power: Tensor) -> Tensor:
+        """Bring per-bin values onto mel rows if need be, and grey out (0.5) what lies below the floor."""
+        if self.config.type == "mel":
+            values = self.mel @ values
+        return torch.where(_decibels(power) > self.config.floor_db, values, 0.5)
+
+    def _resolution(self, audio: Tensor, n_fft: int) -> Tensor:
+        """Return the magnitude image at another window length, its bins nearest to the rows' frequencies."""
+        config = self.config
+        window = _WINDOWS[config.window_type](n_fft).to(audio.device)
+        frames = self._frames(audio, n_fft, _hop_length(config, n_fft, self.num_samples)) * window
+        power = _power(torch.fft.rfft(frames).transpose(1, 2) * (2.0 / window.sum()))
+        if config.type == "mel":
+            rows = self.mel.argmax(dim=1) + 1
+        else:
+            rows = torch.arange(1, config.height + 1, device=audio.device)
+        nearest = (rows * n_fft / config.n_fft).round().long().clamp(0, n_fft // 2)
+        return self._scale(power[:, nearest])
+
+
+def _power(spectrum: Tensor) -> Tensor:
+    return spectrum.real.square() + spectrum.imag.square()
+
+
+def _decibels(power: Tensor) -> Tensor:
+    return 10.0 * torch.log10(power.clamp_min(_TINY_POWER))
+
+
+def _hop_length(config: SpectralConfig, n_window: int, num_samples: int) -> int:
+    """Return the hop in samples; UserError when the frames do not fit into the clip."""
+    if config.hop_length == "auto":
+        hop = (num_samples - n_window) // max(1, config.width - 1)
+        if num_samples < n_window or hop < 1:
+            raise UserError(
+                f"spectral: {config.width} frames of {n_window} samples do not fit into {num_samples}; "
+                "lower spectral.width or spectral.n_window, or lengthen synth.duration"
+            )
+        return hop
+    needed = (config.width - 1) * config.hop_length + n_window
+    if needed > num_samples:
+        raise UserError(
+            f"spectral.hop_length: {config.hop_length} needs {needed} samples for {config.width} frames and the "
+            f"clip has {num_samples}; use 'auto' or at most {max(0, num_samples - n_window) // max(1, config.width - 1)}"
+        )
+    return config.hop_length

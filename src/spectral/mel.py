@@ -1,0 +1,34 @@
+"""Mel filters: triangles of unit area on the HTK scale."""
+
+import numpy as np
+
+from src.utils.errors import UserError
+
+
+def hz_to_mel(frequency: np.ndarray | float) -> np.ndarray | float:
+    """Return mel = 1127 ln(1 + f / 700) (Young et al., The HTK Book)."""
+    return 1127.0 * np.log1p(np.asarray(frequency) / 700.0)
+
+
+def mel_to_hz(mel: np.ndarray | float) -> np.ndarray | float:
+    """Return the frequency in Hz, the inverse of `hz_to_mel`."""
+    return 700.0 * np.expm1(np.asarray(mel) / 1127.0)
+
+
+def mel_matrix(num_bands: int, n_fft: int, sample_rate: float, freq_min: float, freq_max_ratio: float) -> np.ndarray:
+    """Return (num_bands, n_fft // 2) float64 weights over bins 1 .. n_fft // 2, each row's sum 1.
+
+    UserError when a triangle is too narrow to hold a bin, since its row would always be black.
+    """
+    edges = mel_to_hz(np.linspace(hz_to_mel(freq_min), hz_to_mel(freq_max_ratio * sample_rate / 2), num_bands + 2))
+    bins = np.arange(1, n_fft // 2 + 1) * sample_rate / n_fft
+    low, centre, high = edges[:-2, None], edges[1:-1, None], edges[2:, None]
+    weights = np.maximum(0.0, np.minimum((bins - low) / (centre - low), (high - bins) / (high - centre)))
+    area = weights.sum(axis=1, keepdims=True)
+    if (area <= 0).any():
+        band = int(np.argmin(area))
+        raise UserError(
+            f"spectral: mel band {band} ({edges[band]:.0f}..{edges[band + 2]:.0f} Hz) holds no bin of n_fft {n_fft}; "
+            "raise spectral.n_fft or spectral.freq_min, or lower spectral.height"
+        )
+    return weights / area

@@ -1,0 +1,49 @@
+"""Envelopes over blocks of voices, (time, voices): linear-segment ADSR and exponential decay."""
+
+import numpy as np
+from numba import njit
+
+SILENCE = 1e-10  # -200 dB: below it a decay is set to zero, before denormals slow everything down
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _adsr(attack, decay, sustain, release, num_samples, out):  # pragma: no cover - compiled
+    one = np.float32(1.0)
+    total = np.float32(num_samples)
+    for t in range(num_samples):
+        now = np.float32(t)
+        for v in range(attack.shape[0]):
+            rising = min(one - (attack[v] - now) / max(attack[v], one), one)
+            falling = max(one - (one - sustain[v]) * (now - attack[v]) / max(decay[v], one), sustain[v])
+            held = rising if now < attack[v] else falling
+            ending = sustain[v] * (total - now) / max(release[v], one)
+            out[t, v] = held if now < total - release[v] else ending
+
+
+def adsr(
+    attack: np.ndarray, decay: np.ndarray, sustain: np.ndarray, release: np.ndarray, num_samples: int
+) -> np.ndarray:
+    """Return linear-segment ADSR envelopes, (T, V) float32 in [0, 1]; the release ends with the clip.
+
+    `attack`, `decay`, `release` are (V,) in samples, `sustain` (V,) in [0, 1]. Transients that do
+    not fit into the clip together are scaled down in proportion.
+    """
+    times = np.stack([attack, decay, release]).astype(np.float64)
+    times *= np.minimum(1.0, num_samples / np.maximum(times.sum(axis=0), 1.0))
+    attack, decay, release = times.astype(np.float32)
+    out = np.empty((num_samples, len(attack)), np.float32)
+    _adsr(attack, decay, np.asarray(sustain, np.float32), release, num_samples, out)
+    return out
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _decay(level, ratio, x):  # pragma: no cover - compiled
+    for t in range(x.shape[0]):
+        for v in range(x.shape[1]):
+            x[t, v] *= np.float32(level[v])
+            level[v] = level[v] * ratio[v] if level[v] > SILENCE else 0.0
+
+
+def apply_decay(x: np.ndarray, level: np.ndarray, time_constant: np.ndarray) -> None:
+    """Multiply `x` (T, V) float32 in place by level * exp(-t / time_constant), both (V,), in samples."""
+    _decay(np.array(level, np.float64), np.exp(-1.0 / np.asarray(time_constant, np.float64)), x)

@@ -1,0 +1,62 @@
+"""Saw oscillators over blocks of voices, (time, voices)."""
+
+from functools import lru_cache
+
+import numpy as np
+from numba import njit
+
+TABLE_SIZE = 4096  # linear interpolation then errs by less than -80 dB up to the 40th harmonic
+
+
+@lru_cache(maxsize=1024)
+def saw_table(num_harmonics: int) -> np.ndarray:
+    """Return one period of a rising saw of `num_harmonics` partials, (TABLE_SIZE + 1,) float32.
+
+    The Fourier series of 2 * phase - 1, cut off; the first sample stands again at the end, for
+    interpolation.
+    """
+    spectrum = np.zeros(TABLE_SIZE // 2 + 1, np.complex128)
+    k = np.arange(1, min(num_harmonics, TABLE_SIZE // 2 - 1) + 1)
+    spectrum[k] = 1j / (np.pi * k) * TABLE_SIZE  # irfft of this is -(2 / pi) * sum sin(k x) / k
+    period = np.fft.irfft(spectrum, TABLE_SIZE)
+    return np.append(period, period[0]).astype(np.float32)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _read_table(increment, tables, row, out):  # pragma: no cover - compiled
+    phase = np.zeros(increment.shape[0])
+    for t in range(out.shape[0]):
+        for v in range(increment.shape[0]):
+            position = phase[v] * TABLE_SIZE
+            index = np.int32(position)
+            fraction = np.float32(position - index)
+            low = tables[row[v], index]
+            out[t, v] = low + fraction * (tables[row[v], index + 1] - low)
+            advanced = phase[v] + increment[v]
+            phase[v] = advanced - 1.0 if advanced >= 1.0 else advanced
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _naive(increment, out):  # pragma: no cover - compiled
+    for t in range(out.shape[0]):
+        for v in range(increment.shape[0]):
+            phase = t * increment[v]
+            out[t, v] = np.float32(2.0 * (phase - np.floor(phase)) - 1.0)
+
+
+def saw(frequency: np.ndarray, sample_rate: float, num_samples: int, naive: bool = False) -> np.ndarray:
+    """Return rising saws of `frequency` (V,) Hz, (T, V) float32, full scale +-1, phase 0 at t = 0.
+
+    Band-limited (a wavetable of exactly the partials below half the sample rate), or `naive`: the
+    aliasing fractional part 2 * frac(f t) - 1.
+    """
+    increment = np.asarray(frequency, np.float64) / sample_rate
+    out = np.empty((num_samples, len(increment)), np.float32)
+    if naive:
+        _naive(increment, out)
+        return out
+    num_harmonics = np.maximum(1, np.ceil(0.5 / increment) - 1).astype(np.int64)
+    distinct, row = np.unique(num_harmonics, return_inverse=True)
+    tables = np.stack([saw_table(int(n)) for n in distinct])
+    _read_table(increment, tables, row, out)
+    return out

@@ -1,0 +1,165 @@
+"""A parameter's range, step, unit and scale in one object, with every coding of its values."""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from src.synth import sampling
+from src.utils.errors import UserError, did_you_mean
+
+DEFAULT_STEPS = 16  # a range without a step is cut into this many
+BYTE_LEVELS = 255  # a VIMH record stores a value as one byte
+
+
+class ParameterSpec(BaseModel):
+    """One synthesizer parameter; `min == max` means fixed, so not a label."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    name: str
+    min: float
+    max: float
+    step: float = Field(0.0, ge=0, description="grid of the classes; 0 asks for (max - min) / 16")
+    unit: str = ""
+    scale: Literal["lin", "log"] = "lin"
+    kind: Literal["continuous", "ordinal", "categorical"] = "continuous"
+    default: float | None = None
+    description: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_step(cls, values: Any) -> Any:
+        if isinstance(values, dict) and not values.get("step"):
+            low, high = values.get("min"), values.get("max")
+            if isinstance(low, int | float) and isinstance(high, int | float):
+                values = {**values, "step": max(0.0, (high - low) / DEFAULT_STEPS)}
+        return values
+
+    @model_validator(mode="after")
+    def _check_range(self) -> "ParameterSpec":
+        if self.min > self.max:
+            raise ValueError(f"min {self.min:g} is above max {self.max:g}")
+        if self.scale == "log" and self.min <= 0:
+            raise ValueError(f"min {self.min:g} must be above 0 on a log scale")
+        if not self.is_fixed and not 0 < self.step <= self.max - self.min:
+            raise ValueError(f"step {self.step:g} must be above 0 and at most max - min = {self.max - self.min:g}")
+        return self
+
+    @property
+    def is_fixed(self) -> bool:
+        return self.min == self.max
+
+    @property
+    def num_classes(self) -> int:
+        """Number of points of the step grid: 1 + round((max - min) / step)."""
+        return 1 if self.is_fixed else 1 + int(math.floor((self.max - self.min) / self.step + 0.5))
+
+
+class ParameterSpace:
+    """An ordered set of parameters; arrays of values are (..., P) over the *varying* ones.
+
+    `normalize`, `denormalize`, `to_class` and `from_class` are written with operators that numpy
+    arrays and torch tensors share; pass `like` to get the constants on a tensor's device.
+    """
+
+    def __init__(self, specs: Iterable[ParameterSpec]):
+        self.specs = tuple(specs)
+        names = [spec.name for spec in self.specs]
+        if len(set(names)) != len(names):
+            raise UserError(f"parameters: {names} names one twice; each may appear once")
+        self.varying = tuple(spec for spec in self.specs if not spec.is_fixed)
+        self.fixed = {spec.name: spec.min for spec in self.specs if spec.is_fixed}
+        self.names = tuple(spec.name for spec in self.varying)
+        self.num_classes = tuple(spec.num_classes for spec in self.varying)
+        self.min = np.array([spec.min for spec in self.varying])
+        self.max = np.array([spec.max for spec in self.varying])
+        self.step = np.array([spec.step for spec in self.varying])
+        self._log = np.array([spec.scale == "log" for spec in self.varying], bool)
+
+    def __len__(self) -> int:
+        return len(self.varying)
+
+    def __iter__(self) -> Iterator[ParameterSpec]:
+        return iter(self.varying)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ParameterSpace) and self.specs == other.specs
+
+    def index(self, name: str) -> int:
+        """Return the column of a varying parameter; UserError when there is none of that name."""
+        if name not in self.names:
+            raise UserError(f"parameter '{name}' does not vary here.{did_you_mean(name, self.names)}")
+        return self.names.index(name)
+
+    def normalize(self, values: np.ndarray) -> np.ndarray:
+        """Map physical values (n, P) to [0, 1] on each parameter's scale, clipped."""
+        values = np.clip(np.asarray(values, np.float64), self.min, self.max)
+        unit = (values - self.min) / (self.max - self.min)
+        for column in np.flatnonzero(self._log):
+            low, high = self.min[column], self.max[column]
+            unit[..., column] = np.log(values[..., column] / low) / math.log(high / low)
+        return unit
+
+    def denormalize(self, unit: np.ndarray) -> np.ndarray:
+        """Map [0, 1] (n, P), clipped, to physical values on each parameter's scale."""
+        unit = np.clip(np.asarray(unit, np.float64), 0.0, 1.0)
+        values = self.min + unit * (self.max - self.min)
+        for column in np.flatnonzero(self._log):
+            low, high = self.min[column], self.max[column]
+            values[..., column] = low * (high / low) ** unit[..., column]
+        return values
+
+    def to_class(self, values: np.ndarray) -> np.ndarray:
+        """Return the nearest class (n, P) int64: class k stands for min + k * step."""
+        index = np.floor((np.asarray(values, np.float64) - self.min) / self.step + 0.5)
+        return np.clip(index, 0, np.array(self.num_classes) - 1).astype(np.int64)
+
+    def from_class(self, index: np.ndarray) -> np.ndarray:
+        """Return the physical values (n, P) that classes stand for, clipped to max."""
+        return np.minimum(self.min + np.asarray(index) * self.step, self.max)
+
+    def to_byte(self, values: np.ndarray) -> np.ndarray:
+        """Return the (n, P) uint8 codes that a VIMH record stores: round(255 * normalized)."""
+        return np.floor(self.normalize(values) * BYTE_LEVELS + 0.5).astype(np.uint8)
+
+    def from_byte(self, code: np.ndarray) -> np.ndarray:
+        """Return the physical values (n, P) of VIMH byte codes."""
+        return self.denormalize(np.asarray(code, np.float64) / BYTE_LEVELS)
+
+    def sample(self, seed: int, index: int, count: int | None = None, mode: str = "random") -> np.ndarray:
+        """Draw the values of sample `index` -> (P,) float32, or of `count` of them -> (count, P).
+
+        Continuous parameters are uniform on their scale, the others uniform over their classes;
+        `grid` walks the step grid. Rounded to float32, since that is what is stored as the label.
+        """
+        n = 1 if count is None else count
+        if mode == "grid":
+            values = self.from_class(sampling.grid_classes(self.num_classes, index, n))
+        else:
+            points = sampling.sobol_points if mode == "sobol" else sampling.random_points
+            unit = points(len(self), seed, index, n)
+            values = self.denormalize(unit)
+            on_grid = np.array([spec.kind != "continuous" for spec in self.varying], bool)
+            if on_grid.any():
+                classes = np.floor(unit * np.array(self.num_classes))
+                values = np.where(on_grid, self.from_class(classes), values)
+        values = values.astype(np.float32)
+        return values[0] if count is None else values
+
+    def complete(self, values: np.ndarray) -> dict[str, np.ndarray]:
+        """Return every parameter by name as (n,) float64, the fixed ones filled in."""
+        values = np.asarray(values, np.float64)
+        columns = {name: values[:, column] for column, name in enumerate(self.names)}
+        return columns | {name: np.full(len(values), value) for name, value in self.fixed.items()}
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """Return plain dicts, for JSON and checkpoints."""
+        return [spec.model_dump() for spec in self.specs]
+
+    @classmethod
+    def from_dicts(cls, specs: Iterable[Mapping[str, Any]]) -> "ParameterSpace":
+        """Build from plain dicts, the inverse of `to_dicts`."""
+        return cls(ParameterSpec(**spec) for spec in specs)

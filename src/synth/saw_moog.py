@@ -1,0 +1,73 @@
+"""The classic voice: saw -> Moog ladder with its own ADSR -> velocity and exponential decay."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from src.synth.envelopes import adsr, apply_decay
+from src.synth.ladder import ladder
+from src.synth.oscillators import saw
+from src.synth.parameters import ParameterSpec
+from src.synth.voice import Voice
+
+A4_HZ, A4_NOTE = 440.0, 69.0
+
+
+def note_to_hz(note_number: np.ndarray) -> np.ndarray:
+    """Return the equal-tempered frequency of MIDI notes, 440 * 2^((n - 69) / 12) Hz."""
+    return A4_HZ * 2.0 ** ((np.asarray(note_number) - A4_NOTE) / 12.0)
+
+
+def render(
+    parameters: Mapping[str, np.ndarray],
+    sample_rate: float,
+    num_samples: int,
+    oscillator: str = "bandlimited",
+    drive: float = 0.5,
+) -> np.ndarray:
+    """Render voices, each parameter (V,) float64 -> (T, V) float32.
+
+    The level is applied last (the order oscillator, filter, amplifier of the classic instruments),
+    so that velocity and decay scale the sound and never change its timbre.
+    """
+    p = parameters
+    x = saw(note_to_hz(p["note_number"]), sample_rate, num_samples, naive=oscillator == "naive")
+    enabled = p["filter_enabled"] >= 0.5
+    if enabled.any():
+        unfiltered = x[:, ~enabled].copy()
+        moving = bool(np.any(p["filter_env_amount"][enabled]))
+        envelope = None
+        if moving:
+            times = [p[f"filter_env_{stage}"] * sample_rate for stage in ("attack", "decay", "release")]
+            envelope = adsr(times[0], times[1], p["filter_env_sustain"], times[2], num_samples)
+        octaves = p["filter_env_amount"] if moving else None
+        ladder(x, p["filter_cutoff"], p["filter_resonance"], sample_rate, drive, octaves, envelope)
+        x[:, ~enabled] = unfiltered
+    apply_decay(x, p["note_velocity"] / 127.0, 10.0 ** p["log10_decay_time"] * sample_rate)
+    return x
+
+
+def _spec(
+    name: str, low: float, high: float, default: float, unit: str, description: str, **more: str
+) -> ParameterSpec:
+    return ParameterSpec(name=name, min=low, max=high, default=default, unit=unit, description=description, **more)
+
+
+SAW_MOOG = Voice(
+    name="saw_moog",
+    parameters=(
+        _spec("note_number", 0, 127, 43.35, "MIDI note", "pitch, 69 is A4 = 440 Hz; 43.35 is 100 Hz"),
+        _spec("note_velocity", 0, 127, 100, "MIDI velocity", "level: amplitude v / 127"),
+        _spec("log10_decay_time", -4, 2, 0, "log10 s", "amplitude decays as exp(-t / 10^x)"),
+        _spec("filter_enabled", 0, 1, 1, "", "0 bypasses the filter", kind="categorical"),
+        _spec("filter_cutoff", 20, 20000, 1000, "Hz", "cutoff of the ladder"),
+        _spec("filter_resonance", 0, 1, 0, "", "feedback of the ladder; 1 self-oscillates"),
+        _spec("filter_env_attack", 0, 60, 0, "s", "rise of the filter envelope"),
+        _spec("filter_env_decay", 0, 60, 0.1, "s", "fall of the filter envelope to its sustain"),
+        _spec("filter_env_sustain", 0, 1, 1, "", "held level of the filter envelope"),
+        _spec("filter_env_release", 0, 60, 0, "s", "last fall of the filter envelope, ending with the clip"),
+        _spec("filter_env_amount", -8, 8, 0, "octaves", "cutoff moves by 2^(amount * envelope)"),
+    ),
+    render=render,
+    settings={"oscillator": "bandlimited", "drive": 0.5},
+)

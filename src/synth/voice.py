@@ -1,0 +1,45 @@
+"""What a sound source is: its parameters, its settings, and a function that renders a batch."""
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from src.synth.parameters import ParameterSpec
+from src.utils.errors import UserError, did_you_mean
+
+
+@dataclass(frozen=True)
+class Voice:
+    """A sound source.
+
+    `render(parameters, sample_rate, num_samples, **settings)` takes every parameter by name as
+    (V,) float64 and returns (T, V) float32, full scale +-1. `parameters` holds the range that is
+    allowed and the default of each; `settings` the defaults of what is not a label.
+    """
+
+    name: str
+    parameters: tuple[ParameterSpec, ...]
+    render: Callable[..., np.ndarray]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def spec(self, name: str) -> ParameterSpec:
+        """Return the widest allowed spec of a parameter; UserError when there is none of that name."""
+        by_name = {spec.name: spec for spec in self.parameters}
+        if name not in by_name:
+            raise UserError(f"voice {self.name} has no parameter '{name}'.{did_you_mean(name, by_name)}")
+        return by_name[name]
+
+
+def load_voice(path: str) -> Voice:
+    """Import a Voice by dotted path, such as `src.synth.saw_moog.SAW_MOOG`; UserError when it is none."""
+    module_name, _, attribute = path.rpartition(".")
+    try:
+        voice = getattr(importlib.import_module(module_name), attribute)
+    except (ImportError, ValueError, AttributeError) as error:
+        raise UserError(f"synth.voice: cannot import '{path}' ({error}); give module.NAME of a Voice") from error
+    if not isinstance(voice, Voice):
+        raise UserError(f"synth.voice: '{path}' is a {type(voice).__name__}, not a src.synth.voice.Voice")
+    return voice

@@ -1,0 +1,1 @@
+"""Plumbing between Hydra, Lightning and the person at the terminal."""
