@@ -32,6 +32,11 @@ class FrontEnd(nn.Module):
         self.sample_rate = sample_rate
         self.num_samples = num_samples
         self.hop_length = _hop_length(config, config.n_window, num_samples)
+        self.hop_lengths = {
+            name: _hop_length(config, int(name.removeprefix("stft_")), num_samples, f"the N of channel {name}")
+            for name in config.channels
+            if name.startswith("stft_")
+        }
         window = _WINDOWS[config.window_type](config.n_window)
         self.register_buffer("window", window, persistent=False)
         self.register_buffer("ramp", torch.arange(config.n_window) * window, persistent=False)
@@ -109,7 +114,7 @@ class FrontEnd(nn.Module):
             return self._onto_rows(self._instantaneous_frequency(audio, spectrum), power)
         if name == "group_delay":
             return self._onto_rows(self._group_delay(frames, spectrum), power)
-        return self._resolution(audio, int(name.removeprefix("stft_")))
+        return self._resolution(audio, name)
 
     def _instantaneous_frequency(self, audio: Tensor, spectrum: Tensor) -> Tensor:
         """Map the phase advance over one sample, -1 .. 1 bins off the bin's centre, to [0, 1]."""
@@ -118,7 +123,10 @@ class FrontEnd(nn.Module):
         later = self._spectrum(self._frames(shifted, config.n_window, self.hop_length) * self.window, config.n_fft)
         bins = torch.arange(1, spectrum.shape[1] + 1, device=audio.device, dtype=audio.dtype)[:, None]
         step = 2.0 * math.pi / config.n_fft
-        advance = torch.angle(later * spectrum.conj()) - step * bins
+        product = later * spectrum.conj()
+        power = _power(spectrum).detach()  # normalised by it, or the angle's gradient is 0 / 0 in near-silence
+        turn = torch.where(power > _TINY_POWER, product / power.clamp_min(_TINY_POWER), torch.ones_like(product))
+        advance = torch.angle(turn) - step * bins
         wrapped = torch.remainder(advance + math.pi, 2.0 * math.pi) - math.pi
         return (0.5 + 0.5 * wrapped / step).clamp(0, 1)
 
@@ -134,17 +142,18 @@ class FrontEnd(nn.Module):
             values = self.mel @ values
         return torch.where(_decibels(power) > self.config.floor_db, values, 0.5)
 
-    def _resolution(self, audio: Tensor, n_fft: int) -> Tensor:
+    def _resolution(self, audio: Tensor, name: str) -> Tensor:
         """Return the magnitude image at another window length, its bins nearest to the rows' frequencies."""
         config = self.config
+        n_fft = int(name.removeprefix("stft_"))
         window = _WINDOWS[config.window_type](n_fft).to(audio.device)
-        frames = self._frames(audio, n_fft, _hop_length(config, n_fft, self.num_samples)) * window
+        frames = self._frames(audio, n_fft, self.hop_lengths[name]) * window
         power = _power(torch.fft.rfft(frames).transpose(1, 2) * (2.0 / window.sum()))
         if config.type == "mel":
             rows = self.mel.argmax(dim=1) + 1
         else:
             rows = torch.arange(1, config.height + 1, device=audio.device)
-        nearest = (rows * n_fft / config.n_fft).round().long().clamp(0, n_fft // 2)
+        nearest = (rows * n_fft / config.n_fft).round().long().clamp(1, n_fft // 2)
         return self._scale(power[:, nearest])
 
 
@@ -156,20 +165,21 @@ def _decibels(power: Tensor) -> Tensor:
     return 10.0 * torch.log10(power.clamp_min(_TINY_POWER))
 
 
-def _hop_length(config: SpectralConfig, n_window: int, num_samples: int) -> int:
+def _hop_length(config: SpectralConfig, n_window: int, num_samples: int, key: str = "spectral.n_window") -> int:
     """Return the hop in samples; UserError when the frames do not fit into the clip."""
     if config.hop_length == "auto":
         hop = (num_samples - n_window) // max(1, config.width - 1)
-        if num_samples < n_window or hop < 1:
+        if num_samples < n_window or (hop < 1 and config.width > 1):
             raise UserError(
                 f"spectral: {config.width} frames of {n_window} samples do not fit into {num_samples}; "
-                "lower spectral.width or spectral.n_window, or lengthen synth.duration"
+                f"lower spectral.width or {key}, or lengthen synth.duration"
             )
-        return hop
+        return max(1, hop)
     needed = (config.width - 1) * config.hop_length + n_window
     if needed > num_samples:
+        most = max(0, num_samples - n_window) // max(1, config.width - 1)
         raise UserError(
             f"spectral.hop_length: {config.hop_length} needs {needed} samples for {config.width} frames and the "
-            f"clip has {num_samples}; use 'auto' or at most {max(0, num_samples - n_window) // max(1, config.width - 1)}"
+            f"clip has {num_samples}; use 'auto' or at most {most}"
         )
     return config.hop_length

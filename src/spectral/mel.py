@@ -18,14 +18,21 @@ def mel_to_hz(mel: np.ndarray | float) -> np.ndarray | float:
 def mel_matrix(num_bands: int, n_fft: int, sample_rate: float, freq_min: float, freq_max_ratio: float) -> np.ndarray:
     """Return (num_bands, n_fft // 2) float64 weights over bins 1 .. n_fft // 2, each row's sum 1.
 
-    UserError when a triangle is too narrow to hold a bin, since its row would always be black.
+    UserError when a triangle is too narrow to hold a bin, since its row would always be black, or
+    when `freq_min` is not below the highest frequency.
     """
-    edges = mel_to_hz(np.linspace(hz_to_mel(freq_min), hz_to_mel(freq_max_ratio * sample_rate / 2), num_bands + 2))
+    freq_max = freq_max_ratio * sample_rate / 2
+    if freq_min >= freq_max:
+        raise UserError(
+            f"spectral.freq_min: {freq_min:g} Hz is not below the highest frequency, {freq_max:g} Hz; "
+            "lower it or raise spectral.freq_max_ratio"
+        )
+    edges = mel_to_hz(np.linspace(hz_to_mel(freq_min), hz_to_mel(freq_max), num_bands + 2))
     bins = np.arange(1, n_fft // 2 + 1) * sample_rate / n_fft
     low, centre, high = edges[:-2, None], edges[1:-1, None], edges[2:, None]
     weights = np.maximum(0.0, np.minimum((bins - low) / (centre - low), (high - bins) / (high - centre)))
     area = weights.sum(axis=1, keepdims=True)
-    if (area <= 0).any():
+    if (area < 1e-9).any():  # a bin on an edge weighs 1e-16 for rounding
         band = int(np.argmin(area))
         raise UserError(
             f"spectral: mel band {band} ({edges[band]:.0f}..{edges[band + 2]:.0f} Hz) holds no bin of n_fft {n_fft}; "

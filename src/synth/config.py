@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from src.synth.parameters import ParameterSpace, ParameterSpec
 from src.synth.voice import Voice, load_voice
@@ -25,7 +25,7 @@ class SynthConfig(BaseModel):
 
     @property
     def num_samples(self) -> int:
-        return int(round(self.duration * self.sample_rate))
+        return round(self.duration * self.sample_rate)
 
 
 @dataclass(frozen=True)
@@ -92,4 +92,10 @@ def _parameter(voice: Voice, name: str, entry: dict[str, Any]) -> ParameterSpec:
             raise UserError(
                 f"{where}.{key}: {value:g} is outside {allowed.min:g}..{allowed.max:g} {allowed.unit}".rstrip()
             )
-    return ParameterSpec(**merged)
+    try:
+        return ParameterSpec(**merged)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        where = ".".join([where, *map(str, fault["loc"])])
+        given = f"{fault['input']!r} given; " if fault["loc"] else ""
+        raise UserError(f"{where}: {given}{fault['msg'].removeprefix('Value error, ')}") from error

@@ -33,7 +33,7 @@ def _read_table(increment, tables, row, out):  # pragma: no cover - compiled
             low = tables[row[v], index]
             out[t, v] = low + fraction * (tables[row[v], index + 1] - low)
             advanced = phase[v] + increment[v]
-            phase[v] = advanced - 1.0 if advanced >= 1.0 else advanced
+            phase[v] = advanced - np.floor(advanced)  # the increment itself may exceed a period
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -47,15 +47,15 @@ def _naive(increment, out):  # pragma: no cover - compiled
 def saw(frequency: np.ndarray, sample_rate: float, num_samples: int, naive: bool = False) -> np.ndarray:
     """Return rising saws of `frequency` (V,) Hz, (T, V) float32, full scale +-1, phase 0 at t = 0.
 
-    Band-limited (a wavetable of exactly the partials below half the sample rate), or `naive`: the
-    aliasing fractional part 2 * frac(f t) - 1.
+    Band-limited (a wavetable of exactly the partials below half the sample rate; silence when there
+    is none), or `naive`: the aliasing fractional part 2 * frac(f t) - 1.
     """
     increment = np.asarray(frequency, np.float64) / sample_rate
     out = np.empty((num_samples, len(increment)), np.float32)
     if naive:
         _naive(increment, out)
         return out
-    num_harmonics = np.maximum(1, np.ceil(0.5 / increment) - 1).astype(np.int64)
+    num_harmonics = (np.ceil(0.5 / increment) - 1).astype(np.int64)
     distinct, row = np.unique(num_harmonics, return_inverse=True)
     tables = np.stack([saw_table(int(n)) for n in distinct])
     _read_table(increment, tables, row, out)

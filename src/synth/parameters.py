@@ -44,7 +44,7 @@ class ParameterSpec(BaseModel):
             raise ValueError(f"min {self.min:g} is above max {self.max:g}")
         if self.scale == "log" and self.min <= 0:
             raise ValueError(f"min {self.min:g} must be above 0 on a log scale")
-        if not self.is_fixed and not 0 < self.step <= self.max - self.min:
+        if not self.is_fixed and not 0 < self.step <= (self.max - self.min) * (1 + 1e-9):  # 0.9 - 0.8 < 0.1
             raise ValueError(f"step {self.step:g} must be above 0 and at most max - min = {self.max - self.min:g}")
         return self
 
@@ -55,15 +55,11 @@ class ParameterSpec(BaseModel):
     @property
     def num_classes(self) -> int:
         """Number of points of the step grid: 1 + round((max - min) / step)."""
-        return 1 if self.is_fixed else 1 + int(math.floor((self.max - self.min) / self.step + 0.5))
+        return 1 if self.is_fixed else 1 + math.floor((self.max - self.min) / self.step + 0.5)
 
 
 class ParameterSpace:
-    """An ordered set of parameters; arrays of values are (..., P) over the *varying* ones.
-
-    `normalize`, `denormalize`, `to_class` and `from_class` are written with operators that numpy
-    arrays and torch tensors share; pass `like` to get the constants on a tensor's device.
-    """
+    """An ordered set of parameters; arrays of values are (..., P) over the *varying* ones."""
 
     def __init__(self, specs: Iterable[ParameterSpec]):
         self.specs = tuple(specs)
@@ -135,6 +131,8 @@ class ParameterSpace:
         Continuous parameters are uniform on their scale, the others uniform over their classes;
         `grid` walks the step grid. Rounded to float32, since that is what is stored as the label.
         """
+        if mode not in sampling.MODES:
+            raise UserError(f"sampling: {mode!r} given; one of {', '.join(sampling.MODES)}")
         n = 1 if count is None else count
         if mode == "grid":
             values = self.from_class(sampling.grid_classes(self.num_classes, index, n))

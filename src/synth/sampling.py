@@ -22,8 +22,9 @@ def sobol_points(num_dims: int, seed: int, start: int, count: int) -> np.ndarray
     """Return (count, num_dims) float64 points of a scrambled Sobol sequence (scipy.stats.qmc)."""
     from scipy.stats import qmc  # a second of imports that only this mode needs
 
-    sequence = qmc.Sobol(num_dims, scramble=True, bits=53, rng=np.random.default_rng(seed))
-    sequence.fast_forward(start)
+    sequence = qmc.Sobol(num_dims, scramble=True, bits=32, rng=np.random.default_rng(seed))
+    if start:  # scipy forwards neither by 0 nor, with more than 32 bits, at all
+        sequence.fast_forward(start)
     return sequence.random(count)
 
 

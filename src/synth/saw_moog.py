@@ -9,8 +9,10 @@ from src.synth.ladder import ladder
 from src.synth.oscillators import saw
 from src.synth.parameters import ParameterSpec
 from src.synth.voice import Voice
+from src.utils.errors import UserError
 
 A4_HZ, A4_NOTE = 440.0, 69.0
+OSCILLATORS = ("bandlimited", "naive")
 
 
 def note_to_hz(note_number: np.ndarray) -> np.ndarray:
@@ -30,6 +32,10 @@ def render(
     The level is applied last (the order oscillator, filter, amplifier of the classic instruments),
     so that velocity and decay scale the sound and never change its timbre.
     """
+    if oscillator not in OSCILLATORS:
+        raise UserError(f"synth.settings.oscillator: {oscillator!r} given; one of {', '.join(OSCILLATORS)}")
+    if not isinstance(drive, int | float) or not 0 <= drive < float("inf"):
+        raise UserError(f"synth.settings.drive: {drive!r} given; a number of at least 0, 0 is linear")
     p = parameters
     x = saw(note_to_hz(p["note_number"]), sample_rate, num_samples, naive=oscillator == "naive")
     enabled = p["filter_enabled"] >= 0.5

@@ -1,0 +1,114 @@
+"""Making a dataset: blocks in threads (the kernels release the GIL), rows to the writer."""
+
+import logging
+import os
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from src import __version__
+from src.data.recipe import SPLITS, Recipe
+from src.data.records import CURRENT_METADATA_BYTES
+from src.data.sensitivity import describe_blind, measure_sensitivity
+from src.data.source import BLOCK, Source, load_source
+from src.data.spec import DatasetSpec
+from src.data.writer import DatasetWriter
+
+log = logging.getLogger(__name__)
+
+
+def available_cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def describe_source(source: Source, sensitivity: list[dict[str, Any]]) -> DatasetSpec:
+    """Return the spec that a recipe's dataset will carry."""
+    recipe = source.recipe
+    return DatasetSpec(
+        name=source.name,
+        image_shape=source.front_end.image_shape,
+        space=source.synth.space,
+        counts=recipe.dataset.counts,
+        sample_rate=recipe.synth.sample_rate,
+        duration=recipe.synth.duration,
+        synth_type=recipe.synth.name,
+        spectral=recipe.spectral.model_dump(mode="json") | {"hop_length": source.front_end.hop_length},
+        metadata_bytes=CURRENT_METADATA_BYTES,
+        generator={
+            "synth": recipe.synth.name,
+            "seed": recipe.dataset.seed,
+            "config": recipe.model_dump(mode="json"),
+            "program_version": __version__,
+        },
+        sensitivity=sensitivity,
+    )
+
+
+def blocks(source: Source, indices: range, workers: int) -> Iterator[tuple[int, tuple[np.ndarray, ...]]]:
+    """Yield (index, block) in order, `workers` of them under way at once.
+
+    Each thread runs torch single-threaded: its arithmetic then never depends on how many there are.
+    """
+    threads = torch.get_num_threads()
+    with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        pending: deque = deque()
+        try:
+            for index in indices:
+                pending.append((index, pool.submit(source.block, index)))
+                if len(pending) > 2 * workers:
+                    first, future = pending.popleft()
+                    yield first, future.result()
+            for first, future in pending:
+                yield first, future.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+            torch.set_num_threads(threads)
+
+
+def generate(
+    recipe: Recipe, output_dir: Path, overwrite: bool = False, pickle: bool = False, workers: int | None = None
+) -> tuple[Path, DatasetSpec]:
+    """Make the dataset of a recipe below `output_dir`; return its directory and spec.
+
+    The bytes are a pure function of the recipe: neither `workers` nor an interrupted earlier try
+    reaches them. UserError: the directory exists, the disk is full, the recipe is at fault.
+    """
+    source = load_source(recipe)
+    directory = output_dir / source.name
+    size = recipe.dataset.size
+    if source.front_end.visible_seconds < 0.9 * recipe.synth.duration:
+        log.warning(
+            "spectral.hop_length %d: the images show the first %.2f s of %.2f s",
+            *(source.front_end.hop_length, source.front_end.visible_seconds, recipe.synth.duration),
+        )
+    split_of, row_of = recipe.place()
+    writer = DatasetWriter(directory, describe_source(source, []), overwrite, pickle)
+    with writer, _progress() as progress:
+        sensitivity = measure_sensitivity(source)  # inside `with`: an existing directory was refused before this work
+        for row in sensitivity:
+            if row["blind"]:
+                log.warning(describe_blind(row))
+        writer.spec = describe_source(source, sensitivity)
+        task = progress.add_task(directory.name, total=size)
+        for index, (values, images, scale) in blocks(source, range(-(-size // BLOCK)), workers or available_cores()):
+            codes = source.synth.space.to_byte(values)
+            at = slice(index * BLOCK, index * BLOCK + len(values))
+            for number, split in enumerate(SPLITS):
+                members = split_of[at] == number
+                if members.any():
+                    rows = row_of[at][members]
+                    writer.write(split, rows, images[members], codes[members], scale[members], values[members])
+            progress.advance(task, len(values))
+    return directory, writer.spec
+
+
+def _progress() -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, transient=True)

@@ -1,0 +1,102 @@
+"""Everything that decides a dataset's bytes: the synth, the front end, how many samples and which."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from src.spectral.config import SpectralConfig
+from src.synth.config import SynthConfig
+from src.utils.errors import UserError
+
+SPLITS = ("train", "val", "test")
+_ENVELOPES = {"temporal_envelope": "_temporal", "spectral_envelope": "_spectral"}
+
+
+class DatasetConfig(BaseModel):
+    """How many samples, drawn how, and split how."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    size: int = Field(ge=3, le=2**40)
+    seed: int = Field(0, ge=0, lt=2**64)
+    sampling: Literal["random", "sobol", "grid"] = "random"
+    val_fraction: float = Field(0.1, gt=0, lt=0.5)
+    test_fraction: float = Field(0.1, gt=0, lt=0.5)
+    shuffle: bool = False
+    name: str | None = Field(None, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$", description="null: named by its contents")
+
+    @field_validator("sampling", mode="before")
+    @classmethod
+    def _accept_systematic(cls, value: Any) -> Any:
+        return "grid" if value == "systematic" else value
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Samples of each split, at least one each."""
+        val, test = (max(1, round(self.size * share)) for share in (self.val_fraction, self.test_fraction))
+        return {"train": self.size - val - test, "val": val, "test": test}
+
+
+class Recipe(BaseModel):
+    """A dataset as a pure function of this and nothing else."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    synth: SynthConfig
+    spectral: SpectralConfig
+    dataset: DatasetConfig
+
+    def dataset_name(self, num_parameters: int) -> str:
+        """Return the directory's name; for people, since nothing is parsed out of it."""
+        if self.dataset.name:
+            return self.dataset.name
+        spectral, synth = self.spectral, self.synth
+        envelopes = [suffix for channel, suffix in _ENVELOPES.items() if channel in spectral.channels]
+        return (
+            f"vimh-{spectral.height}x{spectral.width}x{len(spectral.channels)}_{synth.sample_rate}Hz_"
+            f"{str(float(synth.duration)).replace('.', 'p')}s_{self.dataset.size}dss_{synth.name}_{num_parameters}p"
+            + ("_envelopes" if len(envelopes) == 2 else "".join(envelopes))
+            + ("_normalized" if spectral.image_scaling == "per_sample" else "")
+            + ("_shuffled" if self.dataset.shuffle else "")
+        )
+
+    def place(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return each sample's split (n,) uint8, an index into SPLITS, and its row there (n,) int64.
+
+        Random samples are independent, so the splits are consecutive; other samplings are drawn
+        into splits by a seeded permutation, which `shuffle` also makes the order of rows.
+        """
+        config = self.dataset
+        sizes = list(config.counts.values())
+        split = np.repeat(np.arange(len(SPLITS), dtype=np.uint8), sizes)
+        row = np.concatenate([np.arange(size) for size in sizes])
+        if config.sampling == "random" and not config.shuffle:
+            return split, row
+        order = np.random.Generator(np.random.Philox(key=config.seed, counter=2**192)).permutation(config.size)
+        shuffled_split, shuffled_row = np.empty_like(split), np.empty_like(row)
+        shuffled_split[order], shuffled_row[order] = split, row
+        if not config.shuffle:
+            for index in range(len(SPLITS)):
+                members = shuffled_split == index
+                shuffled_row[members] = np.arange(members.sum())
+        return shuffled_split, shuffled_row
+
+
+def parse_recipe(config: Mapping[str, Any]) -> Recipe:
+    """Check a plain dict {synth, spectral, dataset}; UserError: one line a fault, by the key's full name."""
+    try:
+        return Recipe.model_validate(config)
+    except ValidationError as error:
+        raise UserError(describe(error)) from error
+
+
+def describe(error: ValidationError) -> str:
+    """Return pydantic's faults as `key: value given; what is allowed`, joined by semicolons."""
+    faults = []
+    for fault in error.errors(include_url=False):
+        where = ".".join(str(part) for part in fault["loc"] if part not in ("int", "literal['auto']"))
+        given = "" if isinstance(fault["input"], dict | BaseModel) else f"{fault['input']!r} given; "
+        faults.append(f"{where}: {given}{fault['msg'].removeprefix('Value error, ')}")
+    return "; ".join(dict.fromkeys(faults))

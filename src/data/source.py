@@ -1,0 +1,56 @@
+"""Samples of a recipe, in blocks: where parameters become sound and sound becomes images."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from src.data.recipe import Recipe
+from src.spectral.front_end import FrontEnd
+from src.synth.config import Synth, load_synth
+
+BLOCK = 64  # samples are always rendered in these aligned blocks, so that no other choice reaches their bytes
+
+
+@dataclass(frozen=True)
+class Source:
+    """A checked recipe with its voice and its front end."""
+
+    recipe: Recipe
+    synth: Synth
+    front_end: FrontEnd
+
+    @property
+    def name(self) -> str:
+        return self.recipe.dataset_name(len(self.synth.space))
+
+    def images(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Render values (n, P) -> images (n, C, H, W) uint8 and dB ranges (n, 2) float32.
+
+        Works through full blocks, the last one padded, so that every clip meets the same arithmetic.
+        """
+        images, scales = [], []
+        for start in range(0, len(values), BLOCK):
+            block = values[start : start + BLOCK]
+            padded = np.concatenate([block, np.repeat(block[-1:], BLOCK - len(block), axis=0)])
+            audio = torch.from_numpy(self.synth.render(padded)).T
+            with torch.inference_mode():
+                image, scale = self.front_end(audio)
+                images.append(self.front_end.to_bytes(image).numpy()[: len(block)])
+                scales.append(scale.numpy()[: len(block)])
+        return np.concatenate(images), np.concatenate(scales)
+
+    def block(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return samples 64 * index .. of the dataset: values (n, P) float32, images, dB ranges."""
+        dataset = self.recipe.dataset
+        start = index * BLOCK
+        values = self.synth.space.sample(dataset.seed, start, BLOCK, dataset.sampling)
+        images, scale = self.images(values)
+        count = min(BLOCK, dataset.size - start)
+        return values[:count], images[:count], scale[:count]
+
+
+def load_source(recipe: Recipe) -> Source:
+    """Build what a recipe names; UserError names the key at fault."""
+    synth = load_synth(recipe.synth)
+    return Source(recipe, synth, FrontEnd(recipe.spectral, recipe.synth.sample_rate, recipe.synth.num_samples))

@@ -1,0 +1,232 @@
+"""What a dataset says of itself: vimh_dataset_info.json, ours and the ancestor's, as one object."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from src.data.recipe import describe
+from src.spectral.config import SpectralConfig
+from src.synth.parameters import ParameterSpace, ParameterSpec
+from src.utils.errors import UserError
+
+INFO_FILE = "vimh_dataset_info.json"
+MAX_INFO_BYTES = 64 * 2**20
+
+_Size = Annotated[int, Field(ge=1, le=65535)]
+
+
+class _Info(BaseModel):
+    """The keys of the JSON that reading depends on; all others pass."""
+
+    model_config = ConfigDict(extra="allow", allow_inf_nan=False)
+
+    height: _Size
+    width: _Size
+    channels: _Size
+    parameter_names: list[str] = Field(min_length=1, max_length=255)
+    parameter_mappings: dict[str, dict[str, Any]]
+    fixed_parameters: dict[str, Any] = {}
+    train_samples: int | None = None
+    val_samples: int | None = None
+    test_samples: int | None = None
+    sample_rate: float | None = None
+    duration: float | None = None
+    dataset_name: str = ""
+    synth_type: str = "unknown"
+    channel_labels: list[str] = []
+    label_encoding: dict[str, Any] = {}
+    spectrogram_config: dict[str, Any] = {}
+    mel_config: dict[str, Any] | None = None
+    pre_emphasis_coefficient: float | None = None
+    image_scaling: dict[str, Any] | None = None
+    generator: dict[str, Any] | None = None
+    sensitivity: list[dict[str, Any]] = []
+    sha256: dict[str, str] = {}
+
+
+@dataclass(frozen=True)
+class DatasetSpec:
+    """A dataset's shape, parameters and origin: all that a model, a checkpoint or a report needs."""
+
+    name: str
+    image_shape: tuple[int, int, int]  # (C, H, W)
+    space: ParameterSpace
+    counts: dict[str, int] = field(default_factory=dict)
+    sample_rate: float | None = None
+    duration: float | None = None
+    synth_type: str = "unknown"
+    spectral: dict[str, Any] | None = None  # SpectralConfig; None when the JSON does not tell
+    metadata_bytes: int | None = None  # 14 (version 2.1) or 6; None when the JSON does not tell
+    generator: dict[str, Any] | None = None  # {synth, seed, config, program_version}
+    sensitivity: list[dict[str, Any]] = field(default_factory=list)
+    sha256: dict[str, str] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain containers, for a checkpoint."""
+        plain = {key: value for key, value in self.__dict__.items() if key != "space"}
+        return {**json.loads(json.dumps(plain)), "parameters": self.space.to_dicts()}
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> "DatasetSpec":
+        """Build from plain containers, the inverse of `to_dict`."""
+        rest = {key: value for key, value in plain.items() if key not in ("parameters", "image_shape")}
+        return cls(
+            space=ParameterSpace.from_dicts(plain["parameters"]), image_shape=tuple(plain["image_shape"]), **rest
+        )
+
+
+def read_spec(directory: Path) -> DatasetSpec:
+    """Read and check a dataset's JSON; UserError is one line naming the file and the key."""
+    path = directory / INFO_FILE
+    if not path.is_file():
+        what = "holds no vimh_dataset_info.json" if directory.is_dir() else "does not exist"
+        raise UserError(f"{directory}: {what}; give a VIMH directory, or make one with generate_vimh.py")
+    if path.stat().st_size > MAX_INFO_BYTES:
+        raise UserError(f"{path}: {path.stat().st_size} bytes is no description; restore it or make the dataset again")
+    try:
+        info = _Info.model_validate(json.loads(path.read_bytes()))
+        return _to_spec(info, directory)
+    except ValidationError as error:
+        raise UserError(f"{path}: {describe(error)}; restore the file or make the dataset again") from error
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise UserError(f"{path}: not JSON ({error}); restore the file or make the dataset again") from error
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+
+
+def _to_spec(info: _Info, directory: Path) -> DatasetSpec:
+    return DatasetSpec(
+        name=info.dataset_name or directory.name,
+        image_shape=(info.channels, info.height, info.width),
+        space=ParameterSpace([*_varying(info), *_fixed(info)]),
+        counts={
+            split: count
+            for split in ("train", "val", "test")
+            if (count := getattr(info, f"{split}_samples")) is not None
+        },
+        sample_rate=info.sample_rate,
+        duration=info.duration,
+        synth_type=info.synth_type,
+        spectral=_spectral(info),
+        metadata_bytes=_metadata_bytes(info.label_encoding.get("metadata_bytes")),
+        generator=info.generator,
+        sensitivity=info.sensitivity,
+        sha256=info.sha256,
+    )
+
+
+def _metadata_bytes(given: Any) -> int | None:
+    return {14: 14, 6: 6, 3: 6}.get(given) if isinstance(given, int) else None  # some old files say 3 and mean 6
+
+
+def _varying(info: _Info) -> list[ParameterSpec]:
+    specs = []
+    for name in info.parameter_names:
+        if name not in info.parameter_mappings:
+            raise UserError(f"parameter_mappings lacks '{name}', which parameter_names lists")
+        entry = dict(info.parameter_mappings[name])
+        if "min" not in entry and isinstance(entry.get("num_classes"), int):
+            entry |= {"min": 0, "max": entry["num_classes"] - 1}
+        if entry.pop("type", None) == "classification" and "step" not in entry:
+            entry |= {"step": 1, "kind": entry.get("kind", "categorical")}
+        known = {key: value for key, value in entry.items() if key in ParameterSpec.model_fields and key != "name"}
+        spec = ParameterSpec(name=name, **known)
+        if spec.is_fixed:
+            raise UserError(f"parameter_mappings.{name}: min {spec.min:g} equals max, so it cannot vary")
+        specs.append(spec)
+    return specs
+
+
+def _fixed(info: _Info) -> list[ParameterSpec]:
+    specs = []
+    for name, entry in info.fixed_parameters.items():
+        entry = entry if isinstance(entry, dict) else {"value": entry}
+        value = entry.get("value")
+        if isinstance(value, int | float) and name not in info.parameter_names:
+            more = {key: entry[key] for key in ("unit", "scale", "kind", "default", "description") if key in entry}
+            specs.append(ParameterSpec(name=name, min=value, max=value, **more))
+    return specs
+
+
+def _spectral(info: _Info) -> dict[str, Any] | None:
+    """Return the front end's settings, translating the ancestor's keys; None when they do not suffice."""
+    if info.generator and isinstance(info.generator.get("config"), dict):
+        return info.generator["config"].get("spectral")
+    given, mel = info.spectrogram_config, info.mel_config or {}
+    if "n_fft" not in given:
+        return None
+    scaling = info.image_scaling or {"mode": "per_sample"}  # the ancestor scaled every image by itself
+    plain = {
+        "type": given.get("type", "stft"),
+        "height": info.height,
+        "width": info.width,
+        "n_fft": given["n_fft"],
+        "n_window": given.get("n_window", given["n_fft"]),
+        "window_type": given.get("window_type", "hann"),
+        "hop_length": given.get("hop_length", "auto"),
+        "pre_emphasis": info.pre_emphasis_coefficient or 0.0,
+        "image_scaling": scaling.get("mode", "global"),
+        **{key: scaling[key] for key in ("floor_db", "ceil_db") if key in scaling},
+        **{key: mel[key] for key in ("freq_min", "freq_max_ratio") if key in mel},
+    }
+    try:
+        return SpectralConfig.model_validate(plain).model_dump(mode="json")
+    except ValidationError:
+        return None  # a front end that we do not have: the images train, a WAV cannot be analysed
+
+
+def to_info(spec: DatasetSpec) -> dict[str, Any]:
+    """Return the JSON's contents for a dataset of ours: the ancestor's keys, then our own."""
+    channels, height, width = spec.image_shape
+    spectral, total = spec.spectral or {}, sum(spec.counts.values())
+    return {
+        "format": "VIMH",
+        "version": "2.1",
+        "dataset_name": spec.name,
+        "output_format": "binary",
+        "height": height,
+        "width": width,
+        "channels": channels,
+        "channel_labels": list(spectral.get("channels", [])),
+        "varying_parameters": len(spec.space),
+        "parameter_names": list(spec.space.names),
+        **{f"{split}_samples": count for split, count in spec.counts.items()},
+        "total_samples": total,
+        "n_samples": total,
+        "sample_rate": spec.sample_rate,
+        "duration": spec.duration,
+        "synth_type": spec.synth_type,
+        "image_size": f"{height}x{width}x{channels}",
+        "parameter_mappings": {
+            one.name: {**one.model_dump(exclude={"name"}), "num_classes": one.num_classes} for one in spec.space
+        },
+        "fixed_parameters": {
+            one.name: {"value": one.min, **one.model_dump(exclude={"name", "min", "max", "step"})}
+            for one in spec.space.specs
+            if one.is_fixed
+        },
+        "pre_emphasis_coefficient": spectral.get("pre_emphasis", 0.0),
+        "spectrogram_config": {
+            "sample_rate": spec.sample_rate,
+            "n_bins": height,
+            **{key: spectral.get(key) for key in ("type", "n_fft", "n_window", "hop_length", "window_type")},
+        },
+        "mel_config": {key: spectral.get(key) for key in ("freq_min", "freq_max_ratio")},
+        "label_encoding": {
+            "format": "[N] [id, value] * N",
+            "metadata_format": "[height] [width] [channels] [spec_min] [spec_max]",
+            "metadata_bytes": spec.metadata_bytes,
+            "N_range": [0, 255],
+            "parameter_id_range": [0, 255],
+            "value_range": [0, 255],
+        },
+        "image_scaling": {
+            "mode": spectral.get("image_scaling"),
+            **{key: spectral.get(key) for key in ("floor_db", "ceil_db")},
+        },
+        **{key: asdict(spec)[key] for key in ("generator", "sensitivity", "sha256")},
+    }

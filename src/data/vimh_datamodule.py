@@ -1,0 +1,212 @@
+"""The LightningDataModule of a VIMH directory, which it makes first when a recipe says how."""
+
+import logging
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from lightning import LightningDataModule
+import torch
+from torch.utils.data import DataLoader, DistributedSampler, Sampler
+
+from src.data.reader import has_split
+from src.data.recipe import parse_recipe
+from src.data.spec import DatasetSpec, read_spec
+from src.data.vimh_dataset import Batch, VIMHDataset, images_to_float
+from src.utils.errors import UserError
+
+log = logging.getLogger(__name__)
+
+
+class VIMHDataModule(LightningDataModule):
+    """Serves train, val and test batches of one dataset directory.
+
+    `data_dir` names the directory; without it, `recipe` does, below `root`. A directory that does
+    not exist is generated from `recipe`; one that exists is never written to. A dataset without
+    `val` gives up `val_fraction` of train, drawn by `seed`; test is opened for testing alone.
+    """
+
+    def __init__(
+        self,
+        data_dir: str | Path | None = None,
+        batch_size: int = 128,
+        eval_batch_size: int = 512,
+        num_workers: int = 0,
+        pin_memory: bool = False,
+        val_fraction: float = 0.1,
+        seed: int = 0,
+        labels: Literal["exact", "quantised"] = "exact",
+        verify: bool = False,
+        recipe: Mapping[str, Any] | None = None,
+        root: str | Path = "data",
+    ):
+        super().__init__()
+        for key, size in (("batch_size", batch_size), ("eval_batch_size", eval_batch_size)):
+            if size < 1:
+                raise UserError(f"data.{key}: {size} given; give at least 1")
+        if not 0 < val_fraction < 1:
+            raise UserError(f"data.val_fraction: {val_fraction} given; give a share between 0 and 1")
+        if labels not in ("exact", "quantised"):
+            raise UserError(f"data.labels: '{labels}' given; give exact or quantised")
+        self.batch_size = batch_size
+        self.eval_batch_size = eval_batch_size
+        self.num_workers = num_workers
+        self.pin_memory = pin_memory
+        self.val_fraction = val_fraction
+        self.seed = seed
+        self.labels = labels
+        self.verify = verify
+        self.recipe = recipe
+        self.data_dir = Path(data_dir) if data_dir is not None else None
+        self.root = Path(root)
+        if self.data_dir is None and recipe is None:
+            raise UserError("data.data_dir: neither it nor data.recipe is given; give a VIMH directory")
+        self._spec: DatasetSpec | None = None
+        self._splits: dict[str, VIMHDataset] = {}
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What, besides the directory, decides which samples and labels a test sees."""
+        return {key: getattr(self, key) for key in ("labels", "seed", "val_fraction", "eval_batch_size")}
+
+    @property
+    def spec(self) -> DatasetSpec:
+        """The dataset's description, from which the model is built; prepares the data if need be."""
+        if self._spec is None:
+            self.prepare_data()
+            self._spec = read_spec(self.data_dir)
+        return self._spec
+
+    def prepare_data(self) -> None:
+        """Generate the dataset where it does not exist; UserError when what exists is another one."""
+        if self.data_dir is not None and (self.data_dir.exists() or self.recipe is None):
+            return
+        from src.data.generate import generate  # compiles kernels: only runs that make data pay for it
+        from src.data.source import load_source
+
+        recipe = parse_recipe(self.recipe)
+        if self.data_dir is not None:
+            recipe.dataset.name = self.data_dir.name
+            self.root = self.data_dir.parent
+        directory = self.root / load_source(recipe).name
+        if directory.exists():
+            _refuse_other_recipe(directory, recipe.model_dump(mode="json"))
+        else:
+            log.info("%s does not exist: generating it", directory)
+            generate(recipe, self.root)
+        self.data_dir = directory
+
+    def setup(self, stage: str | None = None) -> None:
+        """Open and check the splits that a stage needs."""
+        if stage in ("fit", "validate", None):
+            if has_split(self._directory, "val"):
+                self._open("train")
+                self._open("val")
+            else:
+                train, val = self._split_train()
+                self._open("train", train)
+                self._open("val", val, "train")
+        if stage in ("test", "predict", None):
+            self._open("test")
+
+    @property
+    def _directory(self) -> Path:
+        return (self.spec, self.data_dir)[1]
+
+    def _open(self, split: str, indices: np.ndarray | None = None, file: str | None = None) -> None:
+        if split not in self._splits:
+            self._splits[split] = VIMHDataset(
+                self._directory, file or split, self.labels, indices, self.verify, self.spec
+            )
+
+    def _split_train(self) -> tuple[np.ndarray, np.ndarray]:
+        count = len(VIMHDataset(self._directory, "train", "quantised", spec=self.spec))
+        order = np.random.default_rng(self.seed).permutation(count)
+        held_out = max(1, round(count * self.val_fraction))
+        if held_out >= count:
+            raise UserError(f"{self._directory}/train: {count} records are too few to hold any out; add some")
+        return np.sort(order[held_out:]), np.sort(order[:held_out])
+
+    def dataset(self, split: str) -> VIMHDataset:
+        """Return an opened split."""
+        if split not in self._splits:
+            self.setup("test" if split == "test" else "fit")
+        return self._splits[split]
+
+    def train_dataloader(self) -> DataLoader:
+        return self._loader("train")
+
+    def val_dataloader(self) -> DataLoader:
+        return self._loader("val")
+
+    def test_dataloader(self) -> DataLoader:
+        return self._loader("test")
+
+    def _loader(self, split: str) -> DataLoader:
+        dataset = self.dataset(split)
+        common = {
+            "num_workers": self.num_workers,
+            "pin_memory": self.pin_memory,
+            "persistent_workers": self.num_workers > 0,
+            "collate_fn": _keep,
+            "generator": torch.Generator().manual_seed(self.seed),  # workers' seeds: never drawn from the model's
+        }
+        training = split == "train"
+        batch_size = self.batch_size if training else self.eval_batch_size
+        if dataset.records.offsets is not None:
+            return DataLoader(dataset, batch_sampler=_ShapeBatches(dataset, batch_size, training, self.seed), **common)
+        # a pure function of (seed, epoch), so that a resumed run sees the batches of an uninterrupted one
+        replicas = {
+            "num_replicas": getattr(self.trainer, "world_size", 1),
+            "rank": getattr(self.trainer, "global_rank", 0),
+        }
+        sampler = DistributedSampler(dataset, shuffle=training, seed=self.seed, **replicas)
+        drop_last = training and len(sampler) >= batch_size  # a last batch of one would upset batch norm
+        return DataLoader(dataset, batch_size=batch_size, sampler=sampler, drop_last=drop_last, **common)
+
+    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """Turn bytes into floats on the device: a quarter of the transfer, and no per-sample work."""
+        return {**batch, "image": images_to_float(batch["image"])}
+
+
+def _keep(batch: Batch) -> Batch:
+    return batch  # `__getitems__` has collated it already
+
+
+class _ShapeBatches(Sampler[list[int]]):
+    """Batches of one shape each, in a new order every epoch."""
+
+    def __init__(self, dataset: VIMHDataset, batch_size: int, shuffle: bool, seed: int):
+        self.dataset, self.batch_size, self.shuffle, self.seed = dataset, batch_size, shuffle, seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch  # called by Lightning, as for any distributed sampler
+
+    def __iter__(self) -> Iterator[list[int]]:
+        yield from self.dataset.batches_by_shape(self.batch_size, self.seed + self.epoch if self.shuffle else None)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self.dataset.batches_by_shape(self.batch_size))
+
+
+def _refuse_other_recipe(directory: Path, wanted: Mapping[str, Any]) -> None:
+    """UserError when an existing dataset of that name was made by another recipe."""
+    generator = read_spec(directory).generator or {}
+    difference = _first_difference(generator.get("config") or {}, wanted)
+    if difference:
+        raise UserError(
+            f"{directory}: was generated with {difference}; give data.data_dir={directory} to use it as it is, "
+            "or dataset.name=... to make another"
+        )
+
+
+def _first_difference(there: Any, wanted: Any, key: str = "") -> str | None:
+    if isinstance(there, Mapping) and isinstance(wanted, Mapping):
+        for name in [*wanted, *(name for name in there if name not in wanted)]:
+            path = f"{key}.{name}".lstrip(".")
+            if path != "dataset.name" and (found := _first_difference(there.get(name), wanted.get(name), path)):
+                return found
+        return None
+    return None if there == wanted else f"{key} = {there}, where {wanted} is asked for"

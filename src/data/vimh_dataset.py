@@ -1,0 +1,93 @@
+"""One split of a VIMH directory as a map-style dataset that serves whole batches."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from src.data.reader import open_exact_values, open_split
+from src.data.spec import DatasetSpec, read_spec
+
+Batch = dict[str, Tensor]
+
+
+class VIMHDataset(Dataset):
+    """Batches {image (B, C, H, W) uint8, target (B, P) float32 in [0, 1], scale (B, 2) float32 dB}.
+
+    `target` is each parameter normalised on its scale: exact where the dataset carries exact values
+    (`labels="exact"`, the default), else decoded from the record's byte codes (`"quantised"`).
+    """
+
+    def __init__(
+        self,
+        data_dir: str | Path,
+        split: str = "train",
+        labels: Literal["exact", "quantised"] = "exact",
+        indices: np.ndarray | None = None,
+        verify: bool = False,
+        spec: DatasetSpec | None = None,
+    ):
+        directory = Path(data_dir)
+        self.spec = spec or read_spec(directory)
+        self.records = open_split(directory, split, self.spec, verify)
+        self.indices = indices
+        self.values = None
+        if labels == "exact":
+            self.values = open_exact_values(directory, split, len(self.records), len(self.spec.space))
+
+    def __len__(self) -> int:
+        return len(self.records) if self.indices is None else len(self.indices)
+
+    def __getitems__(self, indices: Sequence[int]) -> Batch:
+        """Return a batch: one gather from the memory map."""
+        rows = np.asarray(indices)
+        if self.indices is not None:
+            rows = self.indices[rows]
+        images, codes, scale = self.records.gather(rows)
+        if self.values is None:
+            target = codes.astype(np.float32) / 255.0
+        else:
+            target = self.spec.space.normalize(self.values[rows]).astype(np.float32)
+        return {
+            "image": torch.from_numpy(np.ascontiguousarray(images)),
+            "target": torch.from_numpy(target),
+            "scale": torch.from_numpy(scale),
+        }
+
+    def targets(self) -> np.ndarray:
+        """Return every target, (n, P) float32 in [0, 1]: exact, or quantised as the records hold them."""
+        rows = np.arange(len(self.records)) if self.indices is None else self.indices
+        if self.values is not None:
+            return self.spec.space.normalize(self.values[rows]).astype(np.float32)
+        chunks = (
+            [rows[start : start + 1] for start in range(len(rows))]
+            if self.records.offsets is not None
+            else [rows[start : start + 8192] for start in range(0, len(rows), 8192)]
+        )
+        return np.concatenate([self.records.gather(chunk)[1] for chunk in chunks]).astype(np.float32) / 255.0
+
+    def __getitem__(self, index: int) -> Batch:
+        """Return one sample, without the batch axis."""
+        return {name: value[0] for name, value in self.__getitems__([range(len(self))[index]]).items()}
+
+    def batches_by_shape(self, batch_size: int, seed: int | None = None) -> Iterator[list[int]]:
+        """Yield index lists whose records share a shape, shuffled when a seed is given."""
+        shapes = self.records.shapes if self.indices is None else self.records.shapes[self.indices]
+        order = np.arange(len(self)) if seed is None else np.random.default_rng(seed).permutation(len(self))
+        _, group = np.unique(shapes[order], axis=0, return_inverse=True)
+        chunks = [
+            order[group == one][start : start + batch_size].tolist()
+            for one in range(int(group.max()) + 1)
+            for start in range(0, int((group == one).sum()), batch_size)
+        ]
+        turns = range(len(chunks)) if seed is None else np.random.default_rng(seed).permutation(len(chunks))
+        yield from (chunks[turn] for turn in turns)
+
+
+def images_to_float(images: Tensor) -> Tensor:
+    """Map uint8 levels to [0, 1] float32, the range that networks see."""
+    return images.to(torch.float32).mul_(1.0 / 255.0) if images.dtype == torch.uint8 else images

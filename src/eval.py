@@ -1,0 +1,44 @@
+"""Test a checkpoint: `python src/eval.py ckpt_path=...`."""
+
+import json
+import logging
+from pathlib import Path
+
+import rootutils
+
+rootutils.setup_root(__file__, indicator="pyproject.toml", pythonpath=True)
+
+import hydra  # noqa: E402
+from omegaconf import DictConfig  # noqa: E402
+
+from src.utils.entry import require, run, task  # noqa: E402
+
+log = logging.getLogger(__name__)
+
+
+@hydra.main(version_base="1.3", config_path="../configs", config_name="eval")
+@task
+def main(config: DictConfig) -> None:
+    require(config, "ckpt_path", "give a .ckpt file, see logs/train/runs/*/checkpoints")
+    from src.data.vimh_datamodule import VIMHDataModule
+    from src.evaluation.evaluate import evaluate, require_same_task
+    from src.evaluation.tables import print_evaluation
+    from src.models.build import read_checkpoint, restore_model
+    from src.utils.instantiate import apply_extras, build_trainer
+
+    apply_extras(config)
+    checkpoint = read_checkpoint(config.ckpt_path)
+    model = restore_model(checkpoint)
+    data_dir = Path(config.data_dir or Path(config.paths.data_dir) / model.spec.name)
+    recipe = (model.spec.generator or {}).get("config") if config.data_dir is None else None
+    datamodule = VIMHDataModule(data_dir=data_dir, recipe=recipe, verify=config.verify, **checkpoint["data_settings"])
+    require_same_task(model.spec, datamodule.spec)
+    evaluation = evaluate(model, datamodule, build_trainer(config))
+    print_evaluation(evaluation)
+    output = Path(config.paths.output_dir) / "test_results.json"
+    output.write_text(json.dumps(evaluation.to_dict(), indent=2) + "\n")
+    log.info("results: %s", output)
+
+
+if __name__ == "__main__":
+    run(main)

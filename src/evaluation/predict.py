@@ -1,0 +1,108 @@
+"""Predictions for sounds and datasets, from a model alone: its spec carries front end and synth."""
+
+import csv
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from src.data.spec import DatasetSpec, read_spec
+from src.data.vimh_dataset import VIMHDataset, images_to_float
+from src.evaluation.evaluate import require_same_task
+from src.evaluation.rerender import rendering_source
+from src.models.vimh_lit_module import VIMHLitModule
+from src.spectral.audio_file import SUFFIXES, read_clip, write_clip
+from src.spectral.config import SpectralConfig
+from src.spectral.front_end import FrontEnd
+from src.synth.parameters import ParameterSpace
+from src.utils.errors import UserError
+
+_BATCH = 512
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model says of one sound, (P,) values in physical units."""
+
+    name: str
+    values: np.ndarray
+
+
+def sound_files(source: Path) -> list[Path]:
+    """Return the sound files that a path means; UserError when there are none."""
+    if not source.is_dir():
+        return [source]
+    found = sorted(path for path in source.iterdir() if path.suffix.lower() in SUFFIXES)
+    if not found:
+        raise UserError(f"input: {source} holds no sound file ({', '.join(SUFFIXES)}) and no VIMH dataset")
+    return found
+
+
+def make_front_end(spec: DatasetSpec) -> FrontEnd:
+    """Return the front end that made a dataset; UserError when its description does not tell."""
+    if spec.spectral is None or spec.sample_rate is None or spec.duration is None:
+        raise UserError(f"{spec.name}: its JSON does not tell the front end, so that no sound can be analysed like it")
+    num_samples = round(spec.duration * spec.sample_rate)
+    return FrontEnd(SpectralConfig.model_validate(spec.spectral), round(spec.sample_rate), num_samples)
+
+
+def predict_files(
+    model: VIMHLitModule, paths: list[Path], channel: str | None, render_dir: Path | None
+) -> tuple[list[Prediction], list[str]]:
+    """Predict each file; return the predictions, and one line for each file that could not be read.
+
+    With `render_dir` each prediction is also rendered there, beside its input as the model heard it.
+    """
+    front_end = make_front_end(model.spec)
+    predictions, faults = [], []
+    for path in paths:
+        try:
+            clip = read_clip(path, front_end.sample_rate, front_end.num_samples, channel)
+        except UserError as error:
+            faults.append(str(error))
+            continue
+        with torch.inference_mode():
+            image, scale = front_end(torch.from_numpy(clip)[None])
+            image = images_to_float(front_end.to_bytes(image))  # the network was trained on bytes
+            values = model.values(image, scale)[0].numpy().astype(np.float64)
+        predictions.append(Prediction(path.name, values))
+        if render_dir is not None:
+            write_clip(render_dir / f"{path.stem}_input.wav", clip, front_end.sample_rate)
+            _render(model.spec, values, render_dir / f"{path.stem}_predicted.wav")
+    return predictions, faults
+
+
+def _render(spec: DatasetSpec, values: np.ndarray, path: Path) -> None:
+    source = rendering_source(spec)
+    if source is not None:
+        write_clip(path, source.synth.render(values[None])[:, 0], source.synth.config.sample_rate)
+
+
+def predict_dataset(model: VIMHLitModule, directory: Path) -> list[Prediction]:
+    """Predict the test split of a VIMH directory."""
+    spec = read_spec(directory)
+    require_same_task(model.spec, spec)
+    dataset = VIMHDataset(directory, "test", spec=spec)
+    predictions = []
+    for start in range(0, len(dataset), _BATCH):
+        batch = dataset.__getitems__(range(start, min(start + _BATCH, len(dataset))))
+        with torch.inference_mode():
+            values = model.values(images_to_float(batch["image"]), batch["scale"]).numpy()
+        predictions += [Prediction(f"test {start + at}", row) for at, row in enumerate(values.astype(np.float64))]
+    return predictions
+
+
+def write_predictions(predictions: list[Prediction], space: ParameterSpace, output_dir: Path) -> None:
+    """Write predictions.csv, a row a sound, and predictions.json, with units."""
+    with (output_dir / "predictions.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["name", *space.names])
+        writer.writerows([one.name, *(f"{value:.6g}" for value in one.values)] for one in predictions)
+    content = {
+        "units": {one.name: one.unit for one in space},
+        "fixed": space.fixed,
+        "predictions": {one.name: dict(zip(space.names, one.values.tolist(), strict=True)) for one in predictions},
+    }
+    (output_dir / "predictions.json").write_text(json.dumps(content, indent=2) + "\n")

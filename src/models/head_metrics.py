@@ -1,0 +1,47 @@
+"""Metrics of all heads as vectors: accumulated on the device, read once an epoch."""
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+from src.models.heads import to_class, to_physical
+from src.synth.parameters import ParameterSpace
+
+
+class HeadMetrics(Metric):
+    """Loss, MAE in each parameter's unit, accuracy and accuracy within one step, per head.
+
+    Sums and counts, so that any batching, and any number of processes, gives the same figures.
+    """
+
+    full_state_update = False
+
+    def __init__(self, space: ParameterSpace):
+        super().__init__()
+        self.space = space
+        size = len(space)
+        for name in ("loss", "absolute", "hits", "near", "count"):
+            self.add_state(name, torch.zeros(1 if name == "count" else size), dist_reduce_fx="sum")
+        self.register_buffer("ranges", torch.tensor(space.max - space.min, dtype=torch.float32), persistent=False)
+
+    def update(self, values: Tensor, levels: Tensor, target: Tensor, losses: Tensor) -> None:
+        """Add a batch: values (B, P) physical, levels (B, P) int64, target (B, P) in [0, 1], losses (P,)."""
+        truth = torch.stack([to_physical(spec, target[:, at]) for at, spec in enumerate(self.space)], dim=1)
+        classes = torch.stack([to_class(spec, truth[:, at]) for at, spec in enumerate(self.space)], dim=1)
+        distance = (levels - classes).abs()
+        self.loss += losses.detach() * len(target)
+        self.absolute += (values - truth).abs().sum(dim=0)
+        self.hits += (distance == 0).sum(dim=0)
+        self.near += (distance <= 1).sum(dim=0)
+        self.count += len(target)
+
+    def compute(self) -> dict[str, Tensor]:
+        """Return {head}_{mae,acc,acc1,loss} for each head, and nmae, the mean over heads of MAE / range."""
+        mae = self.absolute / self.count
+        results = {"nmae": (mae / self.ranges).mean()}
+        for at, name in enumerate(self.space.names):
+            results[f"{name}_mae"] = mae[at]
+            results[f"{name}_acc"] = self.hits[at] / self.count[0]
+            results[f"{name}_acc1"] = self.near[at] / self.count[0]
+            results[f"{name}_loss"] = self.loss[at] / self.count[0]
+        return results

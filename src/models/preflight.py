@@ -1,0 +1,36 @@
+"""What is checked in a second, before hours are spent: labels, blind heads, a finite first loss."""
+
+import numpy as np
+import torch
+
+from src.data.sensitivity import describe_blind
+from src.data.vimh_datamodule import VIMHDataModule
+from src.data.vimh_dataset import images_to_float
+from src.models.vimh_lit_module import VIMHLitModule
+from src.utils.errors import UserError
+
+
+def preflight(datamodule: VIMHDataModule, model: VIMHLitModule, allow_blind: bool = False) -> None:
+    """UserError names the head at fault and the remedy."""
+    dataset = datamodule.dataset("train")
+    space = datamodule.spec.space
+    targets = dataset.targets()
+    for name, column in zip(space.names, targets.T, strict=True):
+        if np.ptp(column) == 0:
+            raise UserError(
+                f"{name}: the same label in all {len(column)} training samples, so there is nothing to learn; "
+                f"fix it in the synth config, or weigh it 0 in model.heads.{name}.weight"
+            )
+    blind = [row for row in datamodule.spec.sensitivity if row["blind"]]
+    if blind and not allow_blind:
+        raise UserError("; ".join(map(describe_blind, blind)) + "; preflight.allow_blind=true trains it all the same")
+    batch = dataset.__getitems__(range(min(len(dataset), datamodule.batch_size)))
+    was_training = model.training
+    model.eval()
+    with torch.no_grad():
+        outputs = model(images_to_float(batch["image"]).to(model.device), batch["scale"].to(model.device))
+        losses = model.heads.losses(outputs, batch["target"].to(model.device))
+    model.train(was_training)
+    for name, loss in zip(space.names, losses.tolist(), strict=True):
+        if not np.isfinite(loss):
+            raise UserError(f"{name}: the first loss is {loss}; look at the data and at model.heads.{name}")

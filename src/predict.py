@@ -1,0 +1,51 @@
+"""The parameters of a sound: `python src/predict.py ckpt_path=... input=sound.wav`."""
+
+import logging
+from pathlib import Path
+
+import rootutils
+
+rootutils.setup_root(__file__, indicator="pyproject.toml", pythonpath=True)
+
+import hydra  # noqa: E402
+from omegaconf import DictConfig  # noqa: E402
+
+from src.utils.entry import require, run, task  # noqa: E402
+from src.utils.errors import UserError  # noqa: E402
+
+log = logging.getLogger(__name__)
+
+
+@hydra.main(version_base="1.3", config_path="../configs", config_name="predict")
+@task
+def main(config: DictConfig) -> None:
+    require(config, "ckpt_path", "give a .ckpt file, see logs/train/runs/*/checkpoints")
+    require(config, "input", "give a sound file, a folder of them, or a VIMH directory")
+    if config.channel not in (None, "mix", "left", "right"):
+        raise UserError(f"channel: '{config.channel}' given; give mix, left or right")
+    from src.evaluation.predict import predict_dataset, predict_files, sound_files, write_predictions
+    from src.evaluation.tables import print_predictions
+    from src.models.build import load_checkpoint
+    from src.utils.instantiate import apply_extras
+
+    apply_extras(config)
+    model = load_checkpoint(config.ckpt_path)
+    source, output_dir = Path(config.input), Path(config.paths.output_dir)
+    if (source / "vimh_dataset_info.json").is_file():
+        predictions, faults = predict_dataset(model, source), []
+    else:
+        predictions, faults = predict_files(
+            model, sound_files(source), config.channel, output_dir if config.render else None
+        )
+    for fault in faults:
+        log.error(fault)
+    if predictions:
+        print_predictions(predictions, model.spec.space)
+        write_predictions(predictions, model.spec.space, output_dir)
+        log.info("predictions%s: %s", " and sounds" if config.render and not source.is_dir() else "", output_dir)
+    if faults:
+        raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    run(main)

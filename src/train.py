@@ -1,0 +1,99 @@
+"""Train a model and test its best checkpoint: `python src/train.py experiment=...`."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import rootutils
+
+rootutils.setup_root(__file__, indicator="pyproject.toml", pythonpath=True)
+
+import hydra  # noqa: E402
+from omegaconf import DictConfig, OmegaConf  # noqa: E402
+
+from src.utils.entry import run, task  # noqa: E402
+from src.utils.errors import UserError  # noqa: E402
+
+if TYPE_CHECKING:
+    from lightning import Trainer
+
+    from src.data.vimh_datamodule import VIMHDataModule
+    from src.evaluation.evaluate import Evaluation
+    from src.models.vimh_lit_module import VIMHLitModule
+
+log = logging.getLogger(__name__)
+
+
+def train(
+    datamodule: VIMHDataModule,
+    model: VIMHLitModule,
+    trainer: Trainer,
+    ckpt_path: Path | None = None,
+    allow_blind: bool = False,
+) -> Evaluation:
+    """Check, fit, and test the best checkpoint (the last weights where none is kept)."""
+    from src.evaluation.evaluate import evaluate
+    from src.models.build import load_checkpoint
+    from src.models.preflight import preflight
+
+    preflight(datamodule, model, allow_blind)
+    try:
+        trainer.fit(model, datamodule=datamodule, ckpt_path=ckpt_path, weights_only=True)
+    except SystemExit as error:  # Lightning's answer to Ctrl-C
+        raise UserError("interrupted; ckpt_path=last goes on from the last whole epoch") from error
+    best = getattr(trainer.checkpoint_callback, "best_model_path", "")
+    if best:
+        log.info("best checkpoint: %s", best)
+    return evaluate(load_checkpoint(best) if best else model, datamodule, trainer)
+
+
+def find_checkpoint(given: str | None, log_dir: Path) -> Path | None:
+    """Return the checkpoint to go on from: a file, or for `last` the newest run's last one."""
+    if given is None:
+        return None
+    if given != "last":
+        if not Path(given).is_file():
+            raise UserError(f"ckpt_path: {given} does not exist; give a .ckpt file, or last")
+        return Path(given)
+    found = sorted(log_dir.glob("train/runs/*/checkpoints/last.ckpt"), key=lambda path: path.stat().st_mtime)
+    if not found:
+        raise UserError(f"ckpt_path: no run below {log_dir / 'train' / 'runs'} has a last.ckpt; start one without it")
+    return found[-1]
+
+
+@hydra.main(version_base="1.3", config_path="../configs", config_name="train")
+@task
+def main(config: DictConfig) -> float | None:
+    ckpt_path = find_checkpoint(config.ckpt_path, Path(config.paths.log_dir))
+    if config.get("data") is None or config.get("model") is None:
+        raise UserError("data and model: both groups are needed, as in data=vimh model=cnn_micro")
+    if ckpt_path:
+        log.info("going on from %s", ckpt_path)
+    from src.evaluation.tables import print_evaluation
+    from src.models.build import build_model
+    from src.utils.instantiate import apply_extras, build, build_trainer, log_hyperparameters
+
+    apply_extras(config)
+    datamodule = build(config.data, "data")
+    spec = datamodule.spec
+    model = build_model(OmegaConf.to_container(config.model, resolve=True), spec)
+    num_parameters = sum(parameter.numel() for parameter in model.parameters())
+    log.info("dataset %s, model of %d parameters", datamodule.data_dir, num_parameters)
+    trainer = build_trainer(config)
+    identity = {"dataset": spec.name, "dataset_sha256": spec.sha256.get("train"), "num_parameters": num_parameters}
+    log_hyperparameters(trainer.loggers, config, identity)
+    evaluation = train(datamodule, model, trainer, ckpt_path, config.preflight.allow_blind)
+    print_evaluation(evaluation)
+    output_dir = Path(config.paths.output_dir)
+    (output_dir / "test_results.json").write_text(json.dumps(evaluation.to_dict(), indent=2) + "\n")
+    log.info("results, log and checkpoints: %s", output_dir)
+    value = trainer.callback_metrics.get(config.monitor)
+    score = getattr(trainer.checkpoint_callback, "best_model_score", None)
+    return float(score) if score is not None else None if value is None else float(value)
+
+
+if __name__ == "__main__":
+    run(main)

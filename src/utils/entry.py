@@ -1,0 +1,62 @@
+"""Running an entry point so that a user's fault ends in one line and a non-zero exit status."""
+
+import functools
+import logging
+import os
+import sys
+from collections.abc import Callable
+
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from src.utils.errors import UserError
+
+log = logging.getLogger(__name__)
+
+
+def one_line(error: BaseException) -> str:
+    """Return an error and what caused it on one line."""
+    parts, seen = [], error
+    while seen is not None:
+        text = " ".join(str(seen).replace("\n", " ").split())
+        if text and not any(text in part for part in parts):
+            parts.append(text)
+        seen = seen.__cause__
+    return ": ".join(parts) or type(error).__name__
+
+
+def task(function: Callable[[DictConfig], object]) -> Callable[[DictConfig], object]:
+    """Wrap a Hydra task: what the user can mend is logged as one line, anything else keeps its traceback."""
+
+    @functools.wraps(function)
+    def wrapped(config: DictConfig) -> object:
+        try:
+            return function(config)
+        except (UserError, OSError) as error:
+            log.error(str(error) if isinstance(error, UserError) else one_line(error))
+            sys.exit(1)
+        except KeyboardInterrupt:
+            log.error("interrupted; nothing half-written was kept")
+            sys.exit(130)
+
+    return wrapped
+
+
+def run(main: Callable[[], object]) -> None:
+    """Run a `hydra.main` function; a bad override or an unwritable directory is one line too."""
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra then raises, where it would print a traceback itself
+    try:
+        main()
+    except (HydraException, OmegaConfBaseException) as error:
+        sys.stderr.write(f"{one_line(error)} (see the config with --cfg job, its groups with --help)\n")
+        sys.exit(1)
+    except OSError as error:
+        sys.stderr.write(f"{one_line(error)}; give a directory that can be written, as in hydra.run.dir=...\n")
+        sys.exit(1)
+
+
+def require(config: DictConfig, key: str, remedy: str) -> None:
+    """UserError when a mandatory key was not given."""
+    if OmegaConf.is_missing(config, key) or config.get(key) is None:
+        raise UserError(f"{key}: not given; {remedy}")
