@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from lightning import LightningDataModule
 import torch
+from lightning import LightningDataModule
 from torch.utils.data import DataLoader, DistributedSampler, Sampler
 
 from src.data.reader import has_split

@@ -1,0 +1,84 @@
+"""Saws against their Fourier series, and against what aliasing would add."""
+
+import numpy as np
+import pytest
+
+from src.synth.oscillators import TABLE_SIZE, saw, saw_table
+from tests.synth.references import saw_series
+
+A4 = 440.0
+
+
+def alias_db(x, frequency, sample_rate):
+    """Return the energy that no harmonic (nor DC) of `frequency` explains, relative to the rest, by least squares."""
+    phase = 2 * np.pi * frequency / sample_rate * np.arange(len(x))[:, None]
+    partials = np.arange(1, np.ceil(sample_rate / 2 / frequency))
+    basis = np.hstack([np.ones_like(phase), np.sin(phase * partials), np.cos(phase * partials)])
+    fit = basis @ np.linalg.lstsq(basis, x, rcond=None)[0]
+    return 10 * np.log10(np.sum((x - fit) ** 2) / np.sum(fit**2))
+
+
+def test_saw_at_a4_has_non_harmonic_energy_below_minus_40_db():
+    x = saw(np.array([A4]), 8000, 8000)[:, 0].astype(float)
+    assert alias_db(x, A4, 8000) < -100
+
+
+def test_naive_saw_at_a4_fails_the_aliasing_limit():
+    x = saw(np.array([A4]), 8000, 8000, naive=True)[:, 0].astype(float)
+    assert alias_db(x, A4, 8000) > -40
+
+
+@pytest.mark.parametrize(("sample_rate", "frequency"), [(8000, 100.0), (8000, A4), (8000, 2500.0), (44100, 65.4)])
+def test_saw_matches_additive_series(sample_rate, frequency):
+    x = saw(np.array([frequency]), sample_rate, 8000)[:, 0]
+    # linear interpolation errs by at most (2 pi k / N)^2 / 8 of a partial's amplitude 2 / (pi k)
+    partials = np.arange(1, np.ceil(sample_rate / 2 / frequency))
+    bound = np.sum((2 * np.pi * partials / TABLE_SIZE) ** 2 / 8 * 2 / (np.pi * partials)) + 1e-6
+    np.testing.assert_allclose(x, saw_series(frequency, sample_rate, 8000), rtol=0, atol=bound)
+    assert bound < 0.02
+
+
+def test_saw_stays_in_phase_over_a_minute():
+    x = saw(np.array([100.0]), 8000, 480_000)[-80:, 0]
+    np.testing.assert_allclose(x, saw_series(100.0, 8000, 80), rtol=0, atol=2e-3)
+
+
+def test_saw_table_matches_additive_series():
+    phase = 2 * np.pi * np.arange(TABLE_SIZE + 1) / TABLE_SIZE
+    expected = sum(-2 / (np.pi * k) * np.sin(k * phase) for k in range(1, 10))
+    np.testing.assert_allclose(saw_table(9), expected, rtol=0, atol=1e-6)
+    assert not saw_table(0).any()
+
+
+def test_saw_starts_at_phase_zero_and_rises():
+    x = saw(np.array([100.0, 440.0]), 8000, 40)
+    np.testing.assert_allclose(x[0], 0, atol=1e-6)
+    assert np.all(np.diff(x[5:35, 0]) > -0.05)
+    np.testing.assert_allclose(x[20, 0], -0.5, atol=0.02)  # a quarter period in: 2 * 0.25 - 1
+
+
+def test_naive_saw_is_the_fractional_part():
+    frequency = np.array([100.0, 261.63, 3999.0])
+    x = saw(frequency, 8000, 4000, naive=True)
+    cycles = np.arange(4000)[:, None] * (frequency / 8000)
+    np.testing.assert_allclose(x, 2 * (cycles % 1.0) - 1, rtol=0, atol=1e-6)
+
+
+def test_only_partials_below_half_the_sample_rate_sound():
+    """At 1333 Hz and 8 kHz the third partial is at 3999 Hz and stays; at 1334 Hz it is above and goes."""
+    for frequency, count in [(1333.0, 3), (1334.0, 2), (4000.0, 0), (5000.0, 0)]:
+        x = saw(np.array([frequency]), 8000, 8000)[:, 0]
+        expected = sum(0.5 * (2 / (np.pi * k)) ** 2 for k in range(1, count + 1))
+        np.testing.assert_allclose(np.mean(x.astype(float) ** 2), expected, atol=1e-4)
+
+
+def test_saw_above_the_sample_rate_stays_inside_its_table():
+    """MIDI note 127 at 8 kHz advances by more than a period a sample."""
+    assert np.all(saw(np.array([12_543.9, 8000.0]), 8000, 8000) == 0)
+
+
+def test_saw_does_not_depend_on_its_neighbours():
+    frequency = np.geomspace(30, 3000, 37)
+    together = saw(frequency, 8000, 500)
+    for v in (0, 17, 36):
+        np.testing.assert_array_equal(together[:, v], saw(frequency[v : v + 1], 8000, 500)[:, 0])
