@@ -11,6 +11,7 @@ rootutils.setup_root(__file__, indicator="pyproject.toml", pythonpath=True)
 import hydra  # noqa: E402
 from omegaconf import DictConfig  # noqa: E402
 
+from src.utils.checkpoints import find_checkpoint  # noqa: E402
 from src.utils.entry import require, run, task  # noqa: E402
 
 log = logging.getLogger(__name__)
@@ -19,7 +20,8 @@ log = logging.getLogger(__name__)
 @hydra.main(version_base="1.3", config_path="../configs", config_name="eval")
 @task
 def main(config: DictConfig) -> None:
-    require(config, "ckpt_path", "give a .ckpt file, see logs/train/runs/*/checkpoints")
+    require(config, "ckpt_path", "give a .ckpt file, or best: the newest run's")
+    ckpt_path = find_checkpoint(config.ckpt_path, Path(config.paths.log_dir))
     from src.data.vimh_datamodule import VIMHDataModule
     from src.evaluation.evaluate import evaluate, require_same_task
     from src.evaluation.tables import print_evaluation
@@ -27,7 +29,7 @@ def main(config: DictConfig) -> None:
     from src.utils.instantiate import apply_extras, build_trainer
 
     apply_extras(config)
-    checkpoint = read_checkpoint(config.ckpt_path)
+    checkpoint = read_checkpoint(ckpt_path)
     model = restore_model(checkpoint)
     data_dir = Path(config.data_dir or Path(config.paths.data_dir) / model.spec.name)
     recipe = (model.spec.generator or {}).get("config") if config.data_dir is None else None
@@ -38,6 +40,10 @@ def main(config: DictConfig) -> None:
     output = Path(config.paths.output_dir) / "test_results.json"
     output.write_text(json.dumps(evaluation.to_dict(), indent=2) + "\n")
     log.info("results: %s", output)
+    if config.report:
+        from src.evaluation.report import write_report
+
+        log.info("report, with sounds to listen to: %s", write_report(evaluation, model, datamodule, output.parent))
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ rootutils.setup_root(__file__, indicator="pyproject.toml", pythonpath=True)
 import hydra  # noqa: E402
 from omegaconf import DictConfig  # noqa: E402
 
+from src.utils.checkpoints import find_checkpoint  # noqa: E402
 from src.utils.entry import require, run, task  # noqa: E402
 from src.utils.errors import UserError  # noqa: E402
 
@@ -19,7 +20,8 @@ log = logging.getLogger(__name__)
 @hydra.main(version_base="1.3", config_path="../configs", config_name="predict")
 @task
 def main(config: DictConfig) -> None:
-    require(config, "ckpt_path", "give a .ckpt file, see logs/train/runs/*/checkpoints")
+    require(config, "ckpt_path", "give a .ckpt file, or best: the newest run's")
+    ckpt_path = find_checkpoint(config.ckpt_path, Path(config.paths.log_dir))
     require(config, "input", "give a sound file, a folder of them, or a VIMH directory")
     if config.channel not in (None, "mix", "left", "right"):
         raise UserError(f"channel: '{config.channel}' given; give mix, left or right")
@@ -29,7 +31,7 @@ def main(config: DictConfig) -> None:
     from src.utils.instantiate import apply_extras
 
     apply_extras(config)
-    model = load_checkpoint(config.ckpt_path)
+    model = load_checkpoint(ckpt_path)
     source, output_dir = Path(config.input), Path(config.paths.output_dir)
     if (source / "vimh_dataset_info.json").is_file():
         predictions, faults = predict_dataset(model, source), []

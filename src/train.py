@@ -14,6 +14,7 @@ rootutils.setup_root(__file__, indicator="pyproject.toml", pythonpath=True)
 import hydra  # noqa: E402
 from omegaconf import DictConfig, OmegaConf  # noqa: E402
 
+from src.utils.checkpoints import find_checkpoint  # noqa: E402
 from src.utils.entry import run, task  # noqa: E402
 from src.utils.errors import UserError  # noqa: E402
 
@@ -50,24 +51,10 @@ def train(
     return evaluate(load_checkpoint(best) if best else model, datamodule, trainer)
 
 
-def find_checkpoint(given: str | None, log_dir: Path) -> Path | None:
-    """Return the checkpoint to go on from: a file, or for `last` the newest run's last one."""
-    if given is None:
-        return None
-    if given != "last":
-        if not Path(given).is_file():
-            raise UserError(f"ckpt_path: {given} does not exist; give a .ckpt file, or last")
-        return Path(given)
-    found = sorted(log_dir.glob("train/runs/*/checkpoints/last.ckpt"), key=lambda path: path.stat().st_mtime)
-    if not found:
-        raise UserError(f"ckpt_path: no run below {log_dir / 'train' / 'runs'} has a last.ckpt; start one without it")
-    return found[-1]
-
-
 @hydra.main(version_base="1.3", config_path="../configs", config_name="train")
 @task
 def main(config: DictConfig) -> float | None:
-    ckpt_path = find_checkpoint(config.ckpt_path, Path(config.paths.log_dir))
+    ckpt_path = find_checkpoint(config.ckpt_path, Path(config.paths.log_dir)) if config.ckpt_path else None
     if config.get("data") is None or config.get("model") is None:
         raise UserError("data and model: both groups are needed, as in data=vimh model=cnn_micro")
     if ckpt_path:

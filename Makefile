@@ -1,0 +1,196 @@
+# Every command of the project; `make help` lists them. Abbreviations stand first.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+READY := $(VENV)/.ready
+TRAIN := $(PYTHON) src/train.py
+GENERATE := $(PYTHON) generate_vimh.py
+QUICK := trainer.max_epochs=1 trainer.limit_train_batches=10 trainer.limit_val_batches=5
+LARGE := dataset.size=16384
+
+.PHONY: help h setup demo activate a deactivate d train t tr trainmps tmps trq trs trl trc tqc ex evimh evimh16k \
+  evimhr etms etmsr etmsrdt etts etml etmlr etmlrdt etmldt ettl et64l etall emb eme emr emer emall emall-gen \
+  emall-train sds sdl sdmb sdme sdmr sdma ddr dds ddl ae tensorboard tb list-configs lc test test-all ta t0 bench \
+  format f clean c dclean dc clean-logs cl lock sync sy
+
+help h: ## list these commands
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9 _-]+:.*## / {printf "  %-26s %s\n", $$1, $$2}' Makefile
+
+##@ Set-up
+setup: $(READY) ## make .venv with everything in it
+
+$(READY): requirements.txt pyproject.toml
+	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "python3 is older than 3.11; install a newer one, or make .venv yourself with one"; exit 1; }
+	test -x $(PYTHON) || python3 -m venv $(VENV)
+	command -v uv >/dev/null || test -x $(VENV)/bin/uv || $(PYTHON) -m pip install --quiet uv
+	PATH="$$PATH:$(CURDIR)/$(VENV)/bin" uv pip install --quiet --compile-bytecode --python $(PYTHON) -r requirements.txt
+	PATH="$$PATH:$(CURDIR)/$(VENV)/bin" uv pip install --quiet --python $(PYTHON) --no-deps -e .
+	touch $(READY)
+
+demo: $(READY) ## from nothing to a trained, tested model, a prediction and a report: 4 minutes
+	$(PYTHON) examples/demo.py
+
+activate a: ## print how to activate .venv
+	@echo "sh, bash, zsh:  . $(CURDIR)/$(VENV)/bin/activate"
+	@echo "csh, tcsh:      source $(CURDIR)/$(VENV)/bin/activate.csh"
+
+deactivate d: ## print how to leave it
+	@echo "any shell:      deactivate"
+
+lock: $(READY) ## compile requirements.txt from pyproject.toml anew
+	PATH="$$PATH:$(CURDIR)/$(VENV)/bin" uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-header --no-annotate --extra dev pyproject.toml -o requirements.txt
+
+##@ Train
+train t tr: $(READY) ## the default model on the default data
+	$(TRAIN)
+
+trainmps tmps: $(READY) ## the same on a Mac's GPU
+	$(TRAIN) trainer=mps
+
+trq: $(READY) ## one epoch
+	$(TRAIN) trainer.max_epochs=1
+
+trs: $(READY) ## small saw set, 256 clips
+	$(TRAIN) synth=simple_saw dataset.size=256
+
+trl: $(READY) ## large saw set, 16,384 clips
+	$(TRAIN) synth=simple_saw $(LARGE)
+
+trc: $(READY) ## SimpleCNN, tiny
+	$(TRAIN) model=cnn_tiny
+
+tqc: $(READY) ## quick look at the CNN: 1 epoch, 10 batches
+	$(TRAIN) model=cnn_micro $(QUICK)
+
+##@ Experiments
+ex: $(READY) ## example
+	$(TRAIN) experiment=example
+
+evimh: $(READY) ## VIMH CNN, classification heads
+	$(TRAIN) experiment=vimh_cnn
+
+evimh16k: $(READY) ## the same on 16,384 clips
+	$(TRAIN) experiment=vimh_cnn_16kdss
+
+evimhr: $(READY) ## VIMH CNN, regression heads
+	$(TRAIN) experiment=vimh_cnn_regression
+
+etms: $(READY) ## micro network, small set
+	$(TRAIN) experiment=trivial_micro_small
+
+etmsr: $(READY) ## ... regression heads
+	$(TRAIN) experiment=trivial_micro_small_regression
+
+etmsrdt: $(READY) ## ... chosen by log10_decay_time
+	$(TRAIN) experiment=trivial_micro_small_regression_decay_time
+
+etts: $(READY) ## tiny network, small set
+	$(TRAIN) experiment=trivial_tiny_small
+
+etml: $(READY) ## micro network, large set
+	$(TRAIN) experiment=trivial_micro_large
+
+etmlr: $(READY) ## ... regression heads
+	$(TRAIN) experiment=trivial_micro_large_regression
+
+etmlrdt: $(READY) ## ... regression heads, chosen by log10_decay_time
+	$(TRAIN) experiment=trivial_micro_large_regression_decay_time
+
+etmldt: $(READY) ## ... classification heads, chosen by log10_decay_time
+	$(TRAIN) experiment=trivial_micro_large_decay_time
+
+ettl: $(READY) ## tiny network, large set
+	$(TRAIN) experiment=trivial_tiny_large
+
+et64l: $(READY) ## 64 K network, large set
+	$(TRAIN) experiment=trivial_64k_large
+
+etall: etms etmsr etmsrdt etts etml etmlr etmlrdt etmldt ettl et64l ## all of these
+
+emb: $(READY) ## Moog basic
+	$(TRAIN) experiment=moog_basic
+
+eme: $(READY) ## Moog envelope
+	$(TRAIN) experiment=moog_envelope
+
+emr: $(READY) ## Moog resonance
+	$(TRAIN) experiment=moog_resonance
+
+emer: $(READY) ## Moog envelope, regression heads
+	$(TRAIN) experiment=moog_envelope_regression
+
+emall: emall-gen emall-train ## all Moog sets, made and trained on
+
+emall-gen: $(READY) ## make the Moog sets that are not there yet
+	for synth in moog_basic moog_envelope moog_resonance; do \
+	  ls -d data/*dss_$${synth}_* 2>/dev/null || $(GENERATE) synth=$$synth || exit 1; done
+
+emall-train: emb eme emr ## train on all Moog sets
+
+##@ Generate
+sds: $(READY) ## saw, 256 clips
+	$(GENERATE) synth=simple_saw
+
+sdl: $(READY) ## saw, 16,384 clips
+	$(GENERATE) synth=simple_saw $(LARGE)
+
+sdmb: $(READY) ## Moog basic
+	$(GENERATE) synth=moog_basic
+
+sdme: $(READY) ## Moog envelope
+	$(GENERATE) synth=moog_envelope
+
+sdmr: $(READY) ## Moog resonance
+	$(GENERATE) synth=moog_resonance
+
+sdma: sdmb sdme sdmr ## all three
+
+##@ Look
+ddr: $(READY) ## the newest dataset
+	$(PYTHON) viz/show_dataset.py
+
+dds: $(READY) ## the newest 256-clip dataset
+	$(PYTHON) viz/show_dataset.py --match _256dss_
+
+ddl: $(READY) ## the newest 16,384-clip dataset
+	$(PYTHON) viz/show_dataset.py --match _16384dss_
+
+ae: $(READY) ## report of the newest best checkpoint, with sounds to listen to
+	$(PYTHON) src/eval.py ckpt_path=best report=true
+
+tensorboard tb: $(READY) ## training curves, on port 6006
+	$(VENV)/bin/tensorboard --logdir logs --port 6006
+
+list-configs lc: ## every choice of every config group
+	@for group in configs/*/; do echo "$$(basename $$group): $$(ls $$group | sed -n 's/\.yaml$$//p' | tr '\n' ' ')"; done
+
+##@ Check
+test: $(READY) ## fast tests
+	$(PYTHON) -m pytest -k "not slow"
+
+test-all ta: $(READY) ## all tests
+	$(PYTHON) -m pytest
+
+t0: etms etmsr etmsrdt etts ## the four smallest experiments
+
+bench: $(READY) ## measure speed and accuracy, print the table, write benchmarks/results.json
+	$(PYTHON) benchmarks/run.py
+
+format f: $(READY) ## lint and format
+	$(VENV)/bin/pre-commit run -a
+
+##@ Clean
+clean c: ## generated files, never data or logs
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+	rm -rf .pytest_cache .ruff_cache .hypothesis *.egg-info
+
+dclean dc: ## all datasets; names them and asks first
+	@ls -d data/*/ 2>/dev/null || { echo "data holds no dataset"; exit 0; }; \
+	printf 'delete these? [y/N] '; read answer; [ "$$answer" = y ] && rm -rf data/*/ || echo "nothing was deleted"
+
+clean-logs cl: ## all runs
+	find logs -mindepth 1 -not -name .gitkeep -delete
+
+sync sy: ## fetch the main branch and take it in
+	git pull --ff-only

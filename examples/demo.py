@@ -1,0 +1,63 @@
+"""From nothing to a trained, tested model and a prediction for a sound: what `make demo` runs."""
+
+import argparse
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import rootutils
+
+ROOT = rootutils.setup_root(__file__, indicator="pyproject.toml", pythonpath=True)
+
+import numpy as np
+
+from src.data.spec import read_spec
+from src.evaluation.rerender import rendering_source
+from src.spectral.audio_file import write_clip
+
+UNSEEN_SEED = 20_000_000  # of a sound that is in no split
+
+
+def run(*arguments: str) -> None:
+    """Show a command, as one would type it, and run it."""
+    print(f"\n$ python {' '.join(arguments)}", flush=True)
+    status = subprocess.run([sys.executable, *arguments], cwd=ROOT, check=False).returncode
+    if status:
+        sys.exit(status)
+
+
+def make_sound(dataset: Path, path: Path) -> None:
+    """Render a sound the network has never met, and print what it is made of."""
+    spec = read_spec(dataset)
+    values = spec.space.sample(UNSEEN_SEED, 0, 1).astype(np.float64)
+    source = rendering_source(spec)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_clip(path, source.synth.render(values)[:, 0], source.synth.config.sample_rate)
+    print(f"\n{path.relative_to(ROOT)} is a new sound, made with")
+    for name, value in zip(spec.space.names, values[0], strict=True):
+        print(f"  {name} = {value:.4g}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--size", type=int, default=16384, help="clips in the dataset")
+    parser.add_argument("--epochs", type=int, default=60, help="about a second each on two cores")
+    settings = parser.parse_args()
+    began = time.perf_counter()
+    dataset = ROOT / f"data/vimh-32x32x1_8000Hz_1p0s_{settings.size}dss_moog_basic_4p"
+    if dataset.exists():
+        print(f"{dataset.relative_to(ROOT)} is there already and is used as it is")
+    else:
+        run("generate_vimh.py", "synth=moog_basic", f"dataset.size={settings.size}")
+    size, epochs = f"dataset.size={settings.size}", f"trainer.max_epochs={settings.epochs}"
+    run("src/train.py", "experiment=moog_basic_16k", "trainer=cpu", size, epochs)
+    run("src/eval.py", "ckpt_path=best", "trainer=cpu", "report=true")
+    sound = ROOT / "logs/demo/sound.wav"
+    make_sound(dataset, sound)
+    run("src/predict.py", "ckpt_path=best", f"input={sound.relative_to(ROOT)}")
+    print(f"\nAll of it took {time.perf_counter() - began:.0f} s. Open the report above in a browser, and listen.")
+
+
+if __name__ == "__main__":
+    main()

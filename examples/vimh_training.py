@@ -1,0 +1,104 @@
+"""Look at a dataset, train on it, look at what was learned: `--demo --save-plots`."""
+
+import argparse
+import json
+import tempfile
+from pathlib import Path
+
+import rootutils
+
+ROOT = rootutils.setup_root(__file__, indicator="pyproject.toml", pythonpath=True)
+
+from hydra import compose, initialize_config_dir
+from lightning import Trainer, seed_everything
+from lightning.pytorch.callbacks import ModelCheckpoint
+from omegaconf import OmegaConf
+
+from src.data.vimh_datamodule import VIMHDataModule
+from src.evaluation.evaluate import evaluate, predict_values
+from src.evaluation.plots import histogram_figure, image_figure, scatter_figure
+from src.evaluation.tables import print_evaluation
+from src.models.build import build_model, load_checkpoint
+from src.train import train
+from src.utils.errors import UserError
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--demo", action="store_true", help="make a small simple_saw dataset if none is given")
+    parser.add_argument("--data-dir", type=Path, help="a VIMH directory")
+    parser.add_argument("--max-epochs", type=int, default=30)
+    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--analyze-only", action="store_true", help="look at the data and stop")
+    parser.add_argument("--checkpoint", type=Path, help="test this one instead of training")
+    parser.add_argument("--save-plots", action="store_true", help="write PNGs")
+    parser.add_argument("--export-results", type=Path, help="write the test's figures as JSON")
+    parser.add_argument("--output-dir", type=Path, default=ROOT / "logs/examples/vimh_training")
+    arguments = parser.parse_args()
+    if not arguments.demo and not arguments.data_dir:
+        parser.error("give --demo, or --data-dir with a VIMH directory")
+    return arguments
+
+
+def main() -> None:
+    arguments = parse()
+    seed_everything(0, verbose=False)
+    with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
+        config = compose("train", overrides=["dataset.size=1024", "model=cnn_micro"])
+    recipe = {key: OmegaConf.to_container(config[key], resolve=True) for key in ("synth", "spectral", "dataset")}
+    data = VIMHDataModule(
+        arguments.data_dir,
+        arguments.batch_size,
+        recipe=None if arguments.data_dir else recipe,
+        root=ROOT / "data",
+    )
+    space, output = data.spec.space, arguments.output_dir
+    print(f"{data.data_dir}: {data.spec.counts}, images (C, H, W) {data.spec.image_shape}")
+    for spec in space:
+        print(f"  {spec.name}: {spec.min:g}..{spec.max:g} by {spec.step:g} {spec.unit}, {spec.num_classes} classes")
+    dataset = data.dataset("train")
+    values = space.denormalize(dataset.targets())
+    if arguments.save_plots:
+        output.mkdir(parents=True, exist_ok=True)
+        images = dataset.__getitems__(range(min(8, len(dataset))))["image"].numpy()
+        image_figure(space, images, values[: len(images)]).savefig(output / "samples.png", dpi=110)
+        histogram_figure(space, values).savefig(output / "parameters.png", dpi=110)
+    if not arguments.analyze_only:
+        evaluation, model = learn(arguments, config, data)
+        print_evaluation(evaluation)
+        test = data.dataset("test")
+        if arguments.save_plots:
+            predicted = predict_values(model, test, 1000)
+            truth = space.denormalize(test.targets()[: len(predicted)])
+            scatter_figure(space, truth, predicted).savefig(output / "scatter.png", dpi=110)
+        if arguments.export_results:
+            arguments.export_results.write_text(json.dumps(evaluation.to_dict(), indent=2) + "\n")
+    if arguments.save_plots:
+        print(f"plots: {output}")
+
+
+def learn(arguments: argparse.Namespace, config, data: VIMHDataModule):
+    """Train, or load what was trained; return its evaluation and the model."""
+    with tempfile.TemporaryDirectory() as folder:
+        keep_best = ModelCheckpoint(folder, "best", config.monitor, enable_version_counter=False)
+        trainer = Trainer(
+            accelerator="cpu",
+            max_epochs=arguments.max_epochs,
+            callbacks=[keep_best],
+            logger=False,
+            num_sanity_val_steps=0,
+            enable_model_summary=False,
+        )
+        if arguments.checkpoint:
+            model = load_checkpoint(arguments.checkpoint)
+            return evaluate(model, data, trainer), model
+        model = build_model(OmegaConf.to_container(config.model, resolve=True), data.spec)
+        evaluation = train(data, model, trainer)
+        return evaluation, load_checkpoint(keep_best.best_model_path)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except UserError as error:
+        raise SystemExit(f"error: {error}") from error
