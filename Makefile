@@ -28,7 +28,7 @@ $(READY): requirements.txt pyproject.toml
 	PATH="$$PATH:$(CURDIR)/$(VENV)/bin" uv pip install --quiet --python $(PYTHON) --no-deps -e .
 	touch $(READY)
 
-demo: $(READY) ## from nothing to a trained, tested model, a prediction and a report: 4 minutes
+demo: $(READY) ## from nothing to a trained, tested model, a prediction and a report
 	$(PYTHON) examples/demo.py
 
 activate a: ## print how to activate .venv

@@ -21,6 +21,7 @@ from src.evaluation.tables import print_evaluation
 from src.models.build import build_model, load_checkpoint
 from src.train import train
 from src.utils.errors import UserError
+from src.utils.instantiate import quiet_lightning
 
 
 def parse() -> argparse.Namespace:
@@ -42,6 +43,7 @@ def parse() -> argparse.Namespace:
 
 def main() -> None:
     arguments = parse()
+    quiet_lightning()
     seed_everything(0, verbose=False)
     with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
         config = compose("train", overrides=["dataset.size=1024", "model=cnn_micro"])

@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf  # noqa: E402
 
 from src.utils.checkpoints import find_checkpoint  # noqa: E402
 from src.utils.entry import run, task  # noqa: E402
-from src.utils.errors import UserError  # noqa: E402
+from src.utils.errors import UserError, did_you_mean  # noqa: E402
 
 if TYPE_CHECKING:
     from lightning import Trainer
@@ -36,15 +36,39 @@ def train(
     allow_blind: bool = False,
 ) -> Evaluation:
     """Check, fit, and test the best checkpoint (the last weights where none is kept)."""
-    from src.evaluation.evaluate import evaluate
-    from src.models.build import load_checkpoint
+    fit(datamodule, model, trainer, ckpt_path, allow_blind)
+    return test_best(datamodule, model, trainer)
+
+
+def fit(
+    datamodule: VIMHDataModule, model: VIMHLitModule, trainer: Trainer, ckpt_path: Path | None, allow_blind: bool
+) -> None:
+    """Check everything that can be checked before, then train, from a checkpoint where one is given."""
+    from lightning.pytorch.utilities.exceptions import MisconfigurationException
+
+    from src.data.spec import DatasetSpec
+    from src.evaluation.evaluate import require_same_task
+    from src.models.build import load_weights, read_checkpoint
     from src.models.preflight import preflight
 
+    if ckpt_path:
+        checkpoint = read_checkpoint(ckpt_path)
+        require_same_task(DatasetSpec.from_dict(checkpoint["dataset_spec"]), datamodule.spec)
+        load_weights(model, checkpoint)
     preflight(datamodule, model, allow_blind)
     try:
         trainer.fit(model, datamodule=datamodule, ckpt_path=ckpt_path, weights_only=True)
     except SystemExit as error:  # Lightning's answer to Ctrl-C
         raise UserError("interrupted; ckpt_path=last goes on from the last whole epoch") from error
+    except MisconfigurationException as error:
+        raise UserError(f"trainer: {' '.join(str(error).split())}") from error
+
+
+def test_best(datamodule: VIMHDataModule, model: VIMHLitModule, trainer: Trainer) -> Evaluation:
+    """Test the best checkpoint, or the model as it is where none is kept."""
+    from src.evaluation.evaluate import evaluate
+    from src.models.build import load_checkpoint
+
     best = getattr(trainer.checkpoint_callback, "best_model_path", "")
     if best:
         log.info("best checkpoint: %s", best)
@@ -57,6 +81,9 @@ def main(config: DictConfig) -> float | None:
     ckpt_path = find_checkpoint(config.ckpt_path, Path(config.paths.log_dir)) if config.ckpt_path else None
     if config.get("data") is None or config.get("model") is None:
         raise UserError("data and model: both groups are needed, as in data=vimh model=cnn_micro")
+    given = config.data.get("data_dir")
+    if given and not Path(given).is_dir():
+        raise UserError(f"data.data_dir: {given} does not exist; give a VIMH directory, or null to generate one")
     if ckpt_path:
         log.info("going on from %s", ckpt_path)
     from src.evaluation.tables import print_evaluation
@@ -67,19 +94,22 @@ def main(config: DictConfig) -> float | None:
     datamodule = build(config.data, "data")
     spec = datamodule.spec
     model = build_model(OmegaConf.to_container(config.model, resolve=True), spec)
+    if config.monitor not in model.monitorable:
+        raise UserError(f"monitor: no metric '{config.monitor}'.{did_you_mean(config.monitor, model.monitorable)}")
     num_parameters = sum(parameter.numel() for parameter in model.parameters())
     log.info("dataset %s, model of %d parameters", datamodule.data_dir, num_parameters)
     trainer = build_trainer(config)
     identity = {"dataset": spec.name, "dataset_sha256": spec.sha256.get("train"), "num_parameters": num_parameters}
     log_hyperparameters(trainer.loggers, config, identity)
-    evaluation = train(datamodule, model, trainer, ckpt_path, config.preflight.allow_blind)
+    fit(datamodule, model, trainer, ckpt_path, config.preflight.allow_blind)
+    score = getattr(trainer.checkpoint_callback, "best_model_score", None)
+    score = trainer.callback_metrics.get(config.monitor) if score is None else score  # testing clears the latter
+    evaluation = test_best(datamodule, model, trainer)
     print_evaluation(evaluation)
     output_dir = Path(config.paths.output_dir)
     (output_dir / "test_results.json").write_text(json.dumps(evaluation.to_dict(), indent=2) + "\n")
     log.info("results, log and checkpoints: %s", output_dir)
-    value = trainer.callback_metrics.get(config.monitor)
-    score = getattr(trainer.checkpoint_callback, "best_model_score", None)
-    return float(score) if score is not None else None if value is None else float(value)
+    return None if score is None else float(score)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,9 @@ def main() -> None:
     found = sorted((ROOT / "data").glob("*/vimh_dataset_info.json"), key=lambda path: path.stat().st_mtime)
     found = [path.parent for path in found if arguments.match in path.parent.name]
     if not arguments.directory and not found:
-        raise SystemExit(f"data holds no dataset{f' with {arguments.match}' if arguments.match else ''}; try `make sds`")
+        raise SystemExit(
+            f"data holds no dataset{f' with {arguments.match}' if arguments.match else ''}; try `make sds`"
+        )
     directory = arguments.directory or found[-1]
     dataset = VIMHDataset(directory)
     spec = dataset.spec

@@ -1,6 +1,7 @@
 """Making a dataset: blocks in threads (the kernels release the GIL), rows to the writer."""
 
 import logging
+import math
 import os
 from collections import deque
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from src.data.sensitivity import describe_blind, measure_sensitivity
 from src.data.source import BLOCK, Source, load_source
 from src.data.spec import DatasetSpec
 from src.data.writer import DatasetWriter
+from src.utils.errors import UserError
 
 log = logging.getLogger(__name__)
 
@@ -88,9 +90,15 @@ def generate(
             "spectral.hop_length %d: the images show the first %.2f s of %.2f s",
             *(source.front_end.hop_length, source.front_end.visible_seconds, recipe.synth.duration),
         )
-    split_of, row_of = recipe.place()
+    combinations = math.prod(source.synth.space.num_classes)
+    if recipe.dataset.sampling == "grid" and size > combinations:
+        raise UserError(
+            f"dataset.size: {size} given; the grid has {combinations} combinations, and one that came twice could be "
+            "in train and test alike; give at most that, or dataset.sampling=random"
+        )
     writer = DatasetWriter(directory, describe_source(source, []), overwrite, pickle)
     with writer, _progress() as progress:
+        split_of, row_of = recipe.place()
         sensitivity = measure_sensitivity(source)  # inside `with`: an existing directory was refused before this work
         for row in sensitivity:
             if row["blind"]:

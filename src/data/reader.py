@@ -2,6 +2,9 @@
 
 import hashlib
 import logging
+import math
+import struct
+import tokenize
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +18,7 @@ log = logging.getLogger(__name__)
 
 _CHUNK = 65536  # records checked at a time: a few MB of headers
 _REMEDY = "restore the file or make the dataset again"
+_PARSER_ERRORS = (tokenize.TokenError, OverflowError, MemoryError, RecursionError)  # numpy parses the header as Python
 
 
 def open_split(directory: Path, split: str, spec: DatasetSpec, verify: bool = False) -> Records:
@@ -22,37 +26,53 @@ def open_split(directory: Path, split: str, spec: DatasetSpec, verify: bool = Fa
 
     It names the file, the record, what was found and what was expected. Reading never writes.
     """
+    if not has_split(directory, split):
+        raise UserError(f"{directory / split}: no such file; {_REMEDY}")
     path = directory / split
-    if not path.is_file():
-        twin = directory / f"{split}_batch"
-        if not twin.is_file():
-            raise UserError(f"{path}: no such file; {_REMEDY}")
-        records = read_pickle(twin, spec.image_shape, len(spec.space))
-    else:
+    if path.is_file():
         records = _open_binary(path, spec)
+    else:
+        path = directory / f"{split}_batch"
+        records = read_pickle(path, spec.image_shape, len(spec.space))
     if spec.counts.get(split, len(records)) != len(records):
         raise UserError(f"{path}: {len(records)} records, the JSON says {spec.counts[split]}; {_REMEDY}")
     if verify:
-        _verify_checksum(path, spec.sha256.get(split))
+        _verify_checksum(path, spec)
     return records
 
 
-def open_exact_values(directory: Path, split: str, count: int, num_parameters: int) -> np.ndarray | None:
-    """Map `{split}_params.npy`, (n, P) float32 physical values; None where a dataset has none."""
+def open_exact_values(
+    directory: Path, split: str, spec: DatasetSpec, records: Records, verify: bool = False
+) -> np.ndarray | None:
+    """Map `{split}_params.npy`, (n, P) float32 physical values; None where a dataset has none.
+
+    UserError, one line, unless every value is what its record's byte code rounds.
+    """
     path = directory / f"{split}_params.npy"
     if not path.is_file():
         return None
     try:
-        values = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError, SyntaxError, TypeError, OverflowError) as error:
-        raise UserError(f"{path}: not a readable .npy file ({error}); {_REMEDY}") from error
-    if not isinstance(values, np.ndarray) or values.dtype != np.float32 or values.shape != (count, num_parameters):
-        found = f"{values.dtype} {values.shape}" if isinstance(values, np.ndarray) else type(values).__name__
-        raise UserError(f"{path}: {found} found, float32 {(count, num_parameters)} expected; {_REMEDY}")
-    for start in range(0, count, _CHUNK):
-        finite = np.isfinite(values[start : start + _CHUNK]).all(axis=1)
+        values = np.lib.format.open_memmap(path, mode="r")
+    except (*(ValueError, OSError, SyntaxError, TypeError, LookupError), *_PARSER_ERRORS) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path}: not a readable .npy file ({reason[:200]}); {_REMEDY}") from error
+    expected = (len(records), len(spec.space))
+    if values.dtype != np.float32 or values.shape != expected:
+        raise UserError(f"{path}: {values.dtype} {values.shape} found, float32 {expected} expected; {_REMEDY}")
+    for start in range(0, len(values), _CHUNK):
+        chunk = values[start : start + _CHUNK]
+        finite = np.isfinite(chunk).all(axis=1)
         if not finite.all():
             raise UserError(f"{path}: row {start + int(np.argmin(finite))} is not finite; {_REMEDY}")
+        codes = records.codes(np.arange(start, start + len(chunk)))
+        apart = np.abs(spec.space.to_byte(chunk) - codes.astype(np.int16))
+        if (apart > 1).any():  # 1: another program may round otherwise
+            row, column = np.argwhere(apart > 1)[0]
+            found, name = f"{chunk[row, column]:g}", spec.space.names[column]
+            held = f"{spec.space.from_byte(codes[row])[column]:g}"
+            raise UserError(f"{path}: row {start + row} has {name} {found}, its record holds {held}; {_REMEDY}")
+    if verify:
+        _verify_checksum(path, spec)
     return values
 
 
@@ -62,52 +82,52 @@ def has_split(directory: Path, split: str) -> bool:
 
 
 def _open_binary(path: Path, spec: DatasetSpec) -> Records:
-    size = path.stat().st_size
-    if size == 0:
+    """Map a file with the metadata_bytes that the JSON states or, with a warning, those that the file means."""
+    if path.stat().st_size == 0:
         raise UserError(f"{path}: 0 bytes; {_REMEDY}")
     data = np.memmap(path, np.uint8, mode="r")
-    metadata_bytes = _find_metadata_bytes(path, data, spec)
-    image_bytes = int(np.prod(spec.image_shape, dtype=np.int64))
-    stride = record_bytes(metadata_bytes, len(spec.space), image_bytes)
-    ids = _first_ids(path, data, metadata_bytes, len(spec.space))
-    fault = _first_fault(data, stride, metadata_bytes, ids, spec.image_shape) if size % stride == 0 else None
-    order = np.asarray(ids, np.int64)
-    if size % stride == 0 and fault is None:
-        return Records(data, metadata_bytes, order, np.array([spec.image_shape], np.uint16))
-    index = _index_by_walking(data, metadata_bytes, ids, spec.image_shape[0])
-    if index is not None:
-        log.info("%s: its records differ in shape; batches are made of one shape each", path)
-        return Records(data, metadata_bytes, order, *index)
-    if fault is None:
-        whole, rest = divmod(size, stride)
-        raise UserError(f"{path}: {size} bytes is {whole} records of {stride} and {rest} bytes over; {_REMEDY}")
-    raise UserError(f"{path}: {fault}; {_REMEDY}")
-
-
-def _find_metadata_bytes(path: Path, data: np.ndarray, spec: DatasetSpec) -> int:
-    """Return 14 or 6, by the JSON where the file agrees, else by the file, with a warning."""
-    image_bytes = int(np.prod(spec.image_shape, dtype=np.int64))
     stated = spec.metadata_bytes or CURRENT_METADATA_BYTES
-    for candidate in (stated, CURRENT_METADATA_BYTES + OLD_METADATA_BYTES - stated):
-        stride = record_bytes(candidate, len(spec.space), image_bytes)
-        if len(data) % stride == 0 and data[candidate] == len(spec.space):
-            if candidate != spec.metadata_bytes:
-                said = "says nothing" if spec.metadata_bytes is None else f"says {spec.metadata_bytes}"
-                log.warning("%s: the JSON %s on metadata_bytes, the file's size means %d", path, said, candidate)
-            return candidate
-    return stated
+    faults = []
+    for metadata_bytes in (stated, CURRENT_METADATA_BYTES + OLD_METADATA_BYTES - stated):
+        found = _lay_out(data, metadata_bytes, spec)
+        if isinstance(found, str):
+            faults.append(found)
+            continue
+        if metadata_bytes != spec.metadata_bytes:
+            said = "says nothing" if spec.metadata_bytes is None else f"says {spec.metadata_bytes}"
+            log.warning("%s: the JSON %s on metadata_bytes, the file means %d", path, said, metadata_bytes)
+        if found.offsets is not None:
+            log.info("%s: its records differ in shape; batches are made of one shape each", path)
+        return found
+    raise UserError(f"{path}: {faults[0]}; {_REMEDY}")
 
 
-def _first_ids(path: Path, data: np.ndarray, metadata_bytes: int, num_parameters: int) -> list[int]:
-    first = metadata_bytes + 1
-    if len(data) < first + 2 * num_parameters:
-        raise UserError(f"{path}: {len(data)} bytes hold no whole record; {_REMEDY}")
-    if data[metadata_bytes] != num_parameters:
-        raise UserError(f"{path}: record 0 has {data[metadata_bytes]} labels, {num_parameters} expected; {_REMEDY}")
-    ids = data[first : first + 2 * num_parameters : 2].tolist()
-    if sorted(ids) != list(range(num_parameters)):
-        raise UserError(f"{path}: record 0 has label ids {ids}, 0..{num_parameters - 1} expected; {_REMEDY}")
-    return ids
+def _lay_out(data: np.ndarray, metadata_bytes: int, spec: DatasetSpec) -> Records | str:
+    """Return the records, all of whose headers agree with the JSON, or what is wrong with them."""
+    first, count = metadata_bytes + 1, len(spec.space)
+    if len(data) < first + 2 * count:
+        return f"{len(data)} bytes hold no whole record"
+    if data[metadata_bytes] != count:
+        return f"record 0 has {data[metadata_bytes]} labels, {count} expected"
+    ids = data[first : first + 2 * count : 2].tolist()
+    if sorted(ids) != list(range(count)):
+        return f"record 0 has label ids {ids}, 0..{count - 1} expected"
+    order = np.asarray(ids, np.int64)
+    stride = record_bytes(metadata_bytes, count, int(np.prod(spec.image_shape, dtype=np.int64)))
+    whole, rest = divmod(len(data), stride)
+    fault = f"{len(data)} bytes is {whole} records of {stride} and {rest} bytes over"
+    if rest == 0:
+        fault = _first_fault(data, stride, metadata_bytes, ids, spec.image_shape)
+        if fault is None:
+            return Records(data, metadata_bytes, order, np.array([spec.image_shape], np.uint16))
+    index = _index_by_walking(data, metadata_bytes, ids, spec.image_shape[0])
+    if index is None:
+        return fault
+    shapes, offsets = index
+    if (shapes == shapes[0]).all():
+        found, expected = ("x".join(map(str, (h, w, c))) for c, h, w in (shapes[0], spec.image_shape))
+        return f"every image is {found}, the JSON says {expected}"
+    return Records(data, metadata_bytes, order, shapes, offsets)
 
 
 def _first_fault(
@@ -145,10 +165,15 @@ def _index_by_walking(
     """Return shapes (n, 3) and offsets (n,) when the file is a chain of records of differing shape."""
     offsets, shapes, position = [], [], 0
     first, pairs = metadata_bytes + 1, 2 * len(ids)
+    scale = (0.0, 0.0)
     while position + first + pairs <= len(data):
         head = bytes(data[position : position + first + pairs])
-        height, width, found = (int.from_bytes(head[at : at + 2], "little") for at in (0, 2, 4))
+        height, width, found = struct.unpack_from("<HHH", head)
+        if metadata_bytes == CURRENT_METADATA_BYTES:
+            scale = struct.unpack_from("<ff", head, 6)
         if found != channels or not height * width or head[metadata_bytes] != len(ids) or list(head[first::2]) != ids:
+            return None
+        if not -math.inf < scale[0] <= scale[1] < math.inf:
             return None
         offsets.append(position)
         shapes.append((channels, height, width))
@@ -158,7 +183,8 @@ def _index_by_walking(
     return np.array(shapes, np.uint16), np.array(offsets, np.int64)
 
 
-def _verify_checksum(path: Path, expected: str | None) -> None:
+def _verify_checksum(path: Path, spec: DatasetSpec) -> None:
+    expected = spec.sha256.get(path.name)
     if expected is None:
         log.warning("%s: the JSON holds no checksum, so it was not verified", path)
         return

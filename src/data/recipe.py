@@ -4,13 +4,15 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from src.spectral.config import SpectralConfig
 from src.synth.config import SynthConfig
 from src.utils.errors import UserError
 
 SPLITS = ("train", "val", "test")
+_UNION_PARTS = ("int", "literal['auto']")  # pydantic names the member of a union that it tried
+_SHOWN_FAULTS = 5
 _ENVELOPES = {"temporal_envelope": "_temporal", "spectral_envelope": "_spectral"}
 
 
@@ -31,6 +33,12 @@ class DatasetConfig(BaseModel):
     @classmethod
     def _accept_systematic(cls, value: Any) -> Any:
         return "grid" if value == "systematic" else value
+
+    @model_validator(mode="after")
+    def _check_counts(self) -> "DatasetConfig":
+        if self.counts["train"] < 1:
+            raise ValueError(f"val_fraction and test_fraction leave none of {self.size} samples to train on")
+        return self
 
     @property
     def counts(self) -> dict[str, int]:
@@ -92,11 +100,17 @@ def parse_recipe(config: Mapping[str, Any]) -> Recipe:
         raise UserError(describe(error)) from error
 
 
-def describe(error: ValidationError) -> str:
-    """Return pydantic's faults as `key: value given; what is allowed`, joined by semicolons."""
+def describe(error: ValidationError, prefix: str = "") -> str:
+    """Return pydantic's faults as `key: value given; what is allowed`, joined by semicolons on one line."""
     faults = []
     for fault in error.errors(include_url=False):
-        where = ".".join(str(part) for part in fault["loc"] if part not in ("int", "literal['auto']"))
-        given = "" if isinstance(fault["input"], dict | BaseModel) else f"{fault['input']!r} given; "
-        faults.append(f"{where}: {given}{fault['msg'].removeprefix('Value error, ')}")
-    return "; ".join(dict.fromkeys(faults))
+        where = ".".join([prefix] * bool(prefix) + [str(part) for part in fault["loc"] if part not in _UNION_PARTS])
+        given = "" if isinstance(fault["input"], dict | BaseModel) else f"{_shorten(repr(fault['input']))} given; "
+        faults.append(f"{_shorten(where)}: {given}{fault['msg'].removeprefix('Value error, ')}")
+    faults = list(dict.fromkeys(faults))
+    more = [f"and {len(faults) - _SHOWN_FAULTS} more"] if len(faults) > _SHOWN_FAULTS else []
+    return " ".join("; ".join(faults[:_SHOWN_FAULTS] + more).split())
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= 100 else f"{text[:97]}..."

@@ -52,6 +52,15 @@ class Records:
     def __len__(self) -> int:
         return len(self.data) // self.stride if self.offsets is None else len(self.offsets)
 
+    def codes(self, indices: np.ndarray) -> np.ndarray:
+        """Take the byte codes alone, (B, P) uint8, of records of any shape."""
+        starts = indices * self.stride if self.offsets is None else self.offsets[indices]
+        columns = self.metadata_bytes + 2 + 2 * np.arange(len(self.ids))
+        stored = self.data[starts[:, None] + columns]
+        codes = np.empty_like(stored)
+        codes[:, self.ids] = stored
+        return codes
+
     def gather(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Take a batch: images (B, C, H, W) uint8, codes (B, P) uint8, scale (B, 2) float32 dB.
 

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from src.data.recipe import describe
 from src.spectral.config import SpectralConfig
@@ -15,8 +15,20 @@ from src.utils.errors import UserError
 
 INFO_FILE = "vimh_dataset_info.json"
 MAX_INFO_BYTES = 64 * 2**20
+_REMEDY = "restore the file or make the dataset again"
 
 _Size = Annotated[int, Field(ge=1, le=65535)]
+
+
+class _Reach(BaseModel):
+    """One parameter's row of `src.data.sensitivity.measure_sensitivity`."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
+
+    name: str
+    step_levels: float
+    range_levels: float
+    blind: bool
 
 
 class _Info(BaseModel):
@@ -27,7 +39,7 @@ class _Info(BaseModel):
     height: _Size
     width: _Size
     channels: _Size
-    parameter_names: list[str] = Field(min_length=1, max_length=255)
+    parameter_names: list[Annotated[str, Field(max_length=200)]] = Field(min_length=1, max_length=255)
     parameter_mappings: dict[str, dict[str, Any]]
     fixed_parameters: dict[str, Any] = {}
     train_samples: int | None = None
@@ -44,8 +56,16 @@ class _Info(BaseModel):
     pre_emphasis_coefficient: float | None = None
     image_scaling: dict[str, Any] | None = None
     generator: dict[str, Any] | None = None
-    sensitivity: list[dict[str, Any]] = []
+    sensitivity: list[_Reach] = []
     sha256: dict[str, str] = {}
+
+    @field_validator("parameter_names")
+    @classmethod
+    def _check_names(cls, names: list[str]) -> list[str]:
+        for name in names:
+            if not name.isprintable():
+                raise ValueError(f"{name!r} holds characters that cannot be printed")
+        return names
 
 
 @dataclass(frozen=True)
@@ -86,16 +106,17 @@ def read_spec(directory: Path) -> DatasetSpec:
         what = "holds no vimh_dataset_info.json" if directory.is_dir() else "does not exist"
         raise UserError(f"{directory}: {what}; give a VIMH directory, or make one with generate_vimh.py")
     if path.stat().st_size > MAX_INFO_BYTES:
-        raise UserError(f"{path}: {path.stat().st_size} bytes is no description; restore it or make the dataset again")
+        raise UserError(f"{path}: {path.stat().st_size} bytes is no description; {_REMEDY}")
     try:
-        info = _Info.model_validate(json.loads(path.read_bytes()))
-        return _to_spec(info, directory)
+        content = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}: not JSON ({error}); {_REMEDY}") from error
+    try:
+        return _to_spec(_Info.model_validate(content), directory)
     except ValidationError as error:
-        raise UserError(f"{path}: {describe(error)}; restore the file or make the dataset again") from error
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise UserError(f"{path}: not JSON ({error}); restore the file or make the dataset again") from error
+        raise UserError(f"{path}: {describe(error)}; {_REMEDY}") from error
     except UserError as error:
-        raise UserError(f"{path}: {error}") from error
+        raise UserError(f"{path}: {error}; {_REMEDY}") from error
 
 
 def _to_spec(info: _Info, directory: Path) -> DatasetSpec:
@@ -114,7 +135,7 @@ def _to_spec(info: _Info, directory: Path) -> DatasetSpec:
         spectral=_spectral(info),
         metadata_bytes=_metadata_bytes(info.label_encoding.get("metadata_bytes")),
         generator=info.generator,
-        sensitivity=info.sensitivity,
+        sensitivity=[row.model_dump() for row in info.sensitivity],
         sha256=info.sha256,
     )
 
@@ -129,12 +150,14 @@ def _varying(info: _Info) -> list[ParameterSpec]:
         if name not in info.parameter_mappings:
             raise UserError(f"parameter_mappings lacks '{name}', which parameter_names lists")
         entry = dict(info.parameter_mappings[name])
+        classification = entry.pop("type", None) == "classification"
         if "min" not in entry and isinstance(entry.get("num_classes"), int):
             entry |= {"min": 0, "max": entry["num_classes"] - 1}
-        if entry.pop("type", None) == "classification" and "step" not in entry:
+            classification = True
+        if classification and "step" not in entry:
             entry |= {"step": 1, "kind": entry.get("kind", "categorical")}
         known = {key: value for key, value in entry.items() if key in ParameterSpec.model_fields and key != "name"}
-        spec = ParameterSpec(name=name, **known)
+        spec = _parameter(f"parameter_mappings.{name}", name=name, **known)
         if spec.is_fixed:
             raise UserError(f"parameter_mappings.{name}: min {spec.min:g} equals max, so it cannot vary")
         specs.append(spec)
@@ -148,35 +171,47 @@ def _fixed(info: _Info) -> list[ParameterSpec]:
         value = entry.get("value")
         if isinstance(value, int | float) and name not in info.parameter_names:
             more = {key: entry[key] for key in ("unit", "scale", "kind", "default", "description") if key in entry}
-            specs.append(ParameterSpec(name=name, min=value, max=value, **more))
+            specs.append(_parameter(f"fixed_parameters.{name}", name=name, min=value, max=value, **more))
     return specs
+
+
+def _parameter(where: str, **fields: Any) -> ParameterSpec:
+    try:
+        return ParameterSpec(**fields)
+    except ValidationError as error:
+        raise UserError(describe(error, where)) from error
 
 
 def _spectral(info: _Info) -> dict[str, Any] | None:
     """Return the front end's settings, translating the ancestor's keys; None when they do not suffice."""
-    if info.generator and isinstance(info.generator.get("config"), dict):
-        return info.generator["config"].get("spectral")
+    config = (info.generator or {}).get("config")
+    plain = config.get("spectral") if isinstance(config, dict) else _ancestors_spectral(info)
+    try:
+        spectral = SpectralConfig.model_validate(plain)
+    except ValidationError:
+        return None  # a front end that we do not have: the images train, a WAV cannot be analysed
+    if (len(spectral.channels), spectral.height, spectral.width) != (info.channels, info.height, info.width):
+        return None  # it makes other images than these
+    return spectral.model_dump(mode="json")
+
+
+def _ancestors_spectral(info: _Info) -> dict[str, Any]:
     given, mel = info.spectrogram_config, info.mel_config or {}
-    if "n_fft" not in given:
-        return None
     scaling = info.image_scaling or {"mode": "per_sample"}  # the ancestor scaled every image by itself
-    plain = {
+    return {
         "type": given.get("type", "stft"),
         "height": info.height,
         "width": info.width,
-        "n_fft": given["n_fft"],
-        "n_window": given.get("n_window", given["n_fft"]),
+        "n_fft": given.get("n_fft"),
+        "n_window": given.get("n_window", given.get("n_fft")),
         "window_type": given.get("window_type", "hann"),
         "hop_length": given.get("hop_length", "auto"),
         "pre_emphasis": info.pre_emphasis_coefficient or 0.0,
         "image_scaling": scaling.get("mode", "global"),
+        "channels": info.channel_labels if info.channels > 1 else ["magnitude"],
         **{key: scaling[key] for key in ("floor_db", "ceil_db") if key in scaling},
         **{key: mel[key] for key in ("freq_min", "freq_max_ratio") if key in mel},
     }
-    try:
-        return SpectralConfig.model_validate(plain).model_dump(mode="json")
-    except ValidationError:
-        return None  # a front end that we do not have: the images train, a WAV cannot be analysed
 
 
 def to_info(spec: DatasetSpec) -> dict[str, Any]:

@@ -180,6 +180,7 @@ class _ShapeBatches(Sampler[list[int]]):
     def __init__(self, dataset: VIMHDataset, batch_size: int, shuffle: bool, seed: int):
         self.dataset, self.batch_size, self.shuffle, self.seed = dataset, batch_size, shuffle, seed
         self.epoch = 0
+        self.sampler = self  # where Lightning looks for `set_epoch`
 
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch  # called by Lightning, as for any distributed sampler

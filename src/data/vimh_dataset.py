@@ -37,7 +37,7 @@ class VIMHDataset(Dataset):
         self.indices = indices
         self.values = None
         if labels == "exact":
-            self.values = open_exact_values(directory, split, len(self.records), len(self.spec.space))
+            self.values = open_exact_values(directory, split, self.spec, self.records, verify)
 
     def __len__(self) -> int:
         return len(self.records) if self.indices is None else len(self.indices)
@@ -63,12 +63,7 @@ class VIMHDataset(Dataset):
         rows = np.arange(len(self.records)) if self.indices is None else self.indices
         if self.values is not None:
             return self.spec.space.normalize(self.values[rows]).astype(np.float32)
-        chunks = (
-            [rows[start : start + 1] for start in range(len(rows))]
-            if self.records.offsets is not None
-            else [rows[start : start + 8192] for start in range(0, len(rows), 8192)]
-        )
-        return np.concatenate([self.records.gather(chunk)[1] for chunk in chunks]).astype(np.float32) / 255.0
+        return self.records.codes(rows).astype(np.float32) / 255.0
 
     def __getitem__(self, index: int) -> Batch:
         """Return one sample, without the batch axis."""
@@ -76,7 +71,8 @@ class VIMHDataset(Dataset):
 
     def batches_by_shape(self, batch_size: int, seed: int | None = None) -> Iterator[list[int]]:
         """Yield index lists whose records share a shape, shuffled when a seed is given."""
-        shapes = self.records.shapes if self.indices is None else self.records.shapes[self.indices]
+        shapes = np.broadcast_to(self.records.shapes, (len(self.records), 3))
+        shapes = shapes if self.indices is None else shapes[self.indices]
         order = np.arange(len(self)) if seed is None else np.random.default_rng(seed).permutation(len(self))
         _, group = np.unique(shapes[order], axis=0, return_inverse=True)
         chunks = [

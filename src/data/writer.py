@@ -7,6 +7,8 @@ import logging
 import os
 import platform
 import shutil
+import sys
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
@@ -34,29 +36,47 @@ class DatasetWriter:
         self.pickle = pickle
         self._stride = record_bytes(CURRENT_METADATA_BYTES, len(spec.space), int(np.prod(spec.image_shape)))
         self._partial = directory.parent / f".{directory.name}.partial-{platform.node()}-{os.getpid()}"
+        self._closing = ExitStack()
         self._files = {}
         self._params_start = {}
 
     def __enter__(self) -> "DatasetWriter":
         parent = self.directory.parent
-        parent.mkdir(parents=True, exist_ok=True)
-        _remove_dead_partials(parent, self.directory.name)
+        try:
+            parent.mkdir(parents=True, exist_ok=True)
+            _remove_dead_partials(parent, self.directory.name)
+            self._refuse()
+            self._partial.mkdir()
+        except OSError as error:
+            why = f"{error.filename}: {error.strerror}"
+            raise UserError(f"{parent}: cannot be written ({why}); choose another place") from error
+        try:
+            self._open_files()
+        except BaseException:
+            self.__exit__(*sys.exc_info())
+            raise
+        return self
+
+    def _refuse(self) -> None:
+        """UserError where the dataset must not, or cannot, be written."""
         if self.directory.exists() and not self.overwrite:
             raise UserError(f"{self.directory}: exists and is not touched; pass overwrite=true or another dataset.name")
+        if self._partial.exists():
+            raise UserError(f"{self._partial}: exists; remove it, unless a run is still writing to it")
         needed = sum(self.spec.counts.values()) * (self._stride + 4 * len(self.spec.space))
-        free = shutil.disk_usage(parent).free
+        free = shutil.disk_usage(self.directory.parent).free
         if needed > free:
             raise UserError(
-                f"{parent}: the dataset needs {needed / 1e9:.2f} GB, {free / 1e9:.2f} GB are free; make room"
+                f"{self.directory}: {needed / 1e9:.2f} GB are needed, {free / 1e9:.2f} GB are free; make room"
             )
-        self._partial.mkdir()
+
+    def _open_files(self) -> None:
         for split, count in self.spec.counts.items():
-            self._files[split] = (self._partial / split).open("w+b")
-            params = (self._partial / f"{split}_params.npy").open("w+b")
+            self._files[split] = self._closing.enter_context((self._partial / split).open("w+b"))
+            params = self._closing.enter_context((self._partial / f"{split}_params.npy").open("w+b"))
             header = {"descr": "<f4", "fortran_order": False, "shape": (count, len(self.spec.space))}
             np.lib.format.write_array_header_1_0(params, header)
             self._files[f"{split}_params.npy"], self._params_start[split] = params, params.tell()
-        return self
 
     def write(
         self, split: str, rows: np.ndarray, images: np.ndarray, codes: np.ndarray, scale: np.ndarray, values: np.ndarray
@@ -83,17 +103,18 @@ class DatasetWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            for file in self._files.values():
-                file.close()
+            self._closing.close()
             if kind is None:
                 self._finish()
         except OSError as failed:
-            if failed.errno == errno.ENOSPC:
-                raise UserError(f"{self.directory}: the disk is full; nothing was kept, make room") from failed
+            self._refuse_full(failed)
             raise
         finally:
             shutil.rmtree(self._partial, ignore_errors=True)
-        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        self._refuse_full(error)
+
+    def _refuse_full(self, error: BaseException | None) -> None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise UserError(f"{self.directory}: the disk is full; nothing was kept, make room") from error
 
     def _finish(self) -> None:
@@ -110,26 +131,25 @@ class DatasetWriter:
                 os.fsync(file.fileno())
         info = to_info(self.spec) | {"sha256": checksums}
         (self._partial / INFO_FILE).write_text(json.dumps(info, indent=2) + "\n")
-        replaced = None
-        if self.overwrite and self.directory.exists():
-            replaced = self._partial.with_name(self._partial.name + "-replaced")
-            self.directory.rename(replaced)
+        replaced = self._partial.with_name(self._partial.name + "-replaced")
         try:
+            if self.overwrite and self.directory.exists():
+                self.directory.rename(replaced)
             self._partial.rename(self.directory)
         except OSError as error:
-            if replaced is not None:
-                replaced.rename(self.directory)
-            if self.directory.exists():
+            if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
                 raise UserError(f"{self.directory}: another run made it meanwhile; its files were kept") from error
             raise
-        if replaced is not None:
-            shutil.rmtree(replaced)
+        finally:
+            if replaced.exists() and not self.directory.exists():
+                replaced.rename(self.directory)
+            _remove(replaced)
 
 
 def _remove_dead_partials(parent: Path, name: str) -> None:
     """Clear what killed processes of this machine left behind."""
     prefix = f".{name}.partial-{platform.node()}-"
-    for path in parent.glob(f"{prefix}*"):
+    for path in [path for path in parent.iterdir() if path.name.startswith(prefix)]:
         pid = path.name.removeprefix(prefix).removesuffix("-replaced")
         if pid.isdecimal() and not _is_running(int(pid)):
             if path.name.endswith("-replaced") and not (parent / name).exists():
@@ -137,7 +157,14 @@ def _remove_dead_partials(parent: Path, name: str) -> None:
                 path.rename(parent / name)
                 continue
             log.warning("%s: removing what a killed run left behind", path)
-            shutil.rmtree(path, ignore_errors=True)
+            _remove(path)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)  # a link to a dataset kept elsewhere
 
 
 def _is_running(pid: int) -> bool:

@@ -10,7 +10,7 @@ from lightning import Trainer
 from src.data.spec import DatasetSpec
 from src.data.vimh_datamodule import VIMHDataModule
 from src.data.vimh_dataset import VIMHDataset, images_to_float
-from src.evaluation.rerender import ImageError, image_error
+from src.evaluation.rerender import ImageError, image_error, rendering_source
 from src.models.vimh_lit_module import VIMHLitModule
 from src.utils.errors import UserError
 
@@ -103,6 +103,8 @@ def predict_values(model: VIMHLitModule, dataset: VIMHDataset, count: int) -> np
 def _image_error(
     model: VIMHLitModule, spec: DatasetSpec, test: VIMHDataset, truth: np.ndarray, mean: np.ndarray
 ) -> ImageError | None:
+    if rendering_source(spec) is None:
+        return None
     predicted = predict_values(model, test, RERENDERED)
     batch = test.__getitems__(range(len(predicted)))
     return image_error(spec, batch["image"].numpy(), batch["scale"].numpy(), predicted, truth[: len(predicted)], mean)

@@ -56,6 +56,7 @@ def predict_files(
     With `render_dir` each prediction is also rendered there, beside its input as the model heard it.
     """
     front_end = make_front_end(model.spec)
+    stems = [path.stem for path in paths]
     predictions, faults = [], []
     for path in paths:
         try:
@@ -69,8 +70,9 @@ def predict_files(
             values = model.values(image, scale)[0].numpy().astype(np.float64)
         predictions.append(Prediction(path.name, values))
         if render_dir is not None:
-            write_clip(render_dir / f"{path.stem}_input.wav", clip, front_end.sample_rate)
-            _render(model.spec, values, render_dir / f"{path.stem}_predicted.wav")
+            stem = path.name if stems.count(path.stem) > 1 else path.stem  # a.wav and a.flac: two sounds
+            write_clip(render_dir / f"{stem}_input.wav", clip, front_end.sample_rate)
+            _render(model.spec, values, render_dir / f"{stem}_predicted.wav")
     return predictions, faults
 
 
@@ -85,13 +87,15 @@ def predict_dataset(model: VIMHLitModule, directory: Path) -> list[Prediction]:
     spec = read_spec(directory)
     require_same_task(model.spec, spec)
     dataset = VIMHDataset(directory, "test", spec=spec)
-    predictions = []
-    for start in range(0, len(dataset), _BATCH):
-        batch = dataset.__getitems__(range(start, min(start + _BATCH, len(dataset))))
+    chunks = [range(start, min(start + _BATCH, len(dataset))) for start in range(0, len(dataset), _BATCH)]
+    if dataset.records.offsets is not None:
+        chunks = dataset.batches_by_shape(_BATCH)
+    values = np.empty((len(dataset), len(spec.space)))
+    for rows in chunks:
+        batch = dataset.__getitems__(rows)
         with torch.inference_mode():
-            values = model.values(images_to_float(batch["image"]), batch["scale"]).numpy()
-        predictions += [Prediction(f"test {start + at}", row) for at, row in enumerate(values.astype(np.float64))]
-    return predictions
+            values[rows] = model.values(images_to_float(batch["image"]), batch["scale"]).numpy()
+    return [Prediction(f"test {row}", one) for row, one in enumerate(values)]
 
 
 def write_predictions(predictions: list[Prediction], space: ParameterSpace, output_dir: Path) -> None:

@@ -1,14 +1,19 @@
 """The tables that people read."""
 
+from __future__ import annotations
+
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 
 from src.data.spec import DatasetSpec
-from src.evaluation.evaluate import Evaluation
-from src.evaluation.predict import Prediction
 from src.synth.parameters import ParameterSpace
+
+if TYPE_CHECKING:  # they import Lightning, which generation has no use for
+    from src.evaluation.evaluate import Evaluation
+    from src.evaluation.predict import Prediction
 
 _SHOWN = 20  # predictions of a folder or dataset that are printed; the files hold all
 
@@ -17,7 +22,7 @@ def _print(table: Table) -> None:
     for column in table.columns:
         column.no_wrap = True
     console = Console()
-    Console(width=None if console.is_terminal else 140).print(table)  # a pipe or file has no width to fit into
+    Console(width=None if console.is_terminal else 10_000).print(table)  # a pipe or file has no width to fit into
 
 
 def print_sensitivity(spec: DatasetSpec, directory: Path, seconds: float) -> None:

@@ -7,13 +7,13 @@ from typing import Any
 
 import torch
 from hydra.errors import InstantiationException
-from hydra.utils import instantiate
+from hydra.utils import get_object, instantiate
 
 from src.data.spec import DatasetSpec
 from src.models.vimh_lit_module import VIMHLitModule
 from src.utils.errors import UserError
 
-_TRUSTED = ("src.models.", "torch.optim.", "torch.nn.")  # what a checkpoint's config may name
+_TRUSTED = ("src.models.", "torch.optim.", "torch.nn.")  # where what a checkpoint's config may name is defined
 
 
 def build_model(config: Mapping[str, Any], spec: DatasetSpec) -> VIMHLitModule:
@@ -35,24 +35,30 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
         missing = {"model_config", "dataset_spec", "data_settings", "state_dict"} - set(checkpoint)
-    except (pickle.UnpicklingError, EOFError, RuntimeError, LookupError, TypeError, ValueError) as error:
+    except (pickle.UnpicklingError, OSError, EOFError, RuntimeError, LookupError, TypeError, ValueError) as error:
         raise UserError(f"ckpt_path: {path} is no readable checkpoint ({_first_line(error)}); train again") from error
     if missing:
         raise UserError(f"ckpt_path: {path} lacks {', '.join(sorted(missing))}; it was not made by src/train.py")
-    for target in _targets(checkpoint["model_config"]):
-        if not target.startswith(_TRUSTED):
-            raise UserError(f"ckpt_path: {path} asks for {target}, which a checkpoint may not; is it yours?")
+    for key, value in _strings(checkpoint["model_config"]):
+        if "${" in value or (key == "_target_" and not _is_trusted(value)):
+            raise UserError(f"ckpt_path: {path} asks for {value}, which a checkpoint may not; is it yours?")
     return checkpoint
 
 
 def restore_model(checkpoint: Mapping[str, Any]) -> VIMHLitModule:
     """Rebuild the model of a checkpoint that was read, in eval mode."""
     model = build_model(checkpoint["model_config"], DatasetSpec.from_dict(checkpoint["dataset_spec"]))
+    load_weights(model, checkpoint)
+    return model.eval()
+
+
+def load_weights(model: VIMHLitModule, checkpoint: Mapping[str, Any]) -> None:
+    """Put a checkpoint's weights into a model; UserError when it is another one."""
     try:
         model.load_state_dict(checkpoint["state_dict"])
     except RuntimeError as error:
-        raise UserError(f"ckpt_path: its weights do not fit the model it names ({_first_line(error)})") from error
-    return model.eval()
+        cause = " ".join(str(error).split())[:200]
+        raise UserError(f"ckpt_path: its weights are another model's ({cause}); give the same model=...") from error
 
 
 def load_checkpoint(path: str | Path) -> VIMHLitModule:
@@ -60,13 +66,23 @@ def load_checkpoint(path: str | Path) -> VIMHLitModule:
     return restore_model(read_checkpoint(path))
 
 
-def _targets(config: Any) -> list[str]:
+def _strings(config: Any, key: str = "") -> list[tuple[str, str]]:
+    """Return every string of a config with the key it stands under, at any depth."""
     if isinstance(config, Mapping):
-        own = [str(config["_target_"])] if "_target_" in config else []
-        return own + [target for value in config.values() for target in _targets(value)]
+        return [pair for name, value in config.items() for pair in _strings(value, str(name))]
     if isinstance(config, list | tuple):
-        return [target for value in config for target in _targets(value)]
-    return []
+        return [pair for value in config for pair in _strings(value, key)]
+    return [(key, config)] if isinstance(config, str) else []
+
+
+def _is_trusted(target: str) -> bool:
+    """Tell whether a dotted path names what a trusted package defines, not what its modules import."""
+    if not target.startswith(_TRUSTED):
+        return False
+    try:
+        return f"{get_object(target).__module__}.".startswith(_TRUSTED)
+    except (ImportError, ValueError, AttributeError):
+        return False
 
 
 def _first_line(error: Exception) -> str:

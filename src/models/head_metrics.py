@@ -24,6 +24,11 @@ class HeadMetrics(Metric):
             self.add_state(name, torch.zeros(1 if name == "count" else size), dist_reduce_fx="sum")
         self.register_buffer("ranges", torch.tensor(space.max - space.min, dtype=torch.float32), persistent=False)
 
+    @property
+    def names(self) -> list[str]:
+        """The keys of what `compute` returns."""
+        return ["nmae", *(f"{name}_{kind}" for name in self.space.names for kind in ("mae", "acc", "acc1", "loss"))]
+
     def update(self, values: Tensor, levels: Tensor, target: Tensor, losses: Tensor) -> None:
         """Add a batch: values (B, P) physical, levels (B, P) int64, target (B, P) in [0, 1], losses (P,)."""
         truth = torch.stack([to_physical(spec, target[:, at]) for at, spec in enumerate(self.space)], dim=1)

@@ -13,6 +13,8 @@ from src.data.recipe import describe
 from src.synth.parameters import ParameterSpace, ParameterSpec
 from src.utils.errors import UserError, did_you_mean
 
+_STRETCH = 0.1  # of the range, beyond either end
+
 
 class HeadConfig(BaseModel):
     """How one parameter is predicted and how much its loss weighs."""
@@ -39,7 +41,11 @@ def to_class(spec: ParameterSpec, values: Tensor) -> Tensor:
 
 
 class RegressionHead:
-    """One sigmoid output: the parameter in [0, 1] on its scale."""
+    """One output: the parameter in [0, 1] on its scale, a sigmoid stretched a little beyond both ends.
+
+    A plain sigmoid reaches 0 and 1 at infinity only, so that predictions bend away from the ends of
+    the range; this one crosses them, and the value is clamped.
+    """
 
     num_outputs = 1
 
@@ -48,7 +54,7 @@ class RegressionHead:
 
     def loss(self, raw: Tensor, target: Tensor) -> Tensor:
         """Return the mean loss of logits (B, 1) against targets (B,) in [0, 1]."""
-        unit = raw.squeeze(1).sigmoid()
+        unit = self._unit(raw)
         if self.config.loss == "l1":
             return functional.l1_loss(unit, target)
         if self.config.loss == "l2":
@@ -57,7 +63,10 @@ class RegressionHead:
 
     def value(self, raw: Tensor) -> Tensor:
         """Return physical values (B,)."""
-        return to_physical(self.spec, raw.squeeze(1).sigmoid())
+        return to_physical(self.spec, self._unit(raw).clamp(0.0, 1.0))
+
+    def _unit(self, raw: Tensor) -> Tensor:
+        return (1.0 + 2.0 * _STRETCH) * raw.squeeze(1).sigmoid() - _STRETCH
 
     def level(self, raw: Tensor) -> Tensor:
         """Return the class (B,) int64 nearest to the value."""

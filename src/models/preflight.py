@@ -14,17 +14,21 @@ def preflight(datamodule: VIMHDataModule, model: VIMHLitModule, allow_blind: boo
     """UserError names the head at fault and the remedy."""
     dataset = datamodule.dataset("train")
     space = datamodule.spec.space
+    trained = {name for name, weight in zip(space.names, model.heads.weights.tolist(), strict=True) if weight}
     targets = dataset.targets()
     for name, column in zip(space.names, targets.T, strict=True):
-        if np.ptp(column) == 0:
+        if name in trained and np.ptp(column) == 0:
             raise UserError(
                 f"{name}: the same label in all {len(column)} training samples, so there is nothing to learn; "
                 f"fix it in the synth config, or weigh it 0 in model.heads.{name}.weight"
             )
-    blind = [row for row in datamodule.spec.sensitivity if row["blind"]]
+    blind = [row for row in datamodule.spec.sensitivity if row["blind"] and row["name"] in trained]
     if blind and not allow_blind:
         raise UserError("; ".join(map(describe_blind, blind)) + "; preflight.allow_blind=true trains it all the same")
-    batch = dataset.__getitems__(range(min(len(dataset), datamodule.batch_size)))
+    rows = range(min(len(dataset), datamodule.batch_size))
+    if dataset.records.offsets is not None:
+        rows = next(dataset.batches_by_shape(datamodule.batch_size))
+    batch = dataset.__getitems__(rows)
     was_training = model.training
     model.eval()
     with torch.no_grad():

@@ -59,6 +59,11 @@ class VIMHLitModule(LightningModule):
             features = torch.cat([features, (scale + 40.0) / 40.0], dim=1)  # -80..0 dB to -1..1
         return self.heads(features)
 
+    @property
+    def monitorable(self) -> list[str]:
+        """Names of the metrics that a training run logs and may select on."""
+        return ["train/loss", "val/loss", *(f"val/{name}" for name in self.val_metrics.names)]
+
     def values(self, image: Tensor, scale: Tensor | None = None) -> Tensor:
         """Return predictions (B, P) in physical units."""
         return self.heads.values(self(image, scale))

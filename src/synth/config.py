@@ -82,7 +82,8 @@ def _parameter(voice: Voice, name: str, entry: dict[str, Any]) -> ParameterSpec:
         raise UserError(f"{where}: {error}") from error
     entry = dict(entry)
     if "value" in entry:
-        entry = {"min": entry["value"], "max": entry.pop("value"), "step": 0.0, **entry}
+        value = entry.pop("value")  # wins, so that +synth.parameters.NAME.value=... fixes one that a config varies
+        entry |= {"min": value, "max": value, "step": 0.0}
     merged = {**allowed.model_dump(include={"unit", "description", "scale", "kind", "default"}), **entry, "name": name}
     for key in ("min", "max"):
         value = merged.get(key)

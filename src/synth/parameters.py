@@ -11,6 +11,8 @@ from src.synth import sampling
 from src.utils.errors import UserError, did_you_mean
 
 DEFAULT_STEPS = 16  # a range without a step is cut into this many
+LARGEST = 3e38  # of float32
+MAX_CLASSES = 65536  # a finer step is a slip of the pen: its head would not fit into memory
 BYTE_LEVELS = 255  # a VIMH record stores a value as one byte
 
 
@@ -22,7 +24,7 @@ class ParameterSpec(BaseModel):
     name: str
     min: float
     max: float
-    step: float = Field(0.0, ge=0, description="grid of the classes; 0 asks for (max - min) / 16")
+    step: float = Field(0.0, ge=0, description="grid of the classes; 0 asks for (max - min) / 16, for categories 1")
     unit: str = ""
     scale: Literal["lin", "log"] = "lin"
     kind: Literal["continuous", "ordinal", "categorical"] = "continuous"
@@ -34,18 +36,23 @@ class ParameterSpec(BaseModel):
     def _fill_step(cls, values: Any) -> Any:
         if isinstance(values, dict) and not values.get("step"):
             low, high = values.get("min"), values.get("max")
-            if isinstance(low, int | float) and isinstance(high, int | float):
-                values = {**values, "step": max(0.0, (high - low) / DEFAULT_STEPS)}
+            if all(isinstance(end, int | float) and abs(end) <= LARGEST for end in (low, high)):
+                counted = values.get("kind") == "categorical" and low != high  # categories are numbered
+                values = {**values, "step": 1.0 if counted else max(0.0, (high - low) / DEFAULT_STEPS)}
         return values
 
     @model_validator(mode="after")
     def _check_range(self) -> "ParameterSpec":
+        if max(abs(self.min), abs(self.max)) > LARGEST:
+            raise ValueError(f"{self.min:g} .. {self.max:g} is beyond float32, in which labels are stored")
         if self.min > self.max:
             raise ValueError(f"min {self.min:g} is above max {self.max:g}")
-        if self.scale == "log" and self.min <= 0:
+        if self.scale == "log" and self.min < 1 / LARGEST:
             raise ValueError(f"min {self.min:g} must be above 0 on a log scale")
         if not self.is_fixed and not 0 < self.step <= (self.max - self.min) * (1 + 1e-9):  # 0.9 - 0.8 < 0.1
             raise ValueError(f"step {self.step:g} must be above 0 and at most max - min = {self.max - self.min:g}")
+        if not self.is_fixed and (self.max - self.min) / self.step > MAX_CLASSES - 1:
+            raise ValueError(f"step {self.step:g} cuts the range into more than {MAX_CLASSES} classes")
         return self
 
     @property

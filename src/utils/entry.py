@@ -6,13 +6,15 @@ import os
 import sys
 from collections.abc import Callable
 
-from hydra.errors import HydraException
+from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from src.utils.errors import UserError
 
 log = logging.getLogger(__name__)
+
+_NOTHING = {f"{group}=null": f"{group}=none" for group in ("callbacks", "logger")}  # Hydra takes no null for a group
 
 
 def one_line(error: BaseException) -> str:
@@ -33,7 +35,7 @@ def task(function: Callable[[DictConfig], object]) -> Callable[[DictConfig], obj
     def wrapped(config: DictConfig) -> object:
         try:
             return function(config)
-        except (UserError, OSError) as error:
+        except (UserError, OSError, OmegaConfBaseException) as error:
             log.error(str(error) if isinstance(error, UserError) else one_line(error))
             sys.exit(1)
         except KeyboardInterrupt:
@@ -46,10 +48,12 @@ def task(function: Callable[[DictConfig], object]) -> Callable[[DictConfig], obj
 def run(main: Callable[[], object]) -> None:
     """Run a `hydra.main` function; a bad override or an unwritable directory is one line too."""
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra then raises, where it would print a traceback itself
+    sys.argv[1:] = [_NOTHING.get(argument, argument) for argument in sys.argv[1:]]
     try:
         main()
     except (HydraException, OmegaConfBaseException) as error:
-        sys.stderr.write(f"{one_line(error)} (see the config with --cfg job, its groups with --help)\n")
+        given = f"{error.override}: " if isinstance(error, OverrideParseException) else ""
+        sys.stderr.write(f"{given}{one_line(error)} (see the config with --cfg job, its groups with --help)\n")
         sys.exit(1)
     except OSError as error:
         sys.stderr.write(f"{one_line(error)}; give a directory that can be written, as in hydra.run.dir=...\n")

@@ -9,6 +9,7 @@ import torch
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from lightning import Trainer, seed_everything
+from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
@@ -20,13 +21,18 @@ from src.utils.errors import UserError
 log = logging.getLogger(__name__)
 
 
-def apply_extras(config: DictConfig) -> None:
-    """Seed everything, set threads, show the config, and drop warnings that tell the user nothing."""
+def quiet_lightning() -> None:
+    """Drop Lightning's messages that tell the user nothing."""
     # batches are single gathers here: the advice to add workers would slow loading down
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=".*is smaller than the logging interval.*")
     warnings.filterwarnings("ignore", message=".*`LeafSpec.*|.*treespec.*", category=FutureWarning)
     logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
+
+
+def apply_extras(config: DictConfig) -> None:
+    """Seed everything, set threads, and show the config where that is asked for."""
+    quiet_lightning()
     if "seed" in config:
         seed_everything(config.seed, workers=True, verbose=False)
     if config.extras.num_threads:
@@ -54,8 +60,9 @@ def build_trainer(config: DictConfig) -> Trainer:
     loggers = build_all(config.get("logger"), "logger")
     callbacks = build_all(config.get("callbacks"), "callbacks")
     accelerator = config.trainer.accelerator
+    keeps = any(isinstance(callback, Checkpoint) for callback in callbacks)  # else Lightning adds one of its own
     try:
-        return instantiate(config.trainer, callbacks=callbacks, logger=loggers or False)
+        return instantiate(config.trainer, callbacks=callbacks, logger=loggers or False, enable_checkpointing=keeps)
     except InstantiationException as error:
         if isinstance(error.__cause__, MisconfigurationException) and accelerator in ("gpu", "cuda", "mps"):
             raise UserError(f"trainer: this machine has no {accelerator}; use trainer=cpu or trainer=auto") from error

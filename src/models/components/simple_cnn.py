@@ -1,15 +1,22 @@
 """A plain strided CNN that keeps where things are: time is decay, height is pitch and cutoff."""
 
+import math
 from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from src.utils.errors import UserError
+
+_GELU_GAIN = 1.7  # keeps the variance of activations from stage to stage (Brock et al., arXiv 2102.06171)
+
 
 class SimpleCNN(nn.Module):
-    """Conv 3x3, batch norm, GELU a stage; then a grid of `grid_size` cells, flattened, to `feature_dim`.
+    """Conv 3x3 and GELU a stage; then a grid of `grid_size` cells, flattened, to `feature_dim`.
 
     Strided convolutions instead of pooling, and a flattened grid instead of a global mean, since a
-    parameter shows in where energy lies. The grid is a mean over cells, so any H x W goes in.
+    parameter shows in where energy lies. No batch norm: a level is an offset of the whole image, which
+    the statistics of a batch would blur, so the initial weights keep the variance instead. The grid is
+    a mean over cells, so any H x W goes in.
     """
 
     def __init__(
@@ -24,14 +31,12 @@ class SimpleCNN(nn.Module):
     ):
         super().__init__()
         if len(channels) != len(strides) or not channels:
-            raise ValueError(f"channels {list(channels)} and strides {list(strides)} must be as long as each other")
+            raise UserError(
+                f"model.network: {len(channels)} channels and {len(strides)} strides; give one of each a stage"
+            )
         stages: list[nn.Module] = []
         for width_in, width_out, stride in zip([in_channels, *channels[:-1]], channels, strides, strict=True):
-            stages += [
-                nn.Conv2d(width_in, width_out, 3, stride=stride, padding=1, bias=False),
-                nn.BatchNorm2d(width_out),
-                nn.GELU(),
-            ]
+            stages += [nn.Conv2d(width_in, width_out, 3, stride=stride, padding=1), nn.GELU()]
         self.stages = nn.Sequential(*stages)
         grid = []
         for size, cells in zip(image_size, grid_size, strict=True):
@@ -47,7 +52,12 @@ class SimpleCNN(nn.Module):
             nn.Dropout(dropout) if dropout else nn.Identity(),
         )
         self.feature_dim = feature_dim
+        for layer in self.modules():
+            if isinstance(layer, nn.Conv2d | nn.Linear):
+                nn.init.normal_(layer.weight, std=_GELU_GAIN / math.sqrt(layer.weight[0].numel()))
+                nn.init.zeros_(layer.bias)
 
     def forward(self, image: Tensor) -> Tensor:
         """Map images (B, C, H, W) to features (B, feature_dim)."""
-        return self.project(self.pool(self.stages(image)))
+        centred = 4.0 * image - 1.0  # an image is a quarter white on average
+        return self.project(self.pool(self.stages(centred)))

@@ -1,0 +1,82 @@
+"""What Lightning, metrics and logging cost over a bare loop of the same network and batches."""
+
+import statistics
+import time
+from pathlib import Path
+
+import torch
+from generation import recipe_of
+from hydra import compose, initialize_config_dir
+from lightning import Callback, Trainer
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from omegaconf import OmegaConf
+
+from src.data.vimh_datamodule import VIMHDataModule
+from src.data.vimh_dataset import images_to_float
+from src.models.build import build_model
+
+ROOT = Path(__file__).resolve().parents[1]
+_SIZE = 16384
+_ROUNDS = 7
+
+
+class _EpochTimer(Callback):
+    """Seconds of each training epoch, logging at its end included."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+
+    def on_train_epoch_start(self, *_: object) -> None:
+        self.began = time.perf_counter()
+
+    def on_train_epoch_end(self, *_: object) -> None:
+        self.seconds.append(time.perf_counter() - self.began)
+
+
+def measure_training_step(folder: Path) -> dict[str, float]:
+    """Return the bare loop's step in ms, and the median ratio of Lightning's to it, in turns."""
+    data = VIMHDataModule(recipe=recipe_of("moog_basic", _SIZE), root=folder, batch_size=128)
+    with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
+        config = OmegaConf.to_container(compose("train", overrides=["model=cnn_micro"]).model, resolve=True)
+    steps = len(data.train_dataloader())
+    ratios, bare = [], []
+    for turn in range(_ROUNDS + 1):
+        plain, lightning = _bare_epoch(data, config), _lightning_epoch(data, config, folder)
+        if turn:  # the first fills caches
+            bare.append(plain / steps)
+            ratios.append(lightning / plain)
+    return {"bare_ms": 1000 * statistics.median(bare), "ratio": statistics.median(ratios)}
+
+
+def _bare_epoch(data: VIMHDataModule, config: dict) -> float:
+    model = build_model(config, data.spec).train()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.004)
+    seconds = []
+    for _ in range(2):
+        began = time.perf_counter()
+        for batch in data.train_dataloader():
+            outputs = model.heads(model.network(images_to_float(batch["image"])))
+            loss = model.heads.losses(outputs, batch["target"]) @ model.heads.weights
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+        seconds.append(time.perf_counter() - began)
+    return seconds[-1]
+
+
+def _lightning_epoch(data: VIMHDataModule, config: dict, folder: Path) -> float:
+    timer = _EpochTimer()
+    trainer = Trainer(
+        accelerator="cpu",
+        max_epochs=2,
+        callbacks=[timer],
+        logger=[TensorBoardLogger(folder, "tensorboard"), CSVLogger(folder, "csv")],
+        default_root_dir=folder,
+        num_sanity_val_steps=0,
+        limit_val_batches=0,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        enable_progress_bar=False,
+    )
+    trainer.fit(build_model(config, data.spec), datamodule=data)
+    return timer.seconds[-1]

@@ -1,0 +1,197 @@
+"""Reading pickles without pickle: its opcodes are parsed, and a few of them are understood.
+
+Nothing in the file can run, since no code of pickle's or numpy's restores state from it: containers
+are built here, and an array is a view of its bytes. Damaged opcodes cannot reach an interpreter's
+or numpy's internals either (a pickled dtype carries raw C flags, a memo index sizes a C table).
+"""
+
+import io
+import pickletools
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from src.utils.errors import UserError
+
+_ARGUMENT = {
+    *("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT"),
+    *("UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8"),
+    *("BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8"),
+}
+_CONSTANT = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
+_EMPTY = {"EMPTY_LIST": list, "EMPTY_DICT": dict, "EMPTY_TUPLE": tuple}
+_TUPLE = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
+_NAMES = {
+    "numpy.ndarray",
+    "numpy.dtype",
+    "numpy.core.multiarray._reconstruct",
+    "numpy.core.multiarray.scalar",
+    "numpy.core.numeric._frombuffer",
+    "_codecs.encode",
+}
+_DTYPE = re.compile(r"[?biuf]\d{0,2}")
+_MARK = object()
+
+
+class _Name(str):
+    """A global that the pickle names; it stands for itself and cannot be called."""
+
+
+@dataclass(eq=False)
+class _Dtype:
+    code: str
+    order: str = "="
+
+
+@dataclass(eq=False)
+class _Array:
+    """An array, empty until the pickle gives its state; `numpy.asarray` takes it."""
+
+    array: np.ndarray | None = None
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        if self.array is None:
+            raise ValueError("an array without contents")
+        return np.array(self.array, dtype, copy=copy)
+
+
+def load_plain_pickle(path: Path) -> Any:
+    """Load numbers, text, lists, tuples, dicts by text, numpy's arrays and scalars; UserError for anything else.
+
+    Arrays come as objects that `numpy.asarray` takes.
+    """
+    try:
+        return _run(io.BytesIO(path.read_bytes()))
+    except (ValueError, LookupError, TypeError, OverflowError) as error:
+        remedy = "use the binary file, or make the dataset again"
+        raise UserError(f"{path}: not a plain pickle ({str(error)[:200]}); {remedy}") from error
+
+
+def _run(file: io.BytesIO) -> Any:
+    stack: list[Any] = []
+    memo: dict[int, Any] = {}
+    for opcode, argument, _ in pickletools.genops(file):
+        name = opcode.name
+        if name in _ARGUMENT:
+            stack.append(argument)
+        elif name in _CONSTANT:
+            stack.append(_CONSTANT[name])
+        elif name in _EMPTY:
+            stack.append(_EMPTY[name]())
+        elif name == "MARK":
+            stack.append(_MARK)
+        elif name == "MEMOIZE":
+            memo[len(memo)] = stack[-1]
+        elif name in ("PUT", "BINPUT", "LONG_BINPUT"):
+            memo[argument] = stack[-1]
+        elif name in ("GET", "BINGET", "LONG_BINGET"):
+            stack.append(memo[argument])
+        elif name in _TUPLE:
+            stack.append(tuple(_pop(stack, _TUPLE[name])))
+        elif name in ("TUPLE", "LIST"):
+            items = _pop_to_mark(stack)
+            stack.append(tuple(items) if name == "TUPLE" else items)
+        elif name in ("APPEND", "APPENDS"):
+            items = _pop_to_mark(stack) if name == "APPENDS" else _pop(stack, 1)
+            _of_kind(stack[-1], list).extend(items)
+        elif name in ("DICT", "SETITEM", "SETITEMS"):
+            items = _pop(stack, 2) if name == "SETITEM" else _pop_to_mark(stack)
+            if name == "DICT":
+                stack.append({})
+            for key, value in zip(items[::2], items[1::2], strict=True):
+                _of_kind(stack[-1], dict)[_of_kind(key, str)] = value
+        elif name == "GLOBAL":
+            stack.append(_name(*argument.split(" ", 1)))
+        elif name == "STACK_GLOBAL":
+            stack.append(_name(*_pop(stack, 2)))
+        elif name == "REDUCE":
+            stack.append(_reduce(*_pop(stack, 2)))
+        elif name == "BUILD":
+            _build(stack[-2], stack.pop())
+        elif name == "STOP":
+            return _pop(stack, 1)[0]
+        elif name not in ("PROTO", "FRAME"):
+            raise ValueError(f"opcode {name}, which no plain pickle needs")
+    raise ValueError("no end")
+
+
+def _pop(stack: list[Any], count: int) -> list[Any]:
+    items = stack[-count:]
+    if len(items) < count or any(item is _MARK for item in items):
+        raise ValueError("values are missing")
+    del stack[-count:]
+    return items
+
+
+def _pop_to_mark(stack: list[Any]) -> list[Any]:
+    items = []
+    while (item := stack.pop()) is not _MARK:
+        items.append(item)
+    return items[::-1]
+
+
+def _of_kind(value: Any, kind: type) -> Any:
+    if type(value) is not kind:
+        raise ValueError(f"a {type(value).__name__} where a {kind.__name__} belongs")
+    return value
+
+
+def _name(module: Any, attribute: Any) -> _Name:
+    """Return what numpy's own pickles ask for; any other request is refused."""
+    name = f"{module}.{attribute}".replace("numpy._core.", "numpy.core.")
+    if name not in _NAMES:
+        raise ValueError(f"it asks for {name[:80]!r}, which is neither array nor container")
+    return _Name(name)
+
+
+def _reduce(function: Any, arguments: Any) -> Any:
+    if type(function) is not _Name or type(arguments) is not tuple:
+        raise ValueError(f"a call of a {type(function).__name__}")
+    if function == "numpy.core.multiarray._reconstruct":
+        return _Array()
+    if function == "numpy.core.numeric._frombuffer":  # protocol 5
+        return _Array(_view(*arguments))
+    if function == "numpy.core.multiarray.scalar":
+        return _view(arguments[1], arguments[0], (), "C").item()
+    if function == "numpy.dtype":
+        code = _of_kind(arguments[0], str)
+        if not _DTYPE.fullmatch(code):
+            raise ValueError(f"an array of dtype {code!r}")
+        return _Dtype(code)
+    if function == "_codecs.encode":  # how protocols 0 to 2 write bytes
+        return _of_kind(arguments[0], str).encode("latin1")
+    raise ValueError(f"a call of {function}")
+
+
+def _build(target: Any, state: Any) -> None:
+    if isinstance(target, _Dtype) and state[1] in ("<", ">", "=", "|"):
+        target.order = state[1]
+    elif isinstance(target, _Array):
+        _, shape, dtype, fortran, content = state
+        target.array = _view(content, dtype, shape, "F" if fortran else "C")
+    else:
+        raise ValueError(f"a state for a {type(target).__name__}")
+
+
+def check_size(value: Any, most: int) -> None:
+    """ValueError when nested lists hold more than `most` values, a list counted each time it is named."""
+    pending, count = [value], 0
+    while pending:
+        one = pending.pop()
+        if isinstance(one, list | tuple):
+            pending.extend(one if count + len(one) <= most else ())
+            count += len(one)
+        else:
+            count += np.asarray(one).size if isinstance(one, _Array) else 0
+        if count > most:
+            raise ValueError("more values than the file has bytes for")
+
+
+def _view(content: Any, dtype: Any, shape: Any, order: Any) -> np.ndarray:
+    if not isinstance(content, bytes | bytearray) or not isinstance(dtype, _Dtype):
+        raise ValueError("an array that is not made of bytes")
+    plain = np.dtype(dtype.code).newbyteorder(dtype.order)
+    return np.frombuffer(content, plain).reshape(shape, order=order)
