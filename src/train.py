@@ -59,7 +59,9 @@ def fit(
     try:
         trainer.fit(model, datamodule=datamodule, ckpt_path=ckpt_path, weights_only=True)
     except SystemExit as error:  # Lightning's answer to Ctrl-C
-        raise UserError("interrupted; ckpt_path=last goes on from the last whole epoch") from error
+        saved = any(callback.best_model_path for callback in trainer.checkpoint_callbacks)
+        advice = "ckpt_path=last goes on from the last whole epoch" if saved else "no epoch was whole, so none is kept"
+        raise UserError(f"interrupted; {advice}") from error
     except MisconfigurationException as error:
         raise UserError(f"trainer: {' '.join(str(error).split())}") from error
 

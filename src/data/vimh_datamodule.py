@@ -79,7 +79,10 @@ class VIMHDataModule(LightningDataModule):
         return self._spec
 
     def prepare_data(self) -> None:
-        """Generate the dataset where it does not exist; UserError when what exists is another one."""
+        """Generate the dataset where it does not exist; UserError when what exists is another one.
+
+        After it `data_dir` is the directory; `spec` calls it, so that whatever needs one has both.
+        """
         if self.data_dir is not None and (self.data_dir.exists() or self.recipe is None):
             return
         from src.data.generate import generate  # compiles kernels: only runs that make data pay for it
@@ -90,17 +93,21 @@ class VIMHDataModule(LightningDataModule):
             recipe.dataset.name = self.data_dir.name
             self.root = self.data_dir.parent
         directory = self.root / load_source(recipe).name
-        if directory.exists():
-            _refuse_other_recipe(directory, recipe.model_dump(mode="json"))
-        else:
+        if not directory.exists():
             log.info("%s does not exist: generating it", directory)
-            generate(recipe, self.root)
+            try:
+                generate(recipe, self.root)
+            except UserError:
+                if not directory.exists():  # else another run made it meanwhile: the same bytes
+                    raise
+        _refuse_other_recipe(directory, recipe.model_dump(mode="json"))
         self.data_dir = directory
 
     def setup(self, stage: str | None = None) -> None:
         """Open and check the splits that a stage needs."""
+        self.prepare_data()
         if stage in ("fit", "validate", None):
-            if has_split(self._directory, "val"):
+            if has_split(self.data_dir, "val"):
                 self._open("train")
                 self._open("val")
             else:
@@ -110,22 +117,18 @@ class VIMHDataModule(LightningDataModule):
         if stage in ("test", "predict", None):
             self._open("test")
 
-    @property
-    def _directory(self) -> Path:
-        return (self.spec, self.data_dir)[1]
-
     def _open(self, split: str, indices: np.ndarray | None = None, file: str | None = None) -> None:
         if split not in self._splits:
             self._splits[split] = VIMHDataset(
-                self._directory, file or split, self.labels, indices, self.verify, self.spec
+                self.data_dir, file or split, self.labels, indices, self.verify, self.spec
             )
 
     def _split_train(self) -> tuple[np.ndarray, np.ndarray]:
-        count = len(VIMHDataset(self._directory, "train", "quantised", spec=self.spec))
+        count = len(VIMHDataset(self.data_dir, "train", "quantised", spec=self.spec))
         order = np.random.default_rng(self.seed).permutation(count)
         held_out = max(1, round(count * self.val_fraction))
         if held_out >= count:
-            raise UserError(f"{self._directory}/train: {count} records are too few to hold any out; add some")
+            raise UserError(f"{self.data_dir}/train: {count} records are too few to hold any out; add some")
         return np.sort(order[held_out:]), np.sort(order[:held_out])
 
     def dataset(self, split: str) -> VIMHDataset:

@@ -11,7 +11,8 @@ from src.utils.errors import UserError
 
 
 def preflight(datamodule: VIMHDataModule, model: VIMHLitModule, allow_blind: bool = False) -> None:
-    """UserError names the head at fault and the remedy."""
+    """UserError names the head, or the file, at fault and the remedy."""
+    datamodule.setup("test")  # its headers are checked now, not after the training; nothing of it is read
     dataset = datamodule.dataset("train")
     space = datamodule.spec.space
     trained = {name for name, weight in zip(space.names, model.heads.weights.tolist(), strict=True) if weight}

@@ -1,0 +1,43 @@
+"""One tiny dataset and one tiny trained model, made once for all tests that only read them."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from src.data.generate import generate
+from src.data.recipe import parse_recipe
+from tests import running
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished run: its directory, its best checkpoint, what it returned and its test's figures."""
+
+    output: Path
+    best: Path
+    score: float
+    results: dict[str, Any]
+
+
+@pytest.fixture(scope="session")
+def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the datasets of this session are; one that a config describes is made here when first asked for."""
+    return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture(scope="session")
+def saw(data_root: Path) -> Path:
+    """A simple_saw dataset of 128 clips (102 train, 13 val, 13 test)."""
+    return generate(parse_recipe(running.recipe("dataset.size=128")), data_root)[0]
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory, data_root: Path, saw: Path) -> Trained:
+    """Four epochs of the default model on `saw`, with the default callbacks and loggers."""
+    output = tmp_path_factory.mktemp("trained")
+    score = running.run("train", data_root, output, "trainer.max_epochs=4")
+    results = json.loads((output / "test_results.json").read_text())
+    return Trained(output, output / "checkpoints/best.ckpt", score, results)

@@ -1,0 +1,140 @@
+"""Models from configs and from checkpoints; a checkpoint from elsewhere runs nothing."""
+
+import os
+import pickle
+import shutil
+import zipfile
+
+import pytest
+import torch
+
+from src.data.spec import read_spec
+from src.data.vimh_dataset import VIMHDataset, images_to_float
+from src.models.build import build_model, load_checkpoint, load_weights, read_checkpoint
+from src.utils.errors import UserError
+from tests import running
+
+
+def refusal(path):
+    with pytest.raises(UserError) as raised:
+        load_checkpoint(path)
+    message = str(raised.value)
+    assert "\n" not in message and message.startswith("ckpt_path: ") and str(path) in message
+    return message
+
+
+class Malice:
+    """Unpickled by the letter, it would run a command."""
+
+    def __init__(self, sentinel):
+        self.sentinel = sentinel
+
+    def __reduce__(self):
+        return os.system, (f"touch {self.sentinel}",)
+
+
+def test_a_checkpoint_needs_nothing_but_its_file(trained, saw, tmp_path):
+    shutil.copy(trained.best, tmp_path / "alone.ckpt")
+    model = load_checkpoint(tmp_path / "alone.ckpt")
+    assert not model.training
+    assert model.spec == read_spec(saw)
+    batch = VIMHDataset(saw, "test").__getitems__(range(13))
+    values = model.values(images_to_float(batch["image"])).detach()
+    error = (values - model.spec.space.denormalize(batch["target"])).abs().mean(dim=0)
+    expected = [row["mae"] for row in trained.results["rows"]]
+    assert error.tolist() == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_restored_model_is_the_trained_one_bit_by_bit(trained):
+    stored = torch.load(trained.best, weights_only=True)["state_dict"]
+    restored = load_checkpoint(trained.best).state_dict()
+    assert list(restored) == list(stored)
+    assert all(torch.equal(restored[name], stored[name]) for name in stored)
+
+
+def test_model_config_errors_are_one_line(saw):
+    config = running.plain("train", "model")
+    config["optimizer"]["_target_"] = "torch.optim.Adan"
+    with pytest.raises(UserError, match=r"^model: .*torch\.optim\.Adan.*$"):
+        build_model(config, read_spec(saw))
+
+
+def test_missing_file_is_one_line(tmp_path):
+    assert "does not exist" in refusal(tmp_path / "none.ckpt")
+    assert "does not exist" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize("size", [0, 1, 100, 5_000, 50_000, -1])
+def test_truncated_file_is_one_line(trained, tmp_path, size):
+    path = tmp_path / "cut.ckpt"
+    path.write_bytes(trained.best.read_bytes()[:size])
+    assert "is no readable checkpoint" in refusal(path)
+
+
+def test_foreign_files_are_one_line_and_never_executed(tmp_path):
+    path, sentinel = tmp_path / "foreign.ckpt", tmp_path / "executed"
+    for write in (
+        lambda: path.write_text("a: 1\n"),
+        lambda: path.write_bytes(os.urandom(3000)),
+        lambda: path.write_bytes(pickle.dumps(Malice(sentinel))),
+        lambda: torch.save({"state_dict": Malice(sentinel)}, path),
+        lambda: zipfile.ZipFile(path, "w").close(),
+    ):
+        write()
+        assert "is no readable checkpoint" in refusal(path)
+    assert not sentinel.exists()
+
+
+def test_a_checkpoint_of_another_program_says_what_it_lacks(tmp_path):
+    torch.save({"state_dict": {"weight": torch.zeros(3)}, "epoch": 3}, tmp_path / "other.ckpt")
+    message = refusal(tmp_path / "other.ckpt")
+    assert "lacks data_settings, dataset_spec, model_config" in message
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "os.system",
+        "builtins.eval",
+        "subprocess.Popen",
+        "src.modelsx.Net",
+        "src.models.build.pickle.loads",
+        "src.models.build.instantiate",
+        "torch.nn.parallel.distributed.os.system",
+        "torch.nn.no_such",
+        "torch.nn.",
+        "${oc.env:HOME}",
+    ],
+)
+@pytest.mark.parametrize("place", [("network",), ("optimizer",), ("network", "deeper"), ("heads", "default")])
+def test_a_config_may_name_only_what_our_models_and_torch_define(trained, tmp_path, target, place):
+    checkpoint = torch.load(trained.best, weights_only=True)
+    node = checkpoint["model_config"]
+    for key in place:
+        node = node.setdefault(key, {})
+    node |= {"_target_": target, "_args_": [f"touch {tmp_path / 'executed'}"]}
+    torch.save(checkpoint, tmp_path / "evil.ckpt")
+    assert f"asks for {target}, which a checkpoint may not" in refusal(tmp_path / "evil.ckpt")
+    assert not (tmp_path / "executed").exists()
+
+
+def test_a_target_hidden_in_a_list_or_an_interpolation_is_refused(trained, tmp_path):
+    for network in ([{"a": [{"_target_": "os.system"}]}], "${oc.create:{_target_:os.system}}"):
+        checkpoint = torch.load(trained.best, weights_only=True)
+        checkpoint["model_config"]["network"] = network
+        torch.save(checkpoint, tmp_path / "evil.ckpt")
+        assert "which a checkpoint may not" in refusal(tmp_path / "evil.ckpt")
+
+
+def test_weights_of_another_model_are_one_line(trained, saw):
+    other = build_model(running.plain("train", "model", "model=cnn_tiny"), read_spec(saw))
+    with pytest.raises(UserError, match=r"^ckpt_path: its weights are another model's .*give the same model=\.\.\.$"):
+        load_weights(other, read_checkpoint(trained.best))
+
+
+def test_a_checkpoint_whose_weights_and_config_disagree_is_one_line(trained, tmp_path):
+    checkpoint = torch.load(trained.best, weights_only=True)
+    checkpoint["model_config"]["network"]["feature_dim"] = 25
+    torch.save(checkpoint, tmp_path / "mixed.ckpt")
+    with pytest.raises(UserError, match=r"^ckpt_path: its weights are another model's .*size mismatch.*$"):
+        load_checkpoint(tmp_path / "mixed.ckpt")

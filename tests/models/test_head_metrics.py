@@ -1,0 +1,91 @@
+"""HeadMetrics against float64 numpy, whatever the batches."""
+
+import numpy as np
+import pytest
+import torch
+
+from src.models.head_metrics import HeadMetrics
+from src.synth.parameters import ParameterSpace, ParameterSpec
+
+SPACE = ParameterSpace(
+    [
+        ParameterSpec(name="level", min=-2, max=6, step=0.5),
+        ParameterSpec(name="cutoff", min=50, max=5000, step=50, scale="log"),
+        ParameterSpec(name="wave", min=0, max=3, step=1, kind="categorical"),
+    ]
+)
+
+
+def sample(count, seed=0):
+    """Return random predictions (n, P), levels (n, P), targets (n, P) in [0, 1] and per-sample losses (n, P)."""
+    rng = np.random.default_rng(seed)
+    target = rng.uniform(0, 1, (count, 3)).astype(np.float32)
+    values = SPACE.denormalize(rng.uniform(0, 1, (count, 3))).astype(np.float32)
+    levels = SPACE.to_class(SPACE.denormalize(target)) + rng.integers(-3, 4, (count, 3))
+    return values, levels, target, rng.exponential(1, (count, 3)).astype(np.float32)
+
+
+def feed(metrics, values, levels, target, losses, batches):
+    start = 0
+    for size in batches:
+        part = slice(start, start + size)
+        given = [torch.from_numpy(array[part]) for array in (values, levels, target)]
+        metrics.update(*given, torch.from_numpy(losses[part].mean(axis=0)))
+        start += size
+    assert start == len(values)
+
+
+def figures(metrics):
+    return {name: value.item() for name, value in metrics.compute().items()}
+
+
+def expected(values, levels, target, losses):
+    truth = SPACE.denormalize(target)
+    error = np.abs(values.astype(np.float64) - truth).mean(axis=0)
+    distance = np.abs(levels - SPACE.to_class(truth))
+    results = {"nmae": np.mean(error / np.array([8, 4950, 3]))}
+    for at, name in enumerate(SPACE.names):
+        results |= {
+            f"{name}_mae": error[at],
+            f"{name}_acc": np.mean(distance[:, at] == 0),
+            f"{name}_acc1": np.mean(distance[:, at] <= 1),
+            f"{name}_loss": losses[:, at].astype(np.float64).mean(),
+        }
+    return results
+
+
+@pytest.mark.parametrize("batches", [[1000], [1, 7, 512, 479, 1], [333, 333, 334]])
+def test_matches_numpy_in_any_batches(batches):
+    data = sample(1000)
+    metrics = HeadMetrics(SPACE)
+    feed(metrics, *data, batches)
+    found = figures(metrics)
+    assert found == pytest.approx(expected(*data), rel=2e-6)
+    assert list(found) == metrics.names
+
+
+def test_nmae_is_the_mean_over_heads_of_mae_over_range():
+    metrics = HeadMetrics(SPACE)
+    target = torch.zeros(1, 3)
+    values = torch.tensor([[-2 + 0.8, 50 + 990.0, 0.0]])  # off by 10 %, 20 % and 0 % of their ranges
+    metrics.update(values, torch.zeros(1, 3, dtype=torch.int64), target, torch.zeros(3))
+    assert metrics.compute()["nmae"].item() == pytest.approx(0.1, rel=1e-6)
+
+
+def test_reset_forgets_everything():
+    metrics = HeadMetrics(SPACE)
+    feed(metrics, *sample(50, seed=1), [50])
+    figures(metrics)
+    metrics.reset()
+    data = sample(80, seed=2)
+    feed(metrics, *data, [80])
+    assert figures(metrics) == pytest.approx(expected(*data), rel=2e-6)
+
+
+def test_merging_two_processes_gives_the_figures_of_all_samples():
+    data = sample(100)
+    halves = [HeadMetrics(SPACE), HeadMetrics(SPACE)]
+    feed(halves[0], *(array[:31] for array in data), [31])
+    feed(halves[1], *(array[31:] for array in data), [40, 29])
+    halves[0].merge_state(halves[1])
+    assert figures(halves[0]) == pytest.approx(expected(*data), rel=2e-6)

@@ -1,0 +1,73 @@
+"""Running the entry points in process: the task functions get the config that Hydra would compose."""
+
+import copy
+import functools
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig, OmegaConf
+
+from src import eval as eval_entry
+from src import predict as predict_entry
+from src import train as train_entry
+
+ROOT = Path(__file__).parents[1]
+CONFIGS = ROOT / "configs"
+_TASKS = {"train": train_entry.main, "eval": eval_entry.main, "predict": predict_entry.main}
+_TINY = ("trainer=cpu", "trainer.max_epochs=2", "dataset.size=128", "data.batch_size=32")
+
+
+def composed(name: str, *overrides: str) -> DictConfig:
+    """Return the config of an entry point, as the command line would compose it."""
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        return compose(name, list(overrides))
+
+
+@functools.cache
+def _plain(name: str, group: str, overrides: tuple[str, ...]) -> Any:
+    return OmegaConf.to_container(composed(name, "paths.output_dir=.", *overrides)[group], resolve=True)
+
+
+def plain(name: str, group: str, *overrides: str) -> dict[str, Any]:
+    """Return one group of a composed config as a plain dict, the caller's own."""
+    return copy.deepcopy(_plain(name, group, overrides))
+
+
+def recipe(*overrides: str) -> dict[str, Any]:
+    """Return what decides a dataset, as `generate_vimh.py` would compose it."""
+    return {key: plain("generate", key, *overrides) for key in ("synth", "spectral", "dataset")}
+
+
+def run(name: str, data_root: Path, output: Path, *overrides: str, whole: bool = False) -> Any:
+    """Run the train, eval or predict task; its datasets are below `data_root`, its results in `output`.
+
+    Training is two epochs of 128 clips on the CPU unless `whole`, or the overrides, say otherwise.
+    """
+    output.mkdir(parents=True, exist_ok=True)
+    paths = (f"paths.data_dir={data_root}", f"paths.output_dir={output}", f"paths.log_dir={output / 'logs'}")
+    return _TASKS[name](composed(name, *paths, *(() if whole or name != "train" else _TINY), *overrides))
+
+
+def fault(caplog: pytest.LogCaptureFixture, name: str, data_root: Path, output: Path, *overrides: str) -> str:
+    """Return the one line that a run ends with, with exit status 1."""
+    caplog.clear()
+    with caplog.at_level(logging.ERROR), pytest.raises(SystemExit) as exited:
+        run(name, data_root, output, *overrides)
+    assert exited.value.code == 1
+    (line,) = [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
+    assert "\n" not in line
+    return line
+
+
+def command(*arguments: str, flags: tuple[str, ...] = (), cwd: Path = ROOT) -> subprocess.CompletedProcess:
+    """Run one of the scripts in a process of its own."""
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    environment.pop("HYDRA_FULL_ERROR", None)
+    line = [sys.executable, *flags, str(ROOT / arguments[0]), *arguments[1:]]
+    return subprocess.run(line, cwd=cwd, env=environment, capture_output=True, text=True, timeout=300)

@@ -1,0 +1,166 @@
+"""The command line of generate_vimh.py: flags, one line for every fault, and nothing left behind."""
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from omegaconf import OmegaConf
+
+from generate_vimh import to_overrides
+from src.data.generate import generate
+from src.data.recipe import SPLITS, parse_recipe
+from tests import running
+
+SCRIPT = "generate_vimh.py"
+SMALL = ("dataset.size=70", "synth.duration=0.3")  # two blocks
+
+
+def command(cwd, *arguments):
+    return running.command(SCRIPT, *arguments, cwd=cwd)
+
+
+def one_line(done, *parts):
+    """Check that a run failed with exactly one line that holds all parts."""
+    lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+    assert done.returncode == 1 and len(lines) == 1, (done.returncode, lines)
+    assert "Traceback" not in lines[0] and all(str(part) in lines[0] for part in parts), lines[0]
+
+
+def digests(directory):
+    names = [*SPLITS, *(f"{split}_params.npy" for split in SPLITS)]
+    return {name: hashlib.sha256((directory / name).read_bytes()).hexdigest() for name in names}
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        (["-p"], {"generate.pickle": True}),
+        (["--pickle"], {"generate.pickle": True}),
+        (["-s"], {"dataset.shuffle": True}),
+        (["--shuffle"], {"dataset.shuffle": True}),
+        (["--normalize"], {"spectral.image_scaling": "per_sample"}),
+        (["--temporal-envelope"], {"spectral.channels": ["magnitude", "temporal_envelope"]}),
+        (["--spectral-envelope"], {"spectral.channels": ["magnitude", "spectral_envelope"]}),
+        (
+            ["--spectral-envelope", "-s", "synth=moog_basic", "--temporal-envelope", "dataset.size=16384"],
+            {
+                "spectral.channels": ["magnitude", "temporal_envelope", "spectral_envelope"],
+                "dataset.shuffle": True,
+                "synth.name": "moog_basic",
+                "dataset.size": 16384,
+            },
+        ),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_flags_are_overrides(flags, expected):
+    config = running.composed("generate", *to_overrides(flags))
+    assert {key: OmegaConf.select(config, key) for key in expected} == expected
+
+
+def test_flags_reach_hydra_and_the_config_is_shown_without_torch(tmp_path):
+    done = command(tmp_path, "-s", "-p", "--normalize", "--cfg", "job")
+    config = OmegaConf.create(done.stdout)
+    assert (config.dataset.shuffle, config.generate.pickle) == (True, True) and done.returncode == 0
+    assert config.spectral.image_scaling == "per_sample"
+
+
+def test_help_names_the_groups(tmp_path):
+    done = command(tmp_path, "-h")
+    assert done.returncode == 0 and "synth: moog_basic, moog_envelope, moog_resonance, simple_saw" in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["dataset.size=2"], ["dataset.size: 2 given", "greater than or equal to 3"]),
+        (["dataset.sampling=lhs"], ["dataset.sampling: 'lhs' given", "'random', 'sobol' or 'grid'"]),
+        (["spectral.height=999"], ["spectral: height 999 is above n_fft // 2 = 40"]),
+        (["spectral.floor_db=nan"], ["spectral.floor_db: nan given", "finite"]),
+        (["+synth.voices=3"], ["synth.voices: 3 given", "not permitted"]),
+        (["generate.workers=0"], ["generate.workers: 0 given", "greater than or equal to 1"]),
+        (["overwrite=maybe"], ["overwrite: 'maybe' given", "boolean"]),
+        (["~generate"], ["generate: Field required"]),
+        (["~synth"], ["dataset.size", "Missing mandatory value"]),
+        (["dataset.sise=3"], ["dataset.sise=3", "'sise' is not in struct"]),
+        (["nothing=3"], ["nothing=3", "'nothing' is not in struct"]),
+        (["synth=moog_basics"], ["synth/moog_basics", "moog_basic", "simple_saw"]),
+        (["dataset.size"], ["dataset.size", "EQUAL"]),
+    ],
+    ids=lambda value: value[0] if "=" in value[0] or "~" in value[0] else "",
+)
+def test_a_bad_config_is_one_line_naming_key_value_and_what_is_allowed(tmp_path, arguments, parts):
+    one_line(command(tmp_path, *arguments), *parts)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["synth.parameters.note_velocity.max=200"], ["note_velocity.max: 200 is outside 0..127 MIDI velocity"]),
+        (["generate.output_dir=file/data"], ["file/data: cannot be written", "Not a directory"]),
+    ],
+    ids=lambda value: value[0] if "=" in value[0] else "",
+)
+def test_what_only_the_synth_or_the_disk_can_tell_is_one_line_too(tmp_path, arguments, parts):
+    (tmp_path / "file").write_text("a file, not a directory")
+    one_line(command(tmp_path, *arguments), *parts)
+    assert not [path for path in tmp_path.rglob("*") if path.name not in ("file", "data")]
+
+
+def test_generating_refusing_and_overwriting(tmp_path):
+    flags = ("-p", "-s", "--temporal-envelope", "--spectral-envelope", "--normalize")
+    done = command(tmp_path, *flags, *SMALL)
+    assert done.returncode == 0, done.stderr
+    (made,) = (tmp_path / "data").iterdir()  # below where the command was run
+    assert made.name == "vimh-32x32x3_8000Hz_0p3s_70dss_simple_saw_2p_envelopes_normalized_shuffled"
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]  # no log, no run directory
+    assert (made / "train_batch").exists() and json.loads((made / "vimh_dataset_info.json").read_text())[
+        "channels"
+    ] == 3
+    assert "56 train, 7 val, 7 test" in done.stdout and "note_velocity" in done.stdout
+    # another process, with another number of threads, makes the same bytes
+    recipe = parse_recipe(running.recipe(*to_overrides([*flags, *SMALL])))
+    assert digests(generate(recipe, tmp_path / "again", workers=1)[0]) == digests(made)
+
+    before = digests(made), made.stat().st_mtime_ns
+    one_line(
+        command(tmp_path, *flags, *SMALL, "overwrite=no"), made.name, "exists and is not touched", "overwrite=true"
+    )
+    assert (digests(made), made.stat().st_mtime_ns) == before
+
+    done = command(tmp_path, "--normalize", *SMALL, "overwrite=true", f"dataset.name={made.name}")
+    assert done.returncode == 0 and digests(made) != before[0] and not (made / "train_batch").exists()
+    # loudness was scaled away, and no envelope brings it back: said in a warning, and in the table
+    assert "[WARNING] note_velocity does not reach the image" in done.stdout and "BLIND" in done.stdout
+    assert [path.name for path in (tmp_path / "data").iterdir()] == [made.name]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="no ulimit")
+def test_a_limit_on_file_sizes_is_one_line_and_leaves_nothing(tmp_path):
+    line = f"ulimit -f 8; exec {sys.executable} {running.ROOT / SCRIPT}"  # 8 KB, where train needs 200
+    done = subprocess.run(["bash", "-c", line], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    one_line(done, "File too large")
+    assert list(tmp_path.rglob("*")) == [tmp_path / "data"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no signals")
+def test_ctrl_c_is_one_line_and_leaves_nothing(tmp_path):
+    line = [sys.executable, str(running.ROOT / SCRIPT), "dataset.size=1000000", "generate.workers=1"]
+    child = subprocess.Popen(line, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    deadline = time.monotonic() + 120
+    while not any(path.stat().st_size > 100_000 for path in (tmp_path / "data").glob(".vimh*/train")):
+        assert child.poll() is None and time.monotonic() < deadline
+        time.sleep(0.02)
+    os.kill(child.pid, signal.SIGINT)
+    output = child.communicate(timeout=60)[0]
+    assert child.returncode == 130 and "Traceback" not in output
+    assert "interrupted; nothing half-written was kept" in output
+    assert list(tmp_path.rglob("*")) == [tmp_path / "data"]

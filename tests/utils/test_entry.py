@@ -1,0 +1,150 @@
+"""A user's fault ends in one line and a non-zero exit status, and before torch is imported where it can."""
+
+import logging
+import sys
+
+import pytest
+from hydra.errors import ConfigCompositionException
+from omegaconf import OmegaConf
+
+from src.utils.entry import one_line, require, run, task
+from src.utils.errors import UserError
+from tests import running
+
+SCRIPTS = ("src/train.py", "src/eval.py", "src/predict.py", "generate_vimh.py")
+HEAVY = ("torch", "lightning", "numba", "scipy", "soundfile")
+
+
+def raising(error):
+    def function(config):
+        raise error
+
+    return task(function)
+
+
+def ended(caplog, function):
+    with pytest.raises(SystemExit) as exited:
+        function(None)
+    (record,) = caplog.records
+    assert record.levelno == logging.ERROR and "\n" not in record.getMessage()
+    return exited.value.code, record.getMessage()
+
+
+def test_a_users_fault_is_its_own_line(caplog):
+    assert ended(caplog, raising(UserError("a: b; do c"))) == (1, "a: b; do c")
+
+
+def test_an_os_error_is_one_line_with_its_file(caplog):
+    code, line = ended(caplog, raising(FileNotFoundError(2, "No such file", "x.wav")))
+    assert code == 1 and "x.wav" in line and "No such file" in line
+
+
+def test_ctrl_c_is_one_line_and_the_shells_status(caplog):
+    code, line = ended(caplog, raising(KeyboardInterrupt()))
+    assert code == 130 and line.startswith("interrupted")
+
+
+@pytest.mark.parametrize("error", [ValueError("a bug"), TypeError("a bug"), KeyError("a bug")])
+def test_a_bug_keeps_its_traceback(error):
+    with pytest.raises(type(error), match="a bug"):
+        raising(error)(None)
+
+
+def test_a_task_passes_its_result_on_and_keeps_its_name():
+    def main(config):
+        """Do it."""
+        return config + 1
+
+    assert task(main)(1) == 2
+    assert (task(main).__name__, task(main).__doc__) == ("main", "Do it.")
+
+
+def test_causes_are_joined_once_each():
+    inner = OSError("the disk\n  is full")
+    middle = ValueError("cannot write")
+    middle.__cause__ = inner
+    outer = RuntimeError("failed: cannot write")
+    outer.__cause__ = middle
+    assert one_line(outer) == "failed: cannot write: the disk is full"
+    assert one_line(RuntimeError()) == "RuntimeError"
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (ConfigCompositionException("no such\ngroup"), "no such group (see the config with --cfg job"),
+        (PermissionError(13, "denied", "/x"), "give a directory that can be written, as in hydra.run.dir=..."),
+    ],
+)
+def test_what_hydra_raises_is_one_line(capsys, monkeypatch, error, words):
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+
+    def main():
+        raise error
+
+    with pytest.raises(SystemExit) as exited:
+        run(main)
+    written = capsys.readouterr().err
+    assert exited.value.code == 1 and words in written and written.count("\n") == 1
+
+
+def test_a_mandatory_key_that_is_missing_or_null_names_itself():
+    config = OmegaConf.create({"a": "???", "b": None, "c": 0})
+    for key in ("a", "b"):
+        with pytest.raises(UserError, match=rf"^{key}: not given; give one$"):
+            require(config, key, "give one")
+    require(config, "c", "give one")
+
+
+def test_null_takes_loggers_and_callbacks_away(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["train.py", "logger=null", "callbacks=null", "ckpt_path=null", "seed=3"])
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    run(lambda: None)
+    assert sys.argv[1:] == ["logger=none", "callbacks=none", "ckpt_path=null", "seed=3"]
+    config = running.composed("train", *sys.argv[1:])
+    assert not config.logger and not config.callbacks
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+@pytest.mark.parametrize("argument", ["--help", "modle=cnn_micro"])
+def test_help_and_a_mistyped_override_answer_before_anything_heavy_is_imported(script, argument):
+    done = running.command(script, argument, flags=("-X", "importtime"))
+    imported = {
+        line.split("|")[-1].strip().split(".")[0] for line in done.stderr.splitlines() if "import time:" in line
+    }
+    assert "hydra" in imported and not imported.intersection(HEAVY)
+    told = [line for line in done.stderr.splitlines() if not line.startswith("import time:")]
+    if argument == "--help":
+        assert done.returncode == 0 and not told and "Configuration groups" in done.stdout
+    else:
+        assert done.returncode == 1 and len(told) == 1 and "modle" in told[0] and not done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("src/train.py", "trainer.max_epoch=3"), ["max_epoch", "--cfg job"]),
+        (("src/train.py", "model=cnn_mcro"), ["model/cnn_mcro", "cnn_micro", "--help"]),
+        (("src/train.py", "experiment=none_such"), ["experiment/none_such", "example"]),
+        (("src/train.py", "trainer.max_epochs={"), ["trainer.max_epochs={"]),
+        (("src/train.py", "hydra.run.dir=pyproject.toml/run"), ["pyproject.toml/run", "hydra.run.dir="]),
+        (("src/eval.py",), ["ckpt_path: not given"]),
+        (("src/predict.py", "input=a.wav"), ["ckpt_path: not given"]),
+        (("src/predict.py", "ckpt_path=pyproject.toml"), ["input: not given"]),
+        (("src/predict.py", "ckpt_path=pyproject.toml", "input=a.wav", "channel=center"), ["channel: 'center'", "mix"]),
+        (("src/predict.py", "ckpt_path=none.ckpt", "input=a.wav"), ["ckpt_path: none.ckpt does not exist"]),
+        (("src/eval.py", "ckpt_path=best"), ["no run below", "has a best.ckpt"]),
+        (("src/train.py", "~data"), ["data and model: both groups are needed"]),
+        (("src/train.py", "ckpt_path=none.ckpt"), ["ckpt_path: none.ckpt does not exist"]),
+        (("src/train.py", "ckpt_path=last"), ["has a last.ckpt"]),
+        (("src/train.py", "data.data_dir=none"), ["data.data_dir: none does not exist"]),
+    ],
+    ids=lambda value: " ".join(value[:3]) if isinstance(value, tuple) else "",
+)
+def test_a_bad_command_is_one_clear_line_and_status_1(tmp_path, arguments, words):
+    given = "".join(arguments)
+    logs = () if "hydra.run.dir" in given else (f"paths.log_dir={tmp_path}",)
+    done = running.command(*arguments, *logs)
+    told = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+    assert done.returncode == 1 and len(told) == 1, told
+    assert all(word in told[0] for word in words), told

@@ -1,0 +1,107 @@
+"""Lightning's objects from configs: what is missing or wrong is one line naming the group."""
+
+import pytest
+import torch
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+from omegaconf import OmegaConf
+
+from src.utils.errors import UserError
+from src.utils.instantiate import apply_extras, build, build_all, build_trainer, log_hyperparameters
+from tests import running
+
+
+def config_of(tmp_path, *overrides):
+    return running.composed("train", f"paths.output_dir={tmp_path}", f"paths.data_dir={tmp_path}", *overrides)
+
+
+@pytest.fixture
+def threads():
+    """Threads of torch, restored afterwards."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+def test_seed_threads_and_config_are_applied(tmp_path, threads, capsys):
+    config = config_of(tmp_path, "seed=5", "extras.num_threads=1")
+    apply_extras(config)
+    first = torch.rand(3)
+    assert torch.get_num_threads() == 1 and not capsys.readouterr().out
+    apply_extras(config_of(tmp_path, "seed=5", "extras.print_config=true"))
+    assert torch.equal(torch.rand(3), first)
+    assert "batch_size: 128" in capsys.readouterr().out
+
+
+def test_a_group_is_built_by_role_and_empty_ones_are_left_out(tmp_path):
+    group = config_of(tmp_path).callbacks
+    OmegaConf.set_struct(group, False)
+    group.early_stopping = None
+    group.note = "a string"
+    built = build_all(group, "callbacks")
+    assert [type(one).__name__ for one in built] == ["ResumableCheckpoint", "ResumableCheckpoint", "RichProgressBar"]
+    assert build_all(None, "callbacks") == []
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({"_target_": "lightning.pytorch.callbacks.EarlyStoping"}, ["callbacks.x: ", "EarlyStoping"]),
+        ({"_target_": "lightning.pytorch.callbacks.EarlyStopping", "patiense": 3}, ["callbacks.x: ", "patiense"]),
+        ({"_target_": "src.data.vimh_datamodule.VIMHDataModule"}, ["callbacks.x: data.data_dir: neither it nor"]),
+    ],
+)
+def test_what_cannot_be_built_is_one_line_naming_its_key(config, words):
+    with pytest.raises(UserError) as raised:
+        build(OmegaConf.create(config), "callbacks.x")
+    message = str(raised.value)
+    assert "\n" not in message and all(word in message for word in words), message
+
+
+def test_the_default_trainer_keeps_the_best_first_and_stops_early(tmp_path):
+    trainer = build_trainer(config_of(tmp_path, "trainer=cpu"))
+    assert trainer.checkpoint_callback.monitor == "val/nmae"
+    assert [one.filename for one in trainer.checkpoint_callbacks] == ["best", "last"]
+    assert isinstance(trainer.early_stopping_callback, EarlyStopping)
+    assert {type(logger) for logger in trainer.loggers} == {TensorBoardLogger, CSVLogger}
+
+
+@pytest.mark.parametrize("group", ["callbacks=none", "debug=default"])
+def test_without_callbacks_lightning_adds_no_checkpoint_of_its_own(tmp_path, group):
+    trainer = build_trainer(config_of(tmp_path, "trainer=cpu", group, "logger=none"))
+    assert not trainer.checkpoint_callbacks and not trainer.loggers
+    assert not any(isinstance(one, ModelCheckpoint) for one in trainer.callbacks)
+
+
+@pytest.mark.parametrize("accelerator", ["gpu", "mps"])
+def test_an_accelerator_that_is_not_there_is_one_line(tmp_path, accelerator):
+    if {"gpu": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}[accelerator]:
+        pytest.skip(f"this machine has {accelerator}")
+    with pytest.raises(
+        UserError, match=rf"^trainer: this machine has no {accelerator}; use trainer=cpu or trainer=auto$"
+    ):
+        build_trainer(config_of(tmp_path, f"trainer={accelerator}"))
+
+
+def test_a_trainer_option_that_lightning_refuses_is_one_line(tmp_path):
+    with pytest.raises(UserError, match=r"^trainer: .*precision.*$"):
+        build_trainer(config_of(tmp_path, "trainer=cpu", "trainer.precision=33"))
+
+
+def test_every_logger_gets_the_config_and_the_runs_identity(tmp_path):
+    class Recorder(Logger):
+        name, version = "recorder", 0
+
+        def log_hyperparams(self, params):
+            self.params = params
+
+        def log_metrics(self, metrics, step=None):
+            raise AssertionError
+
+    recorders = [Recorder(), Recorder()]
+    log_hyperparameters(recorders, config_of(tmp_path, "seed=7"), {"dataset_sha256": "abc"})
+    for recorder in recorders:
+        assert recorder.params["seed"] == 7 and recorder.params["dataset_sha256"] == "abc"
+        assert recorder.params["model"]["network"]["channels"]
+        assert recorder.params["data"]["recipe"]["synth"]["name"] == "simple_saw"
+        assert recorder.params["monitor"] == "val/nmae"
