@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from src.data.generate import generate
 from src.data.recipe import parse_recipe
@@ -20,6 +21,12 @@ class Trained:
     best: Path
     score: float
     results: dict[str, Any]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """Tensors are tiny here: several threads would only wait for each other, the longer the busier the machine."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
