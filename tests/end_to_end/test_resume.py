@@ -66,6 +66,7 @@ def test_a_best_checkpoint_from_before_the_interruption_stays_the_best(data_root
     assert not (tmp_path / "second/checkpoints/best.ckpt").exists()
 
 
+@pytest.mark.filterwarnings("ignore:The dirpath has changed")
 def test_a_best_checkpoint_that_is_gone_is_chosen_again(data_root, saw, tmp_path):
     still = ("model.optimizer.lr=0", "logger=none")
     interrupted(data_root, tmp_path / "first", *still, "+callbacks.stop.epoch=2")

@@ -99,6 +99,7 @@ def test_every_debug_preset_runs_on_the_default_data(data_root, tmp_path, debug,
     assert ("print_config: true" in capsys.readouterr().out) == (debug in ("default", "limit"))
 
 
+@pytest.mark.filterwarnings("ignore:You requested to overfit")
 def test_overfitting_learns_three_batches_by_heart(data_root, saw, tmp_path):
     few = ("data.batch_size=8", "trainer.max_epochs=60", "model.optimizer.lr=0.01")
     csv_logger = f"{{_target_: lightning.pytorch.loggers.CSVLogger, save_dir: {tmp_path}, name: csv, version: ''}}"

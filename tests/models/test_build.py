@@ -71,6 +71,7 @@ def test_truncated_file_is_one_line(trained, tmp_path, size):
     assert "is no readable checkpoint" in refusal(path)
 
 
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 def test_foreign_files_are_one_line_and_never_executed(tmp_path):
     path, sentinel = tmp_path / "foreign.ckpt", tmp_path / "executed"
     for write in (
