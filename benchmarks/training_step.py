@@ -14,6 +14,7 @@ from omegaconf import OmegaConf
 from src.data.vimh_datamodule import VIMHDataModule
 from src.data.vimh_dataset import images_to_float
 from src.models.build import build_model
+from src.utils.instantiate import quiet_lightning
 
 ROOT = Path(__file__).resolve().parents[1]
 _SIZE = 16384
@@ -35,6 +36,7 @@ class _EpochTimer(Callback):
 
 def measure_training_step(folder: Path) -> dict[str, float]:
     """Return the bare loop's step in ms, and the median ratio of Lightning's to it, in turns."""
+    quiet_lightning()
     data = VIMHDataModule(recipe=recipe_of("moog_basic", _SIZE), root=folder, batch_size=128)
     with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
         config = OmegaConf.to_container(compose("train", overrides=["model=cnn_micro"]).model, resolve=True)

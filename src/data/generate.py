@@ -41,7 +41,7 @@ def describe_source(source: Source, sensitivity: list[dict[str, Any]]) -> Datase
         sample_rate=recipe.synth.sample_rate,
         duration=recipe.synth.duration,
         synth_type=recipe.synth.name,
-        spectral=recipe.spectral.model_dump(mode="json") | {"hop_length": source.front_end.hop_length},
+        spectral=recipe.spectral.model_dump(mode="json"),
         metadata_bytes=CURRENT_METADATA_BYTES,
         generator={
             "synth": recipe.synth.name,

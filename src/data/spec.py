@@ -248,7 +248,8 @@ def to_info(spec: DatasetSpec) -> dict[str, Any]:
         "spectrogram_config": {
             "sample_rate": spec.sample_rate,
             "n_bins": height,
-            **{key: spectral.get(key) for key in ("type", "n_fft", "n_window", "hop_length", "window_type")},
+            "hop_length": _hop_samples(spec),  # samples, where ours may say auto
+            **{key: spectral.get(key) for key in ("type", "n_fft", "n_window", "window_type")},
         },
         "mel_config": {key: spectral.get(key) for key in ("freq_min", "freq_max_ratio")},
         "label_encoding": {
@@ -265,3 +266,8 @@ def to_info(spec: DatasetSpec) -> dict[str, Any]:
         },
         **{key: asdict(spec)[key] for key in ("generator", "sensitivity", "sha256")},
     }
+
+
+def _hop_samples(spec: DatasetSpec) -> int:
+    config = SpectralConfig.model_validate(spec.spectral)
+    return config.hop_samples(config.n_window, round(spec.duration * spec.sample_rate))

@@ -4,6 +4,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from src.utils.errors import UserError
+
 CHANNELS = (
     "magnitude",
     "temporal_envelope",
@@ -56,3 +58,22 @@ class SpectralConfig(BaseModel):
         if self.hop_length != "auto" and self.hop_length < 1:
             raise ValueError(f"hop_length {self.hop_length} must be 'auto' or at least 1")
         return self
+
+    def hop_samples(self, n_window: int, num_samples: int, key: str = "spectral.n_window") -> int:
+        """Return the hop of frames of `n_window` in a clip, in samples; UserError when they do not fit."""
+        if self.hop_length == "auto":
+            hop = (num_samples - n_window) // max(1, self.width - 1)
+            if num_samples < n_window or (hop < 1 and self.width > 1):
+                raise UserError(
+                    f"spectral: {self.width} frames of {n_window} samples do not fit into {num_samples}; "
+                    f"lower spectral.width or {key}, or lengthen synth.duration"
+                )
+            return max(1, hop)
+        needed = (self.width - 1) * self.hop_length + n_window
+        if needed > num_samples:
+            most = max(0, num_samples - n_window) // max(1, self.width - 1)
+            raise UserError(
+                f"spectral.hop_length: {self.hop_length} needs {needed} samples for {self.width} frames and the "
+                f"clip has {num_samples}; use 'auto' or at most {most}"
+            )
+        return self.hop_length

@@ -7,7 +7,6 @@ from torch import Tensor, nn
 
 from src.spectral.config import SpectralConfig
 from src.spectral.mel import mel_matrix
-from src.utils.errors import UserError
 
 _WINDOWS = {
     "rectangular": lambda n: torch.ones(n),
@@ -31,9 +30,9 @@ class FrontEnd(nn.Module):
         self.config = config
         self.sample_rate = sample_rate
         self.num_samples = num_samples
-        self.hop_length = _hop_length(config, config.n_window, num_samples)
+        self.hop_length = config.hop_samples(config.n_window, num_samples)
         self.hop_lengths = {
-            name: _hop_length(config, int(name.removeprefix("stft_")), num_samples, f"the N of channel {name}")
+            name: config.hop_samples(int(name.removeprefix("stft_")), num_samples, f"the N of channel {name}")
             for name in config.channels
             if name.startswith("stft_")
         }
@@ -163,23 +162,3 @@ def _power(spectrum: Tensor) -> Tensor:
 
 def _decibels(power: Tensor) -> Tensor:
     return 10.0 * torch.log10(power.clamp_min(_TINY_POWER))
-
-
-def _hop_length(config: SpectralConfig, n_window: int, num_samples: int, key: str = "spectral.n_window") -> int:
-    """Return the hop in samples; UserError when the frames do not fit into the clip."""
-    if config.hop_length == "auto":
-        hop = (num_samples - n_window) // max(1, config.width - 1)
-        if num_samples < n_window or (hop < 1 and config.width > 1):
-            raise UserError(
-                f"spectral: {config.width} frames of {n_window} samples do not fit into {num_samples}; "
-                f"lower spectral.width or {key}, or lengthen synth.duration"
-            )
-        return max(1, hop)
-    needed = (config.width - 1) * config.hop_length + n_window
-    if needed > num_samples:
-        most = max(0, num_samples - n_window) // max(1, config.width - 1)
-        raise UserError(
-            f"spectral.hop_length: {config.hop_length} needs {needed} samples for {config.width} frames and the "
-            f"clip has {num_samples}; use 'auto' or at most {most}"
-        )
-    return config.hop_length
