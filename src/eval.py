@@ -35,6 +35,8 @@ def main(config: DictConfig) -> None:
     recipe = (model.spec.generator or {}).get("config") if config.data_dir is None else None
     datamodule = VIMHDataModule(data_dir=data_dir, recipe=recipe, verify=config.verify, **checkpoint["data_settings"])
     require_same_task(model.spec, datamodule.spec)
+    if datamodule.spec.sha256.get("train") != model.spec.sha256.get("train"):
+        log.warning("%s: not the files this model was trained on, which may hold some of these sounds", data_dir)
     evaluation = evaluate(model, datamodule, build_trainer(config))
     print_evaluation(evaluation)
     output = Path(config.paths.output_dir) / "test_results.json"

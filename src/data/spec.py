@@ -268,6 +268,8 @@ def to_info(spec: DatasetSpec) -> dict[str, Any]:
     }
 
 
-def _hop_samples(spec: DatasetSpec) -> int:
+def _hop_samples(spec: DatasetSpec) -> int | None:
+    if spec.spectral is None:
+        return None
     config = SpectralConfig.model_validate(spec.spectral)
     return config.hop_samples(config.n_window, round(spec.duration * spec.sample_rate))

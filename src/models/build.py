@@ -20,7 +20,7 @@ def build_model(config: Mapping[str, Any], spec: DatasetSpec) -> VIMHLitModule:
     """Instantiate a plain model config on a dataset; UserError carries the cause, by key."""
     try:
         return instantiate(dict(config), _partial_=True)(spec=spec, config=config)
-    except InstantiationException as error:
+    except (InstantiationException, TypeError) as error:  # TypeError: an argument that a network does not take
         raise UserError(f"model: {' '.join(str(error).split())}") from error
 
 

@@ -12,6 +12,7 @@ from src.data.spec import DatasetSpec
 from src.data.vimh_dataset import Batch
 from src.models.head_metrics import HeadMetrics
 from src.models.heads import MultiHead, head_configs
+from src.utils.errors import UserError
 
 AUXILIARY_INPUTS = 2  # the dB range of an image: what per-sample scaling takes out of it
 
@@ -103,10 +104,14 @@ class VIMHLitModule(LightningModule):
         metrics.reset()
 
     def configure_optimizers(self) -> Any:
-        optimizer = self._make_optimizer(self.parameters())
-        if self._make_scheduler is None:
+        steps = int(self.trainer.estimated_stepping_batches)
+        try:
+            optimizer = self._make_optimizer(self.parameters())
+            scheduler = self._make_scheduler(optimizer, total_steps=steps) if self._make_scheduler else None
+        except (TypeError, ValueError) as error:
+            raise UserError(f"model.optimizer or model.scheduler: {error}; see configs/model/base.yaml") from error
+        if scheduler is None:
             return optimizer
-        scheduler = self._make_scheduler(optimizer, total_steps=int(self.trainer.estimated_stepping_batches))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def on_train_start(self) -> None:
