@@ -55,6 +55,8 @@ def run(main: Callable[[], object]) -> None:
         given = f"{error.override}: " if isinstance(error, OverrideParseException) else ""
         sys.stderr.write(f"{given}{one_line(error)} (see the config with --cfg job, its groups with --help)\n")
         sys.exit(1)
+    except BrokenPipeError:
+        os._exit(141)  # whoever reads, such as head, has seen enough; nothing more can be flushed
     except OSError as error:
         sys.stderr.write(f"{one_line(error)}; give a directory that can be written, as in hydra.run.dir=...\n")
         sys.exit(1)
