@@ -7,7 +7,6 @@ import logging
 import os
 import platform
 import shutil
-import sys
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -50,11 +49,10 @@ class DatasetWriter:
         except OSError as error:
             why = f"{error.filename}: {error.strerror}"
             raise UserError(f"{parent}: cannot be written ({why}); choose another place") from error
-        try:
+        with ExitStack() as undo:
+            undo.push(self)  # an error, or Ctrl-C, from here on ends as one in the body would
             self._open_files()
-        except BaseException:
-            self.__exit__(*sys.exc_info())
-            raise
+            undo.pop_all()
         return self
 
     def _refuse(self) -> None:
