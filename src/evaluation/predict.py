@@ -56,6 +56,7 @@ def predict_files(
     With `render_dir` each prediction is also rendered there, beside its input as the model heard it.
     """
     front_end = make_front_end(model.spec)
+    source = rendering_source(model.spec) if render_dir is not None else None
     stems = [path.stem for path in paths]
     predictions, faults = [], []
     for path in paths:
@@ -72,14 +73,10 @@ def predict_files(
         if render_dir is not None:
             stem = path.name if stems.count(path.stem) > 1 else path.stem  # a.wav and a.flac: two sounds
             write_clip(render_dir / f"{stem}_input.wav", clip, front_end.sample_rate)
-            _render(model.spec, values, render_dir / f"{stem}_predicted.wav")
+            if source is not None:
+                again = source.synth.render(values[None])[:, 0]
+                write_clip(render_dir / f"{stem}_predicted.wav", again, front_end.sample_rate)
     return predictions, faults
-
-
-def _render(spec: DatasetSpec, values: np.ndarray, path: Path) -> None:
-    source = rendering_source(spec)
-    if source is not None:
-        write_clip(path, source.synth.render(values[None])[:, 0], source.synth.config.sample_rate)
 
 
 def predict_dataset(model: VIMHLitModule, directory: Path) -> list[Prediction]:

@@ -56,3 +56,12 @@ def test_a_dataset_of_unknown_origin_cannot_be_rendered(saw):
     unknown = dataclasses.replace(spec, generator=None)
     assert rendering_source(unknown) is None
     assert image_error(unknown, images, scale, exact, exact, exact.mean(axis=0)) is None
+
+
+def test_a_synth_that_is_not_here_costs_the_sounds_only(saw, caplog):
+    spec, images, scale, exact = loaded(saw)
+    config = spec.generator["config"]
+    elsewhere = {**config, "synth": {**config["synth"], "voice": "their_synths.organ.ORGAN"}}
+    spec = dataclasses.replace(spec, generator={**spec.generator, "config": elsewhere})
+    assert image_error(spec, images, scale, exact, exact, exact.mean(axis=0)) is None
+    assert "their_synths.organ.ORGAN" in caplog.text and len(caplog.records) == 1
