@@ -1,18 +1,156 @@
-"""Learning-rate schedules, as functions of the optimizer and the number of steps."""
+"""Learning-rate schedules, each a factor of the optimizer's own rates, with a warm-up before it."""
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from src.utils.errors import UserError
 
-def warmup_cosine(optimizer: Optimizer, total_steps: int, warmup_fraction: float = 0.1) -> LambdaLR:
-    """Rise linearly over a share of the steps, then fall to zero along half a cosine (SGDR, arXiv 1608.03983)."""
-    warmup = max(1, round(warmup_fraction * total_steps))
 
-    def factor(step: int) -> float:
+def constant(optimizer: Optimizer, total_steps: int, steps_per_epoch: int = 1, **options: Any) -> LambdaLR:
+    """Stay at the optimizer's rates after the warm-up."""
+    return _schedule(optimizer, lambda progress: 1.0, total_steps, steps_per_epoch, **options)
+
+
+def cosine(
+    optimizer: Optimizer, total_steps: int, steps_per_epoch: int = 1, end: float = 0.0, **options: Any
+) -> LambdaLR:
+    """Fall to `end` times the rate along half a cosine (SGDR, arXiv 1608.03983, eq. 5)."""
+    _share("end", end)
+    return _schedule(optimizer, lambda progress: _cosine(progress, end), total_steps, steps_per_epoch, **options)
+
+
+def cosine_restarts(
+    optimizer: Optimizer,
+    total_steps: int,
+    steps_per_epoch: int = 1,
+    cycles: int = 3,
+    stretch: float = 2.0,
+    end: float = 0.0,
+    **options: Any,
+) -> LambdaLR:
+    """Fall along half a cosine `cycles` times, each `stretch` times as long as the last (SGDR, arXiv 1608.03983)."""
+    _share("end", end)
+    if cycles < 1 or stretch <= 0:
+        raise UserError(f"model.scheduler: {cycles} cycles stretched by {stretch} given; at least 1, and above 0")
+    lengths = [stretch**cycle for cycle in range(cycles)]
+    starts = [sum(lengths[:cycle]) / sum(lengths) for cycle in range(cycles)]
+
+    def factor(progress: float) -> float:
+        cycle = max(at for at, start in enumerate(starts) if progress >= start)
+        return _cosine((progress - starts[cycle]) * sum(lengths) / lengths[cycle], end)
+
+    return _schedule(optimizer, factor, total_steps, steps_per_epoch, **options)
+
+
+def exponential(
+    optimizer: Optimizer, total_steps: int, steps_per_epoch: int = 1, end: float = 0.01, **options: Any
+) -> LambdaLR:
+    """Fall by the same share each step, to `end` times the rate at the last."""
+    _share("end", end)
+    if end == 0:
+        raise UserError("model.scheduler.end: 0 given; an exponential never gets there, give a little more")
+    return _schedule(optimizer, lambda progress: end**progress, total_steps, steps_per_epoch, **options)
+
+
+def one_cycle(
+    optimizer: Optimizer,
+    total_steps: int,
+    steps_per_epoch: int = 1,
+    peak: float = 0.3,
+    start: float = 0.04,
+    end: float = 0.0001,
+    **options: Any,
+) -> LambdaLR:
+    """Rise from `start` times the rate to all of it at the share `peak` of the steps, and fall to `end`.
+
+    Both along half a cosine, as torch's OneCycleLR does (Smith & Topin, arXiv 1708.07120).
+    """
+    _share("start", start)
+    _share("end", end)
+    if not 0 < peak < 1:
+        raise UserError(f"model.scheduler.peak: {peak} given; a share of the steps between 0 and 1")
+
+    def factor(progress: float) -> float:
+        if progress < peak:
+            return start + (1.0 - start) * (1.0 - _cosine(progress / peak, 0.0))
+        return _cosine((progress - peak) / (1.0 - peak), end)
+
+    return _schedule(optimizer, factor, total_steps, steps_per_epoch, **{"warmup_fraction": 0.0} | options)
+
+
+def _cosine(progress: float, end: float) -> float:
+    return end + (1.0 - end) * 0.5 * (1.0 + math.cos(math.pi * min(1.0, progress)))
+
+
+def _share(name: str, value: float) -> None:
+    if not 0 <= value <= 1:
+        raise UserError(f"model.scheduler.{name}: {value} given; a share of the rate between 0 and 1")
+
+
+def _schedule(
+    optimizer: Optimizer,
+    factor: Callable[[float], float],
+    total_steps: int,
+    steps_per_epoch: int,
+    warmup_fraction: float = 0.1,
+    interval: str = "step",
+) -> LambdaLR:
+    """Warm up linearly over a share of the steps, then follow `factor` of the progress, 0..1, through the others.
+
+    `interval: epoch` holds the rate for a whole epoch. It is stepped every batch either way.
+    """
+    if not 0 <= warmup_fraction < 1:
+        raise UserError(f"model.scheduler.warmup_fraction: {warmup_fraction} given; a share of all steps below 1")
+    if interval not in ("step", "epoch"):
+        raise UserError(f"model.scheduler.interval: '{interval}' given; step or epoch")
+    warmup = round(warmup_fraction * total_steps)
+    if warmup_fraction and not warmup:
+        warmup = 1
+
+    def at(step: int) -> float:
+        if interval == "epoch":
+            step -= step % steps_per_epoch
         if step < warmup:
             return (step + 1) / warmup
-        return 0.5 * (1.0 + math.cos(math.pi * min(1.0, (step - warmup) / max(1, total_steps - warmup))))
+        return factor(min(1.0, (step - warmup) / max(1, total_steps - warmup)))
 
-    return LambdaLR(optimizer, factor)
+    return LambdaLR(optimizer, at)
+
+
+class Plateau(LambdaLR):
+    """Multiply the rates by `factor` whenever the monitored metric has not improved for `patience` epochs.
+
+    Stepped every batch for its warm-up; `observe` is told the metric after each validation. Improvements
+    below the share `threshold` do not count, as torch's ReduceLROnPlateau has it.
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        total_steps: int,
+        steps_per_epoch: int = 1,
+        factor: float = 0.5,
+        patience: int = 5,
+        threshold: float = 1e-4,
+        least: float = 0.001,
+        warmup_fraction: float = 0.1,
+    ):
+        if not 0 < factor < 1 or patience < 0:
+            raise UserError(f"model.scheduler: factor {factor}, patience {patience} given; 0..1, and epochs >= 0")
+        self.factor, self.patience, self.threshold, self.least = factor, patience, threshold, least
+        self.warmup = max(1, round(warmup_fraction * total_steps))
+        self.best, self.bad_epochs, self.scale = math.inf, 0, 1.0
+        super().__init__(optimizer, lambda step: min(1.0, (step + 1) / self.warmup) * self.scale)
+
+    def observe(self, metric: float) -> None:
+        """Count an epoch that did not improve on the best metric, and lower the rates after enough of them."""
+        if metric < self.best * (1.0 - self.threshold):
+            self.best, self.bad_epochs = metric, 0
+        else:
+            self.bad_epochs += 1
+        if self.bad_epochs > self.patience:
+            self.scale, self.bad_epochs = max(self.least, self.scale * self.factor), 0

@@ -12,6 +12,8 @@ from src.data.vimh_dataset import Batch
 from src.models.components.auxiliary import AuxiliaryInputs
 from src.models.head_metrics import HeadMetrics, TermMeans
 from src.models.multi_head import MultiHead, head_configs
+from src.models.optimizers.groups import parameter_groups
+from src.models.schedules import Plateau
 from src.utils.errors import UserError
 
 AUXILIARY_INPUTS = 2  # the dB range of an image: what per-sample scaling takes out of it
@@ -21,11 +23,13 @@ class VIMHLitModule(LightningModule):
     """A backbone and its heads.
 
     `network` is called with `in_channels` and `image_size` (H, W) and gives a module with
-    `feature_dim`; `optimizer` with parameters; `scheduler` with the optimizer and `total_steps`, and
-    is stepped every batch. With `auxiliary` (concat or film) the image's dB range joins the features.
+    `feature_dim`; `optimizer` with parameter groups (see src.models.optimizers.groups), then each of `wrappers`
+    with the optimizer and this module; `scheduler` with the optimizer, `total_steps` and `steps_per_epoch`, and is
+    stepped every batch. With `auxiliary` (concat or film) the image's dB range joins the features.
     `balance` says what the heads' weights mean, see src.models.losses.balance. `compile` compiles the network
     for training; `channels_last` keeps its images and weights in that memory format. `config` is the plain
-    dict that this module was built from: it goes into every checkpoint, beside `spec`.
+    dict that this module was built from, of which configs/optimizer reads `adam_lr`: it goes into every
+    checkpoint, beside `spec`.
     """
 
     def __init__(
@@ -35,6 +39,9 @@ class VIMHLitModule(LightningModule):
         heads: Mapping[str, Any] | None = None,
         optimizer: Callable[..., torch.optim.Optimizer] = torch.optim.AdamW,
         scheduler: Callable[..., torch.optim.lr_scheduler.LRScheduler] | None = None,
+        wrappers: Mapping[str, Callable[..., None]] | None = None,
+        lr_multipliers: Mapping[str, float] | None = None,
+        adam_lr: float | None = None,
         auxiliary: str | None = None,
         balance: str = "weights",
         compile: bool = False,
@@ -58,6 +65,9 @@ class VIMHLitModule(LightningModule):
         self.heads = MultiHead(feature_dim, spec.space, head_configs(spec.space, heads or {}), balance)
         self._make_optimizer = optimizer
         self._make_scheduler = scheduler
+        self._wrappers = dict(wrappers or {})
+        self._lr_multipliers = lr_multipliers
+        self.second_pass = False  # of a step that takes two: its losses are not counted again
         self.train_terms = TermMeans(["", *self.heads.term_names])
         self.val_metrics = HeadMetrics(spec.space, self.heads.weights)
         self.test_metrics = HeadMetrics(spec.space, self.heads.weights)
@@ -99,8 +109,9 @@ class VIMHLitModule(LightningModule):
         features = self.features(batch["image"], batch["scale"])
         losses, terms = self.heads.losses(self.heads(features), batch["target"])
         loss = self.heads.total(losses, features)
-        plain = (losses.detach() * self.heads.weights).sum()  # comparable with val/loss, whatever the balance
-        self.train_terms.update(torch.cat([plain[None], terms]), len(batch["target"]))
+        if not self.second_pass:
+            plain = (losses.detach() * self.heads.weights).sum()  # comparable with val/loss, whatever the balance
+            self.train_terms.update(torch.cat([plain[None], terms]), len(batch["target"]))
         return loss
 
     def on_train_epoch_end(self) -> None:
@@ -113,6 +124,8 @@ class VIMHLitModule(LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         results = self._report("val", self.val_metrics)
+        if isinstance(scheduler := self.lr_schedulers(), Plateau) and not self.trainer.sanity_checking:
+            scheduler.observe(float(results["nmae"]))
         self.heads.residuals.copy_(torch.stack([results[f"{name}_rmse"] for name in self.spec.space.names]))
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
@@ -136,13 +149,20 @@ class VIMHLitModule(LightningModule):
 
     def configure_optimizers(self) -> Any:
         steps = int(self.trainer.estimated_stepping_batches)
+        per_epoch = max(1, -(-steps // max(1, self.trainer.max_epochs or 1)))
+        lr = getattr(self._make_optimizer, "keywords", {}).get("lr")
+        groups = parameter_groups(self, lr, self._lr_multipliers)
         try:
-            optimizer = self._make_optimizer(self.parameters())
-            scheduler = self._make_scheduler(optimizer, total_steps=steps) if self._make_scheduler else None
+            optimizer = self._make_optimizer(groups)
+            for wrap in self._wrappers.values():
+                wrap(optimizer, self)
+            if self._make_scheduler is None:
+                return optimizer
+            scheduler = self._make_scheduler(optimizer, total_steps=steps, steps_per_epoch=per_epoch)
         except (TypeError, ValueError) as error:
-            raise UserError(f"model.optimizer or model.scheduler: {error}; see configs/model/base.yaml") from error
-        if scheduler is None:
-            return optimizer
+            raise UserError(
+                f"model.optimizer or model.scheduler: {error}; see configs/optimizer, /scheduler"
+            ) from error
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def on_train_start(self) -> None:

@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -48,8 +48,19 @@ def build(config: DictConfig | None, where: str) -> Any:
     try:
         return instantiate(config)
     except InstantiationException as error:
+        group, _, name = where.partition(".")
+        if group == "logger" and any(isinstance(one, ImportError) for one in _causes(error)):
+            package = {"comet": "comet_ml"}.get(name, name)
+            raise UserError(f"{where}: {package} is not installed; uv pip install {package}") from error
         cause = error.__cause__ if isinstance(error.__cause__, UserError) else error
         raise UserError(f"{where}: {' '.join(str(cause).split())}") from error
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and all that led to it."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 def build_all(configs: DictConfig | None, where: str) -> list[Any]:

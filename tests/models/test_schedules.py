@@ -1,41 +1,129 @@
-"""Learning rates against their closed form."""
+"""Learning rates against closed forms and torch's own schedules."""
 
 import numpy as np
 import pytest
 import torch
+from torch.optim import lr_scheduler
 
-from src.models.schedules import warmup_cosine
+from src.models import schedules
+from src.utils.errors import UserError
 
 
-def rates(total_steps, warmup_fraction, lr=0.5):
-    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=lr)
-    scheduler = warmup_cosine(optimizer, total_steps, warmup_fraction)
+def sgd(lr=0.5):
+    return torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=lr)
+
+
+def rates(optimizer, scheduler, steps):
     found = []
-    for _ in range(total_steps):
+    for _ in range(steps):
         found.append(optimizer.param_groups[0]["lr"])
         optimizer.step()
         scheduler.step()
-    return np.array(found), optimizer.param_groups[0]["lr"]
+    return np.array(found)
 
 
-@pytest.mark.parametrize(("total", "fraction", "warmup"), [(100, 0.1, 10), (37, 0.25, 9), (50, 0.0, 1)])
-def test_warmup_cosine_matches_its_closed_form(total, fraction, warmup):
+def followed(make, total, **options):
+    optimizer = sgd()
+    return rates(optimizer, make(optimizer, total_steps=total, **options), total)
+
+
+@pytest.mark.parametrize(("total", "fraction", "warmup"), [(100, 0.1, 10), (37, 0.25, 9), (50, 0.0, 0)])
+def test_cosine_matches_its_closed_form(total, fraction, warmup):
     steps = np.arange(total)
-    falling = (1 + np.cos(np.pi * (steps - warmup) / (total - warmup))) / 2
-    expected = 0.5 * np.where(steps < warmup, (steps + 1) / warmup, falling)
-    found, last = rates(total, fraction)
-    np.testing.assert_allclose(found, expected, rtol=1e-12)
-    assert last == pytest.approx(0, abs=1e-15)
+    falling = 0.2 + 0.8 * (1 + np.cos(np.pi * (steps - warmup) / (total - warmup))) / 2
+    expected = 0.5 * np.where(steps < warmup, (steps + 1) / max(warmup, 1), falling)
+    np.testing.assert_allclose(followed(schedules.cosine, total, warmup_fraction=fraction, end=0.2), expected)
 
 
-@pytest.mark.parametrize("total", [1, 2])
-@pytest.mark.parametrize("fraction", [0.0, 0.1, 1.0])
-def test_the_shortest_runs_still_learn(total, fraction):
-    found, _ = rates(total, fraction)
-    assert np.isfinite(found).all() and found[0] > 0
+def test_cosine_matches_torch():
+    optimizer = sgd()
+    theirs = rates(optimizer, lr_scheduler.CosineAnnealingLR(optimizer, 80), 80)
+    np.testing.assert_allclose(followed(schedules.cosine, 80, warmup_fraction=0.0), theirs, atol=1e-12)
 
 
-def test_the_peak_is_the_configured_rate_and_nothing_exceeds_it():
-    found, _ = rates(1000, 0.1)
-    assert found.max() == 0.5
-    assert np.argmax(found) in (99, 100)
+def test_restarts_match_torch():
+    optimizer = sgd()
+    theirs = rates(optimizer, lr_scheduler.CosineAnnealingWarmRestarts(optimizer, 10, T_mult=2), 70)
+    ours = followed(schedules.cosine_restarts, 70, cycles=3, stretch=2.0, warmup_fraction=0.0)
+    np.testing.assert_allclose(ours, theirs, atol=1e-12)
+
+
+def test_one_cycle_matches_torch():
+    optimizer = sgd()
+    cycle = lr_scheduler.OneCycleLR(optimizer, max_lr=0.5, total_steps=101, pct_start=0.3, div_factor=25)
+    theirs = rates(optimizer, cycle, 100)
+    ours = followed(schedules.one_cycle, 100, peak=0.29, end=1 / 25 / 1e4)  # torch's peak is at 0.3 * 101 - 1 steps
+    assert ours.max() == pytest.approx(theirs.max(), rel=1e-3)
+    np.testing.assert_allclose(ours, theirs, atol=0.02)
+    assert ours[0] == pytest.approx(theirs[0])
+
+
+def test_exponential_matches_torch():
+    optimizer = sgd()
+    theirs = rates(optimizer, lr_scheduler.ExponentialLR(optimizer, 0.01 ** (1 / 60)), 60)
+    np.testing.assert_allclose(followed(schedules.exponential, 60, end=0.01, warmup_fraction=0.0), theirs, rtol=1e-9)
+
+
+def test_constant_stays_after_its_warmup():
+    np.testing.assert_allclose(followed(schedules.constant, 10, warmup_fraction=0.2), [0.25] + [0.5] * 9)
+
+
+@pytest.mark.parametrize("name", ["constant", "cosine", "cosine_restarts", "exponential", "one_cycle"])
+def test_by_epoch_the_rate_is_held_for_each(name):
+    make = getattr(schedules, name)
+    by_step = followed(make, 60, steps_per_epoch=6)
+    by_epoch = followed(make, 60, steps_per_epoch=6, interval="epoch")
+    np.testing.assert_allclose(by_epoch, np.repeat(by_step[::6], 6))
+
+
+@pytest.mark.parametrize("name", ["constant", "cosine", "cosine_restarts", "exponential", "one_cycle", "Plateau"])
+@pytest.mark.parametrize("total", [1, 2, 3])
+def test_the_shortest_runs_still_learn(name, total):
+    found = followed(getattr(schedules, name), total)
+    assert np.isfinite(found).all() and found[0] > 0 and found.max() <= 0.5
+
+
+def test_plateau_lowers_as_torch_does_after_its_warmup():
+    metrics = [5, 4, 3, 3, 3.1, 2.9, 2.9, 2.9, 2.9, 2.9, 1, 1, 1, 1, 1]
+    theirs, ours = sgd(), sgd()
+    reference = lr_scheduler.ReduceLROnPlateau(theirs, factor=0.5, patience=2, threshold=1e-4)
+    plateau = schedules.Plateau(ours, total_steps=100, factor=0.5, patience=2, warmup_fraction=0.01)
+    for metric in metrics:
+        plateau.observe(metric)
+        plateau.step()
+        reference.step(metric)
+        assert ours.param_groups[0]["lr"] == pytest.approx(theirs.param_groups[0]["lr"])
+    assert ours.param_groups[0]["lr"] < 0.2
+
+
+def test_plateau_goes_on_where_its_state_says():
+    def made():
+        return schedules.Plateau(sgd(), total_steps=100, patience=0, warmup_fraction=0.01)
+
+    first = made()
+    for metric in (2.0, 3.0, 3.0):
+        first.observe(metric)
+        first.step()
+    second = made()
+    second.load_state_dict(first.state_dict())
+    second.step()
+    first.step()
+    assert second.get_last_lr() == first.get_last_lr() == [0.125]
+    assert (second.best, second.bad_epochs) == (2.0, 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "words"),
+    [
+        ("cosine", {"end": 2}, "model.scheduler.end: 2 given"),
+        ("cosine", {"warmup_fraction": 1.0}, "warmup_fraction: 1.0 given"),
+        ("cosine", {"interval": "batch"}, "'batch' given; step or epoch"),
+        ("cosine_restarts", {"cycles": 0}, "0 cycles"),
+        ("exponential", {"end": 0}, "never gets there"),
+        ("one_cycle", {"peak": 0}, "model.scheduler.peak: 0 given"),
+        ("Plateau", {"factor": 1.5}, "factor 1.5"),
+    ],
+)
+def test_what_makes_no_sense_is_one_line(name, options, words):
+    with pytest.raises(UserError, match=words):
+        getattr(schedules, name)(sgd(), total_steps=10, **options)

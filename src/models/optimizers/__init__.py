@@ -1,0 +1,1 @@
+"""What is done to an optimizer: parameter groups, and hooks that change its gradients or its weights."""

@@ -1,0 +1,40 @@
+"""Which weights decay, and at which rate each learns."""
+
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from typing import Any
+
+from torch import nn
+
+from src.utils.errors import UserError
+
+
+def parameter_groups(
+    model: nn.Module, lr: float | None, lr_multipliers: Mapping[str, float] | None = None
+) -> list[dict[str, Any]]:
+    """Return an optimizer's groups: vectors and scalars (biases, norms, tokens) do not decay.
+
+    `lr_multipliers` maps patterns of parameter names, as in {"network.*": 0.1}, to factors of `lr`; the
+    last pattern that matches counts. UserError for a pattern that matches nothing.
+    """
+    lr_multipliers = lr_multipliers or {}
+    names = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
+    for pattern, factor in lr_multipliers.items():
+        if not any(fnmatchcase(name, pattern) for name in names):
+            raise UserError(f"model.lr_multipliers: '{pattern}' matches no parameter; names are like {names[0]}")
+        if not factor >= 0:
+            raise UserError(f"model.lr_multipliers: {pattern}: {factor} given; a factor of the rate, at least 0")
+    if lr_multipliers and lr is None:
+        raise UserError("model.lr_multipliers: they need a rate to multiply; give model.optimizer.lr")
+    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            matching = [factor for pattern, factor in lr_multipliers.items() if fnmatchcase(name, pattern)]
+            key = (matching[-1] if matching else 1.0, parameter.ndim > 1)
+            groups.setdefault(key, []).append(parameter)
+    return [
+        {"params": parameters}
+        | ({} if decays else {"weight_decay": 0.0})
+        | ({"lr": lr * factor} if factor != 1.0 else {})
+        for (factor, decays), parameters in groups.items()
+    ]
