@@ -3,15 +3,14 @@
 python benchmarks/backbones.py
 """
 
-import statistics
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
+from turns import in_turns
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -51,14 +50,8 @@ def measure_backbones(rounds: int = 9) -> list[dict]:
             products = sum(layer.multiply_adds for layer in layers)
             rows.append({"model": name, "side": side, "parameters": count, "multiply_adds": products})
             steps.append(_step_of(model, side))
-    seconds: list[list[float]] = [[] for _ in rows]
-    for turn in range(rounds + 1):
-        for step, taken in zip(steps, seconds, strict=True):
-            began = time.perf_counter()
-            step()
-            if turn:  # the first fills caches
-                taken.append(time.perf_counter() - began)
-    return [row | {"step_ms": 1000 * statistics.median(taken)} for row, taken in zip(rows, seconds, strict=True)]
+    seconds = in_turns(dict(enumerate(steps)), rounds)
+    return [row | {"step_ms": 1000 * seconds[at]} for at, row in enumerate(rows)]
 
 
 def _step_of(model: torch.nn.Module, side: int) -> Callable[[], None]:

@@ -4,10 +4,33 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from lightning import Trainer
+from lightning.pytorch.callbacks import GradientAccumulationScheduler
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from src.utils.errors import UserError
+
+
+def optimizer_steps(trainer: Trainer) -> int:
+    """Return how many optimizer steps a training takes: the length of a schedule.
+
+    Lightning's estimate knows a number of batches to accumulate, but none that changes from epoch to epoch.
+    """
+    steps = trainer.estimated_stepping_batches
+    if steps == math.inf:
+        raise UserError("trainer.max_epochs: -1 given; a schedule needs an end, give it or trainer.max_steps")
+    accumulations = [one for one in trainer.callbacks if isinstance(one, GradientAccumulationScheduler)]
+    if not accumulations or (trainer.max_epochs or 0) < 1:
+        return int(steps)
+    if trainer.accumulate_grad_batches != 1:
+        raise UserError(
+            f"trainer.accumulate_grad_batches: {trainer.accumulate_grad_batches} given beside "
+            "callbacks.gradient_accumulation; give one of them"
+        )
+    sizes = [accumulations[0].get_accumulate_grad_batches(epoch) for epoch in range(trainer.max_epochs)]
+    total = sum(math.ceil(trainer.num_training_batches / size) for size in sizes)
+    return total if trainer.max_steps == -1 else min(total, trainer.max_steps)
 
 
 def constant(optimizer: Optimizer, total_steps: int, steps_per_epoch: int = 1, **options: Any) -> LambdaLR:
@@ -103,13 +126,9 @@ def _schedule(
 
     `interval: epoch` holds the rate for a whole epoch. It is stepped every batch either way.
     """
-    if not 0 <= warmup_fraction < 1:
-        raise UserError(f"model.scheduler.warmup_fraction: {warmup_fraction} given; a share of all steps below 1")
     if interval not in ("step", "epoch"):
         raise UserError(f"model.scheduler.interval: '{interval}' given; step or epoch")
-    warmup = round(warmup_fraction * total_steps)
-    if warmup_fraction and not warmup:
-        warmup = 1
+    warmup = _warmup_steps(warmup_fraction, total_steps)
 
     def at(step: int) -> float:
         if interval == "epoch":
@@ -121,8 +140,14 @@ def _schedule(
     return LambdaLR(optimizer, at)
 
 
+def _warmup_steps(fraction: float, total_steps: int) -> int:
+    if not 0 <= fraction < 1:
+        raise UserError(f"model.scheduler.warmup_fraction: {fraction} given; a share of all steps below 1")
+    return max(1, round(fraction * total_steps)) if fraction else 0
+
+
 class Plateau(LambdaLR):
-    """Multiply the rates by `factor` whenever the monitored metric has not improved for `patience` epochs.
+    """Multiply the rates by `factor` whenever val/nmae has not improved for `patience` epochs.
 
     Stepped every batch for its warm-up; `observe` is told the metric after each validation. Improvements
     below the share `threshold` do not count, as torch's ReduceLROnPlateau has it.
@@ -142,7 +167,7 @@ class Plateau(LambdaLR):
         if not 0 < factor < 1 or patience < 0:
             raise UserError(f"model.scheduler: factor {factor}, patience {patience} given; 0..1, and epochs >= 0")
         self.factor, self.patience, self.threshold, self.least = factor, patience, threshold, least
-        self.warmup = max(1, round(warmup_fraction * total_steps))
+        self.warmup = max(1, _warmup_steps(warmup_fraction, total_steps))
         self.best, self.bad_epochs, self.scale = math.inf, 0, 1.0
         super().__init__(optimizer, lambda step: min(1.0, (step + 1) / self.warmup) * self.scale)
 

@@ -122,6 +122,7 @@ def test_plateau_goes_on_where_its_state_says():
         ("exponential", {"end": 0}, "never gets there"),
         ("one_cycle", {"peak": 0}, "model.scheduler.peak: 0 given"),
         ("Plateau", {"factor": 1.5}, "factor 1.5"),
+        ("Plateau", {"warmup_fraction": 1.5}, "warmup_fraction: 1.5 given"),
     ],
 )
 def test_what_makes_no_sense_is_one_line(name, options, words):

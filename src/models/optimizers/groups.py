@@ -12,7 +12,7 @@ from src.utils.errors import UserError
 def parameter_groups(
     model: nn.Module, lr: float | None, lr_multipliers: Mapping[str, float] | None = None
 ) -> list[dict[str, Any]]:
-    """Return an optimizer's groups: vectors and scalars (biases, norms, tokens) do not decay.
+    """Return an optimizer's groups: only the weights of layers decay, see `is_layer_weight`.
 
     `lr_multipliers` maps patterns of parameter names, as in {"network.*": 0.1}, to factors of `lr`; the
     last pattern that matches counts. UserError for a pattern that matches nothing.
@@ -30,7 +30,7 @@ def parameter_groups(
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             matching = [factor for pattern, factor in lr_multipliers.items() if fnmatchcase(name, pattern)]
-            key = (matching[-1] if matching else 1.0, parameter.ndim > 1)
+            key = (matching[-1] if matching else 1.0, is_layer_weight(name, parameter))
             groups.setdefault(key, []).append(parameter)
     return [
         {"params": parameters}
@@ -38,3 +38,8 @@ def parameter_groups(
         | ({"lr": lr * factor} if factor != 1.0 else {})
         for (factor, decays), parameters in groups.items()
     ]
+
+
+def is_layer_weight(name: str, parameter: nn.Parameter) -> bool:
+    """Tell a layer's matrix or kernel from biases, norms, tokens and positions."""
+    return parameter.ndim > 1 and "weight" in name.rpartition(".")[2]

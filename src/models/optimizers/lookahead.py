@@ -12,7 +12,7 @@ from src.utils.errors import UserError
 def lookahead(optimizer: Optimizer, model: nn.Module, every: int = 6, rate: float = 0.5) -> None:
     """After `every` steps move the slow weights by `rate` towards the fast ones, and go on from there.
 
-    The slow weights are part of the optimizer's state, and so of checkpoints.
+    The slow weights, and how far ahead the fast ones are, are part of the optimizer's state, and so of checkpoints.
 
     Source: Zhang et al., Lookahead Optimizer: k steps forward, 1 step back, arXiv 1907.08610.
     """
@@ -23,25 +23,19 @@ def lookahead(optimizer: Optimizer, model: nn.Module, every: int = 6, rate: floa
 
     @torch.no_grad()
     def before(_: Optimizer, arguments: tuple[Any, ...], options: dict[str, Any]) -> None:
-        for parameter in _trained(optimizer):
+        for parameter in (one for group in optimizer.param_groups for one in group["params"]):
             if "slow" not in optimizer.state[parameter]:
                 first[parameter] = parameter.detach().clone()
 
     @torch.no_grad()
     def after(_: Optimizer, arguments: tuple[Any, ...], options: dict[str, Any]) -> None:
-        for parameter in _trained(optimizer):
-            state = optimizer.state[parameter]
-            if parameter in first:
-                state["slow"], state["ahead"] = first.pop(parameter), torch.zeros(())
-            state["ahead"] += 1
-            if state["ahead"] == every:
-                state["ahead"].zero_()
-                state["slow"].lerp_(parameter, rate)
-                parameter.copy_(state["slow"])
+        for parameter, slow in first.items():
+            optimizer.state[parameter]["slow"] = slow
+        first.clear()
+        for group in optimizer.param_groups:  # its numbers stay on the CPU when a run is resumed
+            group["ahead"] = (group.get("ahead", 0) + 1) % every
+            for parameter in group["params"] if group["ahead"] == 0 else ():
+                parameter.copy_(optimizer.state[parameter]["slow"].lerp_(parameter, rate))
 
     optimizer.register_step_pre_hook(before)
     optimizer.register_step_post_hook(after)
-
-
-def _trained(optimizer: Optimizer) -> list[nn.Parameter]:
-    return [one for group in optimizer.param_groups for one in group["params"] if one.requires_grad]

@@ -1,0 +1,21 @@
+"""Contestants take turns, so that what else the machine does falls on all of them."""
+
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+Key = TypeVar("Key")
+
+
+def in_turns(steps: Mapping[Key, Callable[[], object]], rounds: int = 9, repeats: int = 1) -> dict[Key, float]:
+    """Return the median seconds of each step over `rounds`, after one that fills caches."""
+    seconds: dict[Key, list[float]] = {name: [] for name in steps}
+    for turn in range(rounds + 1):
+        for name, step in steps.items():
+            began = time.perf_counter()
+            for _ in range(repeats):
+                step()
+            if turn:
+                seconds[name].append((time.perf_counter() - began) / repeats)
+    return {name: statistics.median(taken) for name, taken in seconds.items()}
