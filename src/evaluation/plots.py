@@ -35,6 +35,16 @@ def scatter_figure(space: ParameterSpace, truth: np.ndarray, predicted: np.ndarr
     return figure
 
 
+def error_figure(space: ParameterSpace, errors: np.ndarray) -> Figure:
+    """Plot how often each error (n, P), predicted minus true, occurs, a panel a parameter; the line is no error."""
+    figure, axes = _panels(space)
+    for at, spec in enumerate(space):
+        axes[at].hist(errors[:, at], bins=31)
+        axes[at].axvline(0.0, color="0.7", linewidth=1)
+        axes[at].set(title=spec.name, xlabel=f"predicted - true {spec.unit}".strip(), ylabel="samples")
+    return figure
+
+
 def histogram_figure(space: ParameterSpace, values: np.ndarray) -> Figure:
     """Plot how often each value occurs (n, P), a panel a parameter, a bar a class."""
     figure, axes = _panels(space)

@@ -1,0 +1,18 @@
+"""Memory and load of the device that trains."""
+
+from importlib.util import find_spec
+
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import DeviceStatsMonitor
+
+from src.utils.errors import UserError
+
+
+class DeviceStats(DeviceStatsMonitor):
+    """Lightning's monitor, which asks psutil about a CPU: where that is missing, one line before the first batch."""
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        of_cpu = trainer.strategy.root_device.type == "cpu" if self._cpu_stats is None else self._cpu_stats
+        if of_cpu and find_spec("psutil") is None:
+            raise UserError("callbacks.device_stats: psutil is not installed; uv pip install psutil")
+        super().setup(trainer, pl_module, stage)

@@ -1,0 +1,12 @@
+"""Batches that grow from epoch to epoch, by adding up gradients."""
+
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import GradientAccumulationScheduler
+
+
+class GradientAccumulation(GradientAccumulationScheduler):
+    """Lightning's schedule, right also for a run that is resumed within an epoch, whose start no hook tells of."""
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        super().on_train_start(trainer, pl_module)
+        self.on_train_epoch_start(trainer)

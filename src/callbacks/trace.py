@@ -1,0 +1,57 @@
+"""A few training steps, operator by operator."""
+
+import logging
+from pathlib import Path
+
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
+from torch.profiler import ProfilerActivity, profile, schedule
+
+log = logging.getLogger(__name__)
+
+
+class Trace(Callback):
+    """Writes a trace of `steps` batches, after `skip` others, and a table of the slowest operators, once a run.
+
+    `directory` gets rank0.pt.trace.json, which https://ui.perfetto.dev and TensorBoard's profiler plugin open,
+    and rank0.txt. Lightning's PyTorchProfiler fails after a schedule that ends, and in a test of few batches.
+    """
+
+    def __init__(self, directory: str | Path, skip: int = 10, steps: int = 5):
+        self.directory = Path(directory)
+        self.skip = skip
+        self.steps = steps
+        self._profile: profile | None = None
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        stem = self.directory / f"rank{trainer.global_rank}"
+        plan = schedule(wait=max(0, self.skip - 1), warmup=min(1, self.skip), active=self.steps, repeat=1)
+        kinds = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if pl_module.device.type == "cuda" else [])]
+        self._profile = profile(activities=kinds, schedule=plan, on_trace_ready=lambda done: _write(done, stem))
+        self._profile.start()
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: object) -> None:
+        if self._profile is not None:
+            self._profile.step()
+            if self._profile.step_num >= self.skip + self.steps:
+                self._stop()
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self._profile is not None and self._profile.step_num <= self.skip:
+            log.warning("no trace: training ended within the first %d batches; lower callbacks.trace.skip", self.skip)
+        self._stop()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        self._stop()
+
+    def _stop(self) -> None:
+        if self._profile is not None:
+            self._profile.stop()
+            self._profile = None
+
+
+def _write(done: profile, stem: Path) -> None:
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    done.export_chrome_trace(f"{stem}.pt.trace.json")
+    stem.with_suffix(".txt").write_text(done.key_averages().table(sort_by="self_cpu_time_total", row_limit=30))
+    log.info("trace, for https://ui.perfetto.dev or TensorBoard's profiler plugin: %s.pt.trace.json", stem)
