@@ -39,8 +39,8 @@ class GradientShares(nn.Module):
         if self.training and torch.is_grad_enabled() and reference.requires_grad:
             norms = torch.stack([_mean_norm(one, reference) for one in raw]).detach()
             if torch.distributed.is_available() and torch.distributed.is_initialized():
-                torch.distributed.all_reduce(norms)
-                norms = norms / torch.distributed.get_world_size()
+                torch.distributed.all_reduce(norms)  # each of a mean over one process's equal share of the batch
+                norms = norms / torch.distributed.get_world_size() ** 2  # now the mean norm of the whole batch's mean
             so_far = self.norms / self.weight_of_norms.clamp_min(_TINY)
             norms = torch.where(norms.isfinite(), norms, so_far)  # a step that will be skipped leaves no trace
             self.norms.mul_(_EMA).add_(norms.to(self.norms), alpha=1.0 - _EMA)

@@ -1,0 +1,62 @@
+"""A split that lies on the accelerator as a whole, where batches are gathered too."""
+
+import os
+from collections.abc import Sequence
+
+import torch
+from torch.utils.data import Dataset
+
+from src.data.vimh_dataset import Batch, VIMHDataset
+from src.utils.errors import UserError
+
+_SHARE = 0.25  # of the device's memory for all splits together: a network's activations need the rest
+_CHUNK = 65536  # samples copied at a time: a few MB to a GB on the way
+
+
+class CachedDataset(Dataset):
+    """The batches of a VIMHDataset, equal in content and type, already on a device."""
+
+    def __init__(self, dataset: VIMHDataset, device: torch.device):
+        count = len(dataset)
+        first = dataset.__getitems__([0])
+        self.whole = {
+            name: torch.empty((count, *one.shape[1:]), dtype=one.dtype, device=device) for name, one in first.items()
+        }
+        for start in range(0, count, _CHUNK):
+            rows = range(start, min(start + _CHUNK, count))
+            for name, values in dataset.__getitems__(rows).items():
+                self.whole[name][rows.start : rows.stop] = values
+
+    def __len__(self) -> int:
+        return len(self.whole["target"])
+
+    def __getitems__(self, indices: Sequence[int]) -> Batch:
+        """Return a batch: a gather of each tensor on its device."""
+        rows = torch.as_tensor(indices, dtype=torch.int64).to(self.whole["target"].device, non_blocking=True)
+        return {name: whole.index_select(0, rows) for name, whole in self.whole.items()}
+
+
+def require_room(datasets: Sequence[VIMHDataset], device: torch.device) -> None:
+    """UserError unless datasets of images of one shape fit into their share of a device's memory."""
+    for dataset in datasets:
+        if dataset.records.offsets is not None:
+            raise UserError("data.device_cache: true given, but the images differ in shape; give false")
+    needed = sum(len(dataset) * _sample_bytes(dataset) for dataset in datasets)
+    room = _SHARE * _memory(device)
+    if needed > room:
+        raise UserError(
+            f"data.device_cache: the data takes {needed / 1e9:.3g} GB, a quarter of {device}'s memory is "
+            f"{room / 1e9:.3g} GB; give false"
+        )
+
+
+def _sample_bytes(dataset: VIMHDataset) -> int:
+    return sum(one.nbytes for one in dataset.__getitems__([0]).values())
+
+
+def _memory(device: torch.device) -> int:
+    if device.type == "cuda":
+        return torch.cuda.get_device_properties(device).total_memory
+    if device.type == "mps":
+        return torch.mps.recommended_max_memory()
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

@@ -1,0 +1,60 @@
+"""Which of a run's processes this is and what they share, by what their launcher put into the environment.
+
+Lightning (on one machine), torchrun and srun start the same command once a device. Each of these processes composes
+its own config, so the name of the run's directory must come from what all of them know.
+"""
+
+import os
+import time
+
+from src.utils.errors import UserError
+
+_INTERACTIVE = ("bash", "interactive")  # names of SLURM jobs in which a person types: each command is a run of its own
+
+
+def rank() -> int:
+    """Return this process's number among all of its run, 0 where it is alone."""
+    found = (os.environ.get(name) for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))
+    return next((int(value) for value in found if value is not None), 0)
+
+
+def launched() -> dict[str, int]:
+    """Return the trainer's `devices` and `num_nodes` as torchrun or srun started them, {} where neither did."""
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        processes, devices = int(os.environ["WORLD_SIZE"]), int(os.environ["LOCAL_WORLD_SIZE"])
+        return {"devices": devices, "num_nodes": processes // devices}
+    if _by_srun():
+        nodes = int(os.environ["SLURM_NNODES"])
+        return {"devices": int(os.environ["SLURM_NTASKS"]) // nodes, "num_nodes": nodes}
+    return {}
+
+
+def join_run(words: list[str]) -> list[str]:
+    """Return a command line with which all processes of a run share its directory; UserError where none can be named.
+
+    Lightning's own launcher does this for the processes that it starts.
+    """
+    name = _shared_name()
+    if name is None:
+        return words
+    added = [] if rank() == 0 else ["hydra.output_subdir=null"]  # the config is written once
+    if not any(word.startswith("hydra.run.dir=") for word in words):
+        added.append(f"hydra.run.dir=${{paths.log_dir}}/${{task_name}}/runs/{name}")
+    return [*words, *added]
+
+
+def _shared_name() -> str | None:
+    """Return what torchrun or srun calls the run: the same after a requeue, which thus goes on in its directory."""
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
+        return f"slurm_{os.environ['SLURM_JOB_ID']}_{os.environ.get('SLURM_STEP_ID', 0)}" if _by_srun() else None
+    given = os.environ["TORCHELASTIC_RUN_ID"]
+    if given != "none":
+        return f"torchrun_{given}"
+    if int(os.environ["GROUP_WORLD_SIZE"]) > 1:
+        raise UserError("torchrun: the nodes know no name for their run; give each of them the same --rdzv-id=NAME")
+    return f"{time.strftime('%Y-%m-%d')}_torchrun_{os.getppid()}"  # the one process that started all others
+
+
+def _by_srun() -> bool:
+    several = int(os.environ.get("SLURM_NTASKS", 1)) > 1 and "SLURM_PROCID" in os.environ
+    return several and os.environ.get("SLURM_JOB_NAME") not in _INTERACTIVE
