@@ -2,7 +2,6 @@
 
 import sys
 import time
-from pathlib import Path
 
 import rootutils
 
@@ -42,6 +41,7 @@ class GenerateConfig(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     output_dir: str = Field(min_length=1)
+    cache_dir: str = Field(min_length=1)
     pickle: bool
     workers: int | None = Field(ge=1, le=1024)
 
@@ -50,7 +50,22 @@ class Command(BaseModel):
     """What the config holds besides the recipe."""
 
     overwrite: bool  # checked, since any text, even `no`, would count as true
+    shard: int | None = Field(ge=0)
+    num_shards: int | None = Field(ge=1, le=2**20)
+    merge: bool
+    keep_shards: bool
     generate: GenerateConfig
+
+    def check_shards(self) -> None:
+        """UserError unless shard, num_shards and merge make sense together."""
+        if self.num_shards is None and (self.merge or self.shard is not None):
+            raise UserError("num_shards: not given; say into how many parts, as in num_shards=16 shard=range(16)")
+        if self.num_shards is not None and self.merge == (self.shard is not None):
+            raise UserError("num_shards: give with it either shard=NUMBER, to make that part, or merge=true")
+        if self.shard is not None and self.shard >= self.num_shards:
+            raise UserError(
+                f"shard: {self.shard} given; of num_shards={self.num_shards} the last is {self.num_shards - 1}"
+            )
 
 
 @hydra.main(version_base="1.3", config_path="configs", config_name="generate")
@@ -63,14 +78,25 @@ def main(config: DictConfig) -> None:
         command = Command.model_validate(plain)
     except ValidationError as error:
         raise UserError(describe(error)) from error
+    command.check_shards()
     recipe = parse_recipe({key: plain[key] for key in ("synth", "spectral", "dataset") if key in plain})
     from src.data.generate import generate
+    from src.data.paths import to_place
+    from src.data.shards import make_shard, merge_shards
     from src.evaluation.tables import print_sensitivity
 
     settings = command.generate
+    output_dir = to_place(settings.output_dir, settings.cache_dir)
     began = time.perf_counter()
-    directory, spec = generate(recipe, Path(settings.output_dir), command.overwrite, settings.pickle, settings.workers)
-    print_sensitivity(spec, directory, time.perf_counter() - began)
+    if command.shard is not None:
+        make_shard(recipe, output_dir, command.shard, command.num_shards, command.overwrite, settings.workers)
+        return
+    if command.merge:
+        merging = command.num_shards, command.overwrite, settings.pickle, command.keep_shards
+        place, spec = merge_shards(recipe, output_dir, *merging)
+    else:
+        place, spec = generate(recipe, output_dir, command.overwrite, settings.pickle, settings.workers)
+    print_sensitivity(spec, place, time.perf_counter() - began)
 
 
 if __name__ == "__main__":

@@ -89,9 +89,17 @@ def test_help_names_the_groups(tmp_path):
         (["overwrite=maybe"], ["overwrite: 'maybe' given", "boolean"]),
         (["~generate"], ["generate: Field required"]),
         (["~synth"], ["dataset.size", "Missing mandatory value"]),
-        (["dataset.sise=3"], ["dataset.sise=3", "'sise' is not in struct"]),
-        (["nothing=3"], ["nothing=3", "'nothing' is not in struct"]),
-        (["synth=moog_basics"], ["synth/moog_basics", "moog_basic", "simple_saw"]),
+        (["num_shards=3"], ["num_shards", "either shard=NUMBER", "or merge=true"]),
+        (["num_shards=3", "shard=1", "merge=true"], ["num_shards", "either shard=NUMBER"]),
+        (["num_shards=3", "shard=3"], ["shard: 3 given", "num_shards=3", "the last is 2"]),
+        (["num_shards=0", "shard=0"], ["num_shards: 0 given", "greater than or equal to 1"]),
+        (["shard=1"], ["num_shards: not given", "num_shards=16 shard=range(16)"]),
+        (["shard=range(3)", "num_shards=3"], ["shard=range(3)", "--multirun"]),
+        (["merge=true", "num_shards=2"], ["2 of 2 shards are not there", "num_shards=2 shard=0,1"]),
+        (["generate.output_dir=s4://b/data"], ["s4://b/data", "no file system that fsspec knows"]),
+        (["dataset.sise=3"], ["dataset.sise: no such key", "Did you mean 'dataset.size'?"]),
+        (["nothing=3"], ["nothing: no such key", "num_shards"]),
+        (["synth=moog_basics"], ["synth/moog_basics", "Did you mean 'moog_basic'?"]),
         (["dataset.size"], ["dataset.size", "EQUAL"]),
     ],
     ids=lambda value: value[0] if "=" in value[0] or "~" in value[0] else "",
@@ -150,6 +158,68 @@ def test_a_limit_on_file_sizes_is_one_line_and_leaves_nothing(tmp_path):
     done = subprocess.run(["bash", "-c", line], cwd=tmp_path, capture_output=True, text=True, timeout=120)
     one_line(done, "File too large")
     assert list(tmp_path.rglob("*")) == [tmp_path / "data"]
+
+
+def shards_of(tmp_path, *launcher):
+    """Make three shards in one multirun and merge them; return the merged dataset."""
+    places = (f"paths.log_dir={tmp_path / 'logs'}", "generate.output_dir=parts", "num_shards=3")
+    done = command(tmp_path, "-m", *launcher, "-s", *SMALL, *places, "shard=2,0,1")
+    assert done.returncode == 0, done.stderr
+    merged = command(tmp_path, "-s", *SMALL, *places, "merge=true", "keep_shards=false")
+    assert merged.returncode == 0 and "56 train, 7 val, 7 test" in merged.stdout, merged.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["logs", "parts"]  # nothing of Hydra's where we are
+    (dataset,) = (tmp_path / "parts").iterdir()
+    return dataset
+
+
+@pytest.mark.parametrize(
+    "launcher",
+    [
+        [],
+        pytest.param(["hydra/launcher=joblib"], marks=pytest.mark.slow),
+        pytest.param(["hydra/launcher=ray"], marks=pytest.mark.slow),
+    ],
+    ids=["basic", "joblib", "ray"],
+)
+def test_shards_of_any_launcher_merge_into_the_single_runs_bytes(tmp_path, launcher):
+    if launcher:
+        pytest.importorskip(f"hydra_plugins.hydra_{launcher[0].partition('=')[2]}_launcher")
+    dataset = shards_of(tmp_path, *launcher)
+    single, _ = generate(parse_recipe(running.recipe("dataset.shuffle=true", *SMALL)), tmp_path / "single")
+    assert {path.name: path.read_bytes() for path in dataset.iterdir()} == {
+        path.name: path.read_bytes() for path in single.iterdir()
+    }
+
+
+@pytest.mark.slow
+def test_a_shard_that_fails_leaves_the_others_whole(tmp_path):
+    """The second of three is a shard of another seed: its line, an exit status, and the third is made all the same."""
+    words = (*SMALL, f"paths.log_dir={tmp_path / 'logs'}", "num_shards=3")
+    assert command(tmp_path, *words, "shard=1", "dataset.seed=5").returncode == 0
+    done = command(tmp_path, "-m", *words, "shard=range(3)")
+    output = done.stdout + done.stderr
+    assert done.returncode == 1 and "Traceback" not in output
+    assert "1-of-3: was made with dataset.seed = 5, where 0 is asked for" in output
+    assert sorted(path.name for path in tmp_path.glob("data/*.shards/*")) == ["0-of-3", "1-of-3", "2-of-3"]
+    done = command(tmp_path, "-m", *words, "shard=range(3)", "overwrite=true")
+    assert done.returncode == 0 and done.stdout.count("made already") == 2
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="no ulimit")
+@pytest.mark.parametrize("words", [["shard=0"], ["merge=true"]], ids=["shard", "merge"])
+def test_a_full_disk_leaves_no_part_of_a_shard_or_merge(tmp_path, words):
+    made = command(tmp_path, "-m", *SMALL, f"paths.log_dir={tmp_path / 'logs'}", "num_shards=2", "shard=1,0")
+    assert made.returncode == 0
+    (shards_dir,) = (tmp_path / "data").iterdir()
+    if words == ["shard=0"]:
+        (shards_dir / "0-of-2" / "shard.json").unlink()
+    before = {path: path.is_file() and path.read_bytes() for path in tmp_path.rglob("*")}
+    arguments = " ".join([*SMALL, "num_shards=2", *words])
+    line = f"ulimit -f 8; exec {sys.executable} {running.ROOT / SCRIPT} {arguments}"
+    done = subprocess.run(["bash", "-c", line], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    one_line(done, "File too large")
+    assert {path: path.is_file() and path.read_bytes() for path in tmp_path.rglob("*")} == before
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no signals")

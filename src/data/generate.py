@@ -4,9 +4,8 @@ import logging
 import math
 import os
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,8 +13,9 @@ import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from src import __version__
+from src.data.paths import Place
 from src.data.recipe import SPLITS, Recipe
-from src.data.records import CURRENT_METADATA_BYTES
+from src.data.records import CURRENT_METADATA_BYTES, pack_records
 from src.data.sensitivity import describe_blind, measure_sensitivity
 from src.data.source import BLOCK, Source, load_source
 from src.data.spec import DatasetSpec
@@ -23,6 +23,10 @@ from src.data.writer import DatasetWriter
 from src.utils.errors import UserError
 
 log = logging.getLogger(__name__)
+
+Chunk = tuple[
+    int, np.ndarray, np.ndarray
+]  # index of the first sample, records (n, stride) uint8, values (n, P) float32
 
 
 def available_cores() -> int:
@@ -74,47 +78,64 @@ def blocks(source: Source, indices: range, workers: int) -> Iterator[tuple[int, 
             torch.set_num_threads(threads)
 
 
+def render(source: Source, indices: range, workers: int | None = None) -> Iterator[Chunk]:
+    """Yield the samples of some blocks, in order."""
+    for index, (values, images, scale) in blocks(source, indices, workers or available_cores()):
+        yield index * BLOCK, pack_records(images, source.synth.space.to_byte(values), scale), values
+
+
 def generate(
-    recipe: Recipe, output_dir: Path, overwrite: bool = False, pickle: bool = False, workers: int | None = None
-) -> tuple[Path, DatasetSpec]:
-    """Make the dataset of a recipe below `output_dir`; return its directory and spec.
+    recipe: Recipe, output_dir: Place, overwrite: bool = False, pickle: bool = False, workers: int | None = None
+) -> tuple[Place, DatasetSpec]:
+    """Make the dataset of a recipe below `output_dir`, a directory or a URL; return its place and spec.
 
     The bytes are a pure function of the recipe: neither `workers` nor an interrupted earlier try
     reaches them. UserError: the directory exists, the disk is full, the recipe is at fault.
     """
     source = load_source(recipe)
-    directory = output_dir / source.name
-    size = recipe.dataset.size
-    if source.front_end.visible_seconds < 0.9 * recipe.synth.duration:
+    check(source)
+    chunks = render(source, range(-(-recipe.dataset.size // BLOCK)), workers)
+    return assemble(source, output_dir, chunks, overwrite, pickle)
+
+
+def check(source: Source) -> None:
+    """UserError for a recipe that cannot be made, a warning for one that hides much of its sounds."""
+    size = source.recipe.dataset.size
+    if source.front_end.visible_seconds < 0.9 * source.recipe.synth.duration:
         log.warning(
             "spectral.hop_length %d: the images show the first %.2f s of %.2f s",
-            *(source.front_end.hop_length, source.front_end.visible_seconds, recipe.synth.duration),
+            *(source.front_end.hop_length, source.front_end.visible_seconds, source.recipe.synth.duration),
         )
     combinations = math.prod(source.synth.space.num_classes)
-    if recipe.dataset.sampling == "grid" and size > combinations:
+    if source.recipe.dataset.sampling == "grid" and size > combinations:
         raise UserError(
             f"dataset.size: {size} given; the grid has {combinations} combinations, and one that came twice could be "
             "in train and test alike; give at most that, or dataset.sampling=random"
         )
-    writer = DatasetWriter(directory, describe_source(source, []), overwrite, pickle)
+
+
+def assemble(
+    source: Source, output_dir: Place, chunks: Iterable[Chunk], overwrite: bool, pickle: bool
+) -> tuple[Place, DatasetSpec]:
+    """Write a dataset from its samples, wherever they come from; return its place and spec."""
+    place = output_dir / source.name
+    writer = DatasetWriter(place, describe_source(source, []), overwrite, pickle)
     with writer, _progress() as progress:
-        split_of, row_of = recipe.place()
+        split_of, row_of = source.recipe.place()
         sensitivity = measure_sensitivity(source)  # inside `with`: an existing directory was refused before this work
         for row in sensitivity:
             if row["blind"]:
                 log.warning(describe_blind(row))
         writer.spec = describe_source(source, sensitivity)
-        task = progress.add_task(directory.name, total=size)
-        for index, (values, images, scale) in blocks(source, range(-(-size // BLOCK)), workers or available_cores()):
-            codes = source.synth.space.to_byte(values)
-            at = slice(index * BLOCK, index * BLOCK + len(values))
+        task = progress.add_task(place.name, total=source.recipe.dataset.size)
+        for start, records, values in chunks:
+            at = slice(start, start + len(records))
             for number, split in enumerate(SPLITS):
                 members = split_of[at] == number
                 if members.any():
-                    rows = row_of[at][members]
-                    writer.write(split, rows, images[members], codes[members], scale[members], values[members])
+                    writer.write(split, row_of[at][members], records[members], values[members])
             progress.advance(task, len(values))
-    return directory, writer.spec
+    return place, writer.spec
 
 
 def _progress() -> Progress:

@@ -37,7 +37,7 @@ def open_split(directory: Path, split: str, spec: DatasetSpec, verify: bool = Fa
     if spec.counts.get(split, len(records)) != len(records):
         raise UserError(f"{path}: {len(records)} records, the JSON says {spec.counts[split]}; {_REMEDY}")
     if verify:
-        _verify_checksum(path, spec)
+        verify_checksum(path, spec.sha256.get(path.name))
     return records
 
 
@@ -72,7 +72,7 @@ def open_exact_values(
             held = f"{spec.space.from_byte(codes[row])[column]:g}"
             raise UserError(f"{path}: row {start + row} has {name} {found}, its record holds {held}; {_REMEDY}")
     if verify:
-        _verify_checksum(path, spec)
+        verify_checksum(path, spec.sha256.get(path.name))
     return values
 
 
@@ -183,12 +183,13 @@ def _index_by_walking(
     return np.array(shapes, np.uint16), np.array(offsets, np.int64)
 
 
-def _verify_checksum(path: Path, spec: DatasetSpec) -> None:
-    expected = spec.sha256.get(path.name)
+def verify_checksum(path: Path, expected: str | None, place: object = None) -> None:
+    """UserError, naming `place` where the file is a copy of it, when a file's SHA-256 is not the one in the JSON."""
+    place = place or path
     if expected is None:
-        log.warning("%s: the JSON holds no checksum, so it was not verified", path)
+        log.warning("%s: the JSON holds no checksum, so it was not verified", place)
         return
     with path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != expected:
-        raise UserError(f"{path}: sha256 {found[:12]}... found, {expected[:12]}... expected; {_REMEDY}")
+        raise UserError(f"{place}: sha256 {found[:12]}... found, {expected[:12]}... expected; {_REMEDY}")

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from src.data.paths import Place
 from src.data.recipe import describe
 from src.spectral.config import SpectralConfig
 from src.synth.parameters import ParameterSpace, ParameterSpec
@@ -107,21 +108,26 @@ def read_spec(directory: Path) -> DatasetSpec:
         raise UserError(f"{directory}: {what}; give a VIMH directory, or make one with generate_vimh.py")
     if path.stat().st_size > MAX_INFO_BYTES:
         raise UserError(f"{path}: {path.stat().st_size} bytes is no description; {_REMEDY}")
+    return parse_spec(path.read_bytes(), path)
+
+
+def parse_spec(content: bytes, path: Place) -> DatasetSpec:
+    """Check the contents of a dataset's JSON, which is at `path`; UserError as from `read_spec`."""
     try:
-        content = json.loads(path.read_bytes())
+        info = json.loads(content)
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: not JSON ({error}); {_REMEDY}") from error
     try:
-        return _to_spec(_Info.model_validate(content), directory)
+        return _to_spec(_Info.model_validate(info), path.parent.name)
     except ValidationError as error:
         raise UserError(f"{path}: {describe(error)}; {_REMEDY}") from error
     except UserError as error:
         raise UserError(f"{path}: {error}; {_REMEDY}") from error
 
 
-def _to_spec(info: _Info, directory: Path) -> DatasetSpec:
+def _to_spec(info: _Info, name: str) -> DatasetSpec:
     return DatasetSpec(
-        name=info.dataset_name or directory.name,
+        name=info.dataset_name or name,
         image_shape=(info.channels, info.height, info.width),
         space=ParameterSpace([*_varying(info), *_fixed(info)]),
         counts={
@@ -266,6 +272,17 @@ def to_info(spec: DatasetSpec) -> dict[str, Any]:
         },
         **{key: asdict(spec)[key] for key in ("generator", "sensitivity", "sha256")},
     }
+
+
+def first_difference(there: Any, wanted: Any, key: str = "") -> str | None:
+    """Return the first key that two configs, as in `DatasetSpec.generator`, disagree on, with both values; or None."""
+    if isinstance(there, Mapping) and isinstance(wanted, Mapping):
+        for name in [*wanted, *(name for name in there if name not in wanted)]:
+            path = f"{key}.{name}".lstrip(".")
+            if path != "dataset.name" and (found := first_difference(there.get(name), wanted.get(name), path)):
+                return found
+        return None
+    return None if there == wanted else f"{key} = {there}, where {wanted} is asked for"
 
 
 def _hop_samples(spec: DatasetSpec) -> int | None:

@@ -1,11 +1,14 @@
 """The datamodule: makes what is absent, touches nothing that is there, and keeps test apart."""
 
+import threading
+
 import numpy as np
 import pytest
 import torch
 from lightning import LightningModule, Trainer
 from lightning.fabric.utilities.data import _set_sampler_epoch
 
+from src.data.generate import generate
 from src.data.vimh_datamodule import VIMHDataModule
 from src.utils.errors import UserError
 from tests.data.conftest import tiny_config
@@ -264,3 +267,16 @@ def test_worker_processes_serve_the_same(tiny):
     expected = joined(VIMHDataModule(tiny, batch_size=40).train_dataloader(), "image")
     loader = VIMHDataModule(tiny, batch_size=40, num_workers=1).train_dataloader()
     np.testing.assert_array_equal(joined(loader, "image"), expected)
+
+
+def test_several_at_once_generate_what_is_absent_once(tmp_path, monkeypatch):
+    made = []
+    monkeypatch.setattr("src.data.generate.generate", lambda *given: made.append(generate(*given)))
+    modules = [VIMHDataModule(recipe=tiny_config(), root=tmp_path) for _ in range(3)]
+    threads = [threading.Thread(target=module.prepare_data) for module in modules]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    assert len(made) == 1 and {module.data_dir for module in modules} == {tmp_path / "tiny"}
+    assert [path.name for path in tmp_path.iterdir()] == ["tiny"]

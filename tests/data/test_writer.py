@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from src.data.records import pack_records
 from src.data.spec import INFO_FILE, DatasetSpec, read_spec
 from src.data.writer import DatasetWriter
 from src.synth.parameters import ParameterSpace, ParameterSpec
@@ -46,7 +47,8 @@ def fill(writer, order=slice(None), size=16):
         rows = np.arange(count)[order] if isinstance(order, slice) else order(count)
         for start in range(0, count, size):
             block = rows[start : start + size]
-            writer.write(split, block, *(part[block] for part in content))
+            images, codes, scale, values = (part[block] for part in content)
+            writer.write(split, block, pack_records(images, codes, scale), values)
 
 
 def make(directory, order=slice(None), **more):
@@ -94,7 +96,8 @@ def test_the_json_holds_the_sha256_of_every_file(tmp_path):
 def test_memory_is_a_blocks_not_the_files(tmp_path):
     """40 MB are written and checksummed in blocks of 64 rows; a few MB are ever held."""
     counts, shape = {"train": 10_000, "val": 64, "test": 64}, (1, 64, 64)
-    block = [np.zeros((64, *rest), kind) for rest, kind in ((shape, "u1"), ((2,), "u1"), ((2,), "f4"), ((2,), "f4"))]
+    images, codes, scale = np.zeros((64, *shape), "u1"), np.zeros((64, 2), "u1"), np.zeros((64, 2), "f4")
+    block = pack_records(images, codes, scale), scale
     tracemalloc.start()
     with DatasetWriter(tmp_path / "made", spec(counts, shape)) as writer:
         for split, count in counts.items():
@@ -258,12 +261,10 @@ def test_a_name_with_glob_characters_is_only_a_name(tmp_path, dead_pid):
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_two_writers_of_one_name_give_one_whole_dataset(tmp_path, monkeypatch, overwrite):
     made = tmp_path / "made"
-    first = DatasetWriter(made, spec(), overwrite)
-    monkeypatch.setattr(os, "getpid", os.getppid)  # another process, alive
-    second = DatasetWriter(made, spec(), overwrite)
-    monkeypatch.undo()
+    first, second = (DatasetWriter(made, spec(), overwrite) for _ in range(2))
     with first:
         fill(first)
+        monkeypatch.setattr(os, "getpid", os.getppid)  # another process, alive
         if overwrite:
             with second:
                 fill(second, shuffled)

@@ -1,0 +1,217 @@
+"""A dataset in parts: each made by any machine, in any order, then merged into the very bytes of a single run.
+
+Shard k of n is `{name}.shards/{k}-of-{n}/`: the packed records and the exact values of a range of samples,
+in the samples' order, and shard.json, which says of what and holds their checksums.
+"""
+
+import hashlib
+import logging
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, ValidationError
+
+from src import __version__
+from src.data.generate import Chunk, assemble, check, render
+from src.data.paths import Place, RemotePath, is_whole
+from src.data.publish import publish
+from src.data.recipe import Recipe
+from src.data.records import CURRENT_METADATA_BYTES, record_bytes
+from src.data.source import BLOCK, Source, load_source
+from src.data.spec import INFO_FILE, DatasetSpec, first_difference
+from src.utils.errors import UserError
+
+log = logging.getLogger(__name__)
+
+MANIFEST = "shard.json"
+_FILES = ("records", "values")
+_CHUNK_BYTES = 2**23  # read at a time when merging: few enough to hold, enough to read fast
+
+
+class _Manifest(BaseModel):
+    recipe: dict[str, Any]
+    shard: int
+    num_shards: int
+    sha256: dict[str, str]
+
+
+def shard_indices(size: int, shard: int, num_shards: int) -> range:
+    """Return the blocks of `BLOCK` samples that a shard makes: consecutive, as many as any other's or one more."""
+    blocks = -(-size // BLOCK)
+    return range(shard * blocks // num_shards, (shard + 1) * blocks // num_shards)
+
+
+def make_shard(
+    recipe: Recipe, output_dir: Place, shard: int, num_shards: int, overwrite: bool = False, workers: int | None = None
+) -> Place:
+    """Make one shard of a recipe's dataset, unless it is there and whole; return its place.
+
+    UserError: the merged dataset exists, or the shard is one of another recipe; `overwrite` permits both.
+    """
+    began = time.perf_counter()
+    source = load_source(recipe)
+    check(source)
+    if not overwrite and is_whole(output_dir / source.name, INFO_FILE):
+        raise UserError(f"{output_dir / source.name}: exists; pass overwrite=true or another dataset.name")
+    place = _shards_dir(source, output_dir) / f"{shard}-of-{num_shards}"
+    if _is_made(place, source, overwrite):
+        log.info("%s: made already", place)
+        return place
+    blocks = shard_indices(recipe.dataset.size, shard, num_shards)
+    needed = len(blocks) * BLOCK * sum(_row_bytes(source))
+    try:
+        with publish(place, MANIFEST, is_whole(place, MANIFEST), needed) as partial:
+            sums = _write(partial, render(source, blocks, workers))
+            manifest = _Manifest(recipe=_describe(source), shard=shard, num_shards=num_shards, sha256=sums)
+            (partial / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n")
+    except UserError:
+        if not _is_made(place, source, overwrite):  # else another run made it meanwhile: the same bytes
+            raise
+    log.info("%s: made in %.1f s", place, time.perf_counter() - began)
+    return place
+
+
+def merge_shards(
+    recipe: Recipe, output_dir: Place, num_shards: int, overwrite: bool = False, pickle: bool = False, keep: bool = True
+) -> tuple[Place, DatasetSpec]:
+    """Merge all shards into the dataset, reading each once; return its place and spec.
+
+    UserError: shards are missing, are of another recipe, or are not what was written.
+    """
+    source = load_source(recipe)
+    check(source)
+    shards_dir = _shards_dir(source, output_dir)
+    places = [shards_dir / f"{shard}-of-{num_shards}" for shard in range(num_shards)]
+    manifests = [_read_manifest(place) for place in places]
+    missing = [shard for shard, manifest in enumerate(manifests) if manifest is None]
+    if missing:
+        shown = ",".join(map(str, missing))
+        found = shards_dir.iterdir() if isinstance(shards_dir, RemotePath) or shards_dir.is_dir() else ()
+        counts = {path.name.partition("-of-")[2] for path in found if not path.name.startswith(".")}
+        others = [f" (there are some of {count})" for count in sorted(counts - {"", str(num_shards)})]
+        raise UserError(
+            f"{shards_dir}: {len(missing)} of {num_shards} shards are not there{''.join(others)}; make them: "
+            f"python generate_vimh.py -m ... num_shards={num_shards} shard={shown}"
+        )
+    for place, manifest in zip(places, manifests, strict=True):
+        _refuse_foreign(place, manifest, source)
+    chunks = (
+        chunk
+        for shard, (place, manifest) in enumerate(zip(places, manifests, strict=True))
+        for chunk in _read(place, manifest, source, shard_indices(recipe.dataset.size, shard, num_shards))
+    )
+    merged = assemble(source, output_dir, chunks, overwrite, pickle)
+    if keep:
+        log.info("%s: kept; keep_shards=false removes them", shards_dir)
+    else:
+        for place in places:
+            _remove(place)
+        if isinstance(shards_dir, Path):
+            with suppress(OSError):  # it holds more than these shards
+                shards_dir.rmdir()
+    return merged
+
+
+def _shards_dir(source: Source, output_dir: Place) -> Place:
+    return output_dir / f"{source.name}.shards"
+
+
+def _describe(source: Source) -> dict[str, Any]:
+    """Return all that decides a shard's bytes."""
+    return source.recipe.model_dump(mode="json") | {"program_version": __version__}
+
+
+def _row_bytes(source: Source) -> tuple[int, int]:
+    """Return the bytes of one sample's record and of its exact values."""
+    parameters = len(source.synth.space)
+    image_bytes = int(np.prod(source.front_end.image_shape))
+    return record_bytes(CURRENT_METADATA_BYTES, parameters, image_bytes), 4 * parameters
+
+
+def _write(directory: Path, chunks: Iterator[Chunk]) -> dict[str, str]:
+    """Write a shard's files; return their checksums."""
+    digests = {name: hashlib.sha256() for name in _FILES}
+    with (directory / "records").open("wb") as records_file, (directory / "values").open("wb") as values_file:
+        for _, records, values in chunks:
+            contents = records, np.ascontiguousarray(values, "<f4")
+            for name, file, content in zip(_FILES, (records_file, values_file), contents, strict=True):
+                file.write(content.data)
+                digests[name].update(content.data)
+    return {name: digest.hexdigest() for name, digest in digests.items()}
+
+
+def _read(place: Place, manifest: _Manifest, source: Source, blocks: range) -> Iterator[Chunk]:
+    """Yield a shard's samples; UserError at the end, before anything is kept, when they are not what was written."""
+    record, value = _row_bytes(source)
+    rows = max(1, _CHUNK_BYTES // record)
+    stop = min(blocks.stop * BLOCK, source.recipe.dataset.size)
+    digests = {name: hashlib.sha256() for name in _FILES}
+    with ExitStack() as closing, suppress(FileNotFoundError):
+        records_file, values_file = (closing.enter_context((place / name).open("rb")) for name in _FILES)
+        for start in range(blocks.start * BLOCK, stop, rows):
+            count = min(rows, stop - start)
+            contents = records_file.read(count * record), values_file.read(count * value)
+            if tuple(map(len, contents)) != (count * record, count * value):
+                break  # the checksum will not be right either
+            for digest, content in zip(digests.values(), contents, strict=True):
+                digest.update(content)
+            yield (
+                start,
+                np.frombuffer(contents[0], np.uint8).reshape(count, record),
+                np.frombuffer(contents[1], "<f4").reshape(count, -1),
+            )
+    if {name: digest.hexdigest() for name, digest in digests.items()} != manifest.sha256:
+        raise UserError(
+            f"{place}: its files are not what was written; make it again: "
+            f"shard={manifest.shard} num_shards={manifest.num_shards}"
+        )
+
+
+def _read_manifest(place: Place) -> _Manifest | None:
+    try:
+        return _Manifest.model_validate_json((place / MANIFEST).read_bytes())
+    except (FileNotFoundError, NotADirectoryError, ValidationError):
+        return None
+
+
+def _is_made(place: Place, source: Source, overwrite: bool) -> bool:
+    """Tell whether a shard is there, and every byte of it; UserError when it is another recipe's."""
+    manifest = _read_manifest(place)
+    if manifest is None:
+        return False
+    try:
+        _refuse_foreign(place, manifest, source)
+    except UserError:
+        if overwrite:
+            return False
+        raise
+    return all(_digest(place / name) == manifest.sha256.get(name) for name in _FILES)
+
+
+def _refuse_foreign(place: Place, manifest: _Manifest, source: Source) -> None:
+    difference = first_difference(manifest.recipe, _describe(source))
+    if difference or f"{manifest.shard}-of-{manifest.num_shards}" != place.name:
+        difference = difference or f"shard={manifest.shard} num_shards={manifest.num_shards}"
+        raise UserError(f"{place}: was made with {difference}; remove it, or make it again with overwrite=true")
+
+
+def _digest(place: Place) -> str | None:
+    try:
+        with place.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        return None
+
+
+def _remove(place: Place) -> None:
+    if isinstance(place, Path):
+        shutil.rmtree(place, ignore_errors=True)
+        return
+    (place / MANIFEST).unlink(missing_ok=True)
+    for path in place.iterdir():
+        path.unlink(missing_ok=True)

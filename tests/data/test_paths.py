@@ -1,0 +1,212 @@
+"""Datasets at URLs: the files of a local run, seen whole or not at all, and read from a verified local copy.
+
+`local://` is the local disk as fsspec sees it: to our code a URL like any other.
+"""
+
+import errno
+import sys
+from pathlib import Path
+
+import fsspec
+import pytest
+
+from src.data.fetch import fetch
+from src.data.generate import generate
+from src.data.paths import RemotePath, to_place
+from src.data.shards import make_shard, merge_shards
+from src.data.source import Source
+from src.data.spec import INFO_FILE
+from src.data.vimh_datamodule import VIMHDataModule
+from src.data.vimh_dataset import VIMHDataset
+from src.utils.errors import UserError
+from tests.data.conftest import tiny_config, tiny_recipe
+from tests.data.references import snapshot, write_ancestor
+
+
+@pytest.fixture(params=["memory", "local"])
+def place(request, tmp_path):
+    """An output directory at a URL, with nothing there yet."""
+    url = {"memory": f"memory://{tmp_path.name}", "local": f"local://{tmp_path}/remote"}[request.param]
+    yield to_place(url, tmp_path / "cache")
+    filesystem, path = fsspec.url_to_fs(url)
+    if filesystem.exists(path):
+        filesystem.rm(path, recursive=True)
+
+
+def contents(directory):
+    return {path.name: path.read_bytes() for path in directory.iterdir()}
+
+
+def left_in(cache):
+    return list(cache.iterdir()) if cache.exists() else []
+
+
+def test_what_is_local_is_a_path():
+    assert to_place("data/x") == Path("data/x") and to_place(Path("s3://x")) == Path("s3:/x")
+    assert to_place("file:///tmp/a%20b") == Path("/tmp/a b")
+
+
+def test_a_local_path_does_not_wait_for_fsspec(tiny, tmp_path, monkeypatch):
+    for name in [name for name in sys.modules if name.partition(".")[0] == "fsspec"]:
+        monkeypatch.setitem(sys.modules, name, None)  # importing it fails
+    assert len(VIMHDataset(tiny)) == 120
+    assert contents(generate(tiny_recipe(), to_place(f"file://{tmp_path}"), pickle=True)[0]) == contents(tiny)
+    with pytest.raises(ImportError):
+        to_place("memory://x")
+
+
+@pytest.mark.parametrize(
+    ("url", "fault"),
+    [
+        ("nowhere://x", r"^nowhere://x: no file system that fsspec knows \(Protocol not known: nowhere\)$"),
+        ("s3://bucket/data", r"^s3://bucket/data: s3fs is not installed; uv pip install s3fs$"),
+        ("gs://bucket/data", r"^gs://bucket/data: gcsfs is not installed; uv pip install gcsfs$"),
+    ],
+)
+def test_a_file_system_that_is_not_there_is_one_line(url, fault, monkeypatch):
+    for package in ("s3fs", "gcsfs"):
+        monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(UserError, match=fault):
+        to_place(url)
+
+
+def test_a_dataset_at_a_url_has_the_files_of_a_local_one(tiny, place, tmp_path):
+    made, spec = generate(tiny_recipe(), place, pickle=True)
+    assert contents(made) == contents(tiny) and str(made) == f"{place}/tiny" and spec.name == "tiny"
+    assert left_in(tmp_path / "cache") == []
+    with pytest.raises(UserError, match=r"/tiny: exists and is not touched; pass overwrite=true"):
+        generate(tiny_recipe(), place)
+    generate(tiny_recipe(**{"dataset.seed": 1}), place, overwrite=True)
+    assert set(contents(made)) == {*contents(tiny)} - {"train_batch", "val_batch", "test_batch"}
+    assert contents(made)["train"] != contents(tiny)["train"]
+
+
+def test_it_is_copied_once_verified_and_read_as_a_local_one(tiny, place, monkeypatch):
+    made, _ = generate(tiny_recipe(), place)
+    copy = fetch(made)
+    assert contents(copy) == contents(made) and copy.name == "tiny"
+    before = snapshot(copy)
+    monkeypatch.setattr(RemotePath, "download", lambda *_: pytest.fail("fetched again"))
+    assert fetch(made) == copy and len(VIMHDataset(copy, "train", verify=True)) == 120
+    data = VIMHDataModule(made.url, cache_dir=made.cache_dir, batch_size=16)
+    assert data.spec.name == "tiny" and data.data_dir == copy
+    data.setup()
+    (local := VIMHDataModule(tiny, batch_size=16)).setup()
+    ours, theirs = (next(iter(module.val_dataloader())) for module in (data, local))
+    assert all((ours[name] == theirs[name]).all() for name in theirs)
+    assert snapshot(copy) == before
+
+
+def test_another_dataset_of_the_same_name_is_another_copy(place):
+    made, _ = generate(tiny_recipe(), place)
+    first = fetch(made)
+    generate(tiny_recipe(**{"dataset.seed": 1}), place, overwrite=True)
+    assert fetch(made) != first and contents(fetch(made)) == contents(made) != contents(first)
+
+
+def test_an_older_programs_dataset_without_checksums_is_copied_too(place, tmp_path, caplog):
+    write_ancestor(tmp_path / "old")
+    for path in (tmp_path / "old").iterdir():
+        (place / "old" / path.name).upload(path)
+    assert contents(fetch(place / "old")) == contents(tmp_path / "old")
+    assert "the JSON holds no checksum, so it was not verified" in caplog.text
+
+
+@pytest.mark.parametrize("damage", ["flip", "cut", "description", "nothing"])
+def test_what_is_not_as_described_leaves_no_copy(place, tmp_path, damage):
+    made, _ = generate(tiny_recipe(), place)
+    name = {"description": INFO_FILE, "nothing": INFO_FILE}.get(damage, "val")
+    content = (made / name).read_bytes()
+    (tmp_path / "damaged").write_bytes(content[:-1] + b"?" * (damage == "flip"))
+    (made / name).unlink()
+    if damage != "nothing":
+        (made / name).upload(tmp_path / "damaged")
+    if damage == "description":
+        (tmp_path / "damaged").write_bytes(content[:100])
+        (made / name).upload(tmp_path / "damaged")
+    fault = {"description": "not JSON", "nothing": f"holds no {INFO_FILE}"}.get(damage, "/tiny/val: sha256 .* expected")
+    with pytest.raises(UserError, match=fault) as error:
+        fetch(made)
+    assert "\n" not in str(error.value) and str(made) in str(error.value)
+    assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize("error", [PermissionError("Forbidden"), ConnectionRefusedError("refused")], ids=repr)
+@pytest.mark.parametrize("method", ["info", "put_file"])
+def test_a_store_that_lets_nobody_in_is_one_line_before_any_work(place, tmp_path, monkeypatch, method, error):
+    def refuse(*_, **__):
+        raise error
+
+    monkeypatch.setattr(type(place._connect()[0]), method, refuse)
+    monkeypatch.setattr(Source, "block", lambda *_: pytest.fail("rendered first"))
+    with pytest.raises(UserError, match=rf"://.*tiny.*: cannot be reached \({error}\); see your credentials") as found:
+        generate(tiny_recipe(), place)
+    assert "\n" not in str(found.value) and left_in(tmp_path / "cache") == []
+
+
+def test_a_place_at_a_url_that_cannot_be_written_is_one_line_before_any_work(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("a file")
+    monkeypatch.setattr(Source, "block", lambda *_: pytest.fail("rendered first"))
+    with pytest.raises(UserError, match=r"^local://.*/file: cannot be written \(.*\); choose another place$"):
+        generate(tiny_recipe(), to_place(f"local://{tmp_path}/file", tmp_path / "cache"))
+    assert left_in(tmp_path / "cache") == []
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(errno.EIO, "connection lost")], ids=repr)
+@pytest.mark.parametrize("after", [1, 4, 7])  # the first is a probe
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_an_upload_that_ends_early_is_never_seen_as_a_dataset(
+    tiny, place, monkeypatch, tmp_path, error, after, overwrite
+):
+    if overwrite:
+        generate(tiny_recipe(**{"dataset.seed": 1}), place)
+    upload, calls = RemotePath.upload, []
+
+    def fail(target, source):
+        calls.append(target.name)
+        if len(calls) > after:
+            raise error
+        upload(target, source)
+
+    monkeypatch.setattr(RemotePath, "upload", fail)
+    with pytest.raises(type(error)):
+        generate(tiny_recipe(), place, overwrite)
+    monkeypatch.undo()
+    with pytest.raises(UserError, match=f"holds no {INFO_FILE}"):
+        fetch(place / "tiny")
+    assert left_in(tmp_path / "cache") == []
+    made, _ = generate(tiny_recipe(), place)
+    whole = {name: content for name, content in contents(tiny).items() if "batch" not in name}
+    assert {name: content for name, content in contents(made).items() if name != INFO_FILE} == {
+        name: content for name, content in whole.items() if name != INFO_FILE
+    }
+
+
+def test_a_recipe_makes_its_dataset_at_a_url_root(place, tmp_path):
+    cached = {"recipe": tiny_config(), "root": place.url, "cache_dir": place.cache_dir}
+    data = VIMHDataModule(**cached)
+    assert data.spec.name == "tiny" and (place / "tiny" / "train").is_file()
+    assert contents(data.data_dir) == contents(place / "tiny")
+    again = VIMHDataModule(**cached)
+    assert again.spec == data.spec and again.data_dir == data.data_dir
+    with pytest.raises(UserError, match=r"was generated with dataset.seed = 0, where 1 is asked for"):
+        VIMHDataModule(**cached | {"recipe": tiny_config(**{"dataset.seed": 1})}).prepare_data()
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_shards_at_a_url_merge_into_the_single_runs_files(tiny, place, keep):
+    for shard in (2, 0, 1):
+        make_shard(tiny_recipe(), place, shard, 3)
+    part = place / "tiny.shards" / "1-of-3"
+    (part / "records").unlink()
+    with pytest.raises(UserError, match="1-of-3: its files are not what was written"):
+        merge_shards(tiny_recipe(), place, 3)
+    assert not (place / "tiny" / INFO_FILE).is_file()
+    make_shard(tiny_recipe(), place, 1, 3)
+    (place / "tiny.shards" / "2-of-3" / "shard.json").unlink()
+    with pytest.raises(UserError, match=r"tiny.shards: 1 of 3 shards are not there; make them: .* shard=2$"):
+        merge_shards(tiny_recipe(), place, 3)
+    make_shard(tiny_recipe(), place, 2, 3)
+    merged, _ = merge_shards(tiny_recipe(), place, 3, pickle=True, keep=keep)
+    assert contents(merged) == contents(tiny)
+    assert (part / "records").is_file() is keep
