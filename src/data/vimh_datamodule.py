@@ -1,20 +1,25 @@
 """The LightningDataModule of a VIMH directory, which it makes first when a recipe says how."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from lightning import LightningDataModule
-from torch.utils.data import DataLoader, DistributedSampler, Sampler
+from torch.utils.data import DataLoader
 
+from src.data.batches import Batches
+from src.data.device_cache import CachedDataset, require_room
+from src.data.fetch import fetch
+from src.data.paths import CACHE_DIR, Place, is_whole, lock_file, to_place
 from src.data.reader import has_split
-from src.data.recipe import parse_recipe
-from src.data.spec import DatasetSpec, read_spec
+from src.data.recipe import Recipe, parse_recipe
+from src.data.spec import INFO_FILE, DatasetSpec, first_difference, read_spec
 from src.data.vimh_dataset import Batch, VIMHDataset, images_to_float
 from src.utils.errors import UserError
+from src.utils.locks import locked
 
 log = logging.getLogger(__name__)
 
@@ -22,9 +27,11 @@ log = logging.getLogger(__name__)
 class VIMHDataModule(LightningDataModule):
     """Serves train, val and test batches of one dataset directory.
 
-    `data_dir` names the directory; without it, `recipe` does, below `root`. A directory that does
+    `data_dir` names the directory, or a URL; without it, `recipe` does, below `root`. A directory that does
     not exist is generated from `recipe`; one that exists is never written to. A dataset without
     `val` gives up `val_fraction` of train, drawn by `seed`; test is opened for testing alone.
+    `batch_size` is that of each process: several train on as many batches at once. With `device_cache`
+    splits lie on the trainer's device as a whole.
     """
 
     def __init__(
@@ -34,12 +41,14 @@ class VIMHDataModule(LightningDataModule):
         eval_batch_size: int = 512,
         num_workers: int = 0,
         pin_memory: bool = False,
+        device_cache: bool = False,
         val_fraction: float = 0.1,
         seed: int = 0,
         labels: Literal["exact", "quantised"] = "exact",
         verify: bool = False,
         recipe: Mapping[str, Any] | None = None,
         root: str | Path = "data",
+        cache_dir: str | Path = CACHE_DIR,
     ):
         super().__init__()
         for key, size in (("batch_size", batch_size), ("eval_batch_size", eval_batch_size)):
@@ -49,21 +58,26 @@ class VIMHDataModule(LightningDataModule):
             raise UserError(f"data.val_fraction: {val_fraction} given; give a share between 0 and 1")
         if labels not in ("exact", "quantised"):
             raise UserError(f"data.labels: '{labels}' given; give exact or quantised")
+        if device_cache and (num_workers or pin_memory):
+            key, value = ("num_workers", num_workers) if num_workers else ("pin_memory", pin_memory)
+            raise UserError(f"data.{key}: {value} given beside data.device_cache=true, which loads nothing")
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size
         self.num_workers = num_workers
         self.pin_memory = pin_memory
+        self.device_cache = device_cache
         self.val_fraction = val_fraction
         self.seed = seed
         self.labels = labels
         self.verify = verify
         self.recipe = recipe
-        self.data_dir = Path(data_dir) if data_dir is not None else None
-        self.root = Path(root)
+        self.data_dir = to_place(data_dir, cache_dir) if data_dir is not None else None
+        self.root = to_place(root, cache_dir)
         if self.data_dir is None and recipe is None:
             raise UserError("data.data_dir: neither it nor data.recipe is given; give a VIMH directory")
         self._spec: DatasetSpec | None = None
         self._splits: dict[str, VIMHDataset] = {}
+        self._cached: dict[str, CachedDataset] = {}
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -81,11 +95,12 @@ class VIMHDataModule(LightningDataModule):
     def prepare_data(self) -> None:
         """Generate the dataset where it does not exist; UserError when what exists is another one.
 
-        After it `data_dir` is the directory; `spec` calls it, so that whatever needs one has both.
+        After it `data_dir` is the directory, of a URL a copy below `cache_dir`; `spec` calls it, so that
+        whatever needs one has both.
         """
-        if self.data_dir is not None and (self.data_dir.exists() or self.recipe is None):
+        if self.data_dir is not None and (self.recipe is None or is_whole(self.data_dir, INFO_FILE)):
+            self.data_dir = fetch(self.data_dir)
             return
-        from src.data.generate import generate  # compiles kernels: only runs that make data pay for it
         from src.data.source import load_source
 
         recipe = parse_recipe(self.recipe)
@@ -93,15 +108,24 @@ class VIMHDataModule(LightningDataModule):
             recipe.dataset.name = self.data_dir.name
             self.root = self.data_dir.parent
         directory = self.root / load_source(recipe).name
-        if not directory.exists():
-            log.info("%s does not exist: generating it", directory)
-            try:
-                generate(recipe, self.root)
-            except UserError:
-                if not directory.exists():  # else another run made it meanwhile: the same bytes
-                    raise
-        _refuse_other_recipe(directory, recipe.model_dump(mode="json"))
-        self.data_dir = directory
+        if not is_whole(directory, INFO_FILE):
+            with locked(lock_file(directory)):  # the processes of a run come here all at once
+                self._generate(recipe, directory)
+        local = fetch(directory)
+        _refuse_other_recipe(local, recipe.model_dump(mode="json"))
+        self.data_dir = local
+
+    def _generate(self, recipe: Recipe, directory: Place) -> None:
+        from src.data.generate import generate  # compiles kernels: only runs that make data pay for it
+
+        if is_whole(directory, INFO_FILE):
+            return
+        log.info("%s does not exist: generating it", directory)
+        try:
+            generate(recipe, self.root)
+        except UserError:
+            if not is_whole(directory, INFO_FILE):  # else another run made it meanwhile: the same bytes
+                raise
 
     def setup(self, stage: str | None = None) -> None:
         """Open and check the splits that a stage needs."""
@@ -147,26 +171,36 @@ class VIMHDataModule(LightningDataModule):
         return self._loader("test")
 
     def _loader(self, split: str) -> DataLoader:
-        dataset = self.dataset(split)
-        common = {
-            "num_workers": self.num_workers,
-            "pin_memory": self.pin_memory,
-            "persistent_workers": self.num_workers > 0,
-            "collate_fn": _keep,
-            "generator": torch.Generator().manual_seed(self.seed),  # workers' seeds: never drawn from the model's
-        }
-        training = split == "train"
-        batch_size = self.batch_size if training else self.eval_batch_size
-        if dataset.records.offsets is not None:
-            return DataLoader(dataset, batch_sampler=_ShapeBatches(dataset, batch_size, training, self.seed), **common)
-        # a pure function of (seed, epoch), so that a resumed run sees the batches of an uninterrupted one
-        replicas = {
-            "num_replicas": getattr(self.trainer, "world_size", 1),
-            "rank": getattr(self.trainer, "global_rank", 0),
-        }
-        sampler = DistributedSampler(dataset, shuffle=training, seed=self.seed, **replicas)
-        drop_last = training and len(sampler) >= batch_size  # a last batch of one would upset batch norm
-        return DataLoader(dataset, batch_size=batch_size, sampler=sampler, drop_last=drop_last, **common)
+        dataset, trainer, training = self.dataset(split), self.trainer, split == "train"
+        batches = Batches(
+            dataset,
+            self.batch_size if training else self.eval_batch_size,
+            training=training,
+            shuffle=training and not getattr(trainer, "overfit_batches", 0),
+            seed=self.seed,
+            rank=getattr(trainer, "global_rank", 0),
+            world_size=getattr(trainer, "world_size", 1),
+        )
+        if training and not len(batches):
+            raise UserError(
+                f"{self.data_dir}/train: {len(dataset)} records are too few for {batches.world_size} processes to share"
+            )
+        return DataLoader(
+            self._cache(split) if self.device_cache else dataset,
+            batch_sampler=batches,
+            num_workers=self.num_workers,
+            pin_memory=self.pin_memory,
+            persistent_workers=self.num_workers > 0,
+            collate_fn=_keep,
+            generator=torch.Generator().manual_seed(self.seed),  # workers' seeds: never drawn from the model's
+        )
+
+    def _cache(self, split: str) -> CachedDataset:
+        device = torch.device("cpu") if self.trainer is None else self.trainer.strategy.root_device
+        if split not in self._cached:
+            require_room([self.dataset(name) for name in {*self._cached, split}], device)
+            self._cached[split] = CachedDataset(self.dataset(split), device)
+        return self._cached[split]
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Turn bytes into floats on the device: a quarter of the transfer, and no per-sample work."""
@@ -177,40 +211,12 @@ def _keep(batch: Batch) -> Batch:
     return batch  # `__getitems__` has collated it already
 
 
-class _ShapeBatches(Sampler[list[int]]):
-    """Batches of one shape each, in a new order every epoch."""
-
-    def __init__(self, dataset: VIMHDataset, batch_size: int, shuffle: bool, seed: int):
-        self.dataset, self.batch_size, self.shuffle, self.seed = dataset, batch_size, shuffle, seed
-        self.epoch = 0
-        self.sampler = self  # where Lightning looks for `set_epoch`
-
-    def set_epoch(self, epoch: int) -> None:
-        self.epoch = epoch  # called by Lightning, as for any distributed sampler
-
-    def __iter__(self) -> Iterator[list[int]]:
-        yield from self.dataset.batches_by_shape(self.batch_size, self.seed + self.epoch if self.shuffle else None)
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self.dataset.batches_by_shape(self.batch_size))
-
-
 def _refuse_other_recipe(directory: Path, wanted: Mapping[str, Any]) -> None:
     """UserError when an existing dataset of that name was made by another recipe."""
     generator = read_spec(directory).generator or {}
-    difference = _first_difference(generator.get("config") or {}, wanted)
+    difference = first_difference(generator.get("config") or {}, wanted)
     if difference:
         raise UserError(
             f"{directory}: was generated with {difference}; give data.data_dir={directory} to use it as it is, "
             "or dataset.name=... to make another"
         )
-
-
-def _first_difference(there: Any, wanted: Any, key: str = "") -> str | None:
-    if isinstance(there, Mapping) and isinstance(wanted, Mapping):
-        for name in [*wanted, *(name for name in there if name not in wanted)]:
-            path = f"{key}.{name}".lstrip(".")
-            if path != "dataset.name" and (found := _first_difference(there.get(name), wanted.get(name), path)):
-                return found
-        return None
-    return None if there == wanted else f"{key} = {there}, where {wanted} is asked for"

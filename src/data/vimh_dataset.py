@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from src.data.fetch import fetch
+from src.data.paths import to_place
 from src.data.reader import open_exact_values, open_split
 from src.data.spec import DatasetSpec, read_spec
 
@@ -31,7 +33,7 @@ class VIMHDataset(Dataset):
         verify: bool = False,
         spec: DatasetSpec | None = None,
     ):
-        directory = Path(data_dir)
+        directory = fetch(to_place(data_dir))
         self.spec = spec or read_spec(directory)
         self.records = open_split(directory, split, self.spec, verify)
         self.indices = indices
@@ -44,6 +46,8 @@ class VIMHDataset(Dataset):
 
     def __getitems__(self, indices: Sequence[int]) -> Batch:
         """Return a batch: one gather from the memory map."""
+        if not len(indices):  # the share of a process for which nothing was left
+            return {name: values[:0] for name, values in self.__getitems__([0]).items()}
         rows = np.asarray(indices)
         if self.indices is not None:
             rows = self.indices[rows]

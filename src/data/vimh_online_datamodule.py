@@ -1,0 +1,86 @@
+"""A VIMH dataset whose validation and test splits are files, and whose training clips are rendered as they are used."""
+
+from typing import Any
+
+import numpy as np
+
+from src.data.generate import available_cores
+from src.data.online import FreshClips, OnlineLoader
+from src.data.recipe import parse_recipe
+from src.data.source import BLOCK, Source, load_source
+from src.data.vimh_datamodule import VIMHDataModule
+from src.data.vimh_dataset import VIMHDataset
+from src.utils.errors import UserError
+
+_MOST_WORKERS = 8  # render 200,000 clips a second, more than the training loop of one process takes
+
+
+class VIMHOnlineDataModule(VIMHDataModule):
+    """Serves `epoch_size` fresh clips every epoch, drawn by `seed`; the directory's own train split is not trained on.
+
+    The clips are what the directory's recipe makes. `workers` processes render them (None: a core each, all but
+    one of this process's), each keeping `prefetch_factor` blocks of about 1,024 ahead; 0 renders between steps.
+    """
+
+    def __init__(
+        self, epoch_size: int = 16384, workers: int | None = None, prefetch_factor: int = 2, **settings: Any
+    ) -> None:
+        super().__init__(**settings)
+        if workers is not None and workers < 0:
+            raise UserError(f"data.workers: {workers} given; give 0 or more, or null for one a core but one")
+        if prefetch_factor < 1:
+            raise UserError(f"data.prefetch_factor: {prefetch_factor} given; give at least 1")
+        self.epoch_size = epoch_size
+        self.workers = workers
+        self.prefetch_factor = prefetch_factor
+        self._fresh: OnlineLoader | None = None
+
+    def train_dataloader(self) -> OnlineLoader:
+        """Return the loader of fresh clips; UserError where the directory's recipe cannot be rendered here."""
+        trainer = self.trainer
+        rank, world_size = getattr(trainer, "global_rank", 0), getattr(trainer, "world_size", 1)
+        if self.epoch_size < self.batch_size * world_size:
+            raise UserError(
+                f"data.epoch_size: {self.epoch_size} given, less than one batch of {self.batch_size * world_size}; "
+                "give more"
+            )
+        here = world_size // getattr(trainer, "num_nodes", 1)
+        free = max(1, available_cores() // here - 1)
+        self._fresh = OnlineLoader(
+            FreshClips(self._source(), self.seed, self.labels),
+            self.epoch_size,
+            self.batch_size,
+            min(free, _MOST_WORKERS) if self.workers is None else self.workers,
+            self.prefetch_factor,
+            self.pin_memory,
+            rank,
+            world_size,
+        )
+        return self._fresh
+
+    def teardown(self, stage: str) -> None:
+        if stage == "fit" and self._fresh is not None:
+            self._fresh.close()  # else its workers would wait until the process ends
+
+    def _source(self) -> Source:
+        """Return what makes the directory's clips, its kernels compiled before any worker needs them."""
+        config = (self.spec.generator or {}).get("config")
+        if not config:
+            raise UserError(f"{self.data_dir}: does not say how its clips are made, so no more can be; use data=vimh")
+        recipe = parse_recipe(config)
+        if recipe.dataset.sampling != "random":
+            raise UserError(
+                f"dataset.sampling: {recipe.dataset.sampling} given; data=vimh_online draws at random, give random"
+            )
+        source = load_source(recipe)
+        stored = VIMHDataset(self.data_dir, "val", "exact", spec=self.spec)
+        if stored.values is None:
+            raise UserError(f"{self.data_dir}/val_params.npy: no such file; restore it, or use data=vimh")
+        rows = np.arange(min(BLOCK, len(stored)))
+        apart = np.abs(source.images(stored.values[rows])[0].astype(np.int16) - stored.records.gather(rows)[0]).mean()
+        if apart > 0.1:  # byte levels; another machine's rounding moves a few pixels by one
+            raise UserError(
+                f"{self.data_dir}: its clips, rendered again, are {apart:.2g} of 255 levels off, so training and "
+                "validation would differ; it is another version's: give dataset.name=... to make a new one"
+            )
+        return source
