@@ -1,9 +1,11 @@
 """TensorBoard's files, read back: curves, figures, the graph, and the table of runs."""
 
 import io
+from types import SimpleNamespace
 
 import pytest
 import torch
+from lightning.pytorch.loggers import TensorBoardLogger
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
@@ -11,6 +13,7 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from src.callbacks.tensorboard_figures import TensorBoardFigures
 from src.models.build import build_model
 from tests import running
+from tests.test_configs import SPEC
 
 EVERYTHING = {"images": 0, "scalars": 0, "tensors": 0}
 
@@ -84,14 +87,10 @@ class Looking(torch.nn.Module):
 
 
 def test_a_network_that_cannot_be_traced_is_one_warning(tmp_path, caplog):
-    from types import SimpleNamespace
-
-    from lightning.pytorch.loggers import TensorBoardLogger
-
     module = SimpleNamespace(
         network=Looking(1, (4, 4)), spec=SimpleNamespace(image_shape=(1, 4, 4)), device=torch.device("cpu")
     )
-    trainer = SimpleNamespace(is_global_zero=True, loggers=[TensorBoardLogger(tmp_path)])
+    trainer = SimpleNamespace(is_global_zero=True, callbacks=[], loggers=[TensorBoardLogger(tmp_path)])
     TensorBoardFigures().setup(trainer, module, "fit")
     (record,) = caplog.records
     assert record.getMessage().endswith("graph is left out (first line)")
@@ -102,16 +101,12 @@ MODELS = sorted(path.stem for path in (running.CONFIGS / "model").glob("*.yaml")
 
 @pytest.mark.parametrize("choice", MODELS)
 def test_every_network_can_be_traced_and_is_left_as_it_was(choice, tmp_path, caplog):
-    from types import SimpleNamespace
-
-    from lightning.pytorch.loggers import TensorBoardLogger
-
-    from tests.test_configs import SPEC
-
     model = build_model(running.plain("train", "model", f"model={choice}"), SPEC)
     before = {name: value.clone() for name, value in model.network.state_dict().items()}
     state = torch.get_rng_state()
-    trainer = SimpleNamespace(is_global_zero=True, loggers=[TensorBoardLogger(tmp_path, name="", version="")])
+    trainer = SimpleNamespace(
+        is_global_zero=True, callbacks=[], loggers=[TensorBoardLogger(tmp_path, name="", version="")]
+    )
     TensorBoardFigures().setup(trainer, model, "fit")
     assert torch.equal(torch.get_rng_state(), state) and model.network.training and not caplog.records
     assert all(torch.equal(value, before[name]) for name, value in model.network.state_dict().items())

@@ -1,0 +1,64 @@
+"""A study's best trial as an experiment file."""
+
+import os
+import shlex
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import OmegaConf
+from optuna.study import Study
+from optuna.trial import TrialState
+
+FIXED, COMMAND, MONITOR = "fixed", "command", "monitor"  # attributes of a study: what all its trials share
+
+_HEADER = """\
+# @package _global_
+# Trial {number}, the best of study {study} so far: {monitor} {value:.5g}.
+# python src/train.py experiment={path}{deleted}
+# Found by: {command}
+"""
+
+
+def write_best(directory: Path, study: Study, groups: Collection[str]) -> None:
+    """Write best.yaml below `directory`, of the best finished trial; nothing where none has finished.
+
+    `groups` are the names of all config groups: a choice in one of them goes to the defaults list.
+    """
+    if not study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+        return
+    best, path = study.best_trial, directory / "best.yaml"
+    chosen = {key: f"{key}={value}" for key, value in best.params.items()}
+    defaults, values, deleted = [], {}, ""
+    for override in OverridesParser.create().parse_overrides([*(study.user_attrs[FIXED] | chosen).values()]):
+        key, value = override.key_or_group, None if override.is_delete() else override.value()
+        if key == "experiment":
+            defaults.insert(0, f"/experiment/{value}")
+        elif key in groups:
+            defaults.append({f"override /{key}": value})
+        elif override.is_delete():
+            deleted += f" {shlex.quote(override.input_line)}"  # a file cannot say this
+        else:
+            _put(values, key, value)
+    header = _HEADER.format(
+        number=best.number,
+        study=study.study_name,
+        monitor=study.user_attrs[MONITOR],
+        value=best.value,
+        path=shlex.quote(str(path.resolve())),
+        deleted=deleted,
+        command=study.user_attrs[COMMAND],
+    )
+    text = header + OmegaConf.to_yaml(OmegaConf.create({"defaults": [*defaults, "_self_"]} | values))
+    part = path.with_name(f".best.{os.getpid()}")
+    part.write_text(text)
+    part.replace(path)
+
+
+def _put(tree: dict[str, Any], key: str, value: Any) -> None:
+    """Set a.b.c in nested dicts."""
+    *parents, last = key.split(".")
+    for name in parents:
+        tree = tree.setdefault(name, {})
+    tree[last] = value

@@ -1,0 +1,42 @@
+"""Jobs whose process is gone: how launchers say so, and what such a job has left in its run directory."""
+
+import sys
+import time
+from pathlib import Path
+
+from hydra.core.utils import JobReturn, JobStatus
+
+from src.utils.errors import UserError
+from src.utils.run_lock import is_in_use
+from src.utils.run_record import read_record
+
+_DEATHS = {  # joblib's is one of the standard library's
+    "concurrent.futures": "BrokenExecutor",
+    "ray.exceptions": "RayError",
+    "submitit.core.utils": "UncompletedJobError",
+}
+
+
+def worker_died() -> tuple[type[Exception], ...]:
+    """Return what the launchers that are in use raise when a job's process has died: for an `except`."""
+    return tuple(getattr(sys.modules[module], name) for module, name in _DEATHS.items() if module in sys.modules)
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of an error that tells much more, such as a launcher's or a database's."""
+    return str(error).strip().partition("\n")[0].strip() or type(error).__name__
+
+
+def left_behind(directory: Path) -> JobReturn:
+    """Return what the job of a run directory came to, once nobody trains there: UNKNOWN where it was killed.
+
+    A launcher that lost one job says nothing of the others: those go on, or have ended.
+    """
+    while is_in_use(directory):
+        time.sleep(1)
+    session = next(reversed(read_record(directory)), {"outcome": "none"})
+    if session["outcome"] == "finished":
+        return JobReturn(status=JobStatus.COMPLETED, _return_value=session["score"])
+    if session["outcome"].startswith("failed: "):
+        return JobReturn(status=JobStatus.FAILED, _return_value=UserError(session["outcome"].removeprefix("failed: ")))
+    return JobReturn(status=JobStatus.UNKNOWN)

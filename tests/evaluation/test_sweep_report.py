@@ -1,0 +1,79 @@
+"""What is shown of a study: importances against scipy, and a page that needs nothing else."""
+
+import re
+
+import numpy as np
+import optuna
+import pytest
+from optuna.distributions import CategoricalDistribution, LogUniformDistribution
+from optuna.trial import TrialState, create_trial
+from scipy import stats
+
+from src.evaluation.sweep_report import importance, show
+
+pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+NAMES = {"lr": "model.adam_lr", "heads": "heads"}
+SPACE = {"model.adam_lr": LogUniformDistribution(1e-4, 1), "heads": CategoricalDistribution(["<b>a", "b", "c"])}
+
+
+def trials_of(values, **params):
+    params = {NAMES[short]: column for short, column in params.items()}
+    rows = [dict(zip(params, row, strict=True)) for row in zip(*params.values(), strict=True)]
+    spaces = {name: SPACE[name] for name in params}
+    return [create_trial(value=v, params=row, distributions=spaces) for v, row in zip(values, rows, strict=True)]
+
+
+def test_importances_are_scipys_analysis_of_variance_of_the_ranks():
+    rng = np.random.default_rng(0)
+    rates, heads = 10 ** rng.uniform(-3, -1, 40), rng.choice(["<b>a", "b", "c"], 40).tolist()
+    values = np.abs(np.log10(rates) + 2) + np.array([0.3 * (one == "b") for one in heads])
+    found = importance(trials_of(values, lr=rates, heads=heads))
+    ranks = stats.rankdata(values)
+
+    def share(groups):
+        f, between, within = stats.f_oneway(*groups).statistic, len(groups) - 1, len(values) - len(groups)
+        return (f - 1) * between / (f * between + within)
+
+    quarters = np.array_split(ranks[np.argsort(rates)], 4)
+    assert found["model.adam_lr"] == pytest.approx(share(quarters))
+    assert found["heads"] == pytest.approx(max(0, share([ranks[np.array(heads) == one] for one in ("<b>a", "b", "c")])))
+    assert next(iter(found)) == "model.adam_lr" and found["model.adam_lr"] > 0.5
+
+
+def test_what_does_not_matter_explains_nothing_and_few_trials_tell_nothing():
+    rng = np.random.default_rng(1)
+    trials = trials_of(rng.uniform(size=200), lr=10 ** rng.uniform(-3, -1, 200))
+    assert importance(trials)["model.adam_lr"] < 0.05
+    assert importance(trials[:5]) == {}
+    assert importance(trials_of([1.0] * 9, lr=[0.1] * 9))["model.adam_lr"] == 0
+
+
+def studied(trials):
+    study = optuna.create_study(study_name="a<study")
+    study.add_trials(trials)
+    for key, value in (("command", "python x"), ("monitor", "val/nmae"), ("n_trials", 20)):
+        study.set_user_attr(key, value)
+    return study
+
+
+def test_the_page_shows_every_trial_and_asks_for_nothing_from_elsewhere(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    rates, heads = 10 ** rng.uniform(-3, -1, 12), rng.choice(["<b>a", "b", "c"], 12).tolist()
+    trials = trials_of(rng.uniform(0.1, 1, 12), lr=rates, heads=heads)
+    bad = create_trial(state=TrialState.FAIL, user_attrs={"cause": "data: <no>"})
+    show(studied([*trials, bad]), tmp_path)
+    page = (tmp_path / "report.html").read_text()
+    own = re.sub(r"<script.*?</script>", "", page, flags=re.S)
+    assert not re.search(r"""(src|href)\s*=\s*["']""", own + "".join(re.findall(r"<script[^>]*>", page)))
+    assert "data: &lt;no&gt;" in own and "a&lt;study" in own and "<b>a" not in own
+    assert own.count("<tr") == 1 + len(trials) + 1
+    assert [title in own for title in ("How it went", "What matters", "What goes with what")] == [True] * 3
+    assert "12 finished, 1 failed, of 20 trials" in own
+    assert capsys.readouterr().out.count("complete") == 12
+
+
+@pytest.mark.parametrize("finished", [None, 0, 1])
+def test_a_study_that_has_only_begun_has_a_page_too(finished, tmp_path):
+    failed = [] if finished is None else [create_trial(state=TrialState.FAIL)]
+    show(studied(trials_of([0.5], lr=[0.1]) if finished else failed), tmp_path)
+    assert "a&lt;study" in (tmp_path / "report.html").read_text()

@@ -1,0 +1,222 @@
+"""Searching with jobs that only compute a number: what is counted, what is refused, what is left behind."""
+
+import math
+from pathlib import Path
+
+import optuna
+import pytest
+from hydra.core.utils import JobReturn, JobStatus
+from omegaconf import OmegaConf
+from optuna.trial import TrialState
+
+from src.utils.errors import Interrupted, UserError
+from src.utils.locks import locked
+from src.utils.sweep import search
+from src.utils.sweep_study import load_study, open_study, orphans
+
+SPACE = {"model.adam_lr": "tag(log, interval(0.001, 0.1))", "heads": "choice(regression, ordinal)"}
+CHOICES = {"model": "cnn_micro", "heads": "regression", "experiment": None, "wrapper": [], "callbacks": "default"}
+
+
+def loss(words):
+    given = dict(word.split("=", 1) for word in words if "=" in word)
+    return abs(math.log10(float(given["model.adam_lr"])) + 2) + (given["heads"] == "ordinal")
+
+
+class Jobs:
+    """A launcher whose jobs' results are `of(words)`: a number, or an exception that the job or the launch raised."""
+
+    def __init__(self, of=loss):
+        self.of, self.launched = of, []
+
+    def __call__(self, batch, initial_job_idx):
+        self.launched += batch
+        results = [self.of(words) for words in batch]
+        for one in results:
+            if isinstance(one, KeyboardInterrupt | SystemExit):
+                raise one
+        failed = [isinstance(one, Exception) for one in results]
+        states = [JobStatus.FAILED if bad else JobStatus.COMPLETED for bad in failed]
+        return [JobReturn(status=state, _return_value=one) for state, one in zip(states, results, strict=True)]
+
+
+@pytest.fixture
+def swept(tmp_path):
+    """Search below tmp_path; returns the study."""
+
+    def run(jobs, n_trials=5, arguments=(), **changes):
+        hydra = {"sweep": {"dir": str(tmp_path)}, "runtime": {"choices": CHOICES}}
+        config = OmegaConf.create({"hydra": hydra, "monitor": "val/nmae"})
+        settings = {
+            "study_name": "s",
+            "storage": url(tmp_path),
+            "sampler": optuna.samplers.RandomSampler(seed=0),
+            "pruner": optuna.pruners.NopPruner(),
+            "n_trials": n_trials,
+            "n_jobs": 1,
+            "max_failure_rate": 0.7,
+            "params": SPACE,
+        }
+        return search(jobs, config, list(arguments), **settings | changes)
+
+    return run
+
+
+def url(directory):
+    return f"sqlite:///{directory}/study.db"
+
+
+def states(study):
+    return [trial.state.name for trial in study.get_trials()]
+
+
+def test_every_job_gets_its_trial_its_values_and_the_command_lines_words_as_they_are(swept):
+    jobs = Jobs()
+    words = ["~callbacks.early_stopping", "wrapper=[sam,lookahead]", "+model.heads.a={weight: 2}", "model=vit_tiny"]
+    study = swept(jobs, 2, words)
+    for number, (launched, trial) in enumerate(zip(jobs.launched, study.get_trials(), strict=True)):
+        assert set(words) <= set(launched)
+        assert {f"hydra.sweeper.trial={number}", f"hydra.sweep.subdir={number}"} <= set(launched)
+        assert {f"{key}={value}" for key, value in trial.params.items()} <= set(launched)
+        assert trial.params.keys() == SPACE.keys() and trial.value == loss(launched)
+
+
+def test_the_command_line_takes_a_value_out_of_the_search_or_changes_its_range(swept):
+    jobs = Jobs()
+    study = swept(jobs, 4, ["heads=regression", "model.adam_lr=choice(0.01,0.02)"])
+    assert all("heads=regression" in words for words in jobs.launched)
+    assert all(trial.params.keys() == {"model.adam_lr"} for trial in study.get_trials())
+    assert {trial.params["model.adam_lr"] for trial in study.get_trials()} <= {0.01, 0.02}
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt(), SystemExit(1)], ids=["between", "within"])
+def test_an_interrupted_search_says_how_to_go_on_and_does_the_rest(swept, stop):
+    jobs = Jobs(lambda words: stop if "hydra.sweeper.trial=2" in words else loss(words))
+    with pytest.raises(Interrupted, match=r"study s has 2 of 5 trials, and the same command goes on") as caught:
+        swept(jobs)
+    assert "\n" not in str(caught.value)
+    again = Jobs()
+    study = swept(again)
+    assert len(again.launched) == 3
+    assert states(study) == ["COMPLETE", "COMPLETE", "FAIL", "COMPLETE", "COMPLETE", "COMPLETE"]
+    assert study.get_trials()[2].user_attrs["cause"] == "killed"
+    done = Jobs()
+    swept(done)
+    assert not done.launched
+
+
+def test_more_trials_are_added_to_a_finished_study(swept):
+    swept(Jobs(), 3)
+    jobs = Jobs()
+    assert len(swept(jobs, 5).get_trials()) == 5 and len(jobs.launched) == 2
+
+
+def test_several_jobs_at_a_time_never_add_up_to_more(swept):
+    sizes = []
+
+    def launch(batch, initial_job_idx):
+        sizes.append(len(batch))
+        return Jobs()(batch, initial_job_idx)
+
+    assert len(swept(launch, 5, n_jobs=3).get_trials()) == 5
+    assert sizes == [3, 2]
+
+
+@pytest.mark.parametrize(
+    ("result", "cause"),
+    [
+        (UserError("data: too few"), "data: too few"),
+        (RuntimeError("CUDA out of memory"), "CUDA out of memory"),
+        (math.nan, "its metric is nan"),
+        (math.inf, "its metric is inf"),
+        (None, "its metric is None"),
+    ],
+    ids=str,
+)
+def test_a_failed_trial_is_one_of_the_study_and_the_search_goes_on(swept, result, cause):
+    jobs = Jobs(lambda words: result if "hydra.sweeper.trial=1" in words else loss(words))
+    study = swept(jobs, 4)
+    assert states(study) == ["COMPLETE", "FAIL", "COMPLETE", "COMPLETE"]
+    assert study.get_trials()[1].user_attrs["cause"] == cause
+
+
+def test_a_search_whose_trials_all_fail_ends_with_the_cause(swept):
+    jobs = Jobs(lambda words: UserError("data.batch_size: 0 given"))
+    with pytest.raises(UserError, match=r"^3 of 3 trials failed, .*: data.batch_size: 0 given$"):
+        swept(jobs, 20)
+    assert len(jobs.launched) == 3
+
+
+def test_a_fault_that_is_mended_does_not_keep_the_study_from_going_on(swept, tmp_path):
+    with pytest.raises(UserError):
+        swept(Jobs(lambda words: UserError("no")), 9, ["data.batch_size=0"])
+    assert states(swept(Jobs(), 5)) == ["FAIL"] * 3 + ["COMPLETE"] * 2
+
+
+def test_a_trial_that_its_job_has_marked_is_pruned_with_its_last_value(swept, tmp_path):
+    def job(words):
+        if "hydra.sweeper.trial=1" in words:  # another connection to the database, as in another process
+            storage = load_study("s", url(tmp_path))._storage
+            trial_id = storage.get_trial_id_from_study_id_trial_number(1, 1)
+            storage.set_trial_intermediate_value(trial_id, 4, 0.75)
+            storage.set_trial_user_attr(trial_id, "pruned", True)
+        return loss(words)
+
+    study = swept(Jobs(job), 3)
+    assert states(study) == ["COMPLETE", "PRUNED", "COMPLETE"]
+    assert study.get_trials()[1].value == 0.75
+
+
+def test_only_trials_of_dead_sweeps_are_orphans(tmp_path):
+    study = open_study("s", url(tmp_path))
+    for owner in ("dead.lock", "alive.lock", "elsewhere.lock", None):
+        trial = study.ask()
+        if owner:
+            trial.set_user_attr("owner", owner)
+    (tmp_path / "dead.lock").touch()
+    with locked(tmp_path / "alive.lock"):
+        assert [trial.number for trial in orphans(study, tmp_path)] == [0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["dataset.size=64"], r"study s: its trials have less, where dataset.size=64 is asked for"),
+        (["model.adam_lr=0.01"], r"model.adam_lr=0.01 is asked for; hydra.sweeper.study_name=... starts another"),
+        (["heads=choice(coral, corn)"], "heads: study s has other choices"),
+    ],
+)
+def test_a_study_never_mixes_what_cannot_be_compared(swept, arguments, words):
+    swept(Jobs(), 2)
+    with pytest.raises(UserError, match=words):
+        swept(Jobs(), 4, arguments)
+    assert len(swept(Jobs(), 4, ["trainer=gpu", "logger=csv"]).get_trials(states=(TrialState.COMPLETE,))) == 4
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"params": {"model": "cnn_tiny"}}, "hydra.sweeper.params: nothing is searched"),
+        ({"storage": None}, "hydra.sweeper.storage: nothing given"),
+        ({"storage": "no_such://place"}, "hydra.sweeper.storage: no_such://place cannot be opened"),
+        ({"storage": "study.db"}, "hydra.sweeper.storage: what was given cannot be opened"),
+        ({"storage": "sqlite:////dev/null/study.db"}, "hydra.sweeper.storage: .*/dev/null"),
+        ({"sampler": lambda: None}, "hydra/sweeper/sampler: a grid given"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_what_cannot_be_searched_is_one_line(swept, changes, words):
+    with pytest.raises(UserError, match=words) as caught:
+        swept(Jobs(), **changes)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_message_never_shows_the_databases_password(swept):
+    with pytest.raises(UserError, match=r"hydra.sweeper.storage: ") as caught:
+        swept(Jobs(), storage="postgresql+nosuchdriver://me:secret@host/db")
+    assert "secret" not in str(caught.value)
+
+
+def test_nothing_is_written_but_below_the_sweeps_directory(swept, tmp_path):
+    swept(Jobs(), 2)
+    assert {path.name for path in Path(tmp_path).iterdir()} == {"study.db", "best.yaml"}
