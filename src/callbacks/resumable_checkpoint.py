@@ -1,8 +1,10 @@
-"""A ModelCheckpoint that a resumed run, whose directory is another, goes on with."""
+"""A ModelCheckpoint that a resumed run goes on with, wherever its directory now is."""
 
+import math
 from pathlib import Path
 from typing import Any
 
+from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 
@@ -10,10 +12,37 @@ class ResumableCheckpoint(ModelCheckpoint):
     """Keeps comparing with the best of the run that is resumed, as long as its file is there.
 
     Lightning forgets the best score when the directory changes, so that a resumed run could end
-    with a worse checkpoint than an uninterrupted one.
+    with a worse checkpoint than an uninterrupted one. A run whose directory was moved finds its files there.
     """
 
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if can_resume_after(trainer, batch_idx):
+            super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        if Path(state_dict["best_model_path"]).is_file():
-            state_dict = {**state_dict, "dirpath": self.dirpath}
-        super().load_state_dict(state_dict)
+        state = {key: self._moved(value) if key.endswith("_path") else value for key, value in state_dict.items()}
+        state["best_k_models"] = {self._moved(path): score for path, score in state_dict["best_k_models"].items()}
+        if Path(state["best_model_path"]).is_file():
+            state["dirpath"] = self.dirpath
+        super().load_state_dict(state)
+
+    def _moved(self, path: str) -> str:
+        """Return where a file named in a checkpoint is: in this directory, or else where it was."""
+        here = Path(self.dirpath or "") / Path(path).name
+        return str(here) if path and here.is_file() else path
+
+
+def can_resume_after(trainer: Trainer, batch_idx: int) -> bool:
+    """Tell whether a run resumed from the end of this batch would leave nothing out.
+
+    It would leave out the gradients that wait for their step, which no checkpoint holds, and a validation that
+    is due now: an epoch's end saves then.
+    """
+    done = batch_idx + 1
+    waiting = done % trainer.accumulate_grad_batches != 0
+    if trainer.check_val_every_n_epoch is None:  # validations come by batches of the whole run
+        done = trainer.fit_loop.total_batch_idx + 1
+    validates = done % (trainer.val_check_batch or math.inf) == 0  # None where they come by the clock
+    return not (waiting or validates or trainer.is_last_batch)

@@ -1,18 +1,20 @@
 """A run that was stopped and goes on ends, bit by bit, where an undisturbed one ends."""
 
+import csv
+import functools
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
+from pathlib import Path
 
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from src.utils.run_record import read_record
 from tests import running
+from tests.end_to_end import sessions
 
 EPOCHS = "trainer.max_epochs=4"
+SIGNAL = ("+callbacks.stop._target_=tests.end_to_end.callbacks.Signal", "+callbacks.stop.epoch=2")
 SCHEDULED = (
     "{_target_: weighted_multi, balance: uncertainty, "
     "losses: [{loss: l1, weight: {start: 1, end: 0.1, steps: 10}}, {loss: huber}]}"
@@ -28,12 +30,38 @@ def same(one, other):
     return list(one) == list(other) and all(torch.equal(value, other[name]) for name, value in one.items())
 
 
+def differences(one, other, where=""):
+    """Yield where two checkpoints differ, but for the names of their directories."""
+    if torch.is_tensor(one):
+        if not torch.equal(one, other):
+            yield where
+    elif isinstance(one, dict):
+        ours, theirs = (
+            {Path(key).name if "/" in str(key) else key: value for key, value in d.items()} for d in (one, other)
+        )
+        assert list(ours) == list(theirs), where
+        for key, value in ours.items():
+            yield from differences(value, theirs[key], f"{where}.{key}")
+    elif isinstance(one, list | tuple):
+        assert len(one) == len(other), where
+        for at, value in enumerate(one):
+            yield from differences(value, other[at], f"{where}[{at}]")
+    elif one != other and not (where.endswith(("_path", "dirpath")) and Path(one).name == Path(other).name):
+        yield where
+
+
+def stopped(data_root, output, *overrides):
+    """Run until a signal to itself ends it; return the exit status."""
+    with pytest.raises(SystemExit) as exited:
+        running.run("train", data_root, output, EPOCHS, *SIGNAL, *overrides)
+    return exited.value.code
+
+
 def interrupted(data_root, output, *overrides):
     with pytest.raises(SystemExit):
         running.run("train", data_root, output, EPOCHS, *STOP, *overrides)
 
 
-@pytest.mark.parametrize("stop", [("+callbacks.stop.epoch=2",), ("+callbacks.stop.epoch=2", "+callbacks.stop.batch=2")])
 @pytest.mark.parametrize(
     "model",
     [
@@ -43,8 +71,8 @@ def interrupted(data_root, output, *overrides):
     ],
     ids=["plain", "dropout", "balance"],
 )
-def test_two_and_two_epochs_are_four(data_root, saw, tmp_path, model, stop):
-    given = ("logger=none", *model)
+def test_two_and_two_epochs_are_four(data_root, saw, tmp_path, model):
+    given, stop = ("logger=none", *model), ("+callbacks.stop.epoch=2", "+callbacks.stop.batch=2")
     running.run("train", data_root, tmp_path / "straight", EPOCHS, *given)
     interrupted(data_root, tmp_path / "logs/train/runs/1", *given, *stop)
     assert checkpoint_of(tmp_path / "logs/train/runs/1")["epoch"] == 1
@@ -56,6 +84,53 @@ def test_two_and_two_epochs_are_four(data_root, saw, tmp_path, model, stop):
     assert torch.equal(straight["rng_state"], resumed["rng_state"])
     results = [json.loads((tmp_path / name / "test_results.json").read_text()) for name in ("straight", "resumed")]
     assert results[0] == results[1]
+
+
+@pytest.mark.parametrize("name", ["best", "last"])
+@pytest.mark.parametrize(
+    ("batch", "given"),
+    [
+        (0, ("model.network.dropout=0.3",)),
+        (
+            1,
+            (
+                "scheduler=plateau",
+                "model.scheduler.patience=0",
+                "wrapper=lookahead",
+                "model.wrappers.lookahead.every=4",
+            ),
+        ),
+        (1, ("+trainer.accumulate_grad_batches=2", "data.batch_size=8", "heads=classification")),
+        (2, ("callbacks=[default,ema]", "optimizer=sgd", "callbacks.early_stopping.patience=1")),
+        (1, ("data=vimh_online", "data.epoch_size=96", "dataset.size=128")),
+        ("null", ("model.balance=gradient", "monitor=train/loss", "data.num_workers=1")),
+    ],
+    ids=["first", "plateau", "accumulate", "at_the_end", "online", "in_validation"],
+)
+def test_a_run_that_a_signal_stopped_anywhere_ends_as_if_it_had_not_been(finished_runs, name, batch, given):
+    straight, resumed = finished_runs(batch, given)
+    found = [checkpoint_of(run, name) for run in (straight, resumed)]
+    assert not list(differences(*found))
+    for file in ("csv/metrics.csv", "test_results.json"):
+        assert (straight / file).read_bytes() == (resumed / file).read_bytes()
+
+
+@pytest.fixture(scope="module")
+def finished_runs(data_root, saw, tmp_path_factory):
+    """Give the directories of a run that nothing disturbed, and of one that was stopped in epoch 2 and resumed."""
+
+    @functools.cache
+    def make(batch, given):
+        root = tmp_path_factory.mktemp("runs")
+        running.run("train", data_root, root / "straight", EPOCHS, "logger=csv", *given)
+        signal_at = ("+callbacks.stop.name=SIGTERM", f"+callbacks.stop.batch={batch}")
+        assert stopped(data_root, root / "resumed", "logger=csv", *given, *signal_at) == 143
+        running.run("train", data_root, root / "resumed", EPOCHS, "logger=csv", *given, f"resume={root / 'resumed'}")
+        sessions = json.loads((root / "resumed/run.json").read_text())["sessions"]
+        assert [one["outcome"] for one in sessions] == ["interrupted", "finished"]
+        return root / "straight", root / "resumed"
+
+    return make
 
 
 def test_a_best_checkpoint_from_before_the_interruption_stays_the_best(data_root, saw, tmp_path):
@@ -117,37 +192,80 @@ def test_a_checkpoint_that_cannot_be_read_is_one_line(data_root, saw, trained, t
     assert message.startswith(f"ckpt_path: {path} is no readable checkpoint")
 
 
+@pytest.fixture
+def restored():
+    """Threads of torch and its choice of algorithms, restored afterwards."""
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(False)
+
+
+def test_deterministic_runs_leave_the_same_bytes(data_root, saw, tmp_path, restored, caplog):
+    given = ("deterministic=true", "extras.num_threads=2", "logger=csv", "model.network.dropout=0.2")
+    with caplog.at_level("INFO"):
+        for name in ("one", "other"):
+            running.run("train", data_root, tmp_path / name, *given)
+    assert "deterministic: the same bytes again on this machine with 2 threads; not with" in caplog.text
+    assert torch.are_deterministic_algorithms_enabled() and not torch.is_deterministic_algorithms_warn_only_enabled()
+    for name in ("best", "last"):
+        assert not list(differences(*(checkpoint_of(tmp_path / run, name) for run in ("one", "other"))))
+    for file in ("csv/metrics.csv", "test_results.json"):
+        assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "other" / file).read_bytes()
+
+
+def test_a_deterministic_run_without_a_seed_is_one_line(data_root, saw, tmp_path, caplog):
+    message = running.fault(caplog, "train", data_root, tmp_path, "deterministic=true", "seed=null")
+    assert message == "seed: null given beside deterministic=true; give a number"
+
+
+def test_a_run_without_a_checkpoint_starts_where_it_began(data_root, saw, trained, tmp_path, caplog):
+    with caplog.at_level("INFO"):
+        running.run("train", data_root, tmp_path, EPOCHS, "logger=none", f"resume={tmp_path}")
+    assert f"{tmp_path}: has no checkpoint, so it starts from its beginning" in caplog.text
+    assert json.loads((tmp_path / "test_results.json").read_text()) == trained.results
+
+
+def test_fewer_epochs_than_are_trained_are_refused_before_anything_changes(data_root, saw, tmp_path, caplog):
+    given = ("+callbacks.stop.name=SIGTERM", "+callbacks.stop.batch=0", "logger=none")
+    assert stopped(data_root, tmp_path, *given) == 143
+    before = (tmp_path / "run.json").read_bytes()
+    message = running.fault(caplog, "train", data_root, tmp_path, f"resume={tmp_path}", "trainer.max_epochs=1")
+    assert message == "trainer.max_epochs: 1 given, but the run is in epoch 3; give more"
+    assert (tmp_path / "run.json").read_bytes() == before and not (tmp_path / ".hydra").exists()
+
+
 @pytest.mark.slow
-def test_a_run_that_was_killed_outright_goes_on_to_the_same_weights(tmp_path):
-    """kill -9 once the second epoch's last.ckpt is there, wherever the third then is."""
-    common = ["trainer=cpu", EPOCHS, "dataset.size=1024", "data.batch_size=4", "model.network.dropout=0.1"]
-    common += [
-        "extras.num_threads=1",
-        "logger=none",
-        f"paths.data_dir={tmp_path / 'data'}",
-        f"paths.log_dir={tmp_path}",
-    ]
+def test_a_finished_run_says_so_and_trains_on_where_it_was_moved_to_when_more_is_asked_for(tmp_path):
+    words = ["dataset.size=128", "data.batch_size=32", "trainer=cpu", f"paths.data_dir={tmp_path / 'data'}"]
+    log, run = tmp_path / "log", tmp_path / "moved here, later"
+    (tmp_path / "run").mkdir()
+    code, text = sessions.finish(log, *words, "trainer.max_epochs=2", f"hydra.run.dir={tmp_path / 'run'}")
+    assert code == 0, text
+    (tmp_path / "run").rename(run)
 
-    def start(name, *overrides):
-        line = [sys.executable, str(running.ROOT / "src/train.py"), *common, *overrides]
-        with (tmp_path / f"{name}.log").open("w") as log:
-            return subprocess.Popen([*line, f"hydra.run.dir={tmp_path}/train/runs/{name}"], stdout=log, stderr=log)
+    def resumed(*overrides):
+        code, text = sessions.finish(tmp_path / f"log{len(list(tmp_path.iterdir()))}", f"resume={run}", *overrides)
+        assert code == 0, text
+        return text
 
-    assert start("straight").wait() == 0
-    killed = start("killed")
-    last = tmp_path / "train/runs/killed/checkpoints/last.ckpt"
-    while not (last.is_file() and torch.load(last, weights_only=True)["epoch"] >= 1):
-        assert killed.poll() is None, (tmp_path / "killed.log").read_text()
-        time.sleep(0.02)
-    time.sleep(0.2)
-    os.kill(killed.pid, signal.SIGKILL)
-    assert killed.wait() == -signal.SIGKILL
-    assert 1 <= checkpoint_of(last.parents[1])["epoch"] < 3
-    assert start("resumed", "ckpt_path=last").wait() == 0
-    straight, resumed = (checkpoint_of(tmp_path / "train/runs" / name) for name in ("straight", "resumed"))
-    assert straight["epoch"] == resumed["epoch"] == 3
-    assert same(straight["state_dict"], resumed["state_dict"])
-    results = [
-        json.loads((tmp_path / f"train/runs/{name}/test_results.json").read_text()) for name in ("straight", "resumed")
-    ]
-    assert results[0] == results[1]
+    def files():
+        return {path: path.read_bytes() for path in run.rglob("*") if path.is_file() and path.name != "train.log"}
+
+    before = files()
+    assert "is finished; trainer.max_epochs=... beside resume= trains it for longer" in resumed()
+    assert files() == before
+    resumed("trainer.max_epochs=4")
+    assert "is finished" in resumed() and "is finished" in resumed("trainer.max_epochs=4")
+    assert [one["limits"]["max_epochs"] for one in read_record(run)] == [2, 4]
+    assert f"resume={run}" in read_record(run)[1]["command"] or f"++resume='{run}'" in read_record(run)[1]["command"]
+    callbacks = checkpoint_of(run)["callbacks"]
+    paths = {state["best_model_path"] for key, state in callbacks.items() if "ResumableCheckpoint" in key}
+    assert paths == {str(run / "checkpoints/best.ckpt"), str(run / "checkpoints/last.ckpt")}
+    with (run / "csv/metrics.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["train/loss"]]
+    assert [row["epoch"] for row in rows] == ["0", "1", "2", "3"]
+    events = EventAccumulator(str(run / "tensorboard")).Reload()
+    for name in ("train/loss", "val/nmae"):
+        steps = [event.step for event in events.Scalars(name)]
+        assert sorted(set(steps)) == [2, 5, 8, 11] and steps == sorted(steps)

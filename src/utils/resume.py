@@ -1,0 +1,111 @@
+"""`resume=<run directory>` on a command line: the words with which Hydra goes on with that run's own config."""
+
+import shlex
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from src.utils.errors import UserError
+from src.utils.files import write_whole
+from src.utils.run_record import ROOT, read_record
+
+CONFIG = Path(".hydra/config.yaml")  # what Hydra saves: composed, with the references by which a run may be moved
+
+
+def resumed(words: list[str]) -> list[str]:
+    """Return a command line with `resume=DIR` as Hydra understands it; UserError where nothing can be resumed.
+
+    The saved config takes the place of configs/train.yaml, so that a run goes on with what it began with even
+    where configs/ has changed since; values that are given besides are put on top of it.
+    """
+    given = [word for word in words if word.startswith("resume=") and word not in ("resume=", "resume=null")]
+    if not given:
+        return words
+    others = [word for word in words if word not in given]
+    name = given[-1].partition("=")[2].strip("'\"")
+    directory = last_unfinished(_log_dir(others)) if name == "last" else Path(name).expanduser().absolute()
+    _check(directory)
+    for word in others:
+        group = word.lstrip("+~").partition("=")[0].partition("@")[0]
+        if (ROOT / "configs" / group).is_dir() and "=" in word:
+            raise UserError(
+                f"{word}: a resumed run keeps its {group}; give values, as in trainer.max_epochs=100, or start "
+                f"another run from its weights with ckpt_path={directory}/checkpoints/last.ckpt"
+            )
+        if word in ("-m", "--multirun"):
+            raise UserError(f"{word}: a run is resumed alone; leave it out")
+    quoted = "'" + str(directory).replace("\\", "\\\\").replace("'", "\\'") + "'"
+    return [
+        *("--config-dir", str(directory / CONFIG.parent), "--config-name", CONFIG.stem),
+        "+hydra=default",
+        *others,
+        f"hydra.run.dir={quoted}",
+        "hydra.output_subdir=null",  # Hydra would write its own account of the run over the one we read
+        f"++resume={quoted}",
+    ]
+
+
+def last_unfinished(log_dir: Path) -> Path:
+    """Return the newest training run that has not come to its end; UserError when there is none."""
+    records = sorted((log_dir / "train" / "runs").glob("*/run.json"), key=lambda path: path.stat().st_mtime)
+    for record in reversed(records):
+        sessions = read_record(record.parent)
+        if sessions and sessions[-1]["outcome"] != "finished":
+            return record.parent
+    raise UserError(f"resume: no unfinished run below {log_dir}/train/runs; give a run directory")
+
+
+def newest_checkpoint(directory: Path) -> Path | None:
+    """Return the checkpoint to go on from, the one written last; None where there is none.
+
+    Where there is one for that purpose, best.ckpt is not it: a kill may have come before the last.ckpt of its epoch,
+    which would then never be written.
+    """
+    found = list((directory / "checkpoints").glob("[!.]*.ckpt"))
+    meant = [path for path in found if path.name in ("last.ckpt", "within_epoch.ckpt")]  # see configs/callbacks
+    return max(meant or found, key=lambda path: path.stat().st_mtime_ns, default=None)
+
+
+def how_to_go_on(directory: Path) -> str:
+    """Return what a stopped run's last words say."""
+    here = directory.relative_to(Path.cwd()) if directory.is_relative_to(Path.cwd()) else directory
+    return f"go on with: python src/train.py resume={shlex.quote(str(here))}"
+
+
+def save_config(config: DictConfig, directory: Path) -> None:
+    """Record a resumed run's config, with what was given beside `resume=`: the next time it goes on from there."""
+    kept = config.copy()
+    kept.resume = None
+    write_whole(directory / CONFIG, OmegaConf.to_yaml(kept).encode())
+
+
+def continue_logs(loggers: DictConfig | None, step: int) -> None:
+    """Have those loggers that would begin anew keep what they have up to a step; what came later will come again."""
+    for one in (loggers or {}).values():
+        if str((one or {}).get("_target_")).endswith((".TensorBoardLogger", ".ResumableCSVLogger")):
+            with open_dict(one):
+                one.purge_step = step
+
+
+def _log_dir(words: list[str]) -> Path:
+    given = [word.partition("=")[2] for word in words if word.startswith("paths.log_dir=")]
+    return Path(given[-1]) if given else ROOT / "logs"
+
+
+def _check(directory: Path) -> None:
+    if not directory.is_dir():
+        raise UserError(f"resume: {directory} does not exist; give a run directory, as logs/train/runs/..., or last")
+    path = directory / CONFIG
+    if not path.is_file():
+        raise UserError(f"resume: {directory} is no training run: it has no {CONFIG}; give a run directory")
+    try:
+        config = OmegaConf.load(path)
+        usable = OmegaConf.is_dict(config) and {"model", "data", "trainer", "paths"} <= set(config)
+    except (YAMLError, OmegaConfBaseException, OSError, UnicodeDecodeError):
+        usable = False
+    if not usable:
+        raise UserError(
+            f"resume: {path} is damaged, or no training run's; start again with the words in overrides.yaml"
+        )

@@ -1,0 +1,150 @@
+"""What a run was made by: run.json in its directory, with one entry for each time it was started or resumed."""
+
+import hashlib
+import json
+import os
+import platform
+import subprocess
+import sys
+import tomllib
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from src.utils.errors import Interrupted
+from src.utils.files import write_whole
+from src.utils.ranks import rank
+
+ROOT = Path(__file__).parents[2]
+_PACKAGES = ("torch", "lightning", "numpy", "hydra-core")
+
+
+def read_record(directory: Path) -> list[dict[str, Any]]:
+    """Return a run's sessions, the newest last; none where it has no record that can be read."""
+    try:
+        return json.loads((directory / "run.json").read_text())["sessions"]
+    except (OSError, ValueError, LookupError, TypeError):  # it is there to be read by people: no run depends on it
+        return []
+
+
+def is_finished(directory: Path) -> bool:
+    """Tell whether a run was trained and tested to its end."""
+    sessions = read_record(directory)
+    return bool(sessions) and sessions[-1]["outcome"] == "finished"
+
+
+class Session:
+    """Records one start of a run: who, what, where and when at its beginning, its outcome at its end.
+
+    A session that was killed stays `running` until the next one finds it. `facts` are plain data of the caller's.
+    """
+
+    def __init__(self, directory: Path, facts: dict[str, Any]):
+        self.directory = directory
+        self.sessions = read_record(directory)
+        for one in self.sessions:
+            if one["outcome"] == "running":
+                one["outcome"] = "killed"
+        self.entry = {"started": _now(), "ended": None, "outcome": "running", "score": None, **facts}
+        self.sessions.append(self.entry)
+
+    def __enter__(self) -> dict[str, Any]:
+        """Begin; what is put into the entry that this returns is written at the end."""
+        self._write()
+        return self.entry
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: Any) -> None:
+        self.entry["ended"] = _now()
+        if error is None:
+            self.entry["outcome"] = "finished"
+        elif isinstance(error, Interrupted | KeyboardInterrupt | SystemExit):
+            self.entry["outcome"] = "interrupted"
+        else:
+            self.entry["outcome"] = f"failed: {' '.join(str(error).split()) or kind.__name__}"
+        try:
+            self._write()
+        except OSError:  # a full disk has ended the run, and that is what it should end with
+            if error is None:
+                raise
+
+    def _write(self) -> None:
+        if rank():
+            return
+        content = json.dumps({"sessions": self.sessions}, indent=2, default=str) + "\n"
+        write_whole(self.directory / "run.json", content.encode())
+
+
+def surroundings() -> dict[str, Any]:
+    """Return what a run depends on besides its config, as plain data."""
+    return {
+        "command": [sys.executable, *sys.argv],
+        "git": git_state(),
+        "versions": {"python": platform.python_version(), **{name: _version(name) for name in _PACKAGES}} | _own(),
+        "hardware": hardware(),
+    }
+
+
+def git_state(root: Path = ROOT) -> dict[str, Any]:
+    """Return the commit, and of what differs from it the SHA-256; a reason where git cannot say."""
+
+    def git(*words: str) -> bytes:
+        line = ["git", "--no-optional-locks", *words]
+        return subprocess.run(line, cwd=root, check=True, capture_output=True, timeout=30).stdout
+
+    try:
+        commit = git("rev-parse", "HEAD").decode().strip()
+        changes = git("diff", "HEAD", "--binary")
+        untracked = git("ls-files", "--others", "--exclude-standard").decode().split("\n")[:-1]
+    except FileNotFoundError:
+        return {"unknown": "git is not installed"}
+    except subprocess.CalledProcessError as error:
+        return {"unknown": error.stderr.decode(errors="replace").strip().split("\n")[0]}
+    except subprocess.TimeoutExpired:
+        return {"unknown": "git did not answer"}
+    digest = hashlib.sha256(changes).hexdigest() if changes else None
+    return {"commit": commit, "dirty": bool(changes or untracked), "diff_sha256": digest, "untracked": untracked}
+
+
+def hardware() -> dict[str, Any]:
+    """Return the processor, its cores, the memory in GiB, and the names of what accelerates."""
+    import torch
+
+    gpus = [torch.cuda.get_device_name(at) for at in range(torch.cuda.device_count())]
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return {
+        "host": platform.node(),
+        "system": platform.platform(),
+        "cpu": _processor(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "memory_gib": round(memory, 1),
+        "gpus": gpus or (["mps"] if torch.backends.mps.is_available() else []),
+    }
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        names = [line.partition(":")[2].strip() for line in cpuinfo.open() if line.startswith("model name")]
+        return names[0] if names else platform.machine()
+    if sys.platform == "darwin":
+        line = ["sysctl", "-n", "machdep.cpu.brand_string"]
+        return subprocess.run(line, check=False, capture_output=True, text=True).stdout.strip()
+    return platform.processor()
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _own() -> dict[str, str]:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    return {project["name"]: project["version"]}
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

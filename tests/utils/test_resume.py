@@ -1,0 +1,131 @@
+"""`resume=` on a command line: which words Hydra gets, and what cannot be resumed is one line."""
+
+import json
+import os
+
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from src.utils.errors import UserError
+from src.utils.resume import CONFIG, continue_logs, how_to_go_on, newest_checkpoint, resumed, save_config
+from tests import running
+
+
+@pytest.fixture
+def run_directory(tmp_path):
+    """What Hydra leaves of a run, with quotes and commas in its name."""
+    directory = tmp_path / "it's a, run"
+    (directory / CONFIG).parent.mkdir(parents=True)
+    config = running.composed("train", "paths.output_dir=.", "trainer.max_epochs=7")
+    (directory / CONFIG).write_text(OmegaConf.to_yaml(config))
+    return directory
+
+
+def composed_by(words):
+    """Return the config that Hydra makes of a command line's words."""
+    flags = dict(zip(words[:4:2], words[1:4:2], strict=True))
+    with initialize_config_dir(flags["--config-dir"], version_base="1.3"):
+        return compose(flags["--config-name"], [word for word in words[4:] if not word.startswith("+hydra=")])
+
+
+def test_the_saved_config_is_used_with_what_is_given_on_top(run_directory):
+    words = resumed([f"resume={run_directory}", "trainer.max_epochs=9", "~callbacks.early_stopping", "+trainer.x=1"])
+    config = composed_by(words)
+    assert config.resume == str(run_directory) and config.trainer.max_epochs == 9 and config.trainer.x == 1
+    assert "early_stopping" not in config.callbacks and config.monitor == "val/nmae"
+    save_config(config, run_directory)
+    again = composed_by(resumed([f"resume={run_directory}"]))
+    assert again == config
+
+
+def test_a_relative_directory_is_as_good(run_directory, monkeypatch):
+    monkeypatch.chdir(run_directory.parent)
+    assert resumed([f"resume={run_directory.name}"]) == resumed([f"resume='{run_directory}'"])
+
+
+@pytest.mark.parametrize("words", [[], ["resume=null"], ["model=cnn_tiny", "-m"]])
+def test_without_a_directory_words_stay_as_they_are(words):
+    assert resumed(words) == words
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        ("gone", "does not exist; give a run directory"),
+        ("other", "is no training run: it has no .hydra/config.yaml"),
+        ("", "config.yaml is damaged"),
+        ("model: {", "config.yaml is damaged"),
+        ("- a list", "config.yaml is damaged"),
+        ("just text", "config.yaml is damaged"),
+        ("ckpt_path: best\n", "config.yaml is damaged, or no training run's"),
+    ],
+)
+def test_what_is_no_run_is_one_line(run_directory, damage, words):
+    if damage == "gone":
+        run_directory = run_directory / "none"
+    elif damage == "other":
+        (run_directory / CONFIG).unlink()
+    else:
+        (run_directory / CONFIG).write_text(damage)
+    with pytest.raises(UserError, match=rf"^resume: .*{words}") as raised:
+        resumed([f"resume={run_directory}"])
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("word", "answer"),
+    [
+        ("model=cnn_tiny", "keeps its model; give values, as in trainer.max_epochs=100"),
+        ("+callbacks=ema", "keeps its callbacks"),
+        ("-m", "a run is resumed alone"),
+    ],
+)
+def test_what_a_resumed_run_cannot_change_is_one_line(run_directory, word, answer):
+    with pytest.raises(UserError, match=answer):
+        resumed([f"resume={run_directory}", word])
+
+
+def test_last_is_the_newest_run_that_is_not_finished(run_directory, tmp_path):
+    with pytest.raises(UserError, match=r"^resume: no unfinished run below"):
+        resumed(["resume=last", f"paths.log_dir={tmp_path}"])
+    for age, (name, outcome) in enumerate([("c", "finished"), ("a", "killed"), ("b", "interrupted")]):
+        run = tmp_path / "train/runs" / name
+        (run / CONFIG).parent.mkdir(parents=True)
+        (run / CONFIG).write_bytes((run_directory / CONFIG).read_bytes())
+        (run / "run.json").write_text(json.dumps({"sessions": [{"outcome": outcome}]}))
+        os.utime(run / "run.json", (1000 - age, 1000 - age))
+    assert f"++resume='{tmp_path}/train/runs/a'" in resumed(["resume=last", f"paths.log_dir={tmp_path}"])
+
+
+def test_the_newest_checkpoint_is_the_one_written_last_of_those_to_go_on_from(tmp_path):
+    assert newest_checkpoint(tmp_path) is None
+    checkpoints = tmp_path / "checkpoints"
+    checkpoints.mkdir()
+
+    def written(name, at):
+        (checkpoints / name).touch()
+        os.utime(checkpoints / name, (at, at))
+        return newest_checkpoint(tmp_path)
+
+    assert written(".last.ckpt.partial", 9) is None
+    assert written("best.ckpt", 1) == checkpoints / "best.ckpt"
+    assert written("epoch_0003.ckpt", 2) == checkpoints / "epoch_0003.ckpt"
+    assert written("last.ckpt", 1) == checkpoints / "last.ckpt"
+    assert written("within_epoch.ckpt", 3) == checkpoints / "within_epoch.ckpt"
+    assert written("last.ckpt", 4) == checkpoints / "last.ckpt"
+    assert written("best.ckpt", 5) == checkpoints / "last.ckpt"
+
+
+def test_how_to_go_on_is_a_command_that_a_shell_takes(run_directory, monkeypatch):
+    monkeypatch.chdir(run_directory.parent)
+    assert how_to_go_on(run_directory) == "go on with: python src/train.py resume='it'\"'\"'s a, run'"
+    assert how_to_go_on(running.ROOT) == f"go on with: python src/train.py resume={running.ROOT}"
+
+
+def test_loggers_that_would_begin_anew_are_told_where_to_go_on(tmp_path):
+    config = running.composed("train", "logger=[tensorboard,wandb]", f"paths.output_dir={tmp_path}").logger
+    continue_logs(config, 12)
+    assert config.csv.purge_step == config.tensorboard.purge_step == 12
+    assert "purge_step" not in config.wandb
+    continue_logs(None, 12)

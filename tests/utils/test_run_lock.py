@@ -1,0 +1,69 @@
+"""Two processes never train in one directory; one that was killed holds nothing."""
+
+import multiprocessing
+import os
+import signal
+import time
+
+import pytest
+
+from src.utils.errors import UserError
+from src.utils.run_lock import only_here
+
+
+def _hold(directory, connection):
+    with only_here(directory):
+        connection.send("held")
+        time.sleep(60)
+
+
+@pytest.fixture
+def holder(tmp_path):
+    """Another process that holds tmp_path."""
+    here, there = multiprocessing.Pipe()
+    process = multiprocessing.get_context("fork").Process(target=_hold, args=(tmp_path, there))
+    process.start()
+    assert here.poll(20) and here.recv() == "held"
+    yield process
+    process.kill()
+    process.join()
+
+
+def test_a_directory_in_use_is_refused_with_who_uses_it_until_that_one_is_killed(tmp_path, holder):
+    told = rf"^resume: {tmp_path} is in use by process {holder.pid} on \S+; wait for it"
+    with pytest.raises(UserError, match=told), only_here(tmp_path):
+        raise AssertionError
+    os.kill(holder.pid, signal.SIGKILL)
+    holder.join()
+    with only_here(tmp_path):
+        assert f"process {os.getpid()} on" in (tmp_path / "run.lock").read_text()
+    assert (tmp_path / "run.lock").read_text() == ""
+
+
+def test_a_forked_child_does_not_keep_the_lock(tmp_path):
+    """As a loader's worker is one, that outlives a killed run for some seconds."""
+    here, there = multiprocessing.Pipe()
+
+    def main():
+        with only_here(tmp_path):
+            pid = os.fork()
+            if not pid:
+                time.sleep(60)
+            there.send(pid)
+            time.sleep(60)
+
+    process = multiprocessing.get_context("fork").Process(target=main)
+    process.start()
+    assert here.poll(20)
+    worker = here.recv()
+    process.kill()
+    process.join()
+    with only_here(tmp_path):
+        os.kill(worker, 0)
+    os.kill(worker, signal.SIGKILL)
+
+
+def test_other_processes_of_the_same_run_hold_nothing(tmp_path, holder, monkeypatch):
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    with only_here(tmp_path):
+        pass
