@@ -15,7 +15,7 @@ MEDIUM := cnn_64k vit_38k convnext_68k efficientnet_66k mlp_68k densenet_68k
 .PHONY: help h setup demo activate a deactivate d train t tr trainmps tmps trq trs trl trc trvs trcns tq tqc tqv tqcn \
   tqa ca ex evimh evimh16k evimho evimhr evimhst evimhwce evimhqr evimhstk evitms evitmsr evitts evitml evittl evitall \
   emvitb emvite emvitr emvit emvitgta td tda tds tdss tdl tdsc tdsl tdsa tdv list-losses ll etms etmsr etmsrdt etts etml etmlr etmlrdt etmldt ettl et64l etall emb eme emr emer emall emall-gen \
-  emall-train sds sdl sdmb sdme sdmr sdma ddr dds ddl ae tensorboard tb list-configs lc test test-all ta t0 bench \
+  emall-train sds sdl sdmb sdme sdmr sdma ddr dds ddl ae tensorboard tb sweep sw sweep-report list-configs lc check-configs test test-all ta t0 bench \
   format f clean c dclean dc clean-logs cl lock sync sy
 
 help h: ## list these commands
@@ -86,6 +86,12 @@ tqa: tq tqc tqv tqcn ## ... at all of these
 
 ca: $(READY) ## compare medium-sized networks, 3 epochs each, in one table
 	$(PYTHON) benchmarks/compare_models.py --seeds 1 --epochs 3 --models $(MEDIUM)
+
+sweep sw: $(READY) ## search for the best values on the small saw set; goes on where it was stopped
+	$(TRAIN) -m hparams_search=vimh_optuna
+
+sweep-report: $(READY) ## table and plots of a running or stopped search: make sweep-report STUDY=vimh_optuna
+	$(PYTHON) viz/sweep_report.py $(STUDY) $(if $(STORAGE),--storage $(STORAGE))
 
 ##@ Experiments
 ex: $(READY) ## example
@@ -264,6 +270,9 @@ list-configs lc: ## every choice of every config group
 ##@ Check
 test: $(READY) ## fast tests
 	$(PYTHON) -m pytest -k "not slow"
+
+check-configs: $(READY) ## compose and build every experiment with every trainer and logger
+	$(PYTHON) src/utils/check_configs.py
 
 test-all ta: $(READY) ## all tests
 	$(PYTHON) -m pytest

@@ -21,6 +21,9 @@ from generation import measure_generation, measure_million
 from loss_direction import markdown as directions_table
 from loss_direction import measure_loss_direction
 from loss_speed import measure_loss_speed
+from online import measure_online
+from optimizers import measure_bfloat16, measure_wrappers
+from processes import measure_first_step, measure_sweep, measure_two_processes
 from readme import update_readme
 from startup import measure_startup
 from training_step import measure_training_step
@@ -56,7 +59,7 @@ def collect(folder: Path, quick: bool) -> list[Figure]:
         Figure("  the same, peak memory", million["peak_gb"], "GB", "< 1"),
         Figure(f"opening and checking {size} samples", million["open_seconds"], "s", "< 0.5"),
         Figure("loader, float batches of 128, 32x32x1", million["loader"], "samples/s", ">= 500,000", "11,800"),
-        Figure("training step: Lightning / bare loop", step["ratio"], "x", "<= 1.3"),
+        Figure("training step: default callbacks and loggers / bare loop", step["ratio"], "x", "<= 1.3"),
         Figure("  bare loop, micro CNN, batch 128", step["bare_ms"], "ms", ""),
         Figure("mistyped override refused", startup["typo"], "s", "< 1.5", "11"),
         Figure("--help", startup["help"], "s", "< 1.5"),
@@ -65,7 +68,27 @@ def collect(folder: Path, quick: bool) -> list[Figure]:
         Figure("  forward and backward, 8 x 1 s at 44.1 kHz", loss["multi_resolution_ms"], "ms", ""),
     ]
     if not quick:
+        figures += training_system(folder)
         figures += [Figure(*row) for row in measure_accuracy(folder)]
+    return figures
+
+
+def training_system(folder: Path) -> list[Figure]:
+    """Measure what choices of the training system cost or gain."""
+    figures = [Figure("command to first training step", measure_first_step(folder), "s", "")]
+    for name, ratio in measure_wrappers().items():
+        figures.append(Figure(f"step with wrapper={name} / without", ratio, "x", "2" if "sam" in name else "1"))
+    for family, ratio in measure_bfloat16().items():
+        figures.append(Figure(f"step with bf16-mixed / float32 on this CPU, {family}", ratio, "x", ""))
+    figures.append(Figure("two processes / one, samples/s, micro CNN", measure_two_processes(folder), "x", ""))
+    for launcher, seconds in measure_sweep(folder).items():
+        figures.append(Figure(f"sweep, one trial's end to the next one's first step, {launcher}", seconds, "s", "< 2"))
+    rows = {(row["synth"], row["data"]): row for row in measure_online(folder)}
+    for synth in sorted({synth for synth, _ in rows}):
+        online, files = rows[synth, "online"], rows[synth, "files"]
+        ratio = online["clips_per_second"] / files["clips_per_second"]
+        figures.append(Figure(f"training on endless data / on files, clips/s, {synth}", ratio, "x", "1"))
+        figures.append(Figure("  share of the time that the network waits for it", 100 * online["waiting"], "%", ""))
     return figures
 
 
@@ -94,7 +117,9 @@ def main() -> None:
         networks, directions = backbones.measure_backbones(), measure_loss_direction()
         content = {"machine": machine, "figures": [asdict(one) for one in figures]}
         content |= {"backbones": networks, "loss_direction": directions}
-        (ROOT / "benchmarks/results.json").write_text(json.dumps(content, indent=1) + "\n")
+        store = ROOT / "benchmarks/results.json"
+        kept = {"experiments": json.loads(store.read_text()).get("experiments", {})}  # see experiments.py
+        store.write_text(json.dumps(content | kept, indent=1) + "\n")
         update_readme("benchmarks", table)
         update_readme("backbones", backbones.markdown(networks))
         update_readme("directions", directions_table(directions))

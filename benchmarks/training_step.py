@@ -1,4 +1,4 @@
-"""What Lightning, metrics and logging cost over a bare loop of the same network and batches."""
+"""What Lightning, the default callbacks, metrics and loggers cost over a bare loop of the same network and batches."""
 
 import statistics
 import time
@@ -7,14 +7,13 @@ from pathlib import Path
 import torch
 from generation import recipe_of
 from hydra import compose, initialize_config_dir
-from lightning import Callback, Trainer
-from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
-from omegaconf import OmegaConf
+from lightning import Callback
+from omegaconf import DictConfig, OmegaConf
 
 from src.data.vimh_datamodule import VIMHDataModule
 from src.data.vimh_dataset import images_to_float
 from src.models.build import build_model
-from src.utils.instantiate import quiet_lightning
+from src.utils.instantiate import build_trainer, quiet_lightning
 
 ROOT = Path(__file__).resolve().parents[1]
 _SIZE = 16384
@@ -22,13 +21,19 @@ _ROUNDS = 7
 
 
 class _EpochTimer(Callback):
-    """Seconds of each training epoch, logging at its end included."""
+    """Seconds of each training epoch, logging and checkpoints at its end included, validation left out."""
 
     def __init__(self) -> None:
         self.seconds: list[float] = []
 
     def on_train_epoch_start(self, *_: object) -> None:
         self.began = time.perf_counter()
+
+    def on_validation_start(self, *_: object) -> None:
+        self.paused = time.perf_counter()
+
+    def on_validation_epoch_end(self, *_: object) -> None:
+        self.began += time.perf_counter() - self.paused
 
     def on_train_epoch_end(self, *_: object) -> None:
         self.seconds.append(time.perf_counter() - self.began)
@@ -39,11 +44,13 @@ def measure_training_step(folder: Path) -> dict[str, float]:
     quiet_lightning()
     data = VIMHDataModule(recipe=recipe_of("moog_basic", _SIZE), root=folder, batch_size=128)
     with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
-        config = OmegaConf.to_container(compose("train", overrides=["model=cnn_micro"]).model, resolve=True)
+        paths = [f"paths.output_dir={folder}/run", f"paths.log_dir={folder}"]
+        composed = compose("train", ["model=cnn_micro", "trainer=cpu", "trainer.max_epochs=2", *paths])
+    config = OmegaConf.to_container(composed.model, resolve=True)
     steps = len(data.train_dataloader())
     ratios, bare = [], []
     for turn in range(_ROUNDS + 1):
-        plain, lightning = _bare_epoch(data, config), _lightning_epoch(data, config, folder)
+        plain, lightning = _bare_epoch(data, config), _lightning_epoch(data, config, composed)
         if turn:  # the first fills caches
             bare.append(plain / steps)
             ratios.append(lightning / plain)
@@ -67,19 +74,8 @@ def _bare_epoch(data: VIMHDataModule, config: dict) -> float:
     return seconds[-1]
 
 
-def _lightning_epoch(data: VIMHDataModule, config: dict, folder: Path) -> float:
-    timer = _EpochTimer()
-    trainer = Trainer(
-        accelerator="cpu",
-        max_epochs=2,
-        callbacks=[timer],
-        logger=[TensorBoardLogger(folder, "tensorboard"), CSVLogger(folder, "csv")],
-        default_root_dir=folder,
-        num_sanity_val_steps=0,
-        limit_val_batches=0,
-        enable_checkpointing=False,
-        enable_model_summary=False,
-        enable_progress_bar=False,
-    )
+def _lightning_epoch(data: VIMHDataModule, config: dict, composed: DictConfig) -> float:
+    trainer, timer = build_trainer(composed), _EpochTimer()
+    trainer.callbacks.append(timer)
     trainer.fit(build_model(config, data.spec), datamodule=data)
     return timer.seconds[-1]

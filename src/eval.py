@@ -31,13 +31,17 @@ def main(config: DictConfig) -> None:
     apply_extras(config)
     checkpoint = read_checkpoint(ckpt_path, config.trust)
     model = restore_model(checkpoint)
-    data_dir = Path(config.data_dir or Path(config.paths.data_dir) / model.spec.name)
+    data_dir = config.data_dir or f"{config.paths.data_dir}/{model.spec.name}"  # text: it may be a URL
     recipe = (model.spec.generator or {}).get("config") if config.data_dir is None else None
-    datamodule = VIMHDataModule(data_dir=data_dir, recipe=recipe, verify=config.verify, **checkpoint["data_settings"])
+    given = {"data_dir": data_dir, "recipe": recipe, "verify": config.verify, "cache_dir": config.paths.cache_dir}
+    datamodule = VIMHDataModule(**given, **checkpoint["data_settings"])
     require_same_task(model.spec, datamodule.spec)
     if datamodule.spec.sha256.get("train") != model.spec.sha256.get("train"):
         log.warning("%s: not the files this model was trained on, which may hold some of these sounds", data_dir)
-    evaluation = evaluate(model, datamodule, build_trainer(config))
+    trainer = build_trainer(config)
+    evaluation = evaluate(model, datamodule, trainer)
+    if not trainer.is_global_zero:
+        return
     print_evaluation(evaluation)
     output = Path(config.paths.output_dir) / "test_results.json"
     output.write_text(json.dumps(evaluation.to_dict(), indent=2) + "\n")

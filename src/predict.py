@@ -25,6 +25,8 @@ def main(config: DictConfig) -> None:
     require(config, "input", "give a sound file, a folder of them, or a VIMH directory")
     if config.channel not in (None, "mix", "left", "right"):
         raise UserError(f"channel: '{config.channel}' given; give mix, left or right")
+    from src.data.fetch import fetch
+    from src.data.paths import to_place
     from src.evaluation.predict import predict_dataset, predict_files, sound_files, write_predictions
     from src.evaluation.tables import print_predictions
     from src.models.build import load_checkpoint
@@ -32,7 +34,7 @@ def main(config: DictConfig) -> None:
 
     apply_extras(config)
     model = load_checkpoint(ckpt_path, config.trust)
-    source, output_dir = Path(config.input), Path(config.paths.output_dir)
+    source, output_dir = fetch(to_place(config.input, config.paths.cache_dir)), Path(config.paths.output_dir)
     if (source / "vimh_dataset_info.json").is_file():
         predictions, faults = predict_dataset(model, source), []
     else:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import rootutils
 
@@ -16,11 +18,19 @@ from omegaconf import DictConfig, OmegaConf  # noqa: E402
 
 from src.utils.checkpoints import find_checkpoint  # noqa: E402
 from src.utils.entry import run, task  # noqa: E402
-from src.utils.errors import UserError, did_you_mean  # noqa: E402
+from src.utils.errors import Interrupted, UserError, did_you_mean  # noqa: E402
+from src.utils.files import write_whole  # noqa: E402
+from src.utils.loggers import require_loggers  # noqa: E402
+from src.utils.monitor import require_metric  # noqa: E402
+from src.utils.ranks import rank  # noqa: E402
+from src.utils.resume import continue_logs, how_to_go_on, newest_checkpoint, resumed, save_config  # noqa: E402
+from src.utils.run_lock import only_here  # noqa: E402
+from src.utils.run_record import Session, is_finished, read_record, surroundings  # noqa: E402
 
 if TYPE_CHECKING:
     from lightning import Trainer
 
+    from src.callbacks.stop_on_signal import StopOnSignal
     from src.data.vimh_datamodule import VIMHDataModule
     from src.evaluation.evaluate import Evaluation
     from src.models.vimh_lit_module import VIMHLitModule
@@ -36,33 +46,37 @@ def train(
     allow_blind: bool = False,
 ) -> Evaluation:
     """Check, fit, and test the best checkpoint (the last weights where none is kept)."""
-    fit(datamodule, model, trainer, ckpt_path, allow_blind)
+    check(datamodule, model, ckpt_path, allow_blind)
+    fit(datamodule, model, trainer, ckpt_path)
     return test_best(datamodule, model, trainer)
 
 
-def fit(
-    datamodule: VIMHDataModule, model: VIMHLitModule, trainer: Trainer, ckpt_path: Path | None, allow_blind: bool
-) -> None:
-    """Check everything that can be checked before, then train, from a checkpoint where one is given."""
-    import torch
-    from lightning.pytorch.utilities.exceptions import MisconfigurationException
-
+def check(
+    datamodule: VIMHDataModule, model: VIMHLitModule, ckpt_path: Path | None, allow_blind: bool
+) -> dict[str, int]:
+    """UserError for what would go wrong, as far as that can be known; return the epoch and step that it begins at."""
     from src.data.spec import DatasetSpec
     from src.evaluation.evaluate import require_same_task
     from src.models.build import load_weights, named_classes, read_checkpoint
     from src.models.preflight import preflight
 
+    at = {"epoch": 0, "global_step": 0}
     if ckpt_path:
         checkpoint = read_checkpoint(ckpt_path, named_classes(model.config or {}))
         require_same_task(DatasetSpec.from_dict(checkpoint["dataset_spec"]), datamodule.spec)
         load_weights(model, checkpoint)
+        at = {key: checkpoint[key] for key in at}
     preflight(datamodule, model, allow_blind)
+    return at
+
+
+def fit(datamodule: VIMHDataModule, model: VIMHLitModule, trainer: Trainer, ckpt_path: Path | None) -> None:
+    """Train, from a checkpoint where one is given."""
+    import torch
+    from lightning.pytorch.utilities.exceptions import MisconfigurationException
+
     try:
         trainer.fit(model, datamodule=datamodule, ckpt_path=ckpt_path, weights_only=True)
-    except SystemExit as error:  # Lightning's answer to Ctrl-C
-        saved = any(callback.best_model_path for callback in trainer.checkpoint_callbacks)
-        advice = "ckpt_path=last goes on from the last whole epoch" if saved else "no epoch was whole, so none is kept"
-        raise UserError(f"interrupted; {advice}") from error
     except MisconfigurationException as error:
         raise UserError(f"trainer: {' '.join(str(error).split())}") from error
     except torch._dynamo.exc.ShortenTraceback as error:  # no compiler, no Triton: looked up only when something failed
@@ -81,19 +95,80 @@ def test_best(datamodule: VIMHDataModule, model: VIMHLitModule, trainer: Trainer
     return evaluate(load_checkpoint(best, named_classes(model.config or {})) if best else model, datamodule, trainer)
 
 
+@contextmanager
+def interruptible(directory: Path, stop: StopOnSignal) -> Iterator[None]:
+    """Say in one line how to go on after a full disk, or after a signal that StopOnSignal did not take."""
+    import errno
+    import signal
+
+    from lightning.pytorch.utilities.exceptions import SIGTERMException
+
+    try:
+        yield
+    except SystemExit as error:
+        number = signal.SIGTERM if isinstance(error, SIGTERMException) else signal.SIGINT
+        raise Interrupted(f"interrupted; {how_to_go_on(directory)}", number) from error
+    except RuntimeError as error:
+        if stop.received is None:
+            raise
+        raise Interrupted(f"interrupted; {how_to_go_on(directory)}", stop.received) from error  # so were workers
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        raise UserError(f"{directory}: {error.strerror}; make room, then {how_to_go_on(directory)}") from error
+
+
+def starting_point(config: DictConfig) -> Path | None:
+    """Return the checkpoint that a run goes on from: its own newest where it is resumed, or the one asked for."""
+    if not config.get("resume"):
+        return find_checkpoint(config.ckpt_path, Path(config.paths.log_dir)) if config.ckpt_path else None
+    directory = Path(config.paths.output_dir)
+    found = newest_checkpoint(directory)
+    if found is None:
+        log.info("%s: has no checkpoint, so it starts from its beginning", directory)
+        first = next(iter(read_record(directory)), {}).get("from")
+        return Path(first) if first else None
+    return found
+
+
+def limits(config: DictConfig) -> dict[str, Any]:
+    """Return what ends a run."""
+    return {key: config.trainer.get(key) for key in ("max_epochs", "max_steps", "max_time")}
+
+
 @hydra.main(version_base="1.3", config_path="../configs", config_name="train")
 @task
 def main(config: DictConfig) -> float | None:
-    ckpt_path = find_checkpoint(config.ckpt_path, Path(config.paths.log_dir)) if config.ckpt_path else None
     if config.get("data") is None or "_target_" not in (config.get("model") or {}):  # heads alone are no model
         raise UserError("data and model: both groups are needed, as in data=vimh model=cnn_micro")
     given = config.data.get("data_dir")
-    if given and not Path(given).is_dir():
+    if given and "://" not in given and not Path(given).is_dir():
         raise UserError(f"data.data_dir: {given} does not exist; give a VIMH directory, or null to generate one")
+    if config.trainer.get("overfit_batches") and "online" in config.data.get("_target_", ""):
+        raise UserError("trainer.overfit_batches: endless data never repeat a batch to learn by heart; give data=vimh")
+    require_metric(config)
+    require_loggers(config.get("logger"))
+    directory = Path(config.paths.output_dir)
+    if config.get("resume") and is_finished(directory):
+        session = read_record(directory)[-1]
+        if session["limits"] == limits(config):
+            log.info("%s: is finished; trainer.max_epochs=... beside resume= trains it for longer", directory)
+            return session["score"]
+    with only_here(directory):
+        return train_in(directory, config, starting_point(config))
+
+
+def train_in(directory: Path, config: DictConfig, ckpt_path: Path | None) -> float | None:
+    """Build everything that a config asks for, train, test, and leave the results in the run's directory."""
     if ckpt_path:
         log.info("going on from %s", ckpt_path)
+    from lightning.pytorch.callbacks import LambdaCallback
+
+    from src.callbacks.bookkeeping import Bookkeeping
+    from src.callbacks.stop_on_signal import StopOnSignal
     from src.evaluation.tables import print_evaluation
     from src.models.build import build_model
+    from src.utils.hparams_table import log_results
     from src.utils.instantiate import apply_extras, build, build_trainer, log_hyperparameters
 
     apply_extras(config)
@@ -104,19 +179,41 @@ def main(config: DictConfig) -> float | None:
         raise UserError(f"monitor: no metric '{config.monitor}'.{did_you_mean(config.monitor, model.monitorable)}")
     num_parameters = sum(parameter.numel() for parameter in model.parameters())
     log.info("dataset %s, model of %d parameters", datamodule.data_dir, num_parameters)
+    at = check(datamodule, model, ckpt_path, config.preflight.allow_blind)
+    epochs = config.trainer.get("max_epochs")
+    if epochs is not None and 0 <= epochs <= at["epoch"] > 0:
+        raise UserError(f"trainer.max_epochs: {epochs} given, but the run is in epoch {at['epoch'] + 1}; give more")
+    first_of_resumed = bool(config.get("resume")) and not rank()
+    if first_of_resumed:
+        continue_logs(config.get("logger"), at["global_step"])
     trainer = build_trainer(config)
-    identity = {"dataset": spec.name, "dataset_sha256": spec.sha256.get("train"), "num_parameters": num_parameters}
-    log_hyperparameters(trainer.loggers, config, identity)
-    fit(datamodule, model, trainer, ckpt_path, config.preflight.allow_blind)
-    score = getattr(trainer.checkpoint_callback, "best_model_score", None)
-    score = trainer.callback_metrics.get(config.monitor) if score is None else score  # testing clears the latter
-    evaluation = test_best(datamodule, model, trainer)
-    print_evaluation(evaluation)
-    output_dir = Path(config.paths.output_dir)
-    (output_dir / "test_results.json").write_text(json.dumps(evaluation.to_dict(), indent=2) + "\n")
-    log.info("results, log and checkpoints: %s", output_dir)
-    return None if score is None else float(score)
+    made_by = surroundings()
+    last = None if not trainer.checkpoint_callbacks or trainer.fast_dev_run else directory / "checkpoints/last.ckpt"
+    marks = {"commit": made_by["git"].get("commit"), "dirty": made_by["git"].get("dirty"), "seed": config.seed}
+    stop = StopOnSignal(last, how_to_go_on(directory))
+    trainer.callbacks += [stop, Bookkeeping(marks, bool(config.get("resume")))]
+    if first_of_resumed:  # once the others are here, which compose the config that is there and add the same words
+        trainer.callbacks += [LambdaCallback(on_fit_start=lambda *_: save_config(config, directory))]
+    facts = {"from": ckpt_path, "seed": config.seed, "limits": limits(config), "dataset": spec.sha256}
+    with interruptible(directory, stop), Session(directory, facts | made_by) as session:
+        identity = {"dataset": spec.name, "dataset_sha256": spec.sha256.get("train"), "num_parameters": num_parameters}
+        log_hyperparameters(trainer.loggers, config, identity)
+        with stop:
+            fit(datamodule, model, trainer, ckpt_path)
+        score = getattr(trainer.checkpoint_callback, "best_model_score", None)
+        score = trainer.callback_metrics.get(config.monitor) if score is None else score  # testing clears the latter
+        session["score"] = score = None if score is None else float(score)
+        if not config.test:
+            return score
+        evaluation = test_best(datamodule, model, trainer)
+        log_results(trainer.loggers, config, identity, score, evaluation.metrics)
+        if trainer.is_global_zero:
+            print_evaluation(evaluation)
+            results = json.dumps(evaluation.to_dict(), indent=2) + "\n"
+            write_whole(directory / "test_results.json", results.encode())
+            log.info("results, log and checkpoints: %s", directory)
+        return score
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, resumed)

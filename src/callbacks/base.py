@@ -15,6 +15,10 @@ from src.utils.errors import UserError, did_you_mean, one_line
 log = logging.getLogger(__name__)
 
 _OCCASIONS = ("step", "epoch", "validation")
+_FAULTS = (  # what code raises that is wrong, or meets what it did not expect
+    *(ArithmeticError, AssertionError, AttributeError, ImportError, LookupError, NameError),
+    *(OSError, RuntimeError, TypeError, ValueError),
+)
 _COUNTS = ("_count", "_last_step")
 _COMPARISONS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
 _CONDITION = re.compile(r"\s*(\S+?)\s*(<=|>=|<|>)\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*")
@@ -120,7 +124,7 @@ def _spared(hook: Callable[..., Any]) -> Callable[..., Any]:
             return hook(self, trainer, *rest, **named)
         except UserError:
             raise
-        except Exception as error:  # all there is: hours of training are worth more than what only watches it
+        except _FAULTS as error:  # hours of training are worth more than what only watches it
             if self.on_error == "raise" or (trainer.world_size > 1 and not self.rank_zero):
                 raise  # of several processes the others may wait for this one
             if not self._warned:

@@ -1,8 +1,10 @@
 """The LightningModule: backbone -> features -> heads, built from the dataset's spec, once."""
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from lightning import LightningModule
 from torch import Tensor, nn
@@ -13,7 +15,7 @@ from src.models.components.auxiliary import AuxiliaryInputs
 from src.models.head_metrics import HeadMetrics, TermMeans
 from src.models.multi_head import MultiHead, head_configs
 from src.models.optimizers.groups import parameter_groups
-from src.models.schedules import Plateau
+from src.models.schedules import Plateau, optimizer_steps
 from src.utils.errors import UserError
 
 AUXILIARY_INPUTS = 2  # the dB range of an image: what per-sample scaling takes out of it
@@ -72,6 +74,7 @@ class VIMHLitModule(LightningModule):
         self.val_metrics = HeadMetrics(spec.space, self.heads.weights)
         self.test_metrics = HeadMetrics(spec.space, self.heads.weights)
         self._resumed_rng: Tensor | None = None
+        self._seed = 0
 
     def forward(self, image: Tensor, scale: Tensor | None = None) -> dict[str, Tensor]:
         """Map images (B, C, H, W) in [0, 1], and dB ranges (B, 2), to raw outputs, name -> (B, K)."""
@@ -119,6 +122,11 @@ class VIMHLitModule(LightningModule):
         self.log_dict({f"train/loss/{name}" if name else "train/loss": value for name, value in means.items()})
         self.train_terms.reset()
 
+    def on_validation_epoch_start(self) -> None:
+        if self.trainer.world_size > 1:  # batch norm's averages are each process's own; a checkpoint holds the first's
+            for buffer in self.buffers():
+                torch.distributed.broadcast(buffer, src=0)
+
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         self._measure(self.val_metrics, batch)
 
@@ -135,6 +143,8 @@ class VIMHLitModule(LightningModule):
         self._report("test", self.test_metrics)
 
     def _measure(self, metrics: HeadMetrics, batch: Batch) -> None:
+        if not len(batch["target"]):  # there was nothing left for this one of several processes
+            return
         outputs = self(batch["image"], batch["scale"])
         losses, _ = self.heads.losses(outputs, batch["target"])
         metrics.update(self.heads.values(outputs), self.heads.levels(outputs), batch["target"], losses)
@@ -148,17 +158,20 @@ class VIMHLitModule(LightningModule):
         return results
 
     def configure_optimizers(self) -> Any:
-        steps = int(self.trainer.estimated_stepping_batches)
-        per_epoch = max(1, -(-steps // max(1, self.trainer.max_epochs or 1)))
         lr = getattr(self._make_optimizer, "keywords", {}).get("lr")
         groups = parameter_groups(self, lr, self._lr_multipliers)
         try:
             optimizer = self._make_optimizer(groups)
-            for wrap in self._wrappers.values():
+            for wrap in self._wrappers.values():  # one that refuses this trainer does so before the data is read
                 wrap(optimizer, self)
             if self._make_scheduler is None:
                 return optimizer
+            steps = optimizer_steps(self.trainer)
+            batches = self.trainer.num_training_batches / self.trainer.accumulate_grad_batches
+            per_epoch = max(1, math.ceil(min(steps, batches)))  # not all epochs where max_steps ends the run
             scheduler = self._make_scheduler(optimizer, total_steps=steps, steps_per_epoch=per_epoch)
+        except UserError:
+            raise
         except (TypeError, ValueError) as error:
             raise UserError(
                 f"model.optimizer or model.scheduler: {error}; see configs/optimizer, /scheduler"
@@ -166,14 +179,30 @@ class VIMHLitModule(LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def on_train_start(self) -> None:
+        self._seed = torch.initial_seed()
         if self._resumed_rng is not None:
             torch.set_rng_state(self._resumed_rng)
 
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Draw each of several processes' dropout from (seed, epoch, batch, rank), which no checkpoint need hold."""
+        if self.trainer.world_size > 1:
+            words = [self._seed, self.current_epoch, batch_idx, self.global_rank]
+            seed = int(np.random.SeedSequence(words).generate_state(1)[0])
+            torch.default_generator.manual_seed(seed)  # torch.manual_seed takes 0.1 ms
+            if self.device.type == "cuda":
+                torch.cuda.manual_seed(seed)
+
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self._resumed_rng = checkpoint["rng_state"].cpu()
+        if self.trainer.is_global_zero:  # it has the sums of all: those of an epoch that goes on within
+            for name, value in checkpoint.get("train_terms", {}).items():
+                getattr(self.train_terms, name).copy_(value)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["rng_state"] = torch.get_rng_state()  # dropout of a resumed run on a CPU then goes on where it was
+        reduce = self.trainer.strategy.reduce
+        sums = {name: getattr(self.train_terms, name).clone() for name in ("sums", "count")}
+        checkpoint["train_terms"] = {name: reduce(one, reduce_op="sum") for name, one in sums.items()}
         checkpoint["model_config"] = self.config
         checkpoint["dataset_spec"] = self.spec.to_dict()
         checkpoint["data_settings"] = dict(self.trainer.datamodule.settings)

@@ -3,14 +3,22 @@
 import functools
 import logging
 import os
+import shutil
 import sys
+import warnings
 from collections.abc import Callable
+from pathlib import Path
 
-from hydra.errors import HydraException, OverrideParseException
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from src.utils.errors import UserError
+from src.utils.errors import Interrupted, UserError, one_line
+from src.utils.ranks import join_run, rank
+from src.utils.typos import explain
+from src.utils.workers import first_line, worker_died
 
 log = logging.getLogger(__name__)
 
@@ -19,18 +27,9 @@ _HEADS = (  # model=NAME_ordinal: model=NAME heads=ordinal; the longer of two th
     "_weighted_cross_entropy",
     *("_classification", "_coral", "_corn", "_evidential", "_gaussian", "_mixture", "_ordinal", "_regression", "_soft"),
 )
-_NOTHING = {f"{group}=null": f"{group}=none" for group in ("callbacks", "logger")}  # Hydra takes no null for a group
-
-
-def one_line(error: BaseException) -> str:
-    """Return an error and what caused it on one line."""
-    parts, seen = [], error
-    while seen is not None:
-        text = " ".join(str(seen).replace("\n", " ").split())
-        if text and not any(text in part for part in parts):
-            parts.append(text)
-        seen = seen.__cause__
-    return ": ".join(parts) or type(error).__name__
+_EXPERIMENTS = Path(__file__).resolve().parents[2] / "configs/experiment"
+_LISTS = ("callbacks", "logger")  # groups of which several choices join
+_NOTHING = {f"{group}={word}": f"{group}=none" for group in _LISTS for word in ("null", "[]")}  # Hydra takes neither
 
 
 def task(function: Callable[[DictConfig], object]) -> Callable[[DictConfig], object]:
@@ -38,16 +37,26 @@ def task(function: Callable[[DictConfig], object]) -> Callable[[DictConfig], obj
 
     @functools.wraps(function)
     def wrapped(config: DictConfig) -> object:
+        if rank():
+            logging.disable(logging.WARNING)  # of several processes one tells how it goes, all what went wrong
         try:
             return function(config)
         except (UserError, OSError, OmegaConfBaseException) as error:
-            log.error(str(error) if isinstance(error, UserError) else one_line(error))
-            sys.exit(1)
+            message = str(error) if isinstance(error, UserError) else one_line(error)
+            if not (rank() and isinstance(error, Interrupted)):  # the first says how to go on
+                log.error(message)
+            if not isinstance(error, Interrupted) and _in_sweep():
+                raise UserError(message) from None  # one trial has failed, not the sweep
+            sys.exit(error.status if isinstance(error, UserError) else 1)
         except KeyboardInterrupt:
             log.error("interrupted; nothing half-written was kept")
             sys.exit(130)
 
     return wrapped
+
+
+def _in_sweep() -> bool:
+    return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
 
 
 def expand(argument: str) -> list[str]:
@@ -56,23 +65,69 @@ def expand(argument: str) -> list[str]:
         raise UserError(
             f"{argument}: in a sweep models and heads stand apart, as in model=cnn_micro,vit_tiny heads=ordinal"
         )
+    if argument.startswith("experiment=") and argument.endswith(".yaml"):  # a file, such as a sweep's best.yaml
+        path = Path(argument.removeprefix("experiment=")).resolve()
+        if not path.is_file():
+            raise UserError(f"{argument}: no such file; a name of configs/experiment stands without .yaml")
+        return [f"experiment='{os.path.relpath(path.with_suffix(''), _EXPERIMENTS)}'"]
     suffix = next((heads for heads in _HEADS if argument.startswith("model=") and argument.endswith(heads)), None)
     if suffix:
         return [argument.removesuffix(suffix), f"heads={suffix[1:]}"]
     return [_NOTHING.get(argument, argument)]
 
 
-def run(main: Callable[[], object]) -> None:
-    """Run a `hydra.main` function; a bad override or an unwritable directory is one line too."""
+def join(words: list[str], group: str) -> list[str]:
+    """Return a command line on which every `+group=name` is in one list; UserError for a sweep over them.
+
+    Hydra refuses to add one choice to a group that has one, and takes a single list of more. A choice that is
+    given itself heads that list, so that callbacks=none +callbacks=ema is callbacks=[none,ema].
+    """
+    more = [word for word in words if word.startswith(f"+{group}=")]
+    if not more:
+        return words
+    given = [word for word in words if word.startswith(f"{group}=")]
+    names = []
+    for word in given + more:
+        value = word.partition("=")[2]
+        if ("," in value and value[0] != "[") or "],[" in value:
+            raise UserError(f"{word}: a sweep takes whole lists, as in {group}=[default],[default,NAME]")
+        names += [name.strip() for name in value.strip("[]").split(",")]
+    joined = f"{'' if given else '+'}{group}=[{','.join(names)}]"
+    others = [word for word in words if word not in given + more]
+    at = sum(word in others for word in words[: words.index(more[0])])  # in its place: flags may stand around it
+    return [*others[:at], joined, *others[at:]]
+
+
+def run(main: Callable[[], object], prepare: Callable[[list[str]], list[str]] | None = None) -> None:
+    """Run a `hydra.main` function on the command line, `prepare`d first where an entry point has words of its own.
+
+    A bad override or an unwritable directory is one line too.
+    """
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra then raises, where it would print a traceback itself
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray would tell its makers about this machine
+    warnings.filterwarnings("ignore", r"\s*'hydra/launcher/\w+' is validated")  # ours keep the keys of the plugins' own
     try:
+        if "hydra/launcher=submitit_slurm" in sys.argv and not shutil.which("srun"):
+            raise UserError("hydra/launcher: submitit_slurm given, but this machine has no srun; give submitit_local")
+        if prepare:
+            sys.argv[1:] = prepare(sys.argv[1:])
         sys.argv[1:] = [plain for argument in sys.argv[1:] for plain in expand(argument)]
+        for group in _LISTS:
+            sys.argv[1:] = join(sys.argv[1:], group)
+        sys.argv[1:] = join_run(sys.argv[1:])
         main()
     except UserError as error:
-        sys.exit(str(error))
+        sys.stderr.write(f"{error}\n")
+        sys.exit(error.status)
+    except worker_died() as error:
+        sys.exit(f"hydra/launcher: a job has died ({first_line(error)}); the same command does what is missing")
+    except ConnectionError as error:
+        sys.exit(f"hydra/launcher: {first_line(error)}")
+    except KeyboardInterrupt:  # while jobs run elsewhere: one that runs here is ended by `task`
+        sys.stderr.write("interrupted; what was whole is kept, and the same command goes on with the rest\n")
+        sys.exit(130)
     except (HydraException, OmegaConfBaseException) as error:
-        given = f"{error.override}: " if isinstance(error, OverrideParseException) else ""
-        sys.stderr.write(f"{given}{one_line(error)} (see the config with --cfg job, its groups with --help)\n")
+        sys.stderr.write(f"{explain(error)} (see the config with --cfg job, its groups with --help)\n")
         sys.exit(1)
     except BrokenPipeError:
         os._exit(141)  # whoever reads, such as head, has seen enough; nothing more can be flushed

@@ -7,9 +7,30 @@ from collections.abc import Iterable
 class UserError(ValueError):
     """A fault the user can mend; its message is one line saying what, where, and what to do."""
 
+    status = 1  # of the process that ends with it
+
+
+class Interrupted(UserError):
+    """A run that a signal ended, with the shell's status for that signal."""
+
+    def __init__(self, message: str, signal_number: int):
+        super().__init__(message)
+        self.status = 128 + signal_number
+
 
 def did_you_mean(given: str, known: Iterable[str]) -> str:
     """Return `` Did you mean 'x'?`` when a known name is close to `given`, else the known names."""
     known = sorted(known)
     close = difflib.get_close_matches(given, known, n=1)
     return f" Did you mean '{close[0]}'?" if close else f" Known: {', '.join(known)}."
+
+
+def one_line(error: BaseException) -> str:
+    """Return an error and what caused it on one line."""
+    parts, seen = [], error
+    while seen is not None:
+        text = " ".join(str(seen).replace("\n", " ").split())
+        if text and not any(text in part for part in parts):
+            parts.append(text)
+        seen = seen.__cause__
+    return ": ".join(parts) or type(error).__name__

@@ -1,12 +1,16 @@
 """Lightning's objects from their configs, before any of them runs."""
 
 import logging
+import os
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
+from hydra.types import RunMode
 from hydra.utils import instantiate
 from lightning import Trainer, seed_everything
 from lightning.pytorch.callbacks import Checkpoint
@@ -16,7 +20,11 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.syntax import Syntax
 
+from src.callbacks.checkpoint_io import WholeCheckpoints
 from src.utils.errors import UserError
+from src.utils.loggers import require_logger
+from src.utils.ranks import launched, rank
+from src.utils.resume import how_to_go_on
 
 log = logging.getLogger(__name__)
 
@@ -24,12 +32,20 @@ _PRECISIONS = ("32-true", "32", "bf16-mixed", "16-mixed")
 
 
 def quiet_lightning() -> None:
-    """Drop Lightning's messages that tell the user nothing."""
+    """Drop Lightning's messages that tell the user nothing, and all warnings of processes but the first."""
+    if rank():
+        warnings.simplefilter("ignore")
     # batches are single gathers here: the advice to add workers would slow loading down
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=".*is smaller than the logging interval.*")
+    # what is logged was summed over all processes, and every sample counted once
+    warnings.filterwarnings("ignore", message=".*recommended to use `self.log.*sync_dist=True.*")
+    # a resumed epoch goes on with its next batch, and a resumed run in its own directory
+    warnings.filterwarnings("ignore", message=".*your dataloader is not resumable.*")
+    warnings.filterwarnings("ignore", message=".*[Dd]irectory .* exists and is not empty.*")
     warnings.filterwarnings("ignore", message=".*`LeafSpec.*|.*treespec.*", category=FutureWarning)
-    logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
+    for name in ("pytorch.utilities.rank_zero", "fabric.utilities.distributed"):
+        logging.getLogger(f"lightning.{name}").setLevel(logging.WARNING)
 
 
 def apply_extras(config: DictConfig) -> None:
@@ -39,28 +55,35 @@ def apply_extras(config: DictConfig) -> None:
         seed_everything(config.seed, workers=True, verbose=False)
     if config.extras.num_threads:
         torch.set_num_threads(config.extras.num_threads)
-    if config.extras.print_config:
+    if config.get("deterministic"):
+        log_what_repeats(config)
+    if config.extras.print_config and not rank():
         Console().print(Syntax(OmegaConf.to_yaml(config, resolve=True), "yaml"))
+
+
+def log_what_repeats(config: DictConfig) -> None:
+    """Say what deterministic=true promises; UserError where it cannot."""
+    if config.seed is None:
+        raise UserError("seed: null given beside deterministic=true; give a number")
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA starts: without it sums differ
+    compiled = ", nor with a compiled model on another compiler" if config.model.get("compile") else ""
+    log.info(
+        "deterministic: the same bytes again on this machine with %d threads; not with other threads, processors "
+        "or versions of torch%s",
+        torch.get_num_threads(),
+        compiled,
+    )
 
 
 def build(config: DictConfig | None, where: str) -> Any:
     """Instantiate one object; UserError names the config group and the cause."""
+    if where.startswith("logger."):
+        require_logger(config, where)
     try:
         return instantiate(config)
     except InstantiationException as error:
-        group, _, name = where.partition(".")
-        if group == "logger" and any(isinstance(one, ImportError) for one in _causes(error)):
-            package = {"comet": "comet_ml"}.get(name, name)
-            raise UserError(f"{where}: {package} is not installed; uv pip install {package}") from error
         cause = error.__cause__ if isinstance(error.__cause__, UserError) else error
         raise UserError(f"{where}: {' '.join(str(cause).split())}") from error
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield an error and all that led to it."""
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
 
 
 def build_all(configs: DictConfig | None, where: str) -> list[Any]:
@@ -75,13 +98,35 @@ def build_trainer(config: DictConfig) -> Trainer:
     accelerator, precision = config.trainer.accelerator, str(config.trainer.get("precision", "32-true"))
     if precision not in _PRECISIONS:
         raise UserError(f"trainer.precision: {precision} given; one of {', '.join(_PRECISIONS)}: weights stay float32")
+    wrappers = (config.get("model") or {}).get("wrappers") or {}
+    if precision == "16-mixed" and {"sam", "asam"} & set(wrappers):  # on a CPU too, where Lightning takes bf16 for it
+        raise UserError(
+            "model.wrappers: SAM and ASAM take two passes a step; trainer.precision=16-mixed scales the loss of one; "
+            "use bf16-mixed or 32-true"
+        )
     keeps = any(isinstance(callback, Checkpoint) for callback in callbacks)  # else Lightning adds one of its own
     try:
-        return instantiate(config.trainer, callbacks=callbacks, logger=loggers or False, enable_checkpointing=keeps)
+        given = {"callbacks": callbacks, "logger": loggers or False, "enable_checkpointing": keeps}
+        given["plugins"] = [WholeCheckpoints(how_to_go_on(Path(config.paths.output_dir)))]
+        if config.get("deterministic"):
+            given["deterministic"] = True  # an error, where the trainer's own `warn` only names what does not repeat
+        trainer = instantiate(config.trainer, **given, **launched())
     except InstantiationException as error:
-        if isinstance(error.__cause__, MisconfigurationException) and accelerator in ("gpu", "cuda", "mps"):
+        if isinstance(error.__cause__, MisconfigurationException) and not _has(accelerator):
             raise UserError(f"trainer: this machine has no {accelerator}; use trainer=cpu or trainer=auto") from error
         raise UserError(f"trainer: {' '.join(str(error).split())}") from error
+    if trainer.world_size > 1 and HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN:
+        raise UserError(
+            f"trainer: {trainer.world_size} processes asked for, but the runs of a sweep share one, which cannot start "
+            "others; give trainer.devices=1, or start each run by itself"
+        )
+    return trainer
+
+
+def _has(accelerator: str) -> bool:
+    """Tell whether this machine has what Lightning calls so; a CPU is always there."""
+    found = torch.accelerator.current_accelerator(check_available=True)
+    return accelerator not in ("gpu", "cuda", "mps") or (found is not None and accelerator in ("gpu", found.type))
 
 
 def log_hyperparameters(loggers: list[Logger], config: DictConfig, more: Mapping[str, Any]) -> None:

@@ -250,20 +250,3 @@ def test_what_cannot_be_trained_is_one_line(data_root, saw, tmp_path, caplog, ov
 def test_a_blind_head_trains_when_that_is_allowed(data_root, tmp_path):
     blind = ("synth=simple_saw_classic", "preflight.allow_blind=true", "logger=none")
     assert running.run("train", data_root, tmp_path, *blind) > 0
-
-
-def test_ctrl_c_is_one_line_and_leaves_the_last_whole_epoch(data_root, saw, tmp_path, caplog):
-    interrupt = ("+callbacks.stop._target_=tests.end_to_end.callbacks.Interrupt", "+callbacks.stop.epoch=2")
-    message = running.fault(
-        caplog, "train", data_root, tmp_path, *interrupt, "+callbacks.stop.batch=1", "trainer.max_epochs=4"
-    )
-    assert message == "interrupted; ckpt_path=last goes on from the last whole epoch"
-    assert checkpoint_of(tmp_path, "last")["epoch"] == 1
-    assert not (tmp_path / "test_results.json").exists()
-
-
-def test_ctrl_c_in_the_first_epoch_promises_nothing(data_root, saw, tmp_path, caplog):
-    stop = ("+callbacks.stop._target_=tests.end_to_end.callbacks.Interrupt", "+callbacks.stop.epoch=0")
-    message = running.fault(caplog, "train", data_root, tmp_path, *stop)
-    assert message == "interrupted; no epoch was whole, so none is kept"
-    assert not list(tmp_path.rglob("*.ckpt"))

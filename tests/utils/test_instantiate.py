@@ -3,11 +3,12 @@
 import pytest
 import torch
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
-from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from omegaconf import OmegaConf
 
 from src.utils.errors import UserError
 from src.utils.instantiate import apply_extras, build, build_all, build_trainer, log_hyperparameters
+from src.utils.metrics_csv import ResumableCSVLogger
 from tests import running
 
 
@@ -34,7 +35,7 @@ def test_seed_threads_and_config_are_applied(tmp_path, threads, capsys):
 
 
 def test_a_group_is_built_by_role_and_empty_ones_are_left_out(tmp_path):
-    group = config_of(tmp_path).callbacks
+    group = config_of(tmp_path, "callbacks=[model_checkpoint,early_stopping,rich_progress_bar]").callbacks
     OmegaConf.set_struct(group, False)
     group.early_stopping = None
     group.note = "a string"
@@ -63,7 +64,7 @@ def test_the_default_trainer_keeps_the_best_first_and_stops_early(tmp_path):
     assert trainer.checkpoint_callback.monitor == "val/nmae"
     assert [one.filename for one in trainer.checkpoint_callbacks] == ["best", "last"]
     assert isinstance(trainer.early_stopping_callback, EarlyStopping)
-    assert {type(logger) for logger in trainer.loggers} == {TensorBoardLogger, CSVLogger}
+    assert {type(logger) for logger in trainer.loggers} == {TensorBoardLogger, ResumableCSVLogger}
 
 
 @pytest.mark.parametrize("group", ["callbacks=none", "debug=default"])
@@ -81,6 +82,12 @@ def test_an_accelerator_that_is_not_there_is_one_line(tmp_path, accelerator):
         UserError, match=rf"^trainer: this machine has no {accelerator}; use trainer=cpu or trainer=auto$"
     ):
         build_trainer(config_of(tmp_path, f"trainer={accelerator}"))
+
+
+def test_what_else_lightning_refuses_of_a_gpu_that_is_there_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda check_available: torch.device("cuda"))
+    with pytest.raises(UserError, match=r"^trainer: (?!this machine)"):
+        build_trainer(config_of(tmp_path, "trainer=gpu", "trainer.max_epochs=-7"))
 
 
 def test_a_trainer_option_that_lightning_refuses_is_one_line(tmp_path):

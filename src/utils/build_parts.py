@@ -1,0 +1,107 @@
+"""What a resolved training config describes, built part by part without data: every fault by its key."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from src.data.recipe import parse_recipe
+from src.data.source import load_source
+from src.data.spec import DatasetSpec
+from src.models.build import build_model
+from src.synth.parameters import ParameterSpace, ParameterSpec
+from src.utils.errors import UserError, did_you_mean
+from src.utils.instantiate import build, build_trainer
+from src.utils.loggers import require_logger
+from src.utils.signatures import signature_faults
+
+Fault = tuple[str, str]  # the full key and the cause
+
+_BUILT = ("data", "model", "trainer", "callbacks", "logger", "synth", "spectral", "dataset")
+_UNKNOWN = ParameterSpace([ParameterSpec(name="level", min=0, max=1, step=0.1)])  # of data that no config describes
+_ANYWHERE = {"accelerator": "cpu", "devices": 1, "strategy": "auto"}  # all else that a trainer says can then be built
+
+
+def parts_of(whole: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return what is built separately, with all that it depends on; `known` is a config without an experiment."""
+    loggers = {f"logger.{role}": {"logger": {role: one}} for role, one in (whole["logger"] or {}).items()}
+    return {
+        "settings": {
+            name: {key: one[key] for key in one if key not in _BUILT}
+            for name, one in (("given", whole), ("known", known))
+        },
+        "data": {"data": whole["data"]},
+        "model": {key: whole[key] for key in ("model", "data", "monitor")},
+        "trainer": {key: whole[key] for key in ("trainer", "callbacks", "paths")}
+        | {"model": {"wrappers": whole["model"].get("wrappers")}},
+        **loggers,
+    }
+
+
+def build_part(part: str, given: Mapping[str, Any]) -> tuple[list[Fault], list[str]]:
+    """Build a part; return its faults, and what is not here to be built."""
+    if part == "settings":
+        return list(_unlike(**given)), []
+    group, _, role = part.partition(".")
+    try:
+        if role:
+            require_logger(given["logger"][role], part)
+    except UserError as error:
+        return [], [str(error)]
+    groups = ("trainer", "callbacks") if part == "trainer" else (group,)
+    faults = [fault for one in groups for fault in signature_faults(given[one], one)]
+    if faults:
+        return faults, []
+    try:
+        if part == "data":
+            build(OmegaConf.create(given["data"]), "data")
+        elif part == "model":
+            _build_model(given)
+        elif part == "trainer":
+            return [], _build_trainer(given)
+        else:
+            quiet = {"online": False} if "CometLogger" in given["logger"][role]["_target_"] else {}  # it begins at once
+            build(OmegaConf.create(given["logger"][role] | quiet), part)
+    except UserError as error:
+        leading, cause = re.fullmatch(r"((?:[\w.]+: )*)(.*)", str(error)).groups()
+        keys = leading.split(": ")[:-1] or [part]
+        return [(keys[-1] if len(keys) == 1 or "." in keys[-1] else ".".join(keys[-2:]), cause)], []
+    return [], []
+
+
+def _build_model(given: Mapping[str, Any]) -> None:
+    recipe = given["data"].get("recipe")
+    spec = DatasetSpec("unknown", (1, 32, 32), _UNKNOWN)
+    if recipe:
+        source = load_source(parse_recipe(recipe))
+        spectral = source.recipe.spectral
+        spec = DatasetSpec(source.name, (len(spectral.channels), spectral.height, spectral.width), source.synth.space)
+    model = build_model(given["model"], spec)
+    if recipe and given["monitor"] not in model.monitorable:
+        suggestion = did_you_mean(given["monitor"], model.monitorable)
+        raise UserError(f"monitor: no metric '{given['monitor']}'.{suggestion}")
+
+
+def _build_trainer(given: Mapping[str, Any]) -> list[str]:
+    """Build the trainer with its callbacks, on the CPU where its accelerator is not here; return what is not."""
+    try:
+        build_trainer(OmegaConf.create(dict(given)))
+        return []
+    except UserError as error:
+        if "this machine has no" not in str(error):
+            raise
+        build_trainer(OmegaConf.create({**given, "trainer": {**given["trainer"], **_ANYWHERE}}))
+        return [str(error)]
+
+
+def _unlike(given: Mapping[str, Any], known: Mapping[str, Any], prefix: str = "") -> Iterator[Fault]:
+    """Yield keys that a config without an experiment does not have, and values of another type than there."""
+    for key, value in given.items():
+        usual = known.get(key)
+        if key not in known:
+            yield f"{prefix}{key}", f"no such key.{did_you_mean(key, [*known, *([] if prefix else _BUILT)])}"
+        elif isinstance(value, Mapping) and isinstance(usual, Mapping):
+            yield from _unlike(value, usual, f"{prefix}{key}.")
+        elif None not in (value, usual) and isinstance(usual, bool | int) and type(value) is not type(usual):
+            yield f"{prefix}{key}", f"{value!r} given, where {usual!r} is usual"

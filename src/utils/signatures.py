@@ -1,0 +1,63 @@
+"""Faults of a `_target_` config that its signature tells: no such class, no such argument, a value of another type."""
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from typing import Any, get_type_hints
+
+from hydra.utils import get_object
+from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
+
+from src.utils.errors import did_you_mean, one_line
+
+
+def signature_faults(config: Any, key: str) -> Iterator[tuple[str, str]]:
+    """Yield the full key and the cause of each fault of a plain config, at any depth."""
+    if isinstance(config, list):
+        for at, value in enumerate(config):
+            yield from signature_faults(value, f"{key}.{at}")
+    if not isinstance(config, Mapping):
+        return
+    for name, value in config.items():
+        yield from signature_faults(value, f"{key}.{name}")
+    path = config.get("_target_")
+    if not isinstance(path, str) or "." not in path:  # a loss by its name
+        return
+    try:
+        target = get_object(path)
+    except (ImportError, AttributeError, ValueError) as error:
+        yield f"{key}._target_", one_line(error)
+        return
+    parameters = inspect.signature(target).parameters
+    takes_any = any(one.kind is inspect.Parameter.VAR_KEYWORD for one in parameters.values())
+    for name, value in config.items():
+        if name.startswith("_"):
+            continue
+        if name in parameters:
+            if not _suits(value, _hints(target).get(name)):
+                yield f"{key}.{name}", f"{value!r} given; {path} takes {parameters[name].annotation}"
+        elif not takes_any:
+            yield f"{key}.{name}", f"{path} takes no such argument.{did_you_mean(name, parameters)}"
+
+
+@cache
+def _hints(target: Callable[..., Any]) -> dict[str, Any]:
+    try:
+        return get_type_hints(target.__init__ if inspect.isclass(target) else target)
+    except (NameError, TypeError, AttributeError):  # names that only a type checker imports; a compiled function
+        return {}
+
+
+def _suits(value: Any, hint: Any) -> bool:
+    """Tell whether a plain value has the type of an annotation; containers and what cannot be told pass."""
+    if hint is None or not isinstance(value, str | int | float):
+        return True
+    try:
+        adapter = TypeAdapter(hint, config=ConfigDict(arbitrary_types_allowed=True))
+    except PydanticUserError:  # an annotation that pydantic knows nothing of, or has its own configuration
+        return True
+    try:
+        adapter.validate_python(value, strict=isinstance(value, str))  # "3" is no number, 1 may be one or true
+    except ValidationError:
+        return False
+    return True

@@ -1,0 +1,50 @@
+"""A metric that no run logs is told before the dataset is made, and every one that a run logs passes."""
+
+import pytest
+
+from src.data.recipe import parse_recipe
+from src.data.source import load_source
+from src.data.spec import DatasetSpec
+from src.models.build import build_model
+from src.utils.errors import UserError
+from src.utils.monitor import require_metric
+from tests import running
+
+
+def config_of(*overrides):
+    return running.composed("train", "paths.output_dir=x", *overrides)
+
+
+def test_every_metric_that_a_model_logs_passes():
+    space = load_source(parse_recipe(running.recipe("synth=moog_basic"))).synth.space
+    spec = DatasetSpec("t", (1, 32, 32), space)
+    config = config_of("synth=moog_basic")
+    for config.monitor in build_model(running.plain("train", "model"), spec).monitorable:
+        require_metric(config)
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("val/nmea", "val/nmae"),
+        ("val/note_velocty_mae", "val/note_velocity_mae"),
+        ("val_loss", "val/loss"),
+        ("val/filter_cutoff_mea", "val/filter_cutoff_mae"),
+    ],
+)
+def test_a_mistyped_one_is_told_before_data_are_made(given, meant, tmp_path, caplog):
+    overrides = ("synth=moog_basic", f"monitor={given}")
+    line = running.fault(caplog, "train", tmp_path / "data", tmp_path / "run", *overrides)
+    assert line == f"monitor: no metric '{given}'. Did you mean '{meant}'?"
+    assert not (tmp_path / "data").exists()
+
+
+def test_none_is_one_line():
+    with pytest.raises(UserError, match=r"^monitor: null given"):
+        require_metric(config_of("monitor=null"))
+
+
+def test_what_a_dataset_of_ones_own_holds_is_not_guessed():
+    require_metric(config_of("data=vimh_stk", "monitor=val/mine_mae"))
+    with pytest.raises(UserError, match=r"^monitor: no metric 'val/mine_mae'"):
+        require_metric(config_of("monitor=val/mine_mae"))
