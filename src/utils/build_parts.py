@@ -11,7 +11,7 @@ from src.data.source import load_source
 from src.data.spec import DatasetSpec
 from src.models.build import build_model
 from src.synth.parameters import ParameterSpace, ParameterSpec
-from src.utils.errors import UserError, did_you_mean
+from src.utils.errors import NotHere, UserError, did_you_mean
 from src.utils.instantiate import build, build_trainer
 from src.utils.loggers import require_logger
 from src.utils.signatures import signature_faults
@@ -47,7 +47,7 @@ def build_part(part: str, given: Mapping[str, Any]) -> tuple[list[Fault], list[s
     try:
         if role:
             require_logger(given["logger"][role], part)
-    except UserError as error:
+    except NotHere as error:
         return [], [str(error)]
     groups = ("trainer", "callbacks") if part == "trainer" else (group,)
     faults = [fault for one in groups for fault in signature_faults(given[one], one)]
@@ -88,9 +88,7 @@ def _build_trainer(given: Mapping[str, Any]) -> list[str]:
     try:
         build_trainer(OmegaConf.create(dict(given)))
         return []
-    except UserError as error:
-        if "this machine has no" not in str(error):
-            raise
+    except NotHere as error:
         build_trainer(OmegaConf.create({**given, "trainer": {**given["trainer"], **_ANYWHERE}}))
         return [str(error)]
 

@@ -10,6 +10,10 @@ class UserError(ValueError):
     status = 1  # of the process that ends with it
 
 
+class NotHere(UserError):
+    """A package, a service or an accelerator that a config asks for and this machine does not have."""
+
+
 class Interrupted(UserError):
     """A run that a signal ended, with the shell's status for that signal."""
 

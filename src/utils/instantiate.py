@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.syntax import Syntax
 
 from src.callbacks.checkpoint_io import WholeCheckpoints
-from src.utils.errors import UserError
+from src.utils.errors import NotHere, UserError
 from src.utils.loggers import require_logger
 from src.utils.ranks import launched, rank
 from src.utils.resume import how_to_go_on
@@ -113,7 +113,7 @@ def build_trainer(config: DictConfig) -> Trainer:
         trainer = instantiate(config.trainer, **given, **launched())
     except InstantiationException as error:
         if isinstance(error.__cause__, MisconfigurationException) and not _has(accelerator):
-            raise UserError(f"trainer: this machine has no {accelerator}; use trainer=cpu or trainer=auto") from error
+            raise NotHere(f"trainer: this machine has no {accelerator}; use trainer=cpu or trainer=auto") from error
         raise UserError(f"trainer: {' '.join(str(error).split())}") from error
     if trainer.world_size > 1 and HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN:
         raise UserError(

@@ -4,24 +4,24 @@ from importlib.util import find_spec
 
 from omegaconf import DictConfig
 
-from src.utils.errors import UserError
+from src.utils.errors import NotHere
 
 PACKAGES = {"wandb": "wandb", "mlflow": "mlflow", "comet": "comet_ml", "aim": "aim"}  # an extra, and what it brings
 
 
 def require_loggers(config: DictConfig | None) -> None:
-    """UserError when a logger of the group cannot be had, with the command that installs it."""
+    """NotHere when a logger of the group cannot be had, with the command that installs it."""
     for role, one in (config or {}).items():
         require_logger(one, f"logger.{role}")
 
 
 def require_logger(config: DictConfig | None, where: str) -> None:
-    """UserError when the package of one logger is not installed, or its service is gone."""
+    """NotHere when the package of one logger is not installed, or its service is gone."""
     target = str((config or {}).get("_target_", "")).split(".")
     if "neptune" in target:
-        raise UserError(
+        raise NotHere(
             f"{where}: the service has closed, and Lightning has dropped its logger; give logger=tensorboard"
         )
     for extra, package in PACKAGES.items():
         if extra in target and find_spec(package) is None:
-            raise UserError(f"{where}: {package} is not installed; uv pip install -e '.[{extra}]'")
+            raise NotHere(f"{where}: {package} is not installed; uv pip install -e '.[{extra}]'")
