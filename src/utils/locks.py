@@ -1,4 +1,8 @@
-"""A lock that processes of one or of several machines respect, and that a killed one cannot leave behind."""
+"""Locks that processes of one or of several machines respect, and that a killed one cannot leave behind.
+
+On a file system without locks nothing is held, and nobody can tell: what is done under one must be safe, if
+wasteful, when done twice.
+"""
 
 import errno
 import fcntl
@@ -11,17 +15,18 @@ from typing import IO
 
 log = logging.getLogger(__name__)
 
+_NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP)
+
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold a file's lock, waiting for whoever has it; the file is removed afterwards.
-
-    On a file system without locks nothing is held, so what is done inside must be safe, if wasteful, when done twice.
-    """
+    """Hold a file's lock, waiting for whoever has it; the file is removed afterwards."""
     path.parent.mkdir(parents=True, exist_ok=True)
     while True:
         with path.open("a") as file:
-            _wait_for(file, path)
+            if not _take(file, fcntl.LOCK_EX | fcntl.LOCK_NB):
+                log.info("waiting for the process that holds %s", path)
+                _take(file, fcntl.LOCK_EX)
             if not _is_still(file, path):
                 continue  # whoever had it has removed it: the next to come would lock another file
             try:
@@ -31,15 +36,35 @@ def locked(path: Path) -> Iterator[None]:
             return
 
 
-def _wait_for(file: IO[str], path: Path) -> None:
+@contextmanager
+def alive(path: Path) -> Iterator[None]:
+    """Hold the lock of a file of one's own for as long as this lives; the file stays, for `is_free`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        _take(file, fcntl.LOCK_EX)
+        yield
+
+
+def is_free(path: Path) -> bool:
+    """Tell whether a lock's file is there and nobody holds it."""
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with path.open() as file:
+            return _take(file, fcntl.LOCK_SH | fcntl.LOCK_NB, without_locks=False)
+    except FileNotFoundError:
+        return False
+
+
+def _take(file: IO[str], how: int, without_locks: bool = True) -> bool:
+    """Lock an open file; return whether it is, False where another holds it, `without_locks` where none can be."""
+    try:
+        fcntl.flock(file, how)
     except BlockingIOError:
-        log.info("waiting for the process that holds %s", path)
-        fcntl.flock(file, fcntl.LOCK_EX)
+        return False
     except OSError as error:
-        if error.errno not in (errno.ENOLCK, errno.EOPNOTSUPP):
+        if error.errno not in _NO_LOCKS:
             raise
+        return without_locks
+    return True
 
 
 def _is_still(file: IO[str], path: Path) -> bool:

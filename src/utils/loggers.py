@@ -19,9 +19,7 @@ def require_logger(config: DictConfig | None, where: str) -> None:
     """NotHere when the package of one logger is not installed, or its service is gone."""
     target = str((config or {}).get("_target_", "")).split(".")
     if "neptune" in target:
-        raise NotHere(
-            f"{where}: the service has closed, and Lightning has dropped its logger; give logger=tensorboard"
-        )
+        raise NotHere(f"{where}: the service has closed, and Lightning has dropped its logger; give logger=tensorboard")
     for extra, package in PACKAGES.items():
         if extra in target and find_spec(package) is None:
             raise NotHere(f"{where}: {package} is not installed; uv pip install -e '.[{extra}]'")

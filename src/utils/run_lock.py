@@ -17,7 +17,8 @@ def only_here(directory: Path) -> Iterator[None]:
     """Hold a directory for a run, all its processes together; UserError names the process of another that has it.
 
     The lock is the operating system's, so that it ends with its process, however that ends, on whichever
-    machine of a shared file system; the file only says who has it.
+    machine of a shared file system; the file only says who has it. Unlike those of src.utils.locks it is not handed
+    down to forked workers, which may outlive a killed run for some seconds.
     """
     if rank():
         yield

@@ -20,7 +20,7 @@ from optuna.study import Study
 from optuna.trial import Trial, TrialState
 
 from src.utils.errors import Interrupted, UserError, one_line
-from src.utils.locks import locked
+from src.utils.locks import alive, locked
 from src.utils.sweep_best import COMMAND, FIXED, MONITOR, write_best
 from src.utils.sweep_study import (
     CAUSE,
@@ -28,7 +28,6 @@ from src.utils.sweep_study import (
     OWNER,
     PRUNED,
     STORAGE_ERRORS,
-    alive,
     counts,
     fail,
     open_study,
@@ -98,7 +97,8 @@ def search(
                 study = opened()  # the one that asked for the trials never looks at what their jobs have written
                 for one, job in zip(batch, jobs, strict=True):
                     _tell(study, one.number, job)
-                write_best(directory, study, config.hydra.runtime.choices)
+                with locked(directory / "asking"):
+                    write_best(directory, study, config.hydra.runtime.choices)
                 _refuse_hopeless(study, mine, max_failure_rate)
         except (KeyboardInterrupt, SystemExit) as error:
             trials = study.get_trials(deepcopy=False)

@@ -1,6 +1,5 @@
 """A study's best trial as an experiment file."""
 
-import os
 import shlex
 from collections.abc import Collection
 from pathlib import Path
@@ -10,6 +9,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 from optuna.study import Study
 from optuna.trial import TrialState
+
+from src.utils.files import write_whole
 
 FIXED, COMMAND, MONITOR = "fixed", "command", "monitor"  # attributes of a study: what all its trials share
 
@@ -51,9 +52,7 @@ def write_best(directory: Path, study: Study, groups: Collection[str]) -> None:
         command=study.user_attrs[COMMAND],
     )
     text = header + OmegaConf.to_yaml(OmegaConf.create({"defaults": [*defaults, "_self_"]} | values))
-    part = path.with_name(f".best.{os.getpid()}")
-    part.write_text(text)
-    part.replace(path)
+    write_whole(path, text.encode())
 
 
 def _put(tree: dict[str, Any], key: str, value: Any) -> None:

@@ -1,12 +1,9 @@
 """The study of a sweep: opening it, what its trials are marked with, and which of them a kill has orphaned."""
 
-import errno
-import fcntl
 import functools
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -21,6 +18,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine, make_url
 
 from src.utils.errors import UserError
+from src.utils.locks import is_free
 from src.utils.workers import first_line
 
 log = logging.getLogger(__name__)
@@ -130,38 +128,13 @@ def orphans(study: Study, directory: Path) -> list[FrozenTrial]:
         owner = trial.user_attrs.get(OWNER)
         if owner is None:  # its sweep names itself in the next line of its code
             return (datetime.now() - trial.datetime_start).total_seconds() > _SQLITE_WAIT_S
-        return _is_free(directory / owner)
+        return is_free(directory / owner)
 
     return list(filter(is_dead, study.get_trials(states=(TrialState.RUNNING,))))
-
-
-@contextmanager
-def alive(lock: Path) -> Iterator[None]:
-    """Hold a lock's file for as long as this sweep lives; the file stays, for `orphans`."""
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX)
-        except OSError as error:
-            if error.errno not in (errno.ENOLCK, errno.EOPNOTSUPP):
-                raise
-        yield
 
 
 def remove_free_locks(directory: Path) -> None:
     """Remove the locks that dead sweeps have left: once their trials have been seen to, since these would go unseen."""
     for path in directory.glob("*.lock"):
-        if _is_free(path):
+        if is_free(path):
             path.unlink(missing_ok=True)
-
-
-def _is_free(lock: Path) -> bool:
-    """Whether a lock's file is there and nobody holds it; where a file system has no locks, nobody can tell."""
-    try:
-        with lock.open() as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno in (errno.ENOENT, errno.EWOULDBLOCK, errno.ENOLCK, errno.EOPNOTSUPP):
-            return False
-        raise
-    return True
