@@ -37,8 +37,9 @@ BATCH_SIZE = 32  # small batches are what suits the norm-free networks
 def run_one(model: str, synth: str, size: int, epochs: int, seed: int, heads: str) -> dict:
     """Train and test one model; return its figures."""
     import torch
+    from bare import bare_trainer
     from generation import recipe_of
-    from lightning import Trainer, seed_everything
+    from lightning import seed_everything
 
     from src.data.vimh_datamodule import VIMHDataModule
     from src.evaluation.architecture import describe_layers
@@ -50,16 +51,7 @@ def run_one(model: str, synth: str, size: int, epochs: int, seed: int, heads: st
     seed_everything(seed, verbose=False)
     data = VIMHDataModule(recipe=recipe_of(synth, size), root=ROOT / "data", batch_size=BATCH_SIZE, seed=seed)
     module = build_model(config_of(model, heads), data.spec)
-    trainer = Trainer(
-        accelerator="cpu",
-        max_epochs=epochs,
-        logger=False,
-        num_sanity_val_steps=0,
-        limit_val_batches=0,
-        enable_checkpointing=False,
-        enable_model_summary=False,
-        enable_progress_bar=False,
-    )
+    trainer = bare_trainer(epochs)
     began = time.process_time()  # of one thread; what else the machine does counts little
     trainer.fit(module, datamodule=data)
     seconds = (time.process_time() - began) / epochs

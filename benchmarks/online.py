@@ -4,9 +4,9 @@ import statistics
 from pathlib import Path
 
 import torch
+from bare import bare_trainer
 from generation import recipe_of
 from hydra import compose, initialize_config_dir
-from lightning import Trainer
 from lightning.pytorch.profilers import SimpleProfiler
 from omegaconf import OmegaConf
 
@@ -56,19 +56,7 @@ def _epoch(data: VIMHDataModule, config: dict, folder: Path) -> tuple[float, flo
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     profiler = _Silent()
-    trainer = Trainer(
-        accelerator="cpu",
-        max_epochs=2,
-        profiler=profiler,
-        logger=False,
-        default_root_dir=folder,
-        num_sanity_val_steps=0,
-        limit_val_batches=0,
-        use_distributed_sampler=False,
-        enable_checkpointing=False,
-        enable_model_summary=False,
-        enable_progress_bar=False,
-    )
+    trainer = bare_trainer(2, profiler=profiler, default_root_dir=folder, use_distributed_sampler=False)
     trainer.fit(build_model(config, data.spec), datamodule=data)
     torch.set_num_threads(threads)
     durations = profiler.recorded_durations
