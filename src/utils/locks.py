@@ -15,7 +15,7 @@ from typing import IO
 
 log = logging.getLogger(__name__)
 
-_NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP)
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # what a file system without them answers
 
 
 @contextmanager
@@ -40,9 +40,13 @@ def locked(path: Path) -> Iterator[None]:
 def alive(path: Path) -> Iterator[None]:
     """Hold the lock of a file of one's own for as long as this lives; the file stays, for `is_free`."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        _take(file, fcntl.LOCK_EX)
-        yield
+    while True:
+        with path.open("w") as file:
+            _take(file, fcntl.LOCK_EX)
+            if not _is_still(file, path):
+                continue  # it looked like one that is left over, and was removed
+            yield
+            return
 
 
 def is_free(path: Path) -> bool:
@@ -61,7 +65,7 @@ def _take(file: IO[str], how: int, without_locks: bool = True) -> bool:
     except BlockingIOError:
         return False
     except OSError as error:
-        if error.errno not in _NO_LOCKS:
+        if error.errno not in NO_LOCKS:
             raise
         return without_locks
     return True

@@ -7,8 +7,10 @@ import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from src.utils.errors import UserError
+from src.utils.locks import NO_LOCKS
 from src.utils.ranks import rank
 
 
@@ -24,12 +26,10 @@ def only_here(directory: Path) -> Iterator[None]:
         yield
         return
     with (directory / "run.lock").open("a+") as file:
-        try:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except (BlockingIOError, PermissionError) as error:  # which of them is up to the system
+        if _is_taken(file):
             file.seek(0)
             holder = file.read().strip() or "another process"
-            raise UserError(f"resume: {directory} is in use by {holder}; wait for it, or stop it") from error
+            raise UserError(f"resume: {directory} is in use by {holder}; wait for it, or stop it")
         file.truncate(0)
         file.write(f"process {os.getpid()} on {platform.node()}\n")
         file.flush()
@@ -41,10 +41,18 @@ def is_in_use(directory: Path) -> bool:
     """Whether a process trains in a run directory; where a file system has no locks, nobody can tell."""
     try:
         with (directory / "run.lock").open("r+") as file:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return _is_taken(file)
+    except FileNotFoundError:
+        return False
+
+
+def _is_taken(file: IO[str]) -> bool:
+    """Lock an open file, unless another process has it."""
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
-        if error.errno in (errno.EAGAIN, errno.EACCES):
+        if error.errno in (errno.EAGAIN, errno.EACCES):  # which of them is up to the system
             return True
-        if error.errno not in (errno.ENOENT, errno.ENOLCK, errno.EOPNOTSUPP):
+        if error.errno not in NO_LOCKS:
             raise
     return False

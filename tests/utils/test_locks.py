@@ -1,12 +1,13 @@
 """Two processes that want the same lock, and one that died with it."""
 
+import fcntl
 import os
 import signal
 import subprocess
 import sys
 import time
 
-from src.utils.locks import locked
+from src.utils.locks import alive, is_free, locked
 from tests import running
 
 HOLD = """
@@ -43,3 +44,24 @@ def test_a_killed_one_holds_nothing(tmp_path):
     with locked(tmp_path / "lock"):
         assert time.monotonic() - began < 30
     assert not (tmp_path / "lock").exists()
+
+
+def test_a_file_is_free_once_its_process_is_gone_and_never_was_where_there_is_none(tmp_path):
+    path = tmp_path / "a/lock"
+    assert not is_free(path)
+    with alive(path):
+        assert not is_free(path)
+    assert path.exists() and is_free(path)
+
+
+def test_what_is_removed_in_the_moment_it_is_made_is_made_again(tmp_path, monkeypatch):
+    path, real = tmp_path / "lock", fcntl.flock
+
+    def removing(file, how):
+        monkeypatch.setattr(fcntl, "flock", real)
+        path.unlink()
+        real(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", removing)
+    with alive(path):
+        assert path.exists() and not is_free(path)

@@ -1,5 +1,6 @@
 """Two processes never train in one directory; one that was killed holds nothing."""
 
+import errno
 import multiprocessing
 import os
 import signal
@@ -8,7 +9,7 @@ import time
 import pytest
 
 from src.utils.errors import UserError
-from src.utils.run_lock import only_here
+from src.utils.run_lock import is_in_use, only_here
 
 
 def _hold(directory, connection):
@@ -38,6 +39,25 @@ def test_a_directory_in_use_is_refused_with_who_uses_it_until_that_one_is_killed
     with only_here(tmp_path):
         assert f"process {os.getpid()} on" in (tmp_path / "run.lock").read_text()
     assert (tmp_path / "run.lock").read_text() == ""
+
+
+@pytest.mark.parametrize("code", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_without_locks_a_run_trains_and_seems_to_nobody_to_be_there(tmp_path, monkeypatch, code):
+    def refuse(*_):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr("fcntl.lockf", refuse)
+    with only_here(tmp_path):
+        assert not is_in_use(tmp_path)
+
+
+def test_what_else_keeps_a_lock_from_being_taken_is_told(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.EIO, "a disk that fails")
+
+    monkeypatch.setattr("fcntl.lockf", refuse)
+    with pytest.raises(OSError, match="a disk that fails"), only_here(tmp_path):
+        raise AssertionError
 
 
 def test_a_forked_child_does_not_keep_the_lock(tmp_path):
