@@ -27,6 +27,11 @@ def explain(error: HydraException | OmegaConfBaseException) -> str:
         siblings = map(str, cause.parent_node)
         groups = [path.name for path in _configs().iterdir() if path.is_dir()]  # some, as experiment, leave no key
         return f"{cause.full_key}: no such key.{_nearest(cause.full_key, [*_keys(root), *groups], siblings)}"
+    if deleted := re.match(r"Could not delete from config. '([\w.]+)'", str(error)):
+        group, _, name = deleted[1].rpartition(".")
+        known = [path.stem for path in (_configs() / group.replace(".", "/")).glob("*.yaml")]
+        suggestion = "" if name in known or not group else did_you_mean(name, known)
+        return f"~{deleted[1]}: there is none to leave out.{suggestion}"
     given = f"{error.override}: " if isinstance(error, OverrideParseException) else ""
     return f"{given}{one_line(error)}"
 

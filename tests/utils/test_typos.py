@@ -20,6 +20,11 @@ from tests import running
         ("expriment=example", "expriment: no such key. Did you mean 'experiment'?"),
         ("model.netwrok.dropout=0.1", "model.netwrok: no such key. Did you mean 'model.network'?"),
         ("callbacks.early_stoping.patience=3", "callbacks.early_stoping: .* Did you mean 'callbacks.early_stopping'?"),
+        (
+            "~callbacks.early_stoping",
+            "~callbacks.early_stoping: there is none to leave out. Did you mean 'early_stopping'?",
+        ),
+        ("~callbacks.ema", "~callbacks.ema: there is none to leave out."),
         ("hydra.rundir=x", "hydra.rundir: no such key. Did you mean 'hydra.run.dir'?"),
         ("trainer.zzz=1", "trainer.zzz: no such key. Known: .*accelerator.*max_epochs.*"),
         ("model=cnn_mirco", "model/cnn_mirco not found. Did you mean 'cnn_micro'?"),
