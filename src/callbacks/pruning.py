@@ -4,11 +4,15 @@ import functools
 import logging
 import math
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
+
+from src.utils.errors import UserError
 
 log = logging.getLogger(__name__)
 
@@ -25,33 +29,65 @@ class Pruning(Callback):
 
     @functools.cached_property
     def _trial(self) -> object | None:
-        sweeper = HydraConfig.get().sweeper if HydraConfig.initialized() else {}
-        if sweeper.get("trial") is None:
+        if not _is_trial():
             return None
         from src.utils.sweep_study import AWAY_S, load_study
 
+        sweeper = HydraConfig.get().sweeper
         study = load_study(sweeper.study_name, sweeper.storage, instantiate(sweeper.pruner), AWAY_S)
         return study, study._storage.get_trial_id_from_study_id_trial_number(study._study_id, sweeper.trial)
 
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """UserError when the sweep has given this trial up while its job waited for a place."""
+        running = True
+        with self._without_database("the start"):
+            if self._trial is not None:
+                study, trial_id = self._trial
+                running = not study._storage.get_trial(trial_id).state.is_finished()
+        if not running:
+            raise UserError("the sweep has given this trial up before it began")
+
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         value = float(trainer.callback_metrics.get(self.monitor, math.nan))
-        if self._trial is None or not math.isfinite(value):
+        if not math.isfinite(value):
             return
-        from src.utils.sweep_study import AWAY_S, PRUNED, STORAGE_ERRORS
-        from src.utils.workers import first_line
-
-        study, trial_id = self._trial
-        storage, began = study._storage, time.monotonic()
         try:
-            storage.set_trial_intermediate_value(trial_id, trainer.current_epoch, value)
-            if study.pruner.prune(study, storage.get_trial(trial_id)):
-                log.info("pruned after epoch %d, where %s is %.4g", trainer.current_epoch, self.monitor, value)
-                storage.set_trial_user_attr(trial_id, PRUNED, True)
-                trainer.should_stop = True
-        except STORAGE_ERRORS as error:
-            log.warning("epoch %d is not in the study: %s", trainer.current_epoch, first_line(error))
-            if time.monotonic() - began > AWAY_S:
-                self._trial = None  # each further epoch would wait for the database as long
+            with self._without_database(f"epoch {trainer.current_epoch}"):
+                if self._trial is not None and self._is_hopeless(trainer.current_epoch, value):
+                    log.info("pruned after epoch %d, where %s is %.4g", trainer.current_epoch, self.monitor, value)
+                    trainer.should_stop = True
         except RuntimeError:  # Optuna's word for a trial that has ended
             log.warning("stopped after epoch %d: the sweep has given this trial up", trainer.current_epoch)
             trainer.should_stop = True
+
+    def _is_hopeless(self, epoch: int, value: float) -> bool:
+        """Report an epoch's value; return whether the pruner gives the trial up, which then is marked."""
+        from src.utils.sweep_study import PRUNED
+
+        study, trial_id = self._trial
+        study._storage.set_trial_intermediate_value(trial_id, epoch, value)
+        if not study.pruner.prune(study, study._storage.get_trial(trial_id)):
+            return False
+        study._storage.set_trial_user_attr(trial_id, PRUNED, True)
+        return True
+
+    @contextmanager
+    def _without_database(self, what: str) -> Iterator[None]:
+        """Warn when the database is away, and go on."""
+        if not _is_trial():
+            yield
+            return
+        from src.utils.sweep_study import AWAY_S, STORAGE_ERRORS
+        from src.utils.workers import first_line
+
+        began = time.monotonic()
+        try:
+            yield
+        except (*STORAGE_ERRORS, UserError) as error:
+            log.warning("%s is not in the study: %s", what, first_line(error))
+            if time.monotonic() - began > AWAY_S:
+                self._trial = None  # each further epoch would wait for the database as long
+
+
+def _is_trial() -> bool:
+    return HydraConfig.initialized() and HydraConfig.get().sweeper.get("trial") is not None

@@ -14,6 +14,10 @@ from optuna.visualization import plot_optimization_history, plot_parallel_coordi
 from rich.console import Console
 from rich.table import Table
 
+from src.utils.files import write_whole
+from src.utils.locks import locked
+from src.utils.sweep_study import CAUSE, COMMAND, MONITOR, WANTED, counts
+
 log = logging.getLogger(__name__)
 
 _BINS = 4  # of a number's values, each with as many trials: a few trials tell no more
@@ -45,15 +49,16 @@ def show(study: Study, directory: Path) -> None:
     console = Console()
     Console(width=None if console.is_terminal else 10_000).print(table)  # a pipe or file has no width to fit into
     path = Path(directory) / "report.html"
-    path.write_text(_page(study, rows, names))
+    with locked(path.with_name("asking")):  # several searches may end at once
+        write_whole(path, _page(study, rows, names).encode())
     log.info("report: %s", path)
     if (best := path.with_name("best.yaml")).exists():
-        log.info("the best trial again: python src/train.py experiment=%s", best)
+        log.info("the best trial again: %s", best.read_text().splitlines()[2].removeprefix("# "))
 
 
 def _page(study: Study, rows: list[FrozenTrial], names: list[str]) -> str:
     finished = _finished(study)
-    metric = study.user_attrs.get("monitor", "value")
+    metric = study.user_attrs.get(MONITOR, "value")
     figures = []
     if finished:
         history = plot_optimization_history(study, target_name=metric).update_layout(title=None)
@@ -62,9 +67,10 @@ def _page(study: Study, rows: list[FrozenTrial], names: list[str]) -> str:
         bars = go.Figure(go.Bar(x=[*shares.values()][::-1], y=[*shares][::-1], orientation="h"))
         bars.update_layout(xaxis_title="share of the variance that the parameter alone explains", xaxis_range=[0, 1])
         figures.append(("What matters", bars))
-    if len(finished) > 1:
-        lines = plot_parallel_coordinate(study, target_name=metric).update_layout(title=None)
-        for axis, name in zip(lines.data[0].dimensions[1:], sorted(names), strict=False):
+    shared = sorted(set.intersection(*(set(trial.params) for trial in finished))) if len(finished) > 1 else []
+    if shared:  # what only some were given leaves gaps in the lines of the others
+        lines = plot_parallel_coordinate(study, shared, target_name=metric).update_layout(title=None)
+        for axis, name in zip(lines.data[0].dimensions[1:], shared, strict=True):
             axis.label = name.split(".")[-1]  # whole names do not fit
         figures.append(("What goes with what", lines))
     parts = []
@@ -76,7 +82,7 @@ def _page(study: Study, rows: list[FrozenTrial], names: list[str]) -> str:
     return _PAGE.format(
         name=html.escape(study.study_name),
         summary=html.escape(_summary(study)),
-        command=html.escape(study.user_attrs.get("command", "")),
+        command=html.escape(study.user_attrs.get(COMMAND, "")),
         figures="".join(parts) or "<p>No trial has finished yet.</p>",
         table=f"<table><tr>{''.join(f'<th>{html.escape(one)}' for one in _headings(names))}{body}</table>",
     )
@@ -137,7 +143,7 @@ def _cells(trial: FrozenTrial, names: list[str]) -> list[str]:
         state += f" after {len(trial.intermediate_values)}"
     params = [_plain(trial.params.get(name)) for name in names]
     seconds = f"{trial.duration.total_seconds():.0f}" if trial.duration else ""
-    cause = str(trial.user_attrs.get("cause", ""))
+    cause = str(trial.user_attrs.get(CAUSE, ""))
     return [str(trial.number), _plain(trial.value), state, *params, seconds, cause]
 
 
@@ -151,10 +157,10 @@ def _row(cells: list[str], best: bool) -> str:
 
 def _summary(study: Study) -> str:
     trials, attributes = study.get_trials(deepcopy=False), study.user_attrs
-    killed = sum(trial.user_attrs.get("cause") == "killed" for trial in trials)
+    killed = sum(not counts(trial) for trial in trials)
     words = {TrialState.COMPLETE: "finished", TrialState.PRUNED: "pruned", TrialState.RUNNING: "running"}
     found = {word: sum(trial.state == state for trial in trials) for state, word in words.items()}
     found |= {"failed": sum(trial.state == TrialState.FAIL for trial in trials) - killed, "killed": killed}
     told = ", ".join(f"{count} {word}" for word, count in found.items() if count) or "none"
-    wanted, metric = attributes.get("n_trials", "?"), attributes.get("monitor", "metric")
+    wanted, metric = attributes.get(WANTED, "?"), attributes.get(MONITOR, "metric")
     return f"{told}, of {wanted} trials; each trial's value is its best {metric}"

@@ -43,7 +43,7 @@ def task(function: Callable[[DictConfig], object]) -> Callable[[DictConfig], obj
             return function(config)
         except (UserError, OSError, OmegaConfBaseException) as error:
             message = str(error) if isinstance(error, UserError) else one_line(error)
-            if not (rank() and isinstance(error, Interrupted)):  # the first says how to go on
+            if not (isinstance(error, Interrupted) and (rank() or _in_study())):  # the first, or the search, says more
                 log.error(message)
             if not isinstance(error, Interrupted) and _in_sweep():
                 raise UserError(message) from None  # one trial has failed, not the sweep
@@ -57,6 +57,10 @@ def task(function: Callable[[DictConfig], object]) -> Callable[[DictConfig], obj
 
 def _in_sweep() -> bool:
     return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
+
+
+def _in_study() -> bool:
+    return _in_sweep() and HydraConfig.get().sweeper.get("trial") is not None
 
 
 def expand(argument: str) -> list[str]:
@@ -121,6 +125,8 @@ def run(main: Callable[[], object], prepare: Callable[[list[str]], list[str]] | 
         sys.exit(error.status)
     except worker_died() as error:
         sys.exit(f"hydra/launcher: a job has died ({first_line(error)}); the same command does what is missing")
+    except BrokenPipeError:
+        os._exit(141)  # whoever reads, such as head, has seen enough; nothing more can be flushed
     except ConnectionError as error:
         sys.exit(f"hydra/launcher: {first_line(error)}")
     except KeyboardInterrupt:  # while jobs run elsewhere: one that runs here is ended by `task`
@@ -129,8 +135,6 @@ def run(main: Callable[[], object], prepare: Callable[[list[str]], list[str]] | 
     except (HydraException, OmegaConfBaseException) as error:
         sys.stderr.write(f"{explain(error)} (see the config with --cfg job, its groups with --help)\n")
         sys.exit(1)
-    except BrokenPipeError:
-        os._exit(141)  # whoever reads, such as head, has seen enough; nothing more can be flushed
     except OSError as error:
         sys.stderr.write(f"{one_line(error)}; give a directory that can be written, as in hydra.run.dir=...\n")
         sys.exit(1)

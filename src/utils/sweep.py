@@ -1,53 +1,58 @@
 """Searching: trials of a study, each trained by one job of a launcher."""
 
 import functools
+import itertools
 import logging
-import math
 import shlex
 import signal
 import sys
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.utils import JobReturn, JobStatus
+from hydra.core.utils import JobReturn
 from hydra_plugins.hydra_optuna_sweeper._impl import create_optuna_distribution_from_override
 from omegaconf import DictConfig
 from optuna.distributions import BaseDistribution
 from optuna.study import Study
 from optuna.trial import Trial, TrialState
 
-from src.utils.errors import Interrupted, UserError, one_line
+from src.utils.errors import Interrupted, UserError
 from src.utils.locks import alive, locked
-from src.utils.sweep_best import COMMAND, FIXED, MONITOR, write_best
+from src.utils.sweep_best import write_best
 from src.utils.sweep_study import (
-    CAUSE,
+    COMMAND,
+    FIXED,
     KILLED,
+    MONITOR,
     OWNER,
-    PRUNED,
     STORAGE_ERRORS,
+    WANTED,
     counts,
     fail,
     open_study,
-    orphans,
-    remove_free_locks,
 )
+from src.utils.sweep_trials import refuse_hopeless, take_over, tell
 from src.utils.workers import first_line, left_behind, worker_died
 
 log = logging.getLogger(__name__)
 
-WANTED = "n_trials"  # an attribute of the study: how many it was last to have
-_IRRELEVANT = ("hparams_search", "logger", "trainer", "paths.data_dir", "paths.log_dir")  # where a trial runs, not what
-_FEW = 3  # trials before their failures are judged
+_WHERE = (  # words that say where a trial runs and what is shown, not what it trains
+    *("hparams_search", "logger", "trainer", "trainer.accelerator", "trainer.devices", "test"),
+    *("data.device_cache", "data.num_workers", "callbacks.rich_progress_bar"),
+)
+_WHERE_ALL = ("extras.", "logger.", "paths.")  # and all that begin so
+_SHARING = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
 
 Launch = Callable[..., Sequence[JobReturn]]
 
 
 def split(params: Mapping[str, Any], arguments: list[str]) -> tuple[dict[str, str], dict[str, BaseDistribution]]:
     """Return a sweep's overrides by key: the fixed ones, and what is searched; the command line's come last."""
-    words = [f"{key}={value}" for key, value in params.items()] + arguments
+    words = [f"{key}={'null' if value is None else value}" for key, value in params.items()] + arguments
     fixed, space = {}, {}
     for override in OverridesParser.create().parse_overrides(words):
         key = override.get_key_element()
@@ -83,62 +88,73 @@ def search(
     opened = functools.partial(open_study, study_name, storage, sampler, pruner)
     fixed, space = split(params, arguments)
     directory = Path(config.hydra.sweep.dir)
-    study = opened()
-    _describe(study, fixed, n_trials, config.monitor)
-    owner, mine = f"{uuid.uuid4().hex[:12]}.lock", []
-    with alive(directory / owner):
+    study, owner, batches = opened(), f"{uuid.uuid4().hex[:12]}.lock", []
+
+    def next_batch() -> list[Trial]:
+        """Return the next trials, none where the study has all: two sweeps at once would both ask for the last one."""
+        take_over(study, directory)
+        with locked(directory / "asking"):
+            if not batches:
+                _describe(study, directory, fixed, n_trials, config.monitor)
+            missing = n_trials - sum(map(counts, study.get_trials(deepcopy=False)))
+            return [_ask(study, space, owner) for _ in range(min(n_jobs, missing))]
+
+    with _told_when_away(study_name), alive(directory / owner):
         try:
-            for one in orphans(study, directory):
-                _tell(study, one.number, left_behind(directory / str(one.number)))
-            remove_free_locks(directory)
-            while batch := _ask_some(study, space, owner, n_trials, n_jobs, directory):
-                mine += [one.number for one in batch]
+            while batch := next_batch():
+                batches.append([one.number for one in batch])
                 jobs = _run(launch, [_overrides(fixed, one) for one in batch], batch, directory)
                 study = opened()  # the one that asked for the trials never looks at what their jobs have written
                 for one, job in zip(batch, jobs, strict=True):
-                    _tell(study, one.number, job)
+                    tell(study, one.number, job)
                 with locked(directory / "asking"):
                     write_best(directory, study, config.hydra.runtime.choices)
-                _refuse_hopeless(study, mine, max_failure_rate)
+                refuse_hopeless(study, batches, max_failure_rate)
         except (KeyboardInterrupt, SystemExit) as error:
             trials = study.get_trials(deepcopy=False)
-            for number in mine:
+            for number in itertools.chain(*batches):
                 if trials[number].state == TrialState.RUNNING:
                     fail(study, trials[number], KILLED)
             done = sum(trial.state in (TrialState.COMPLETE, TrialState.PRUNED) for trial in trials)
             advice = f"study {study_name} has {done} of {n_trials} trials, and the same command goes on with it"
-            raise Interrupted(f"interrupted; {advice}", signal.SIGINT) from error
-        except STORAGE_ERRORS as error:
-            cause = first_line(error.__cause__ or error)
-            advice = f"once the database is there, the same command goes on with study {study_name}"
-            raise UserError(f"hydra.sweeper.storage: {cause}; {advice}") from error
-    (directory / owner).unlink()  # else it stays for the next start, by which the trials of this one are found
-    if not mine:
+            status = error.code if isinstance(error, SystemExit) and isinstance(error.code, int) else 0
+            raise Interrupted(f"interrupted; {advice}", status - 128 if status > 128 else signal.SIGINT) from error
+    (directory / owner).unlink(missing_ok=True)  # else it stays, and shows the next start the trials of this one
+    if not batches:
         log.info("study %s has its %d trials; hydra.sweeper.n_trials=... adds some", study_name, n_trials)
     return study
 
 
-def _describe(study: Study, fixed: Mapping[str, str], n_trials: int, monitor: str) -> None:
-    """Write down what all trials share; UserError when those that have finished share something else."""
-    relevant = {key: word for key, word in fixed.items() if key.lstrip("+~").split("@")[0] not in _IRRELEVANT}
+@contextmanager
+def _told_when_away(study_name: str) -> Iterator[None]:
+    """UserError when the database is not there, and does not come back either."""
+    try:
+        yield
+    except STORAGE_ERRORS as error:
+        cause = first_line(error.__cause__ or error)
+        advice = f"once the database is there, the same command goes on with study {study_name}"
+        raise UserError(f"hydra.sweeper.storage: {cause}; {advice}") from error
+
+
+def _describe(study: Study, directory: Path, fixed: Mapping[str, str], n_trials: int, monitor: str) -> None:
+    """Write down what all trials share; UserError when those that are there share something else."""
+    relevant = {key: word for key, word in fixed.items() if not _says_where(key)}
     before = study.user_attrs.get(FIXED, relevant)
-    if before != relevant and study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED)):
+    start = "hydra.sweeper.study_name=... starts another"
+    if before != relevant and study.get_trials(deepcopy=False, states=_SHARING):
         there = ", ".join(word for key, word in before.items() if relevant.get(key) != word) or "less"
         asked = ", ".join(word for key, word in relevant.items() if before.get(key) != word) or "less"
-        start = "hydra.sweeper.study_name=... starts another"
         raise UserError(f"study {study.study_name}: its trials have {there}, where {asked} is asked for; {start}")
+    if (directory / "0").exists() and not study.get_trials(deepcopy=False):
+        raise UserError(f"{directory}: holds the trials of another study; move it away, or {start}")
     command = shlex.join(["python", *sys.argv])
     for key, value in ((FIXED, relevant), (COMMAND, command), (MONITOR, monitor), (WANTED, n_trials)):
         study.set_user_attr(key, value)
 
 
-def _ask_some(
-    study: Study, space: Mapping[str, BaseDistribution], owner: str, n_trials: int, n_jobs: int, directory: Path
-) -> list[Trial]:
-    """Return the next trials, none where the study has all: two sweeps at once would both ask for the last one."""
-    with locked(directory / "asking"):
-        missing = n_trials - sum(map(counts, study.get_trials(deepcopy=False)))
-        return [_ask(study, space, owner) for _ in range(min(n_jobs, missing))]
+def _says_where(key: str) -> bool:
+    plain = key.lstrip("+~").split("@")[0]
+    return plain in _WHERE or plain.startswith(_WHERE_ALL)
 
 
 def _ask(study: Study, space: Mapping[str, BaseDistribution], owner: str) -> Trial:
@@ -155,7 +171,7 @@ def _ask(study: Study, space: Mapping[str, BaseDistribution], owner: str) -> Tri
 
 
 def _overrides(fixed: Mapping[str, str], trial: Trial) -> list[str]:
-    chosen = [f"{key}={'null' if value is None else value}" for key, value in trial.params.items()]
+    chosen = [f"{key}={value}" for key, value in trial.params.items()]
     return [*fixed.values(), *chosen, f"hydra.sweep.subdir={trial.number}", f"hydra.sweeper.trial={trial.number}"]
 
 
@@ -166,37 +182,3 @@ def _run(launch: Launch, words: list[list[str]], batch: Sequence[Trial], directo
     except worker_died() as error:
         log.warning("a trial's process has died: %s", first_line(error))
         return [left_behind(directory / str(one.number)) for one in batch]
-
-
-def _tell(study: Study, number: int, job: JobReturn) -> None:
-    trial = study.get_trials(deepcopy=False)[number]
-    result = job._return_value  # the public name would raise the error of a failed job
-    if job.status == JobStatus.UNKNOWN:
-        log.warning("trial %d was killed: it is left out, and another will take its place", number)
-        fail(study, trial, KILLED)
-    elif job.status == JobStatus.FAILED:
-        known = isinstance(result, UserError)
-        cause = str(result) if known else one_line(result)
-        log.warning("trial %d failed: %s", number, cause, exc_info=None if known else result)
-        fail(study, trial, cause)
-    elif trial.user_attrs.get(PRUNED):
-        study.tell(number, state=TrialState.PRUNED)
-    elif result is None or not math.isfinite(result):
-        log.warning("trial %d failed: its metric is %s", number, result)
-        fail(study, trial, f"its metric is {result}")
-    else:
-        study.tell(number, result)
-        log.info("trial %d: %.5g; the best is %.5g, of trial %d", number, result, *_best(study))
-
-
-def _best(study: Study) -> tuple[float, int]:
-    return study.best_value, study.best_trial.number
-
-
-def _refuse_hopeless(study: Study, mine: Sequence[int], max_failure_rate: float) -> None:
-    """UserError when so many of this start's trials have failed that the fault is not theirs."""
-    trials = study.get_trials(deepcopy=False)
-    failed = [trials[number] for number in mine if trials[number].state == TrialState.FAIL]
-    if len(mine) >= _FEW and len(failed) > max_failure_rate * len(mine):
-        cause = failed[-1].user_attrs[CAUSE]
-        raise UserError(f"{len(failed)} of {len(mine)} trials failed, so the search ends; the last one: {cause}")

@@ -11,8 +11,7 @@ from optuna.study import Study
 from optuna.trial import TrialState
 
 from src.utils.files import write_whole
-
-FIXED, COMMAND, MONITOR = "fixed", "command", "monitor"  # attributes of a study: what all its trials share
+from src.utils.sweep_study import COMMAND, FIXED, MONITOR
 
 _HEADER = """\
 # @package _global_
@@ -37,7 +36,7 @@ def write_best(directory: Path, study: Study, groups: Collection[str]) -> None:
         if key == "experiment":
             defaults.insert(0, f"/experiment/{value}")
         elif key in groups:
-            defaults.append({f"override /{key}": value})
+            defaults.append({f"/{key}" if override.is_add() else f"override /{key}": value})
         elif override.is_delete():
             deleted += f" {shlex.quote(override.input_line)}"  # a file cannot say this
         else:

@@ -3,7 +3,8 @@
 import functools
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ from src.utils.workers import first_line
 
 log = logging.getLogger(__name__)
 
+FIXED, COMMAND, MONITOR = "fixed", "command", "monitor"  # attributes of a study: what all its trials share
+WANTED = "n_trials"  # and how many it was last to have
 OWNER, CAUSE, PRUNED = "owner", "cause", "pruned"  # trials' attributes: a lock's file, why it failed, set by its job
 KILLED = "killed"  # the cause of a trial that its sweep could not finish: another one takes its place
 STORAGE_ERRORS = (sqlalchemy.exc.SQLAlchemyError, StorageInternalError)
@@ -109,12 +112,19 @@ def counts(trial: FrozenTrial) -> bool:
 
 
 def fail(study: Study, trial: Trial | FrozenTrial, cause: str) -> None:
-    """Mark a running trial as failed, and why; one that another process has marked meanwhile is left as it is."""
-    try:
+    """Mark a running trial as failed, and why."""
+    with unless_ended(trial.number):
         study._storage.set_trial_user_attr(trial._trial_id, CAUSE, cause)
         study.tell(trial.number, state=TrialState.FAIL)
-    except RuntimeError:  # Optuna's word for a trial that has ended
-        log.info("trial %d has been marked by another process", trial.number)
+
+
+@contextmanager
+def unless_ended(number: int) -> Iterator[None]:
+    """Leave a trial that another process has ended meanwhile as it is."""
+    try:
+        yield
+    except RuntimeError:  # Optuna's word for it
+        log.info("trial %d has been marked by another process", number)
 
 
 def orphans(study: Study, directory: Path) -> list[FrozenTrial]:
@@ -133,8 +143,6 @@ def orphans(study: Study, directory: Path) -> list[FrozenTrial]:
     return list(filter(is_dead, study.get_trials(states=(TrialState.RUNNING,))))
 
 
-def remove_free_locks(directory: Path) -> None:
-    """Remove the locks that dead sweeps have left: once their trials have been seen to, since these would go unseen."""
-    for path in directory.glob("*.lock"):
-        if is_free(path):
-            path.unlink(missing_ok=True)
+def free_locks(directory: Path) -> list[Path]:
+    """Return the locks that dead sweeps have left; while one is there, the trials of its sweep are orphans."""
+    return [path for path in directory.glob("*.lock") if is_free(path)]

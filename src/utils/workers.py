@@ -1,5 +1,6 @@
 """Jobs whose process is gone: how launchers say so, and what such a job has left in its run directory."""
 
+import logging
 import sys
 import time
 from pathlib import Path
@@ -9,6 +10,8 @@ from hydra.core.utils import JobReturn, JobStatus
 from src.utils.errors import UserError
 from src.utils.run_lock import is_in_use
 from src.utils.run_record import read_record
+
+log = logging.getLogger(__name__)
 
 _DEATHS = {  # joblib's is one of the standard library's
     "concurrent.futures": "BrokenExecutor",
@@ -30,8 +33,11 @@ def first_line(error: Exception) -> str:
 def left_behind(directory: Path) -> JobReturn:
     """Return what the job of a run directory came to, once nobody trains there: UNKNOWN where it was killed.
 
-    A launcher that lost one job says nothing of the others: those go on, or have ended.
+    A launcher that lost one job says nothing of the others: those go on, have ended, or have not begun, which looks
+    like killed: they end by themselves once they begin.
     """
+    if is_in_use(directory):
+        log.info("%s: still trains; waiting for it", directory)
     while is_in_use(directory):
         time.sleep(1)
     session = next(reversed(read_record(directory)), {"outcome": "none"})

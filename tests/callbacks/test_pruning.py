@@ -8,6 +8,8 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
 from src.callbacks import pruning
+from src.utils import sweep_study
+from src.utils.errors import UserError
 from src.utils.sweep_study import open_study
 
 
@@ -69,6 +71,23 @@ def test_a_database_that_is_away_does_not_stop_the_training(job, caplog, monkeyp
     monkeypatch.setattr("optuna.storages._cached_storage._CachedStorage.set_trial_intermediate_value", away)
     assert epochs([2.0, 1.9, 1.8]) is None
     assert "epoch 2 is not in the study: server closed the connection" in caplog.text
+
+
+def test_a_database_that_cannot_be_opened_does_not_stop_the_training_either(job, caplog, monkeypatch):
+    def away(*_):
+        raise UserError("hydra.sweeper.storage: postgresql://host cannot be opened")
+
+    monkeypatch.setattr(sweep_study, "load_study", away)
+    monkeypatch.setattr(sweep_study, "AWAY_S", -1)  # it was waited for long enough
+    assert epochs([2.0, 1.9, 1.8]) is None
+    assert caplog.text.count("cannot be opened") == 1, "no further epoch waits for it"
+
+
+def test_a_trial_that_its_sweep_has_given_up_does_not_begin(job):
+    pruning.Pruning("val/nmae").on_fit_start(None, None)
+    open_study("s", job.storage).tell(4, state=optuna.trial.TrialState.FAIL)
+    with pytest.raises(UserError, match="the sweep has given this trial up before it began"):
+        pruning.Pruning("val/nmae").on_fit_start(None, None)
 
 
 def test_a_trial_that_its_sweep_has_given_up_stops(job):

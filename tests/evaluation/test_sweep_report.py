@@ -9,6 +9,7 @@ from optuna.distributions import CategoricalDistribution, LogUniformDistribution
 from optuna.trial import TrialState, create_trial
 from scipy import stats
 
+from src.evaluation import sweep_report
 from src.evaluation.sweep_report import importance, show
 
 pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
@@ -70,6 +71,17 @@ def test_the_page_shows_every_trial_and_asks_for_nothing_from_elsewhere(tmp_path
     assert [title in own for title in ("How it went", "What matters", "What goes with what")] == [True] * 3
     assert "12 finished, 1 failed, of 20 trials" in own
     assert capsys.readouterr().out.count("complete") == 12
+
+
+def test_lines_are_drawn_of_what_all_finished_trials_were_given_and_bear_its_names(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(sweep_report.go.Figure, "to_html", lambda figure, **_: drawn.append(figure) or "")
+    few = trials_of([0.3, 0.2, 0.4], heads=["<b>a", "b", "c"])
+    both = trials_of([0.1, 0.5], heads=["<b>a", "c"], lr=[0.1, 0.2])
+    mistyped = create_trial(state=TrialState.FAIL, params={"+a": 0.5}, distributions={"+a": SPACE["model.adam_lr"]})
+    show(studied([mistyped, *few, *both]), tmp_path)
+    (lines,) = [figure for figure in drawn if figure.data[0].type == "parcoords"]
+    assert [(axis.label, len(axis.values)) for axis in lines.data[0].dimensions] == [("val/nmae", 5), ("heads", 5)]
 
 
 @pytest.mark.parametrize("finished", [None, 0, 1])

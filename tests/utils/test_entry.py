@@ -88,6 +88,19 @@ def test_what_hydra_raises_is_one_line(capsys, monkeypatch, error, words):
     assert exited.value.code == 1 and words in written and written.count("\n") == 1
 
 
+def test_a_reader_that_has_seen_enough_ends_the_command_without_a_word(capsys, monkeypatch):
+    def main():
+        raise BrokenPipeError(32, "Broken pipe")
+
+    def leave(status):
+        raise SystemExit(status)
+
+    monkeypatch.setattr("os._exit", leave)
+    with pytest.raises(SystemExit) as exited:
+        run(main)
+    assert exited.value.code == 141 and capsys.readouterr().err == ""
+
+
 def test_a_mandatory_key_that_is_missing_or_null_names_itself():
     config = OmegaConf.create({"a": "???", "b": None, "c": 0})
     for key in ("a", "b"):

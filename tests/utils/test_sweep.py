@@ -1,5 +1,6 @@
 """Searching with jobs that only compute a number: what is counted, what is refused, what is left behind."""
 
+import json
 import math
 from pathlib import Path
 
@@ -9,10 +10,11 @@ from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import OmegaConf
 from optuna.trial import TrialState
 
+from src.utils import sweep, sweep_trials
 from src.utils.errors import Interrupted, UserError
-from src.utils.locks import locked
+from src.utils.locks import alive
 from src.utils.sweep import search
-from src.utils.sweep_study import load_study, open_study, orphans
+from src.utils.sweep_study import free_locks, load_study, open_study, orphans
 
 SPACE = {"model.adam_lr": "tag(log, interval(0.001, 0.1))", "heads": "choice(regression, ordinal)"}
 CHOICES = {"model": "cnn_micro", "heads": "regression", "experiment": None, "wrapper": [], "callbacks": "default"}
@@ -89,12 +91,16 @@ def test_the_command_line_takes_a_value_out_of_the_search_or_changes_its_range(s
     assert {trial.params["model.adam_lr"] for trial in study.get_trials()} <= {0.01, 0.02}
 
 
-@pytest.mark.parametrize("stop", [KeyboardInterrupt(), SystemExit(1)], ids=["between", "within"])
-def test_an_interrupted_search_says_how_to_go_on_and_does_the_rest(swept, stop):
+@pytest.mark.parametrize(
+    ("stop", "status"),
+    [(KeyboardInterrupt(), 130), (SystemExit(1), 130), (SystemExit(143), 143)],
+    ids=["between", "within", "sigterm"],
+)
+def test_an_interrupted_search_says_how_to_go_on_and_does_the_rest(swept, stop, status):
     jobs = Jobs(lambda words: stop if "hydra.sweeper.trial=2" in words else loss(words))
     with pytest.raises(Interrupted, match=r"study s has 2 of 5 trials, and the same command goes on") as caught:
         swept(jobs)
-    assert "\n" not in str(caught.value)
+    assert "\n" not in str(caught.value) and caught.value.status == status
     again = Jobs()
     study = swept(again)
     assert len(again.launched) == 3
@@ -140,6 +146,68 @@ def test_a_failed_trial_is_one_of_the_study_and_the_search_goes_on(swept, result
     assert study.get_trials()[1].user_attrs["cause"] == cause
 
 
+class Dead(Exception):
+    """What a launcher raises when a job's process has died."""
+
+
+def dying(*numbers):
+    """Return a launcher whose batches die with these trials, as joblib's do."""
+
+    def launch(batch, initial_job_idx):
+        if any(f"hydra.sweeper.trial={number}" in words for words in batch for number in numbers):
+            raise Dead("a worker stopped abruptly\nmore of it")
+        return Jobs()(batch, initial_job_idx)
+
+    return launch
+
+
+@pytest.fixture
+def deaths(monkeypatch):
+    for module in (sweep, sweep_trials):
+        monkeypatch.setattr(module, "worker_died", lambda: (Dead,))
+
+
+def test_a_batch_that_dies_together_is_replaced_and_counts_as_one_failure(swept, deaths, caplog):
+    study = swept(dying(0), 6, n_jobs=4)
+    assert states(study) == ["FAIL"] * 4 + ["COMPLETE"] * 6
+    assert {trial.user_attrs.get("cause") for trial in study.get_trials()[:4]} == {"killed"}
+    assert "a trial's process has died: a worker stopped abruptly" in caplog.text
+
+
+def test_a_search_whose_batches_all_die_ends(swept, deaths):
+    with pytest.raises(UserError, match=r"^3 of 3 trials failed, so the search ends; the last one: killed$"):
+        swept(dying(*range(99)), 40, n_jobs=4)
+
+
+def test_a_job_that_a_time_limit_ends_is_one_of_the_killed(swept, deaths):
+    study = swept(Jobs(lambda words: Dead("timeout") if "hydra.sweeper.trial=1" in words else loss(words)), 3)
+    assert states(study) == ["COMPLETE", "FAIL", "COMPLETE", "COMPLETE"]
+    assert study.get_trials()[1].user_attrs["cause"] == "killed"
+
+
+def test_what_a_job_reached_after_its_search_was_killed_is_taken_over(swept, tmp_path):
+    study = open_study("s", url(tmp_path))
+    for number, owner in enumerate(("dead.lock", "dead.lock", "alive.lock")):
+        study.ask().set_user_attr("owner", owner)
+        (tmp_path / owner).touch()
+        (tmp_path / str(number)).mkdir()
+    (tmp_path / "0/run.json").write_text(json.dumps({"sessions": [{"outcome": "finished", "score": 0.25}]}))
+    with alive(tmp_path / "alive.lock"):
+        study = swept(Jobs(), 3)
+    assert states(study) == ["COMPLETE", "FAIL", "RUNNING", "COMPLETE"]
+    assert study.get_trials()[0].value == 0.25
+    assert {path.name for path in tmp_path.glob("*.lock")} == {"alive.lock"}
+
+
+def test_a_trial_that_another_search_ends_meanwhile_stays_as_that_one_left_it(swept, tmp_path):
+    def job(words):
+        if "hydra.sweeper.trial=1" in words:
+            load_study("s", url(tmp_path)).tell(1, 7.0)
+        return loss(words)
+
+    assert swept(Jobs(job), 3).get_trials()[1].value == 7.0
+
+
 def test_a_search_whose_trials_all_fail_ends_with_the_cause(swept):
     jobs = Jobs(lambda words: UserError("data.batch_size: 0 given"))
     with pytest.raises(UserError, match=r"^3 of 3 trials failed, .*: data.batch_size: 0 given$"):
@@ -174,8 +242,9 @@ def test_only_trials_of_dead_sweeps_are_orphans(tmp_path):
         if owner:
             trial.set_user_attr("owner", owner)
     (tmp_path / "dead.lock").touch()
-    with locked(tmp_path / "alive.lock"):
+    with alive(tmp_path / "alive.lock"):
         assert [trial.number for trial in orphans(study, tmp_path)] == [0]
+        assert free_locks(tmp_path) == [tmp_path / "dead.lock"]
 
 
 @pytest.mark.parametrize(
@@ -190,7 +259,34 @@ def test_a_study_never_mixes_what_cannot_be_compared(swept, arguments, words):
     swept(Jobs(), 2)
     with pytest.raises(UserError, match=words):
         swept(Jobs(), 4, arguments)
-    assert len(swept(Jobs(), 4, ["trainer=gpu", "logger=csv"]).get_trials(states=(TrialState.COMPLETE,))) == 4
+    where = ["trainer=gpu", "logger=csv", "extras.num_threads=1", "paths.cache_dir=x", "~callbacks.rich_progress_bar"]
+    assert len(swept(Jobs(), 4, where).get_trials(states=(TrialState.COMPLETE,))) == 4
+
+
+def test_a_search_that_begins_beside_another_must_be_the_same_before_that_one_has_a_result(swept):
+    told = []
+
+    def launch(batch, initial_job_idx):
+        if not told:
+            with pytest.raises(UserError, match=r"study s: its trials have less, where dataset.size=64 is asked for"):
+                swept(Jobs(), 4, ["dataset.size=64"])
+            told.append(True)
+        return Jobs()(batch, initial_job_idx)
+
+    assert states(swept(launch, 2)) == ["COMPLETE"] * 2
+
+
+def test_a_new_study_does_not_train_in_the_directories_of_another(swept, tmp_path):
+    swept(Jobs(), 2)
+    (tmp_path / "0").mkdir()
+    with pytest.raises(UserError, match=f"^{tmp_path}: holds the trials of another study; move it away, or "):
+        swept(Jobs(), 2, storage=f"sqlite:///{tmp_path}/other.db")
+
+
+def test_a_fixed_null_is_one(swept):
+    jobs = Jobs()
+    swept(jobs, 1, params=SPACE | {"seed": None})
+    assert "seed=null" in jobs.launched[0]
 
 
 @pytest.mark.parametrize(
