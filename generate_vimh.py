@@ -2,12 +2,14 @@
 
 import sys
 import time
+from pathlib import Path
 
 import rootutils
 
 rootutils.setup_root(__file__, indicator="pyproject.toml", pythonpath=True)
 
 import hydra  # noqa: E402
+from hydra.core.hydra_config import HydraConfig  # noqa: E402
 from omegaconf import DictConfig, OmegaConf  # noqa: E402
 from pydantic import BaseModel, ConfigDict, Field, ValidationError  # noqa: E402
 
@@ -87,6 +89,9 @@ def main(config: DictConfig) -> None:
 
     settings = command.generate
     output_dir = to_place(settings.output_dir, settings.cache_dir)
+    started_in = Path(HydraConfig.get().runtime.cwd)
+    if isinstance(output_dir, Path) and started_in != Path.cwd():  # a launcher's worker may be anywhere
+        output_dir = started_in / output_dir
     began = time.perf_counter()
     if command.shard is not None:
         make_shard(recipe, output_dir, command.shard, command.num_shards, command.overwrite, settings.workers)

@@ -193,6 +193,15 @@ def test_shards_of_any_launcher_merge_into_the_single_runs_bytes(tmp_path, launc
     }
 
 
+def test_a_relative_place_is_below_where_the_command_was_given(tmp_path):
+    """Jobs of some launchers run elsewhere, as this one does."""
+    elsewhere = ("hydra.job.chdir=true", f"hydra.run.dir={tmp_path / 'elsewhere'}")
+    done = command(tmp_path, *SMALL, *elsewhere, "num_shards=2", "shard=0")
+    assert done.returncode == 0, done.stderr
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+    assert [path.name for path in (tmp_path / "data").glob("*.shards/*")] == ["0-of-2"]
+
+
 @pytest.mark.slow
 def test_a_shard_that_fails_leaves_the_others_whole(tmp_path):
     """The second of three is a shard of another seed: its line, an exit status, and the third is made all the same."""

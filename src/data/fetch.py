@@ -8,7 +8,7 @@ from src.data.paths import Place, RemotePath, lock_file
 from src.data.publish import publish
 from src.data.reader import verify_checksum
 from src.data.recipe import SPLITS
-from src.data.spec import INFO_FILE, MAX_INFO_BYTES, parse_spec
+from src.data.spec import INFO_FILE, MAX_INFO_BYTES, DatasetSpec, parse_spec
 from src.utils.errors import UserError
 from src.utils.locks import locked
 
@@ -31,27 +31,42 @@ def _local_copy(place: RemotePath) -> Path:
     if info.size() > MAX_INFO_BYTES:
         raise UserError(f"{info}: {info.size()} bytes is no description; make the dataset again")
     content = info.read_bytes()
-    expected = parse_spec(content, info).sha256
+    spec = parse_spec(content, info)
     key = hashlib.sha256(place.url.encode() + b"\0" + content).hexdigest()[:16]
     directory = place.cache_dir / key / place.name
     with locked(lock_file(directory)):  # the processes of a run come here all at once
         if not directory.is_dir():
             log.info("%s: copying it to %s", place, directory)
-            _copy(place, directory, content, expected)
+            try:
+                _copy(place, directory, content, spec)
+            except UserError:
+                if not directory.is_dir():  # else, where a file system has no locks, another process has copied it
+                    raise
     return directory
 
 
-def _copy(place: RemotePath, directory: Path, info: bytes, checksums: dict[str, str]) -> None:
-    files = {path.name: path for path in place.iterdir()}
-    names = [name for split in SPLITS for name in _names(split, files)]
-    with publish(directory, INFO_FILE, needed=sum(files[name].size() for name in names)) as partial:
-        for name in names:
-            files[name].download(partial / name)
-            verify_checksum(partial / name, checksums.get(name), files[name])
+def _copy(place: RemotePath, directory: Path, info: bytes, spec: DatasetSpec) -> None:
+    files = _files(place, spec)
+    with publish(directory, INFO_FILE, needed=sum(file.size() for file in files)) as partial:
+        for file in files:
+            file.download(partial / file.name)
+            verify_checksum(partial / file.name, spec.sha256.get(file.name), file)
         (partial / INFO_FILE).write_bytes(info)
 
 
-def _names(split: str, files: dict[str, RemotePath]) -> list[str]:
-    """Return which files of a split are needed: records or, where there are none, their pickle twin; exact values."""
-    records = split if split in files else f"{split}_batch"
-    return [name for name in (records, f"{split}_params.npy") if name in files]
+def _files(place: RemotePath, spec: DatasetSpec) -> list[RemotePath]:
+    """Return each split's records, or where there are none their pickle twin, and its exact values.
+
+    UserError when the description names what is not there.
+    """
+    there, found, missing = {path.name for path in place.iterdir()}, [], []
+    named = spec.sha256.keys() | {split for split, count in spec.counts.items() if count}
+    for split in SPLITS:
+        for names in ((split, f"{split}_batch"), (f"{split}_params.npy",)):
+            if present := [name for name in names if name in there]:
+                found.append(place / present[0])
+            elif named & {*names}:
+                missing.append(names[0])
+    if missing:
+        raise UserError(f"{place}: lacks {', '.join(missing)}, which its {INFO_FILE} names; upload it again")
+    return found

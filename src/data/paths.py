@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.request import url2pathname
+from uuid import uuid4
 
 from src.utils.errors import UserError, one_line
 
@@ -75,6 +76,7 @@ class RemotePath:
         """Tell whether a file is there; whatever else keeps it from being seen is an error."""
         with self._reach() as (filesystem, path):
             try:
+                filesystem.invalidate_cache()  # another machine may have written since
                 return filesystem.info(path)["type"] == "file"
             except (FileNotFoundError, NotADirectoryError):
                 return False
@@ -102,12 +104,17 @@ class RemotePath:
             return filesystem.cat_file(path)
 
     def upload(self, source: Path) -> None:
-        """Put a whole local file here."""
+        """Put a whole local file here, which is seen whole or not at all where the file system can rename."""
         with self._reach() as (filesystem, path):
             protocols = filesystem.protocol if isinstance(filesystem.protocol, tuple) else (filesystem.protocol,)
-            if not _BUCKETS & set(protocols):  # a store would make the bucket, be its name mistyped or not
-                filesystem.makedirs(filesystem._parent(path), exist_ok=True)
-            filesystem.put_file(str(source), path)
+            if _BUCKETS & set(protocols):  # what is put there is seen whole, and no bucket made of a mistyped name
+                filesystem.put_file(str(source), path)
+                return
+            directory, _, name = path.rpartition("/")
+            partial = f"{directory}/.{name}.partial-{uuid4().hex[:12]}"  # its own: two may upload the same file
+            filesystem.makedirs(directory, exist_ok=True)
+            filesystem.put_file(str(source), partial)
+            filesystem.mv(partial, path)
 
     def download(self, target: Path) -> None:
         """Fetch the whole file into a local one."""

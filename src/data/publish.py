@@ -3,62 +3,98 @@
 import errno
 import logging
 import os
-import platform
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from uuid import uuid4
 
 from src.data.paths import Place, RemotePath, is_whole
-from src.utils.errors import UserError
+from src.utils.errors import UserError, one_line
+from src.utils.locks import is_free, locked
 
 log = logging.getLogger(__name__)
+
+_LOCK = ".lock"
 
 
 @contextmanager
 def publish(place: Place, marker: str, overwrite: bool = False, needed: int = 0) -> Iterator[Path]:
     """Give a local directory to fill with files; it becomes `place` when the body ends without an error.
 
-    A directory is renamed, from `.{name}.partial-{host}-{pid}` beside it, so that a process that is
-    killed outright leaves nothing under the final name; the next one here clears the remains away.
+    A directory is renamed, from `.{name}.partial-{random}` beside it, so that a process that is killed outright
+    leaves nothing under the final name. Its lock, a file beside it, tells later ones that it lives; what nobody
+    holds the next one here clears away, or where a killed process's forked workers hold it still, the one after.
+    On a file system without locks nobody can tell, and it stays.
     To a URL, which knows no renaming of many files at once, files are uploaded, `marker` last:
     without it nothing counts as there. UserError: it exists, `needed` bytes are not free, the disk is full.
     """
     local = place.staging if isinstance(place, RemotePath) else place
-    partial = local.parent / f".{local.name}.partial-{platform.node()}-{os.getpid()}"
-    try:
-        local.parent.mkdir(parents=True, exist_ok=True)
-        _remove_dead_partials(local.parent, local.name)
-        _refuse(place, partial, marker, overwrite, needed)
-        partial.mkdir()
-    except OSError as error:
-        why = f"{error.filename}: {error.strerror}" if error.filename else str(error)
-        raise UserError(f"{place.parent}: cannot be written ({why}); choose another place") from error
-    try:
-        if isinstance(place, RemotePath):
-            _require_writable(place, partial)
-        yield partial
+    partial = local.parent / f"{_prefix(local)}{uuid4().hex[:12]}"
+    where = f"{partial.parent}, for {place}" if isinstance(place, RemotePath) else place
+    with ExitStack() as stack:
+        try:
+            local.parent.mkdir(parents=True, exist_ok=True)
+            clear_remains(local)
+            if not overwrite:
+                refuse_existing(place, marker)
+            free = shutil.disk_usage(local.parent).free
+            if needed > free:
+                raise UserError(f"{where}: {needed / 1e9:.2f} GB are needed, {free / 1e9:.2f} GB are free; make room")
+            stack.enter_context(locked(partial.with_name(partial.name + _LOCK)))
+            stack.callback(shutil.rmtree, partial, ignore_errors=True)
+            partial.mkdir()
+        except OSError as error:
+            why = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+            raise UserError(f"{place.parent}: cannot be written ({why}); choose another place") from error
+        try:
+            if isinstance(place, RemotePath):
+                _require_writable(place, partial)
+            yield partial
+            if isinstance(place, Path):
+                _rename(partial, place, overwrite)
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise UserError(f"{where}: the disk is full; nothing was kept, make room") from error
+            raise
         if isinstance(place, RemotePath):
             _upload(partial, place, marker, overwrite)
-        else:
-            _rename(partial, place, overwrite)
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise UserError(f"{place}: the disk is full; nothing was kept, make room") from error
-        raise
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
-def _refuse(place: Place, partial: Path, marker: str, overwrite: bool, needed: int) -> None:
-    if not overwrite and is_whole(place, marker):
+def refuse_existing(place: Place, marker: str) -> None:
+    """UserError when there is something at a place."""
+    if is_whole(place, marker):
         raise UserError(f"{place}: exists and is not touched; pass overwrite=true or another dataset.name")
-    if partial.exists():
-        raise UserError(f"{partial}: exists; remove it, unless a run is still writing to it")
-    free = shutil.disk_usage(partial.parent).free
-    if needed > free:
-        where = place if isinstance(place, Path) else f"{partial.parent}, for {place}"
-        raise UserError(f"{where}: {needed / 1e9:.2f} GB are needed, {free / 1e9:.2f} GB are free; make room")
+
+
+def clear_remains(local: Path) -> None:
+    """Clear away what killed runs left beside a path, and put back what one of them was replacing."""
+    prefix = _prefix(local)
+    for lock in [path for path in local.parent.iterdir() if path.name.startswith(prefix) and path.suffix == _LOCK]:
+        with suppress(PermissionError):  # another user's are theirs to clear
+            if is_free(lock):
+                _clear(local, lock)
+
+
+def _clear(local: Path, lock: Path) -> None:
+    partial = lock.with_suffix("")
+    replaced = _replaced(partial)
+    with locked(lock):
+        if os.path.lexists(replaced) and not local.exists():
+            log.warning("%s: restoring it, since the run that was replacing it was killed", local)
+            replaced.rename(local)
+        for path in filter(os.path.lexists, (partial, replaced)):
+            log.warning("%s: removing what a killed run left behind", path)
+            _remove(path)
+
+
+def _prefix(local: Path) -> str:
+    return f".{local.name}.partial-"
+
+
+def _replaced(partial: Path) -> Path:
+    """Return where what a partial directory replaces is kept until it has."""
+    return partial.with_name(partial.name + "-replaced")
 
 
 def _require_writable(place: RemotePath, partial: Path) -> None:
@@ -67,7 +103,7 @@ def _require_writable(place: RemotePath, partial: Path) -> None:
     probe.touch()
     try:
         (place / probe.name).upload(probe)
-        (place / probe.name).unlink()
+        (place / probe.name).unlink(missing_ok=True)  # another run's may have that name too
     except OSError as error:
         raise UserError(f"{place.parent}: cannot be written ({error}); choose another place") from error
     probe.unlink()
@@ -77,7 +113,7 @@ def _rename(partial: Path, directory: Path, overwrite: bool) -> None:
     for path in partial.iterdir():
         with path.open("rb") as file:
             os.fsync(file.fileno())
-    replaced = partial.with_name(partial.name + "-replaced")
+    replaced = _replaced(partial)
     try:
         if overwrite and directory.exists():
             with suppress(FileNotFoundError):  # another run has moved it away meanwhile
@@ -95,30 +131,24 @@ def _rename(partial: Path, directory: Path, overwrite: bool) -> None:
 
 def _upload(partial: Path, place: RemotePath, marker: str, overwrite: bool) -> None:
     """Upload files, none of them removed after a failure: another run may be uploading the same ones."""
-    if overwrite:
-        (place / marker).unlink(missing_ok=True)
-    elif (place / marker).is_file():
-        raise UserError(f"{place}: another run made it meanwhile; its files were kept")
     names = sorted(path.name for path in partial.iterdir() if path.name != marker)
-    for name in names:
-        (place / name).upload(partial / name)
-    for path in [path for path in place.iterdir() if path.name not in names and path.is_file()]:
-        path.unlink(missing_ok=True)
-    (place / marker).upload(partial / marker)
-
-
-def _remove_dead_partials(parent: Path, name: str) -> None:
-    """Clear what killed processes of this machine left behind."""
-    prefix = f".{name}.partial-{platform.node()}-"
-    for path in [path for path in parent.iterdir() if path.name.startswith(prefix)]:
-        pid = path.name.removeprefix(prefix).removesuffix("-replaced")
-        if pid.isdecimal() and not _is_running(int(pid)):
-            if path.name.endswith("-replaced") and not (parent / name).exists():
-                log.warning("%s: restoring it, since the run that was replacing it was killed", parent / name)
-                path.rename(parent / name)
-                continue
-            log.warning("%s: removing what a killed run left behind", path)
-            _remove(path)
+    try:
+        if overwrite:
+            (place / marker).unlink(missing_ok=True)
+        for name in names:
+            if overwrite:
+                (place / name).unlink(missing_ok=True)  # not every file system lets a renamed file replace another
+            (place / name).upload(partial / name)
+        if not overwrite and (place / marker).is_file():
+            raise UserError(f"{place}: another run made it meanwhile; its files were kept")
+        for path in [path for path in place.iterdir() if path.name not in (*names, marker) and path.is_file()]:
+            path.unlink(missing_ok=True)
+        (place / marker).upload(partial / marker)
+    except OSError as error:
+        raise UserError(
+            f"{place}: could not be uploaded ({one_line(error)}); give the same command again, "
+            "or make it in shards, of which a failure costs one"
+        ) from error
 
 
 def _remove(path: Path) -> None:
@@ -126,13 +156,3 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)  # a link to a dataset kept elsewhere
-
-
-def _is_running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -46,10 +46,13 @@ def open_exact_values(
 ) -> np.ndarray | None:
     """Map `{split}_params.npy`, (n, P) float32 physical values; None where a dataset has none.
 
-    UserError, one line, unless every value is what its record's byte code rounds.
+    UserError, one line, when the JSON names a file that is not there, or a value is not what its record's byte
+    code rounds.
     """
     path = directory / f"{split}_params.npy"
     if not path.is_file():
+        if path.name in spec.sha256:
+            raise UserError(f"{path}: no such file, though the JSON names it; {_REMEDY}")
         return None
     try:
         values = np.lib.format.open_memmap(path, mode="r")

@@ -10,6 +10,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +18,20 @@ import numpy as np
 from pydantic import BaseModel, ValidationError
 
 from src import __version__
-from src.data.generate import Chunk, assemble, check, render
+from src.data.generate import Chunk, assemble, check, describe_source, render
 from src.data.paths import Place, RemotePath, is_whole
-from src.data.publish import publish
+from src.data.publish import clear_remains, publish, refuse_existing
 from src.data.recipe import Recipe
 from src.data.records import CURRENT_METADATA_BYTES, record_bytes
 from src.data.source import BLOCK, Source, load_source
-from src.data.spec import INFO_FILE, DatasetSpec, first_difference
+from src.data.spec import INFO_FILE, DatasetSpec, first_difference, parse_spec
 from src.utils.errors import UserError
 
 log = logging.getLogger(__name__)
 
 MANIFEST = "shard.json"
 _FILES = ("records", "values")
+_PACKAGES = ("torch", "numpy", "numba")  # which compute a sample: other versions may round otherwise
 _CHUNK_BYTES = 2**23  # read at a time when merging: few enough to hold, enough to read fast
 
 
@@ -37,6 +39,7 @@ class _Manifest(BaseModel):
     recipe: dict[str, Any]
     shard: int
     num_shards: int
+    versions: dict[str, str]
     sha256: dict[str, str]
 
 
@@ -56,8 +59,8 @@ def make_shard(
     began = time.perf_counter()
     source = load_source(recipe)
     check(source)
-    if not overwrite and is_whole(output_dir / source.name, INFO_FILE):
-        raise UserError(f"{output_dir / source.name}: exists; pass overwrite=true or another dataset.name")
+    if not overwrite:
+        refuse_existing(output_dir / source.name, INFO_FILE)
     place = _shards_dir(source, output_dir) / f"{shard}-of-{num_shards}"
     if _is_made(place, source, overwrite):
         log.info("%s: made already", place)
@@ -67,7 +70,10 @@ def make_shard(
     try:
         with publish(place, MANIFEST, is_whole(place, MANIFEST), needed) as partial:
             sums = _write(partial, render(source, blocks, workers))
-            manifest = _Manifest(recipe=_describe(source), shard=shard, num_shards=num_shards, sha256=sums)
+            versions = {name: version(name) for name in _PACKAGES}
+            manifest = _Manifest(
+                recipe=_describe(source), shard=shard, num_shards=num_shards, versions=versions, sha256=sums
+            )
             (partial / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n")
     except UserError:
         if not _is_made(place, source, overwrite):  # else another run made it meanwhile: the same bytes
@@ -81,7 +87,8 @@ def merge_shards(
 ) -> tuple[Place, DatasetSpec]:
     """Merge all shards into the dataset, reading each once; return its place and spec.
 
-    UserError: shards are missing, are of another recipe, or are not what was written.
+    UserError: the dataset exists (what a killed merge was to remove is removed), shards are missing, are of another
+    recipe, or are not what was written.
     """
     source = load_source(recipe)
     check(source)
@@ -89,6 +96,10 @@ def merge_shards(
     places = [shards_dir / f"{shard}-of-{num_shards}" for shard in range(num_shards)]
     manifests = [_read_manifest(place) for place in places]
     missing = [shard for shard, manifest in enumerate(manifests) if manifest is None]
+    if not overwrite:
+        if missing and not keep and _is_merged(output_dir / source.name, source):
+            _remove_all(shards_dir, places)
+        refuse_existing(output_dir / source.name, INFO_FILE)
     if missing:
         shown = ",".join(map(str, missing))
         found = shards_dir.iterdir() if isinstance(shards_dir, RemotePath) or shards_dir.is_dir() else ()
@@ -100,6 +111,7 @@ def merge_shards(
         )
     for place, manifest in zip(places, manifests, strict=True):
         _refuse_foreign(place, manifest, source)
+    _warn_of_versions(shards_dir, manifests)
     chunks = (
         chunk
         for shard, (place, manifest) in enumerate(zip(places, manifests, strict=True))
@@ -109,11 +121,7 @@ def merge_shards(
     if keep:
         log.info("%s: kept; keep_shards=false removes them", shards_dir)
     else:
-        for place in places:
-            _remove(place)
-        if isinstance(shards_dir, Path):
-            with suppress(OSError):  # it holds more than these shards
-                shards_dir.rmdir()
+        _remove_all(shards_dir, places)
     return merged
 
 
@@ -200,6 +208,21 @@ def _refuse_foreign(place: Place, manifest: _Manifest, source: Source) -> None:
         raise UserError(f"{place}: was made with {difference}; remove it, or make it again with overwrite=true")
 
 
+def _warn_of_versions(shards_dir: Place, manifests: list[_Manifest]) -> None:
+    found = {name: sorted({str(manifest.versions.get(name)) for manifest in manifests}) for name in _PACKAGES}
+    mixed = "; ".join(f"{name} {', '.join(versions)}" for name, versions in found.items() if len(versions) > 1)
+    if mixed:
+        log.warning("%s: made with different versions, whose bytes may differ: %s", shards_dir, mixed)
+
+
+def _is_merged(place: Place, source: Source) -> bool:
+    """Tell whether a place holds the whole dataset of a recipe."""
+    info = place / INFO_FILE
+    with suppress(FileNotFoundError, NotADirectoryError):
+        return parse_spec(info.read_bytes(), info).generator == describe_source(source, []).generator
+    return False
+
+
 def _digest(place: Place) -> str | None:
     try:
         with place.open("rb") as file:
@@ -208,10 +231,19 @@ def _digest(place: Place) -> str | None:
         return None
 
 
-def _remove(place: Place) -> None:
-    if isinstance(place, Path):
-        shutil.rmtree(place, ignore_errors=True)
+def _remove_all(shards_dir: Place, places: list[Place]) -> None:
+    """Remove shards, and what killed runs left of them."""
+    local = isinstance(shards_dir, Path)
+    if local and not shards_dir.is_dir():
         return
-    (place / MANIFEST).unlink(missing_ok=True)
-    for path in place.iterdir():
-        path.unlink(missing_ok=True)
+    for place in places:
+        (place / MANIFEST).unlink(missing_ok=True)  # first: what is killed amid this leaves no shard
+        if local:
+            clear_remains(place)
+            shutil.rmtree(place, ignore_errors=True)
+        else:
+            for path in place.iterdir():
+                path.unlink(missing_ok=True)
+    if local:
+        with suppress(OSError):  # it holds more than these shards
+            shards_dir.rmdir()

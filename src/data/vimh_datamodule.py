@@ -131,7 +131,7 @@ class VIMHDataModule(LightningDataModule):
         """Open and check the splits that a stage needs."""
         self.prepare_data()
         if stage in ("fit", "validate", None):
-            if has_split(self.data_dir, "val"):
+            if has_split(self.data_dir, "val") or self.spec.counts.get("val"):
                 self._open("train")
                 self._open("val")
             else:

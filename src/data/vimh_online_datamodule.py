@@ -62,6 +62,9 @@ class VIMHOnlineDataModule(VIMHDataModule):
         if stage == "fit" and self._fresh is not None:
             self._fresh.close()  # else its workers would wait until the process ends
 
+    def on_exception(self, exception: BaseException) -> None:
+        self.teardown("fit")  # which Lightning leaves out when training fails
+
     def _source(self) -> Source:
         """Return what makes the directory's clips, its kernels compiled before any worker needs them."""
         config = (self.spec.generator or {}).get("config")

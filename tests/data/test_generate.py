@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -131,9 +132,12 @@ def test_shuffle_changes_the_order_and_not_the_samples(tmp_path):
 def test_blocks_come_in_order_and_an_error_ends_the_threads():
     source = load_source(tiny_recipe(**{"dataset.size": 640}))
     assert [index for index, _ in blocks(source, range(10), 3)] == list(range(10))
+    before = threading.active_count()
     running_blocks = blocks(source, range(10), 2)
     next(running_blocks)
+    assert threading.active_count() == before + 2
     running_blocks.close()
+    assert threading.active_count() == before
 
 
 def test_a_voice_that_fails_midway_leaves_nothing(tmp_path, monkeypatch):
@@ -258,7 +262,7 @@ def test_kill_9_leaves_nothing_under_the_name_and_the_next_run_succeeds(tmp_path
         time.sleep(0.02)
     os.kill(child.pid, signal.SIGKILL)
     child.wait()
-    assert [path.name.startswith(".tiny.partial-") for path in tmp_path.iterdir()] == [True]
+    assert [path.name.startswith(".tiny.partial-") for path in tmp_path.iterdir()] == [True, True]  # and its lock
     directory = made(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["tiny"]
     assert len(VIMHDataset(directory, "train", verify=True)) == 120

@@ -75,6 +75,17 @@ def test_a_run_that_goes_on_from_any_checkpoint_sees_what_an_uninterrupted_one_w
     assert not multiprocessing.active_children()
 
 
+def test_a_run_that_fails_ends_its_workers(tiny, tmp_path, monkeypatch):
+    def fail(*_):
+        assert multiprocessing.active_children()
+        raise RuntimeError("bug")
+
+    monkeypatch.setattr(Recorder, "training_step", fail)
+    with pytest.raises(RuntimeError, match="bug"):
+        trained(tiny, tmp_path)
+    assert not multiprocessing.active_children()
+
+
 def test_files_validate_and_test_and_the_directory_is_not_touched(tiny, copy_of):
     directory = copy_of(tiny)
     before = snapshot(directory)

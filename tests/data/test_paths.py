@@ -4,7 +4,9 @@
 """
 
 import errno
+import re
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import fsspec
@@ -21,6 +23,7 @@ from src.data.vimh_dataset import VIMHDataset
 from src.utils.errors import UserError
 from tests.data.conftest import tiny_config, tiny_recipe
 from tests.data.references import snapshot, write_ancestor
+from tests.data.test_writer import full_disk
 
 
 @pytest.fixture(params=["memory", "local"])
@@ -131,6 +134,49 @@ def test_what_is_not_as_described_leaves_no_copy(place, tmp_path, damage):
     assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
 
 
+@pytest.mark.parametrize("name", ["val", "train_params.npy"])
+def test_an_upload_that_is_under_way_is_not_copied(place, tmp_path, name):
+    made, _ = generate(tiny_recipe(), place)
+    (tmp_path / "late").write_bytes((made / name).read_bytes())
+    (made / name).unlink()
+    with pytest.raises(UserError, match=f"/tiny: lacks {name}, which its {INFO_FILE} names; upload it again$"):
+        VIMHDataModule(made.url, cache_dir=made.cache_dir).setup()
+    assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
+    (made / name).upload(tmp_path / "late")
+    assert contents(fetch(made)) == contents(made)
+
+
+def test_nor_is_one_whose_description_holds_counts_alone(place, tmp_path):
+    write_ancestor(tmp_path / "old")
+    for name in ("train", INFO_FILE):
+        (place / "old" / name).upload(tmp_path / "old" / name)
+    with pytest.raises(UserError, match=f"/old: lacks test, which its {INFO_FILE} names"):
+        fetch(place / "old")
+
+
+def test_a_pickle_twin_is_copied_where_there_are_no_records_and_only_there(place):
+    made, _ = generate(tiny_recipe(), place, pickle=True)
+    (made / "train").unlink()
+    copy = fetch(made)
+    assert {*contents(made)} - {*contents(copy)} == {"val_batch", "test_batch"}
+    assert len(VIMHDataset(copy, "train", verify=True)) == 120
+
+
+def test_two_copies_at_once_where_there_are_no_locks_are_one(place, monkeypatch):
+    made, _ = generate(tiny_recipe(), place)
+    monkeypatch.setattr("src.data.fetch.locked", lambda path: nullcontext())
+    download = RemotePath.download
+
+    def race(source, target):
+        monkeypatch.setattr(RemotePath, "download", download)
+        fetch(made)  # another process, that is faster
+        download(source, target)
+
+    monkeypatch.setattr(RemotePath, "download", race)
+    copy = fetch(made)
+    assert contents(copy) == contents(made) and list(copy.parent.iterdir()) == [copy]
+
+
 @pytest.mark.parametrize("error", [PermissionError("Forbidden"), ConnectionRefusedError("refused")], ids=repr)
 @pytest.mark.parametrize("method", ["info", "put_file"])
 def test_a_store_that_lets_nobody_in_is_one_line_before_any_work(place, tmp_path, monkeypatch, method, error):
@@ -169,8 +215,11 @@ def test_an_upload_that_ends_early_is_never_seen_as_a_dataset(
         upload(target, source)
 
     monkeypatch.setattr(RemotePath, "upload", fail)
-    with pytest.raises(type(error)):
+    with pytest.raises(UserError if isinstance(error, OSError) else type(error)) as found:
         generate(tiny_recipe(), place, overwrite)
+    assert isinstance(error, KeyboardInterrupt) or re.search(
+        r"://.*/tiny: could not be uploaded \(.*connection lost\); give the same command again", str(found.value)
+    )
     monkeypatch.undo()
     with pytest.raises(UserError, match=f"holds no {INFO_FILE}"):
         fetch(place / "tiny")
@@ -180,6 +229,80 @@ def test_an_upload_that_ends_early_is_never_seen_as_a_dataset(
     assert {name: content for name, content in contents(made).items() if name != INFO_FILE} == {
         name: content for name, content in whole.items() if name != INFO_FILE
     }
+
+
+def test_a_full_disk_on_the_way_to_a_url_is_named(place, tmp_path, monkeypatch):
+    full_disk(monkeypatch, "train")
+    with pytest.raises(UserError, match=rf"^{tmp_path}/cache, for {place}/tiny: the disk is full; .* make room$"):
+        generate(tiny_recipe(), place)
+
+
+def test_a_file_whose_upload_is_cut_off_is_not_seen(tiny, place, tmp_path, monkeypatch):
+    """Another run may have uploaded the same one, and be done."""
+    made, _ = generate(tiny_recipe(), place)
+    kind = type(place._connect()[0])
+    put_file = kind.put_file
+
+    def cut(filesystem, source, target, **more):
+        (tmp_path / "half").write_bytes(Path(source).read_bytes()[:100])
+        put_file(filesystem, str(tmp_path / "half"), target, **more)
+        raise OSError(errno.EIO, "connection lost")
+
+    monkeypatch.setattr(kind, "put_file", cut)
+    with pytest.raises(OSError, match="connection lost"):
+        (made / "train").upload(tiny / "train")
+    monkeypatch.undo()
+    assert (made / "train").read_bytes() == (tiny / "train").read_bytes()
+    (made / "train").upload(tiny / "val")
+    assert (made / "train").read_bytes() == (tiny / "val").read_bytes()
+    made, _ = generate(tiny_recipe(), place, overwrite=True)  # removes what was cut off
+    assert {*contents(made)} == {name for name in contents(tiny) if "batch" not in name}
+
+
+def test_of_two_uploads_at_once_the_first_to_end_stays(place, monkeypatch):
+    upload = RemotePath.upload
+
+    def race(target, source):
+        if target.name == "val":
+            monkeypatch.undo()
+            generate(tiny_recipe(), place)  # another run, that is faster
+        upload(target, source)
+
+    monkeypatch.setattr(RemotePath, "upload", race)
+    with pytest.raises(UserError, match="/tiny: another run made it meanwhile; its files were kept"):
+        generate(tiny_recipe(), place)
+    assert contents(fetch(place / "tiny")) == contents(place / "tiny")
+
+
+def test_an_upload_that_ends_early_leaves_another_runs_dataset(place, monkeypatch):
+    """The other one ends when this one has seen that it had not, and this one's last file never arrives."""
+    iterdir = RemotePath.iterdir
+
+    def race(target):
+        monkeypatch.undo()
+        generate(tiny_recipe(), place)
+        monkeypatch.setattr(RemotePath, "upload", fail)
+        return iterdir(target)
+
+    def fail(*_):
+        raise OSError(errno.EIO, "connection lost")
+
+    monkeypatch.setattr(RemotePath, "iterdir", race)
+    with pytest.raises(UserError, match="could not be uploaded"):
+        generate(tiny_recipe(), place)
+    assert contents(fetch(place / "tiny")) == contents(place / "tiny")
+
+
+def test_a_probe_that_another_run_has_removed_is_no_fault(place, monkeypatch):
+    upload = RemotePath.upload
+
+    def race(target, source):
+        upload(target, source)
+        if target.name == ".writable":
+            target.unlink()
+
+    monkeypatch.setattr(RemotePath, "upload", race)
+    assert (generate(tiny_recipe(), place)[0] / INFO_FILE).is_file()
 
 
 def test_a_recipe_makes_its_dataset_at_a_url_root(place, tmp_path):

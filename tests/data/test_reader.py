@@ -240,6 +240,12 @@ def test_an_ancestor_has_no_exact_values(tmp_path):
     assert values_of(tmp_path / "d") is None
 
 
+def test_exact_values_that_are_gone_are_not_taken_for_none(tiny, copy_of):
+    directory = copy_of(tiny)
+    (directory / "train_params.npy").unlink()
+    values_refused(directory, "no such file, though the JSON names it")
+
+
 def test_exact_values_are_what_the_codes_round(tiny):
     values = values_of(tiny)
     assert values.dtype == np.float32 and values.shape == (120, 2)

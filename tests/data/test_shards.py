@@ -1,6 +1,6 @@
 """Shards: merged they are the single run's files, byte by byte, and nothing else is ever merged."""
 
-import os
+import json
 import random
 import shutil
 import signal
@@ -10,6 +10,7 @@ import time
 import tracemalloc
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from src.data import shards
@@ -164,14 +165,62 @@ def test_a_merged_dataset_is_not_touched_and_shards_go_when_told_to(tmp_path):
     assert [path.name for path in (tmp_path / "other").iterdir()] == ["tiny"]
 
 
+def test_after_a_merge_that_removed_its_shards_the_dataset_exists(tmp_path):
+    merged = sharded(tmp_path, tiny_recipe(), 2, keep=False)
+    with pytest.raises(UserError, match="tiny: exists and is not touched; pass overwrite=true"):
+        merge_shards(tiny_recipe(), tmp_path, 2, keep=False)
+    assert list(tmp_path.iterdir()) == [merged]
+
+
+@pytest.mark.parametrize(("step", "removed"), [("_remove_all", 0), ("clear_remains", 0), ("clear_remains", 2)])
+def test_what_a_killed_merge_was_to_remove_goes_when_it_is_given_again(tmp_path, monkeypatch, step, removed):
+    """Unless all are there and whole: they may be needed yet, to make the dataset again."""
+    calls = []
+
+    def kill(place):
+        calls.append(place)
+        if len(calls) > removed:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(shards, step, lambda place, *_: kill(place))
+    with pytest.raises(KeyboardInterrupt):
+        sharded(tmp_path, tiny_recipe(), 3, keep=False)
+    monkeypatch.undo()
+    assert len(list(tmp_path.glob("tiny.shards/*"))) == 3 - removed
+    with pytest.raises(UserError, match="tiny: exists"):
+        merge_shards(tiny_recipe(), tmp_path, 3)
+    assert len(list(tmp_path.glob("tiny.shards/*"))) == 3 - removed
+    with pytest.raises(UserError, match="tiny: exists"):
+        merge_shards(tiny_recipe(), tmp_path, 3, keep=False)
+    assert (tmp_path / "tiny.shards").exists() == (step == "_remove_all")
+
+
+def test_shards_stay_where_the_dataset_that_exists_is_another(tmp_path):
+    make_shard(tiny_recipe(), tmp_path, 0, 2)
+    generate(tiny_recipe(**{"dataset.seed": 1}), tmp_path)
+    with pytest.raises(UserError, match="tiny: exists"):
+        merge_shards(tiny_recipe(), tmp_path, 2, keep=False)
+    assert [path.name for path in (tmp_path / "tiny.shards").iterdir()] == ["0-of-2"]
+
+
+def test_shards_of_different_versions_are_merged_with_a_warning(tmp_path, caplog):
+    sharded(tmp_path, tiny_recipe(), 2)
+    assert "versions" not in caplog.text
+    path = tmp_path / "tiny.shards/1-of-2/shard.json"
+    manifest = json.loads(path.read_text())
+    assert set(manifest["versions"]) == {"torch", "numpy", "numba"}
+    manifest["versions"]["numpy"] = "0.9"
+    path.write_text(json.dumps(manifest))
+    merge_shards(tiny_recipe(), tmp_path, 2, overwrite=True)
+    assert f"made with different versions, whose bytes may differ: numpy 0.9, {np.__version__}" in caplog.text
+
+
 def test_two_runs_of_one_shard_give_one_whole_shard(tmp_path, monkeypatch):
     block = Source.block
 
     def race(source, index):
         monkeypatch.setattr(Source, "block", block)
-        with monkeypatch.context() as other:  # another process, alive, that is faster
-            other.setattr(os, "getpid", os.getppid)
-            make_shard(tiny_recipe(), tmp_path, 0, 1)
+        make_shard(tiny_recipe(), tmp_path, 0, 1)  # another run, that is faster
         return block(source, index)
 
     monkeypatch.setattr(Source, "block", race)

@@ -156,6 +156,15 @@ def test_validation_comes_out_of_train_where_there_is_no_val(ancestor):
     assert snapshot(ancestor) == before
 
 
+@pytest.mark.parametrize("name", ["val", "val_params.npy", "train_params.npy"])
+def test_a_file_that_is_gone_is_not_made_up_for(tiny, copy_of, name):
+    directory = copy_of(tiny)
+    (directory / name).unlink()
+    (directory / "val_batch").unlink()
+    with pytest.raises(UserError, match=f"/{name}: no such file"):
+        VIMHDataModule(directory).setup("fit")
+
+
 def test_what_is_held_out_is_what_is_served(ancestor):
     codes = np.frombuffer((ancestor / "train").read_bytes(), np.uint8).reshape(100, -1)[:, [16, 18]]
     module = VIMHDataModule(ancestor, batch_size=9)

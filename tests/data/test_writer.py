@@ -3,7 +3,6 @@
 import errno
 import hashlib
 import os
-import platform
 import shutil
 import signal
 import subprocess
@@ -20,6 +19,7 @@ from src.data.spec import INFO_FILE, DatasetSpec, read_spec
 from src.data.writer import DatasetWriter
 from src.synth.parameters import ParameterSpace, ParameterSpec
 from src.utils.errors import UserError
+from src.utils.locks import alive
 from tests.data.references import read_info, record
 
 SPACE = ParameterSpace([ParameterSpec(name=name, min=0, max=255, step=1) for name in ("a", "b")])
@@ -212,59 +212,67 @@ def test_a_place_that_cannot_be_written(tmp_path, below):
     assert "\n" not in str(error.value) and (tmp_path / "file").read_text() == "a file"
 
 
-@pytest.fixture
-def dead_pid():
-    """The id of a process that was and is no more."""
-    child = subprocess.Popen([sys.executable, "-c", ""])
-    child.wait()
-    return child.pid
-
-
-def partial(tmp_path, pid, suffix="", host=None):
-    path = tmp_path / f".made.partial-{host or platform.node()}-{pid}{suffix}"
+def left_behind(tmp_path, key, suffix=""):
+    """Make what a killed run leaves: a partial directory, or what it was replacing, and a lock that nobody holds."""
+    path = tmp_path / f".made.partial-{key}{suffix}"
     path.mkdir()
     (path / "train").write_text("half")
+    (tmp_path / f".made.partial-{key}.lock").touch()
     return path
 
 
-def test_what_a_killed_run_left_is_cleared_and_nothing_else(tmp_path, dead_pid):
-    partial(tmp_path, dead_pid)
-    alive = partial(tmp_path, os.getppid())
-    elsewhere = partial(tmp_path, dead_pid, host="another-machine")
-    strange = partial(tmp_path, "x")
+def test_what_a_killed_run_left_is_cleared_and_nothing_else(tmp_path):
+    left_behind(tmp_path, "dead")
+    (tmp_path / ".made.partial-early.lock").touch()
+    living = left_behind(tmp_path, "living")
+    nobody_knows = left_behind(tmp_path, "strange")
+    (tmp_path / ".made.partial-strange.lock").unlink()
+    with alive(tmp_path / ".made.partial-living.lock"):
+        make(tmp_path / "made")
+    assert names_in(tmp_path) == sorted([living.name, f"{living.name}.lock", nobody_knows.name, "made"])
+    make(tmp_path / "made", overwrite=True)  # when it, and all that it has forked, have died
+    assert names_in(tmp_path) == [nobody_knows.name, "made"]
+
+
+def test_where_there_are_no_locks_remains_stay(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    left = left_behind(tmp_path, "anyone's")
     make(tmp_path / "made")
-    assert names_in(tmp_path) == sorted([alive.name, elsewhere.name, strange.name, "made"])
+    assert names_in(tmp_path) == [left.name, f"{left.name}.lock", "made"]
 
 
-def test_a_dataset_that_a_killed_run_was_replacing_comes_back(tmp_path, dead_pid):
-    partial(tmp_path, dead_pid)
-    partial(tmp_path, dead_pid, "-replaced")
+def test_a_dataset_that_a_killed_run_was_replacing_comes_back(tmp_path):
+    left_behind(tmp_path, "dead")
+    left_behind(tmp_path, "dead", "-replaced")
     with pytest.raises(UserError, match="exists and is not touched"):
         make(tmp_path / "made")
     assert names_in(tmp_path) == ["made"] and (tmp_path / "made/train").read_text() == "half"
 
 
-def test_what_was_replaced_is_cleared_when_the_new_one_is_there(tmp_path, dead_pid):
+def test_what_was_replaced_is_cleared_when_the_new_one_is_there(tmp_path):
     make(tmp_path / "made")
-    partial(tmp_path, dead_pid, "-replaced")
+    left_behind(tmp_path, "dead", "-replaced")
     with pytest.raises(UserError, match="exists and is not touched"):
         make(tmp_path / "made")
     assert names_in(tmp_path) == ["made"] and (tmp_path / "made/train").read_bytes() == by_hand("train")
 
 
-def test_a_name_with_glob_characters_is_only_a_name(tmp_path, dead_pid):
-    partial(tmp_path, dead_pid)
+def test_a_name_with_glob_characters_is_only_a_name(tmp_path):
+    left_behind(tmp_path, "dead")
     make(tmp_path / "[m]ade")
-    assert len(names_in(tmp_path)) == 2  # .made's remains are not its own
+    assert len(names_in(tmp_path)) == 3  # .made's remains are not its own
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
-def test_two_writers_of_one_name_give_one_whole_dataset(tmp_path, monkeypatch, overwrite):
+def test_two_writers_of_one_name_give_one_whole_dataset(tmp_path, overwrite):
+    """Of one process, as two containers may have the same host name and process id."""
     made = tmp_path / "made"
     first, second = (DatasetWriter(made, spec(), overwrite) for _ in range(2))
     with first:
         fill(first)
-        monkeypatch.setattr(os, "getpid", os.getppid)  # another process, alive
         if overwrite:
             with second:
                 fill(second, shuffled)
@@ -278,14 +286,6 @@ def test_two_writers_of_one_name_give_one_whole_dataset(tmp_path, monkeypatch, o
     assert all((made / split).read_bytes() == by_hand(split) for split in COUNTS)
 
 
-def test_the_same_process_twice_is_refused_and_harms_nothing(tmp_path):
-    with DatasetWriter(tmp_path / "made", spec()) as writer:
-        fill(writer)
-        with pytest.raises(UserError, match="exists; remove it, unless a run is still writing to it"):
-            make(tmp_path / "made")
-    assert (tmp_path / "made/train").read_bytes() == by_hand("train")
-
-
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL")
 def test_a_writer_killed_outright_leaves_nothing_under_the_name(tmp_path):
     program = (
@@ -295,7 +295,7 @@ def test_a_writer_killed_outright_leaves_nothing_under_the_name(tmp_path):
     )
     root = Path(__file__).parents[2]
     assert subprocess.run([sys.executable, "-c", program], cwd=root).returncode == -signal.SIGKILL
-    (left,) = names_in(tmp_path)
-    assert left.startswith(".made.partial-")
+    partial, lock = names_in(tmp_path)
+    assert partial.startswith(".made.partial-") and lock == f"{partial}.lock"
     make(tmp_path / "made")
     assert names_in(tmp_path) == ["made"]
