@@ -33,6 +33,18 @@ def optimizer_steps(trainer: Trainer) -> int:
     return total if trainer.max_steps == -1 else min(total, trainer.max_steps)
 
 
+def require_even_epochs(trainer: Trainer) -> None:
+    """UserError where epochs take different numbers of steps, so that a rate cannot be held for each."""
+    if any(
+        isinstance(one, GradientAccumulationScheduler) and one.going_to_accumulate_grad_batches()
+        for one in trainer.callbacks
+    ):
+        raise UserError(
+            "model.scheduler.interval: epoch given beside callbacks.gradient_accumulation, by which epochs differ in "
+            "their steps; give step"
+        )
+
+
 def constant(optimizer: Optimizer, total_steps: int, steps_per_epoch: int = 1, **options: Any) -> LambdaLR:
     """Stay at the optimizer's rates after the warm-up."""
     return _schedule(optimizer, lambda progress: 1.0, total_steps, steps_per_epoch, **options)
@@ -170,6 +182,14 @@ class Plateau(LambdaLR):
         self.warmup = max(1, _warmup_steps(warmup_fraction, total_steps))
         self.best, self.bad_epochs, self.scale = math.inf, 0, 1.0
         super().__init__(optimizer, lambda step: min(1.0, (step + 1) / self.warmup) * self.scale)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from a state with the values given here, but with its warm-up where that is over."""
+        names = ["factor", "patience", "threshold", "least"]
+        if state_dict["last_epoch"] < state_dict.get("warmup", math.inf):
+            names.append("warmup")
+        given = {name: getattr(self, name) for name in names}
+        super().load_state_dict({**state_dict, **given})
 
     def observe(self, metric: float) -> None:
         """Count an epoch that did not improve on the best metric, and lower the rates after enough of them."""

@@ -14,8 +14,8 @@ from src.data.vimh_dataset import Batch
 from src.models.components.auxiliary import AuxiliaryInputs
 from src.models.head_metrics import HeadMetrics, TermMeans
 from src.models.multi_head import MultiHead, head_configs
-from src.models.optimizers.groups import parameter_groups
-from src.models.schedules import Plateau, optimizer_steps
+from src.models.optimizers.groups import layer_weights, parameter_groups
+from src.models.schedules import Plateau, optimizer_steps, require_even_epochs
 from src.utils.errors import UserError
 
 AUXILIARY_INPUTS = 2  # the dB range of an image: what per-sample scaling takes out of it
@@ -69,6 +69,7 @@ class VIMHLitModule(LightningModule):
         self._make_scheduler = scheduler
         self._wrappers = dict(wrappers or {})
         self._lr_multipliers = lr_multipliers
+        self._decaying = layer_weights(self)  # now: fsdp leaves no shapes to tell them by
         self.second_pass = False  # of a step that takes two: its losses are not counted again
         self.train_terms = TermMeans(["", *self.heads.term_names])
         self.val_metrics = HeadMetrics(spec.space, self.heads.weights)
@@ -159,7 +160,7 @@ class VIMHLitModule(LightningModule):
 
     def configure_optimizers(self) -> Any:
         lr = getattr(self._make_optimizer, "keywords", {}).get("lr")
-        groups = parameter_groups(self, lr, self._lr_multipliers)
+        groups = parameter_groups(self, lr, self._lr_multipliers, self._decaying)
         try:
             optimizer = self._make_optimizer(groups)
             for wrap in self._wrappers.values():  # one that refuses this trainer does so before the data is read
@@ -167,6 +168,8 @@ class VIMHLitModule(LightningModule):
             if self._make_scheduler is None:
                 return optimizer
             steps = optimizer_steps(self.trainer)
+            if getattr(self._make_scheduler, "keywords", {}).get("interval") == "epoch":
+                require_even_epochs(self.trainer)
             batches = self.trainer.num_training_batches / self.trainer.accumulate_grad_batches
             per_epoch = max(1, math.ceil(min(steps, batches)))  # not all epochs where max_steps ends the run
             scheduler = self._make_scheduler(optimizer, total_steps=steps, steps_per_epoch=per_epoch)

@@ -112,6 +112,23 @@ def test_plateau_goes_on_where_its_state_says():
     assert (second.best, second.bad_epochs) == (2.0, 0)
 
 
+def test_plateau_goes_on_with_the_values_it_is_given_and_warms_up_once():
+    def made(warmup_fraction, **options):
+        return schedules.Plateau(sgd(), total_steps=100, warmup_fraction=warmup_fraction, **options)
+
+    first = made(0.02)
+    for _ in range(2):
+        first.step()
+    given = {"factor": 0.1, "patience": 1, "threshold": 0.01, "least": 0.2}
+    second, early = made(0.5, **given), made(0.5, **given)
+    early.load_state_dict(made(0.02).state_dict())
+    second.load_state_dict(first.state_dict())
+    assert {name: getattr(second, name) for name in given} == given
+    assert second.warmup == 2 and early.warmup == 50
+    second.step()
+    assert second.get_last_lr() == [0.5]
+
+
 @pytest.mark.parametrize(
     ("name", "options", "words"),
     [

@@ -1,6 +1,6 @@
 """Which weights decay, and at which rate each learns."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -10,9 +10,14 @@ from src.utils.errors import UserError
 
 
 def parameter_groups(
-    model: nn.Module, lr: float | None, lr_multipliers: Mapping[str, float] | None = None
+    model: nn.Module,
+    lr: float | None,
+    lr_multipliers: Mapping[str, float] | None = None,
+    decaying: Collection[str] | None = None,
 ) -> list[dict[str, Any]]:
-    """Return an optimizer's groups: only the weights of layers decay, see `is_layer_weight`.
+    """Return an optimizer's groups: only the weights of layers decay, see `layer_weights`.
+
+    `decaying` are their names, found before fsdp made a vector of every parameter.
 
     `lr_multipliers` maps patterns of parameter names, as in {"network.*": 0.1}, to factors of `lr`; the
     last pattern that matches counts. UserError for a pattern that matches nothing.
@@ -26,11 +31,12 @@ def parameter_groups(
             raise UserError(f"model.lr_multipliers: {pattern}: {factor} given; a factor of the rate, at least 0")
     if lr_multipliers and lr is None:
         raise UserError("model.lr_multipliers: they need a rate to multiply; give model.optimizer.lr")
+    decaying = layer_weights(model) if decaying is None else decaying
     groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             matching = [factor for pattern, factor in lr_multipliers.items() if fnmatchcase(name, pattern)]
-            key = (matching[-1] if matching else 1.0, is_layer_weight(name, parameter))
+            key = (matching[-1] if matching else 1.0, name in decaying)
             groups.setdefault(key, []).append(parameter)
     return [
         {"params": parameters}
@@ -38,6 +44,11 @@ def parameter_groups(
         | ({"lr": lr * factor} if factor != 1.0 else {})
         for (factor, decays), parameters in groups.items()
     ]
+
+
+def layer_weights(model: nn.Module) -> frozenset[str]:
+    """Return the names of a whole model's matrices and kernels."""
+    return frozenset(name for name, parameter in model.named_parameters() if is_layer_weight(name, parameter))
 
 
 def is_layer_weight(name: str, parameter: nn.Parameter) -> bool:

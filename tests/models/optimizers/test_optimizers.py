@@ -11,7 +11,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
 from src.models.optimizers.centralization import gradient_centralization
-from src.models.optimizers.groups import parameter_groups
+from src.models.optimizers.groups import layer_weights, parameter_groups
 from src.models.optimizers.lookahead import lookahead
 from src.models.optimizers.sam import asam, sam
 from src.utils.errors import UserError
@@ -352,6 +352,23 @@ def test_vectors_do_not_decay_and_patterns_set_rates():
         "heads.bias": (0.1, 0.0),
     }
     assert sum(len(group["params"]) for group in groups) == 6
+
+
+def test_fsdp_which_makes_vectors_of_all_parameters_changes_no_group():
+    model = nn.ModuleDict({"network": nn.Sequential(nn.Conv2d(1, 2, 3), nn.LayerNorm(3)), "heads": nn.Linear(3, 1)})
+
+    def groups():
+        found = parameter_groups(model, 0.1, {"network.*": 0.5}, decaying)
+        names = {id(one): name for name, one in model.named_parameters()}
+        return [group | {"params": [names[id(one)] for one in group["params"]]} for group in found]
+
+    decaying = layer_weights(model)
+    assert decaying == {"network.0.weight", "heads.weight"}
+    whole = groups()
+    for module in model.modules():
+        for name, one in module.named_parameters(recurse=False):
+            setattr(module, name, nn.Parameter(one.detach().flatten()))
+    assert groups() == whole and len(whole) == 4
 
 
 @pytest.mark.parametrize(
