@@ -6,6 +6,7 @@ import warnings
 import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.strategies import FSDPStrategy
 from torch.utils.tensorboard import SummaryWriter
 
 from src.callbacks.base import ScheduledCallback
@@ -18,18 +19,20 @@ SHOWN = 256  # sounds in a figure: more would only hide each other
 
 
 class TensorBoardFigures(ScheduledCallback):
-    """Draws the first validation batch every `every_n_epochs` epochs and after the last; nothing without TensorBoard.
+    """Draws the first validation batch every `every_n_epochs` epochs and after the last.
 
-    It only watches: predictions are made in the validation loop, where the model is in eval mode, and the graph is
-    traced on a model in eval mode, so neither draws random numbers.
+    Nothing is drawn without TensorBoard, and only the graph with fsdp. It only watches: predictions are made and the
+    graph is traced with the model in eval mode, so neither draws random numbers.
     """
 
     rank_zero = True
+    order = 1  # after averaged weights have been put in the model's place, at the end of the training
 
     def __init__(self, every_n_epochs: int = 50, graph: bool = True):
         super().__init__()
         self.every_n_epochs = every_n_epochs
         self.graph = graph
+        self._sounds: Batch | None = None  # of the last validation, until they are drawn
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Trace the network once, before anything compiles it or moves it to a device."""
@@ -54,14 +57,26 @@ class TensorBoardFigures(ScheduledCallback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        epoch = trainer.current_epoch + 1
-        due = epoch % self.every_n_epochs == 0 or epoch == trainer.max_epochs
-        writer = _writer(trainer)
-        if batch_idx or trainer.sanity_checking or not due or writer is None:
+        if batch_idx or trainer.sanity_checking or _writer(trainer) is None:
             return
-        space = pl_module.spec.space
-        predicted = pl_module.values(batch["image"][:SHOWN], batch["scale"][:SHOWN]).float().cpu().numpy()
-        truth = space.denormalize(batch["target"][:SHOWN].cpu().numpy())
+        if isinstance(trainer.strategy, FSDPStrategy):  # no process has the whole network to predict with
+            return
+        self._sounds = {name: batch[name][:SHOWN].clone() for name in ("image", "scale", "target")}
+        if (trainer.current_epoch + 1) % self.every_n_epochs == 0:
+            self._draw(trainer, pl_module)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self._sounds is not None:  # which epoch is the last is known now: stopping early may have chosen it
+            pl_module.eval()
+            self._draw(trainer, pl_module)
+            pl_module.train()
+
+    @torch.no_grad()
+    def _draw(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        sounds, self._sounds = self._sounds, None
+        space, writer = pl_module.spec.space, _writer(trainer)
+        predicted = pl_module.values(sounds["image"], sounds["scale"]).float().cpu().numpy()
+        truth = space.denormalize(sounds["target"].cpu().numpy())
         writer.add_figure("val/predictions", scatter_figure(space, truth, predicted), trainer.global_step)
         writer.add_figure("val/errors", error_figure(space, predicted - truth), trainer.global_step)
 

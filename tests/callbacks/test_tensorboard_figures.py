@@ -3,15 +3,18 @@
 import io
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from lightning.pytorch.loggers import TensorBoardLogger
+from matplotlib import pyplot
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
+from src.callbacks import tensorboard_figures
 from src.callbacks.tensorboard_figures import TensorBoardFigures
-from src.models.build import build_model
+from src.models.build import build_model, load_checkpoint
 from tests import running
 from tests.test_configs import SPEC
 
@@ -59,6 +62,59 @@ def test_figures_come_every_few_epochs_and_after_the_last(data_root, saw, tmp_pa
     assert [event.step for event in events.Images("val/predictions")] == [9, 18, 21]
 
 
+def test_a_run_that_stops_early_is_drawn_where_it_stopped(data_root, saw, tmp_path):
+    few = ("callbacks=[tensorboard_figures,early_stopping]", "trainer.max_epochs=9")
+    never_better = ("callbacks.early_stopping.patience=1", "+callbacks.early_stopping.min_delta=1000")
+    running.run("train", data_root, tmp_path, *few, *never_better)
+    (event,) = events_of(tmp_path).Images("val/predictions")
+    assert event.step == 2 * 3  # the first epoch is the best, the next no better
+
+
+def test_the_last_figure_is_of_the_averaged_weights_where_there_are_any(data_root, saw, tmp_path, monkeypatch):
+    drawn, sounds, draw = [], [], TensorBoardFigures._draw
+
+    def watched(self, trainer, pl_module):
+        sounds.append(self._sounds)
+        draw(self, trainer, pl_module)
+
+    def scatter_figure(space, truth, predicted):
+        drawn.append(predicted)
+        return pyplot.figure()
+
+    monkeypatch.setattr(TensorBoardFigures, "_draw", watched)
+    monkeypatch.setattr(tensorboard_figures, "scatter_figure", scatter_figure)
+    running.run("train", data_root, tmp_path, "callbacks=[default,ema]")
+    model = load_checkpoint(tmp_path / "checkpoints/last.ckpt")
+    with torch.no_grad():
+        expected = model.values(sounds[0]["image"], sounds[0]["scale"])
+    assert len(drawn) == 1
+    np.testing.assert_allclose(drawn[0], expected.numpy(), rtol=1e-5)
+
+
+def test_the_sounds_to_be_drawn_keep_no_batch_alive(tmp_path):
+    batch = {name: torch.zeros(5000, 2) for name in ("image", "scale", "target")}
+    trainer = SimpleNamespace(is_global_zero=True, sanity_checking=False, current_epoch=0, strategy=None)
+    trainer.loggers = [TensorBoardLogger(tmp_path)]
+    callback = TensorBoardFigures()
+    callback.on_validation_batch_end(trainer, None, None, batch, 0)
+    assert all(one.untyped_storage().nbytes() == 256 * 2 * 4 for one in callback._sounds.values())
+
+
+@pytest.mark.slow
+def test_two_processes_draw_without_waiting_for_each_other(data_root, saw, tmp_path):
+    given = (
+        "trainer=ddp_sim",
+        "trainer.max_epochs=2",
+        "dataset.size=128",
+        "callbacks.tensorboard_figures.every_n_epochs=2",
+    )
+    done = running.command(
+        "src/train.py", *given, "extras.num_threads=1", f"paths.data_dir={data_root}", f"hydra.run.dir={tmp_path}/run"
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert len(events_of(tmp_path / "run").Images("val/predictions")) == 1
+
+
 def test_without_tensorboard_nothing_is_drawn(data_root, saw, tmp_path):
     running.run("train", data_root, tmp_path, "callbacks=tensorboard_figures", "logger=csv", "trainer.max_epochs=1")
     assert not list(tmp_path.rglob("events*"))
@@ -99,7 +155,9 @@ def test_a_network_that_cannot_be_traced_is_one_warning(tmp_path, caplog):
 MODELS = sorted(path.stem for path in (running.CONFIGS / "model").glob("*.yaml") if path.stem != "base")
 
 
-@pytest.mark.parametrize("choice", MODELS)
+@pytest.mark.parametrize(
+    "choice", [pytest.param(one, marks=[] if one in ("cnn_micro", "vit_tiny") else pytest.mark.slow) for one in MODELS]
+)
 def test_every_network_can_be_traced_and_is_left_as_it_was(choice, tmp_path, caplog):
     model = build_model(running.plain("train", "model", f"model={choice}"), SPEC)
     before = {name: value.clone() for name, value in model.network.state_dict().items()}
