@@ -13,6 +13,8 @@ from omegaconf import DictConfig  # noqa: E402
 
 from src.utils.checkpoints import find_checkpoint  # noqa: E402
 from src.utils.entry import require, run, task  # noqa: E402
+from src.utils.files import write_whole  # noqa: E402
+from src.utils.loggers import require_loggers  # noqa: E402
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +24,7 @@ log = logging.getLogger(__name__)
 def main(config: DictConfig) -> None:
     require(config, "ckpt_path", "give a .ckpt file, or best: the newest run's")
     ckpt_path = find_checkpoint(config.ckpt_path, Path(config.paths.log_dir))
+    require_loggers(config.get("logger"))
     from src.data.vimh_datamodule import VIMHDataModule
     from src.evaluation.evaluate import evaluate, require_same_task
     from src.evaluation.tables import print_evaluation
@@ -44,7 +47,7 @@ def main(config: DictConfig) -> None:
         return
     print_evaluation(evaluation)
     output = Path(config.paths.output_dir) / "test_results.json"
-    output.write_text(json.dumps(evaluation.to_dict(), indent=2) + "\n")
+    write_whole(output, (json.dumps(evaluation.to_dict(), indent=2) + "\n").encode())
     log.info("results: %s", output)
     if config.report:
         from src.evaluation.report import write_report

@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,14 @@ from src.utils.files import write_whole  # noqa: E402
 from src.utils.loggers import require_loggers  # noqa: E402
 from src.utils.monitor import require_metric  # noqa: E402
 from src.utils.ranks import rank  # noqa: E402
-from src.utils.resume import continue_logs, how_to_go_on, newest_checkpoint, resumed, save_config  # noqa: E402
+from src.utils.resume import (  # noqa: E402
+    continue_logs,
+    how_to_go_on,
+    newest_checkpoint,
+    require_same_optimizer,
+    resumed,
+    save_config,
+)
 from src.utils.run_lock import only_here  # noqa: E402
 from src.utils.run_record import Session, is_finished, read_record, surroundings  # noqa: E402
 
@@ -65,6 +73,7 @@ def check(
         checkpoint = read_checkpoint(ckpt_path, named_classes(model.config or {}))
         require_same_task(DatasetSpec.from_dict(checkpoint["dataset_spec"]), datamodule.spec)
         load_weights(model, checkpoint)
+        require_same_optimizer(checkpoint["model_config"], model.config or {})
         at = {key: checkpoint[key] for key in at}
     preflight(datamodule, model, allow_blind)
     return at
@@ -133,7 +142,9 @@ def starting_point(config: DictConfig) -> Path | None:
 
 def limits(config: DictConfig) -> dict[str, Any]:
     """Return what ends a run."""
-    return {key: config.trainer.get(key) for key in ("max_epochs", "max_steps", "max_time")}
+    found = {key: config.trainer.get(key) for key in ("max_epochs", "max_steps", "max_time")}
+    stopping = OmegaConf.select(config, "callbacks.early_stopping")
+    return found | {"early_stopping": stopping and OmegaConf.to_container(stopping, resolve=True)}
 
 
 @hydra.main(version_base="1.3", config_path="../configs", config_name="train")
@@ -151,7 +162,7 @@ def main(config: DictConfig) -> float | None:
     directory = Path(config.paths.output_dir)
     if config.get("resume") and is_finished(directory):
         session = read_record(directory)[-1]
-        if session["limits"] == limits(config):
+        if session["limits"].items() <= limits(config).items():
             log.info("%s: is finished; trainer.max_epochs=... beside resume= trains it for longer", directory)
             return session["score"]
     with only_here(directory):
@@ -183,6 +194,7 @@ def train_in(directory: Path, config: DictConfig, ckpt_path: Path | None) -> flo
     epochs = config.trainer.get("max_epochs")
     if epochs is not None and 0 <= epochs <= at["epoch"] > 0:
         raise UserError(f"trainer.max_epochs: {epochs} given, but the run is in epoch {at['epoch'] + 1}; give more")
+    whole = deepcopy(config)  # as it was given: the loggers of this session are told where they go on
     first_of_resumed = bool(config.get("resume")) and not rank()
     if first_of_resumed:
         continue_logs(config.get("logger"), at["global_step"])
@@ -193,7 +205,7 @@ def train_in(directory: Path, config: DictConfig, ckpt_path: Path | None) -> flo
     stop = StopOnSignal(last, how_to_go_on(directory))
     trainer.callbacks += [stop, Bookkeeping(marks, bool(config.get("resume")))]
     if first_of_resumed:  # once the others are here, which compose the config that is there and add the same words
-        trainer.callbacks += [LambdaCallback(on_fit_start=lambda *_: save_config(config, directory))]
+        trainer.callbacks += [LambdaCallback(on_fit_start=lambda *_: save_config(whole, directory))]
     facts = {"from": ckpt_path, "seed": config.seed, "limits": limits(config), "dataset": spec.sha256}
     with interruptible(directory, stop), Session(directory, facts | made_by) as session:
         identity = {"dataset": spec.name, "dataset_sha256": spec.sha256.get("train"), "num_parameters": num_parameters}

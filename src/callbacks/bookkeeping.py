@@ -1,8 +1,9 @@
-"""What a checkpoint relies on: logs that have reached the disk before it, and a note of what made it."""
+"""What a checkpoint relies on: logs that have reached the disk before it, and notes of what made it and its metrics."""
 
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 
@@ -11,25 +12,31 @@ class Bookkeeping(Callback):
     """Flushes the loggers before each checkpoint and after each epoch, and writes `marks` into checkpoints.
 
     A killed run goes on from its newest checkpoint: what was logged before that one will not be logged again. An
-    epoch's training figures are logged after it, so they lie in it, and a run `resumed` logs them once more.
+    epoch's training figures are logged after it, so they lie in it, and a run `resumed` logs them once more. So do the
+    last metrics: callbacks that look at them in an epoch without a validation see what they would have seen.
     """
 
     def __init__(self, marks: Mapping[str, Any], resumed: bool = False):
         self.marks, self.resumed = dict(marks), resumed
         self._figures: dict[str, float] = {}
+        self._metrics: dict[str, float] = {}
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         checkpoint["run"] = self.marks
+        checkpoint["metrics"] = {name: value.item() for name, value in trainer.callback_metrics.items()}
         epochs = trainer.fit_loop.epoch_progress.current
         if epochs.processed > epochs.completed:  # at the end of an epoch
-            figures = {name: value.item() for name, value in trainer.callback_metrics.items() if name[:6] == "train/"}
+            row = trainer._logger_connector.metrics["log"]  # what is logged: callback_metrics has validation's too
+            figures = {name: value.item() for name, value in row.items()}
             checkpoint["epoch_figures"] = figures | {"epoch": trainer.current_epoch}
         _flush(trainer)
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         self._figures = checkpoint.get("epoch_figures", {})
+        self._metrics = checkpoint.get("metrics", {})
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        trainer.callback_metrics.update({name: torch.tensor(value) for name, value in self._metrics.items()})
         if self.resumed and self._figures:
             for logger in trainer.loggers:
                 logger.log_metrics(self._figures, step=trainer.global_step - 1)

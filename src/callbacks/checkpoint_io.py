@@ -23,14 +23,20 @@ class WholeCheckpoints(TorchCheckpointIO):
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None) -> None:
         """Save a checkpoint; UserError when the disk does not take it: the one before stays."""
-        buffer = io.BytesIO()  # torch.save hides what the disk says: it is asked once all bytes are there
-        torch.save(checkpoint, buffer)
-        path = Path(path)
         try:
-            write_whole(path, buffer.getbuffer())
+            save_whole(checkpoint, Path(path))
         except OSError as error:
-            size = f"{buffer.getbuffer().nbytes / 2**20:.1f} MiB"
             raise UserError(
-                f"{path}: {error.strerror or error} while saving {size}; the checkpoint before it stays: make room, "
-                f"then {self.advice}"
+                f"{path}: {error.strerror or error}; the checkpoint before it stays: make room, then {self.advice}"
             ) from error
+
+
+def save_whole(content: Any, path: Path) -> None:
+    """Write tensors and plain containers as one file; OSError, with its size, where the disk does not take it."""
+    buffer = io.BytesIO()  # torch.save hides what the disk says: it is asked once all bytes are there
+    torch.save(content, buffer)
+    try:
+        write_whole(path, buffer.getbuffer())
+    except OSError as error:
+        size = f"{buffer.getbuffer().nbytes / 2**20:.1f} MiB"
+        raise OSError(error.errno, f"{error.strerror or error} while saving {size}") from error

@@ -1,6 +1,5 @@
 """Ends a run whose loss or gradients are no longer finite, naming what it was and keeping the batch."""
 
-import io
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +8,10 @@ from lightning import LightningModule, Trainer
 from torch import Tensor
 
 from src.callbacks.base import ScheduledCallback
+from src.callbacks.checkpoint_io import save_whole
 from src.callbacks.gradient_stats import norms
 from src.data.vimh_dataset import Batch
 from src.utils.errors import UserError
-from src.utils.files import write_whole
 
 _STRIDE = 5  # batches from look to look, kept so long: a look waits for the device and for all other processes
 _REMEDY = "lower model.optimizer.lr, or clip with +trainer.gradient_clip_val=1"
@@ -104,10 +103,8 @@ class NonFiniteGuard(ScheduledCallback):
         rank = f"_rank_{trainer.global_rank}" if trainer.world_size > 1 else ""
         path = self.dirpath / f"non_finite_step_{step}{rank}.pt"
         tensors = {name: value.cpu() for name, value in batch.items()}
-        buffer = io.BytesIO()
-        torch.save({**tensors, "step": step, "epoch": trainer.current_epoch}, buffer)
         try:
-            write_whole(path, buffer.getbuffer())
+            save_whole({**tensors, "step": step, "epoch": trainer.current_epoch}, path)
         except OSError as error:
             return f"its batch could not be kept ({error})"
         return f"its batch is {path}"

@@ -27,6 +27,7 @@ class ResumableCheckpoint(ModelCheckpoint):
         if Path(state["best_model_path"]).is_file():
             state["dirpath"] = self.dirpath
         super().load_state_dict(state)
+        self.current_score = state["current_score"]  # Lightning saves it, and leaves it out here
 
     def _moved(self, path: str) -> str:
         """Return where a file named in a checkpoint is: in this directory, or else where it was."""

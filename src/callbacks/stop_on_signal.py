@@ -19,7 +19,7 @@ from src.utils.errors import Interrupted
 
 log = logging.getLogger(__name__)
 
-_EVERY = 10  # batches after which processes ask each other: an exchange at each one would cost more than a small step
+_EVERY = 10  # steps after which processes ask each other: an exchange at each one would cost more than a small step
 
 
 class StopOnSignal(Checkpoint):
@@ -33,6 +33,7 @@ class StopOnSignal(Checkpoint):
     def __init__(self, path: Path | None, advice: str):
         self.path, self.advice = path, advice
         self.received: int | None = None
+        self._is_told = False  # by a signal of its own, not by another process
 
     def __enter__(self) -> None:
         self._pid = os.getpid()
@@ -49,8 +50,8 @@ class StopOnSignal(Checkpoint):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        if trainer.world_size > 1 and batch_idx % _EVERY:
-            return
+        if trainer.world_size > 1 and batch_idx // trainer.accumulate_grad_batches % _EVERY:
+            return  # counted in steps: of an even number of batches a step, every tenth batch would never end one
         if can_resume_after(trainer, batch_idx) and self._stopping(trainer):
             self._save(trainer)
             self._stop(trainer)
@@ -76,9 +77,9 @@ class StopOnSignal(Checkpoint):
     def _receive(self, number: int, frame: FrameType | None) -> None:
         if os.getpid() != self._pid:
             return
-        if self.received is not None:
+        if self._is_told:
             raise KeyboardInterrupt
-        self.received = number
+        self._is_told, self.received = True, number
         os.write(2, b"\nstopping after this batch; the same once more stops at once\n")  # logging is not reentrant
 
     def _stopping(self, trainer: Trainer) -> bool:

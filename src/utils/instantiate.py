@@ -14,7 +14,7 @@ from hydra.types import RunMode
 from hydra.utils import instantiate
 from lightning import Trainer, seed_everything
 from lightning.pytorch.callbacks import Checkpoint
-from lightning.pytorch.loggers import Logger
+from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
@@ -22,7 +22,7 @@ from rich.syntax import Syntax
 
 from src.callbacks.checkpoint_io import WholeCheckpoints
 from src.utils.errors import NotHere, UserError
-from src.utils.loggers import require_logger
+from src.utils.files import write_whole
 from src.utils.ranks import launched, rank
 from src.utils.resume import how_to_go_on
 
@@ -77,8 +77,6 @@ def log_what_repeats(config: DictConfig) -> None:
 
 def build(config: DictConfig | None, where: str) -> Any:
     """Instantiate one object; UserError names the config group and the cause."""
-    if where.startswith("logger."):
-        require_logger(config, where)
     try:
         return instantiate(config)
     except InstantiationException as error:
@@ -115,6 +113,8 @@ def build_trainer(config: DictConfig) -> Trainer:
         if isinstance(error.__cause__, MisconfigurationException) and not _has(accelerator):
             raise NotHere(f"trainer: this machine has no {accelerator}; use trainer=cpu or trainer=auto") from error
         raise UserError(f"trainer: {' '.join(str(error).split())}") from error
+    # with max_steps Lightning takes every resumed run to be within an epoch: it would begin no batch of a new one
+    trainer.fit_loop._iteration_based_training = lambda: False
     if trainer.world_size > 1 and HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN:
         raise UserError(
             f"trainer: {trainer.world_size} processes asked for, but the runs of a sweep share one, which cannot start "
@@ -133,5 +133,8 @@ def log_hyperparameters(loggers: list[Logger], config: DictConfig, more: Mapping
     """Record the whole config and what else identifies a run with every logger."""
     groups = ("model", "data", "trainer", "callbacks", "monitor", "seed")
     plain = OmegaConf.to_container(config, resolve=True)
+    values = {key: plain.get(key) for key in groups} | dict(more)
     for logger in loggers:
-        logger.log_hyperparams({key: plain.get(key) for key in groups} | dict(more))
+        logger.log_hyperparams(values)
+        if isinstance(logger, TensorBoardLogger) and not rank():  # its own would be written once, a part of it for good
+            write_whole(Path(logger.log_dir) / logger.NAME_HPARAMS_FILE, OmegaConf.to_yaml(values).encode())

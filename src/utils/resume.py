@@ -1,7 +1,9 @@
 """`resume=<run directory>` on a command line: the words with which Hydra goes on with that run's own config."""
 
 import shlex
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
@@ -9,6 +11,8 @@ from yaml import YAMLError
 
 from src.utils.errors import UserError
 from src.utils.files import write_whole
+from src.utils.ranks import launched
+from src.utils.run_lock import is_in_use
 from src.utils.run_record import ROOT, read_record
 
 CONFIG = Path(".hydra/config.yaml")  # what Hydra saves: composed, with the references by which a run may be moved
@@ -18,21 +22,23 @@ def resumed(words: list[str]) -> list[str]:
     """Return a command line with `resume=DIR` as Hydra understands it; UserError where nothing can be resumed.
 
     The saved config takes the place of configs/train.yaml, so that a run goes on with what it began with even
-    where configs/ has changed since; values that are given besides are put on top of it.
+    where configs/ has changed since; values that are given besides are put on top of it, but for those that an
+    optimizer's state brings along, see `require_same_optimizer`.
     """
     given = [word for word in words if word.startswith("resume=") and word not in ("resume=", "resume=null")]
     if not given:
         return words
     others = [word for word in words if word not in given]
     name = given[-1].partition("=")[2].strip("'\"")
+    if name == "last" and launched():  # each process would look for itself, and find what others have begun
+        raise UserError("resume: last given to several processes, which may not agree on it; give the run's directory")
     directory = last_unfinished(_log_dir(others)) if name == "last" else Path(name).expanduser().absolute()
     _check(directory)
     for word in others:
         group = word.lstrip("+~").partition("=")[0].partition("@")[0]
         if (ROOT / "configs" / group).is_dir() and "=" in word:
             raise UserError(
-                f"{word}: a resumed run keeps its {group}; give values, as in trainer.max_epochs=100, or start "
-                f"another run from its weights with ckpt_path={directory}/checkpoints/last.ckpt"
+                f"{word}: a resumed run keeps its {group}; give values, as in trainer.max_epochs=100, or train another"
             )
         if word in ("-m", "--multirun"):
             raise UserError(f"{word}: a run is resumed alone; leave it out")
@@ -48,11 +54,11 @@ def resumed(words: list[str]) -> list[str]:
 
 
 def last_unfinished(log_dir: Path) -> Path:
-    """Return the newest training run that has not come to its end; UserError when there is none."""
+    """Return the newest training run that has not come to its end and is not in use; UserError when there is none."""
     records = sorted((log_dir / "train" / "runs").glob("*/run.json"), key=lambda path: path.stat().st_mtime)
     for record in reversed(records):
         sessions = read_record(record.parent)
-        if sessions and sessions[-1]["outcome"] != "finished":
+        if sessions and sessions[-1]["outcome"] != "finished" and not is_in_use(record.parent):
             return record.parent
     raise UserError(f"resume: no unfinished run below {log_dir}/train/runs; give a run directory")
 
@@ -60,12 +66,33 @@ def last_unfinished(log_dir: Path) -> Path:
 def newest_checkpoint(directory: Path) -> Path | None:
     """Return the checkpoint to go on from, the one written last; None where there is none.
 
-    Where there is one for that purpose, best.ckpt is not it: a kill may have come before the last.ckpt of its epoch,
-    which would then never be written.
+    Where there is another, best.ckpt is not it: a kill may have come before the last.ckpt of its epoch, which would
+    then never be written.
     """
     found = list((directory / "checkpoints").glob("[!.]*.ckpt"))
-    meant = [path for path in found if path.name in ("last.ckpt", "within_epoch.ckpt")]  # see configs/callbacks
-    return max(meant or found, key=lambda path: path.stat().st_mtime_ns, default=None)
+    others = [path for path in found if path.name != "best.ckpt"]  # see configs/callbacks
+    return max(others or found, key=lambda path: path.stat().st_mtime_ns, default=None)
+
+
+def require_same_optimizer(saved: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+    """UserError where a model's config asks for another optimizer than the one whose state a checkpoint holds.
+
+    Rates, decays and groups come back with that state, whatever a config says. A schedule's values hold from the
+    next step on, but not whether there is one.
+    """
+    ours, theirs = (dict(_kept(config)) for config in (given, saved))
+    for key in [*theirs, *ours]:
+        if ours.get(key) != theirs.get(key):
+            raise UserError(
+                f"{key.removesuffix('._target_')}: {ours.get(key)} given, but the state of the checkpoint's optimizer "
+                f"comes with {theirs.get(key)}; give that, or start another run without the checkpoint"
+            )
+
+
+def _kept(config: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for group in ("optimizer", "lr_multipliers"):
+        yield from ((f"model.{group}.{name}", value) for name, value in (config.get(group) or {}).items())
+    yield "model.scheduler", "one" if config.get("scheduler") else "none"
 
 
 def how_to_go_on(directory: Path) -> str:
@@ -107,5 +134,5 @@ def _check(directory: Path) -> None:
         usable = False
     if not usable:
         raise UserError(
-            f"resume: {path} is damaged, or no training run's; start again with the words in overrides.yaml"
+            f"resume: {path} is damaged, or no training run's; start it again with the command that began it"
         )

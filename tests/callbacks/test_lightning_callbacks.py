@@ -38,6 +38,12 @@ def test_two_ways_to_accumulate_are_one_too_many(data_root, saw, tmp_path, caplo
     assert message.startswith("trainer.accumulate_grad_batches: 2 given beside callbacks.gradient_accumulation")
 
 
+def test_a_rate_cannot_be_held_for_epochs_that_differ(data_root, saw, tmp_path, caplog):
+    both = ("callbacks=[default,gradient_accumulation]", "model.scheduler.interval=epoch")
+    message = running.fault(caplog, "train", data_root, tmp_path, *both)
+    assert message.startswith("model.scheduler.interval: epoch given beside callbacks.gradient_accumulation")
+
+
 def test_a_run_without_an_end_has_no_schedule(data_root, saw, tmp_path, caplog):
     message = running.fault(caplog, "train", data_root, tmp_path, "trainer.max_epochs=-1", "callbacks=none")
     assert message.startswith("trainer.max_epochs: -1 given")

@@ -3,10 +3,12 @@
 import csv
 import functools
 import json
+import re
 from pathlib import Path
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from src.utils.run_record import read_record
@@ -104,8 +106,10 @@ def test_two_and_two_epochs_are_four(data_root, saw, tmp_path, model):
         (2, ("callbacks=[default,ema]", "optimizer=sgd", "callbacks.early_stopping.patience=1")),
         (1, ("data=vimh_online", "data.epoch_size=96", "dataset.size=128")),
         ("null", ("model.balance=gradient", "monitor=train/loss", "data.num_workers=1")),
+        ("null", ("+trainer.max_steps=11",)),
+        (1, ("+trainer.max_steps=11",)),
     ],
-    ids=["first", "plateau", "accumulate", "at_the_end", "online", "in_validation"],
+    ids=["first", "plateau", "accumulate", "at_the_end", "online", "in_validation", "steps", "steps_within"],
 )
 def test_a_run_that_a_signal_stopped_anywhere_ends_as_if_it_had_not_been(finished_runs, name, batch, given):
     straight, resumed = finished_runs(batch, given)
@@ -182,6 +186,57 @@ def test_the_run_that_is_resumed_is_left_as_it_was(data_root, saw, tmp_path):
 def test_another_model_or_dataset_is_one_line(data_root, saw, trained, tmp_path, caplog, overrides, words):
     message = running.fault(caplog, "train", data_root, tmp_path, f"ckpt_path={trained.best}", *overrides)
     assert all(word in message for word in words), message
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ("model.optimizer.lr=0.001", "model.optimizer.lr: 0.001 given, but the state .* comes with 0.008; give that"),
+        ("optimizer=sgd", "model.optimizer: torch.optim.SGD given, but the state .* comes with torch.optim.AdamW;"),
+        (
+            "+model.lr_multipliers={network.*: 0.1}",
+            r"model.lr_multipliers.network.\*: 0.1 given, .* comes with None;",
+        ),
+        ("~model.scheduler", "model.scheduler: none given, .* comes with one;"),
+    ],
+)
+def test_what_an_optimizers_state_would_overrule_is_one_line(data_root, saw, trained, tmp_path, caplog, given, words):
+    message = running.fault(caplog, "train", data_root, tmp_path, f"ckpt_path={trained.best}", given)
+    assert re.match(words, message), message
+
+
+def test_a_schedules_values_hold_from_the_next_step_on(data_root, saw, trained, tmp_path):
+    last = trained.output / "checkpoints/last.ckpt"
+    given = ("trainer.max_epochs=6", "logger=none", "scheduler=constant", "model.scheduler.warmup_fraction=0")
+    running.run("train", data_root, tmp_path, *given, f"ckpt_path={last}")
+    assert checkpoint_of(tmp_path)["lr_schedulers"][0]["_last_lr"] == [0.008, 0.008]
+
+
+@pytest.mark.parametrize("logged", [True, False])
+def test_an_epochs_row_has_all_its_figures_once(data_root, saw, tmp_path, logged):
+    """Those of callbacks too, whether a kill came after the row was logged or between the checkpoint and it."""
+    choices = "callbacks=[default,throughput,gradient_stats]"
+    given = (choices, "callbacks.gradient_stats.every=1", "logger=csv")
+    stopped(data_root, tmp_path, *given, "+callbacks.stop.name=SIGTERM", "+callbacks.stop.batch=null")
+    metrics = tmp_path / "csv/metrics.csv"
+
+    def rows():
+        with metrics.open() as file:
+            found = [{name: value for name, value in row.items() if value} for row in csv.DictReader(file)]
+        return [row for row in found if "train/loss" in row]
+
+    before, lines = rows(), metrics.read_text().splitlines(keepends=True)
+    assert len(before) == 3 and before[2]["throughput/samples_per_second"] and before[2]["grad_norm/max"]
+    metrics.write_text("".join(lines if logged else lines[:-1]))
+    running.run("train", data_root, tmp_path, EPOCHS, *given, f"resume={tmp_path}")
+    assert rows()[:3] == before and len(rows()) == 4
+
+
+def test_a_resumed_runs_config_is_saved_as_it_was(data_root, saw, tmp_path):
+    stopped(data_root, tmp_path, "logger=csv", "+callbacks.stop.name=SIGTERM", "+callbacks.stop.batch=0")
+    running.run("train", data_root, tmp_path, EPOCHS, "logger=csv", "seed=3", f"resume={tmp_path}")
+    saved = OmegaConf.load(tmp_path / ".hydra/config.yaml")
+    assert saved.logger == running.composed("train", "logger=csv").logger and saved.seed == 3
 
 
 @pytest.mark.parametrize("size", [0, 5000, None])

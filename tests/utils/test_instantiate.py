@@ -118,3 +118,13 @@ def test_every_logger_gets_the_config_and_the_runs_identity(tmp_path):
         assert recorder.params["model"]["network"]["channels"]
         assert recorder.params["data"]["recipe"]["synth"]["name"] == "simple_saw"
         assert recorder.params["monitor"] == "val/nmae"
+
+
+def test_what_a_kill_left_of_tensorboards_hyperparameters_is_replaced(tmp_path):
+    logger = TensorBoardLogger(tmp_path, name="tensorboard", version="", default_hp_metric=False)
+    (tmp_path / "tensorboard").mkdir()
+    (tmp_path / "tensorboard/hparams.yaml").write_text("model:\n  netwo")
+    log_hyperparameters([logger], config_of(tmp_path, "seed=7"), {"num_parameters": 3})
+    logger.save()
+    found = OmegaConf.load(tmp_path / "tensorboard/hparams.yaml")
+    assert found.seed == 7 and found.num_parameters == 3 and found.model.network

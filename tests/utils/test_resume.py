@@ -2,6 +2,9 @@
 
 import json
 import os
+import subprocess
+import sys
+from contextlib import contextmanager
 
 import pytest
 from hydra import compose, initialize_config_dir
@@ -54,7 +57,7 @@ def test_without_a_directory_words_stay_as_they_are(words):
     [
         ("gone", "does not exist; give a run directory"),
         ("other", "is no training run: it has no .hydra/config.yaml"),
-        ("", "config.yaml is damaged"),
+        ("", "config.yaml is damaged, .*; start it again with the command that began it"),
         ("model: {", "config.yaml is damaged"),
         ("- a list", "config.yaml is damaged"),
         ("just text", "config.yaml is damaged"),
@@ -76,7 +79,7 @@ def test_what_is_no_run_is_one_line(run_directory, damage, words):
 @pytest.mark.parametrize(
     ("word", "answer"),
     [
-        ("model=cnn_tiny", "keeps its model; give values, as in trainer.max_epochs=100"),
+        ("model=cnn_tiny", "keeps its model; give values, as in trainer.max_epochs=100, or train another$"),
         ("+callbacks=ema", "keeps its callbacks"),
         ("-m", "a run is resumed alone"),
     ],
@@ -96,9 +99,39 @@ def test_last_is_the_newest_run_that_is_not_finished(run_directory, tmp_path):
         (run / "run.json").write_text(json.dumps({"sessions": [{"outcome": outcome}]}))
         os.utime(run / "run.json", (1000 - age, 1000 - age))
     assert f"++resume='{tmp_path}/train/runs/a'" in resumed(["resume=last", f"paths.log_dir={tmp_path}"])
+    with in_use(tmp_path / "train/runs/a"):
+        assert f"++resume='{tmp_path}/train/runs/b'" in resumed(["resume=last", f"paths.log_dir={tmp_path}"])
 
 
-def test_the_newest_checkpoint_is_the_one_written_last_of_those_to_go_on_from(tmp_path):
+@contextmanager
+def in_use(directory):
+    """Another process trains there: a lock is one of processes."""
+    holds = "import sys; from pathlib import Path; from src.utils.run_lock import only_here\n"
+    holds += "with only_here(Path(sys.argv[1])): print(flush=True); sys.stdin.read()"
+    line = [sys.executable, "-c", holds, directory]
+    with subprocess.Popen(line, cwd=running.ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        process.stdout.readline()
+        yield
+        process.stdin.close()
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"TORCHELASTIC_RUN_ID": "mine", "WORLD_SIZE": "4", "LOCAL_WORLD_SIZE": "2"},
+        {"SLURM_NTASKS": "2", "SLURM_PROCID": "1", "SLURM_NNODES": "1", "SLURM_JOB_NAME": "train"},
+    ],
+    ids=["torchrun", "srun"],
+)
+def test_several_processes_do_not_each_look_for_the_last(run_directory, monkeypatch, environment):
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(UserError, match=r"^resume: last given to several processes, .*; give the run's directory$"):
+        resumed(["resume=last"])
+    assert resumed([f"resume={run_directory}"])
+
+
+def test_the_newest_checkpoint_is_the_one_written_last_but_for_the_best(tmp_path):
     assert newest_checkpoint(tmp_path) is None
     checkpoints = tmp_path / "checkpoints"
     checkpoints.mkdir()
@@ -111,7 +144,7 @@ def test_the_newest_checkpoint_is_the_one_written_last_of_those_to_go_on_from(tm
     assert written(".last.ckpt.partial", 9) is None
     assert written("best.ckpt", 1) == checkpoints / "best.ckpt"
     assert written("epoch_0003.ckpt", 2) == checkpoints / "epoch_0003.ckpt"
-    assert written("last.ckpt", 1) == checkpoints / "last.ckpt"
+    assert written("last.ckpt", 1) == checkpoints / "epoch_0003.ckpt"
     assert written("within_epoch.ckpt", 3) == checkpoints / "within_epoch.ckpt"
     assert written("last.ckpt", 4) == checkpoints / "last.ckpt"
     assert written("best.ckpt", 5) == checkpoints / "last.ckpt"
