@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
+from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
@@ -109,6 +110,8 @@ def run(main: Callable[[], object], prepare: Callable[[list[str]], list[str]] | 
     """
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra then raises, where it would print a traceback itself
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray would tell its makers about this machine
+    # else Hydra copies the schemas of all plugins for each of the 150 groups that --help lists, which takes a second
+    ConfigStore.__deepcopy__ = lambda store, _: store
     warnings.filterwarnings("ignore", r"\s*'hydra/launcher/\w+' is validated")  # ours keep the keys of the plugins' own
     try:
         if "hydra/launcher=submitit_slurm" in sys.argv and not shutil.which("srun"):
