@@ -163,7 +163,8 @@ def main(config: DictConfig) -> float | None:
     if config.get("resume") and is_finished(directory):
         session = read_record(directory)[-1]
         if session["limits"].items() <= limits(config).items():
-            log.info("%s: is finished; trainer.max_epochs=... beside resume= trains it for longer", directory)
+            longer = "trainer.max_epochs=..., or callbacks.early_stopping.patience=... where that ended it,"
+            log.info("%s: is finished; %s beside resume= trains it for longer", directory, longer)
             return session["score"]
     with only_here(directory):
         return train_in(directory, config, starting_point(config))

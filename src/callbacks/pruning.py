@@ -29,8 +29,6 @@ class Pruning(Callback):
 
     @functools.cached_property
     def _trial(self) -> object | None:
-        if not _is_trial():
-            return None
         from src.utils.sweep_study import AWAY_S, load_study
 
         sweeper = HydraConfig.get().sweeper
@@ -39,6 +37,8 @@ class Pruning(Callback):
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """UserError when the sweep has given this trial up while its job waited for a place."""
+        if not _is_trial():
+            return
         running = True
         with self._without_database("the start"):
             if self._trial is not None:
@@ -49,7 +49,7 @@ class Pruning(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         value = float(trainer.callback_metrics.get(self.monitor, math.nan))
-        if not math.isfinite(value):
+        if not _is_trial() or not math.isfinite(value):
             return
         try:
             with self._without_database(f"epoch {trainer.current_epoch}"):
@@ -74,9 +74,6 @@ class Pruning(Callback):
     @contextmanager
     def _without_database(self, what: str) -> Iterator[None]:
         """Warn when the database is away, and go on."""
-        if not _is_trial():
-            yield
-            return
         from src.utils.sweep_study import AWAY_S, STORAGE_ERRORS
         from src.utils.workers import first_line
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping
+from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +25,10 @@ class ResumableEarlyStopping(EarlyStopping):
         super().load_state_dict(state_dict | {"patience": self.patience})
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if self.wait_count >= max(1, self.patience):
+        if self.stopping_reason not in (EarlyStoppingReason.NOT_STOPPED, EarlyStoppingReason.PATIENCE_EXHAUSTED):
+            trainer.should_stop = True
+            log.info("early stopping: %s", self.stopping_reason_message)
+        elif self.wait_count >= max(1, self.patience):
             trainer.should_stop = True
             message = "early stopping: %s has not improved for %d checks; a larger patience trains on"
             log.info(message, self.monitor, self.wait_count)

@@ -6,7 +6,7 @@ import hashlib
 import io
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -114,6 +114,8 @@ class RemotePath:
             partial = f"{directory}/.{name}.partial-{uuid4().hex[:12]}"  # its own: two may upload the same file
             filesystem.makedirs(directory, exist_ok=True)
             filesystem.put_file(str(source), partial)
+            with suppress(FileNotFoundError):
+                filesystem.rm_file(path)  # not every file system lets a renamed file replace another
             filesystem.mv(partial, path)
 
     def download(self, target: Path) -> None:

@@ -135,20 +135,25 @@ def _upload(partial: Path, place: RemotePath, marker: str, overwrite: bool) -> N
     try:
         if overwrite:
             (place / marker).unlink(missing_ok=True)
+        _refuse_faster(place, marker, overwrite)
         for name in names:
-            if overwrite:
-                (place / name).unlink(missing_ok=True)  # not every file system lets a renamed file replace another
             (place / name).upload(partial / name)
-        if not overwrite and (place / marker).is_file():
-            raise UserError(f"{place}: another run made it meanwhile; its files were kept")
-        for path in [path for path in place.iterdir() if path.name not in (*names, marker) and path.is_file()]:
-            path.unlink(missing_ok=True)
+        _refuse_faster(place, marker, overwrite)
+        for path in place.iterdir():
+            on_its_way = ".partial-" in path.name and not overwrite  # another run's
+            if path.name not in (*names, marker) and not on_its_way and path.is_file():
+                path.unlink(missing_ok=True)
         (place / marker).upload(partial / marker)
     except OSError as error:
         raise UserError(
             f"{place}: could not be uploaded ({one_line(error)}); give the same command again, "
             "or make it in shards, of which a failure costs one"
         ) from error
+
+
+def _refuse_faster(place: RemotePath, marker: str, overwrite: bool) -> None:
+    if not overwrite and (place / marker).is_file():
+        raise UserError(f"{place}: another run made it meanwhile; its files were kept")
 
 
 def _remove(path: Path) -> None:

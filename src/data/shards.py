@@ -39,7 +39,7 @@ class _Manifest(BaseModel):
     recipe: dict[str, Any]
     shard: int
     num_shards: int
-    versions: dict[str, str]
+    versions: dict[str, str] = {}  # none in older ones
     sha256: dict[str, str]
 
 
@@ -209,7 +209,7 @@ def _refuse_foreign(place: Place, manifest: _Manifest, source: Source) -> None:
 
 
 def _warn_of_versions(shards_dir: Place, manifests: list[_Manifest]) -> None:
-    found = {name: sorted({str(manifest.versions.get(name)) for manifest in manifests}) for name in _PACKAGES}
+    found = {name: sorted({manifest.versions.get(name, "unknown") for manifest in manifests}) for name in _PACKAGES}
     mixed = "; ".join(f"{name} {', '.join(versions)}" for name, versions in found.items() if len(versions) > 1)
     if mixed:
         log.warning("%s: made with different versions, whose bytes may differ: %s", shards_dir, mixed)

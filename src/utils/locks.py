@@ -9,7 +9,7 @@ import fcntl
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -56,6 +56,13 @@ def is_free(path: Path) -> bool:
             return _take(file, fcntl.LOCK_SH | fcntl.LOCK_NB, without_locks=False)
     except FileNotFoundError:
         return False
+
+
+def remove_free(path: Path) -> None:
+    """Remove a lock's file that nobody holds."""
+    with suppress(FileNotFoundError), path.open() as file:
+        if _take(file, fcntl.LOCK_EX | fcntl.LOCK_NB, without_locks=False) and _is_still(file, path):
+            path.unlink()
 
 
 def _take(file: IO[str], how: int, without_locks: bool = True) -> bool:

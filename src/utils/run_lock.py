@@ -44,6 +44,8 @@ def is_in_use(directory: Path) -> bool:
             return _is_taken(file)
     except FileNotFoundError:
         return False
+    except PermissionError:
+        return True  # another user's: whatever it does, it is not for this one
 
 
 def _is_taken(file: IO[str]) -> bool:

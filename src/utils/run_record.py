@@ -15,6 +15,7 @@ from typing import Any
 from src.utils.errors import Interrupted
 from src.utils.files import write_whole
 from src.utils.ranks import rank
+from src.utils.workers import worker_died
 
 ROOT = Path(__file__).parents[2]
 _PACKAGES = ("torch", "lightning", "numpy", "hydra-core")
@@ -58,7 +59,7 @@ class Session:
         self.entry["ended"] = _now()
         if error is None:
             self.entry["outcome"] = "finished"
-        elif isinstance(error, Interrupted | KeyboardInterrupt | SystemExit):
+        elif isinstance(error, (Interrupted, KeyboardInterrupt, SystemExit, *worker_died())):  # or a job's time was up
             self.entry["outcome"] = "interrupted"
         else:
             self.entry["outcome"] = f"failed: {' '.join(str(error).split()) or kind.__name__}"

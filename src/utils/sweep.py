@@ -35,8 +35,8 @@ from src.utils.sweep_study import (
     fail,
     open_study,
 )
-from src.utils.sweep_trials import refuse_hopeless, take_over, tell
-from src.utils.workers import first_line, left_behind, worker_died
+from src.utils.sweep_trials import left_behind, refuse_hopeless, take_over, tell
+from src.utils.workers import first_line, worker_died
 
 log = logging.getLogger(__name__)
 
@@ -92,12 +92,15 @@ def search(
 
     def next_batch() -> list[Trial]:
         """Return the next trials, none where the study has all: two sweeps at once would both ask for the last one."""
-        take_over(study, directory)
-        with locked(directory / "asking"):
-            if not batches:
-                _describe(study, directory, fixed, n_trials, config.monitor)
-            missing = n_trials - sum(map(counts, study.get_trials(deepcopy=False)))
-            return [_ask(study, space, owner) for _ in range(min(n_jobs, missing))]
+        for wait in (False, True):  # for what dead sweeps have left running, once nothing else is to be done
+            take_over(study, directory, wait)
+            with locked(directory / "asking"):
+                if not batches:
+                    _describe(study, directory, fixed, n_trials, config.monitor)
+                missing = n_trials - sum(map(counts, study.get_trials(deepcopy=False)))
+                if asked := [_ask(study, space, owner) for _ in range(min(n_jobs, missing))]:
+                    return asked
+        return []
 
     with _told_when_away(study_name), alive(directory / owner):
         try:
@@ -139,7 +142,7 @@ def _told_when_away(study_name: str) -> Iterator[None]:
 def _describe(study: Study, directory: Path, fixed: Mapping[str, str], n_trials: int, monitor: str) -> None:
     """Write down what all trials share; UserError when those that are there share something else."""
     relevant = {key: word for key, word in fixed.items() if not _says_where(key)}
-    before = study.user_attrs.get(FIXED, relevant)
+    before = {key: word for key, word in study.user_attrs.get(FIXED, relevant).items() if not _says_where(key)}
     start = "hydra.sweeper.study_name=... starts another"
     if before != relevant and study.get_trials(deepcopy=False, states=_SHARING):
         there = ", ".join(word for key, word in before.items() if relevant.get(key) != word) or "less"

@@ -3,6 +3,7 @@
 import itertools
 import logging
 import math
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,8 +12,11 @@ from optuna.study import Study
 from optuna.trial import TrialState
 
 from src.utils.errors import UserError, one_line
-from src.utils.sweep_study import CAUSE, KILLED, PRUNED, counts, fail, free_locks, orphans, unless_ended
-from src.utils.workers import left_behind, worker_died
+from src.utils.locks import remove_free
+from src.utils.run_lock import is_in_use
+from src.utils.run_record import read_record
+from src.utils.sweep_study import CAUSE, KILLED, OWNER, PRUNED, counts, fail, free_locks, orphans, unless_ended
+from src.utils.workers import worker_died
 
 log = logging.getLogger(__name__)
 
@@ -62,10 +66,31 @@ def refuse_hopeless(study: Study, batches: Sequence[Sequence[int]], max_failure_
         raise UserError(f"{told}; the last one: {failed[-1].user_attrs[CAUSE]}")
 
 
-def take_over(study: Study, directory: Path) -> None:
-    """End the trials of dead sweeps, by what their jobs came to."""
-    free = free_locks(directory)  # before the trials are looked up: a sweep that dies from now on is for the next time
+def take_over(study: Study, directory: Path, wait: bool) -> None:
+    """End the trials of dead sweeps, by what their jobs came to; `wait` for those that still train."""
+    owners = set(free_locks(directory))  # before trials are looked up: one that dies from now on is for the next time
     for one in orphans(study, directory):
-        tell(study, one.number, left_behind(directory / str(one.number)))
-    for path in free:
-        path.unlink(missing_ok=True)
+        if wait or not is_in_use(directory / str(one.number)):
+            tell(study, one.number, left_behind(directory / str(one.number)))
+        else:
+            owners.discard(directory / one.user_attrs.get(OWNER, ""))
+    for path in owners:
+        remove_free(path)
+
+
+def left_behind(directory: Path) -> JobReturn:
+    """Return what the job of a run directory came to, once nobody trains there: UNKNOWN where it was killed.
+
+    A launcher that lost one job says nothing of the others: those go on, have ended, or have not begun, which looks
+    like killed: they end by themselves once they begin.
+    """
+    if is_in_use(directory):
+        log.info("%s: still trains; waiting for it", directory)
+    while is_in_use(directory):
+        time.sleep(1)
+    session = next(reversed(read_record(directory)), {"outcome": "none"})
+    if session["outcome"] == "finished":
+        return JobReturn(status=JobStatus.COMPLETED, _return_value=session["score"])
+    if session["outcome"].startswith("failed: "):
+        return JobReturn(status=JobStatus.FAILED, _return_value=UserError(session["outcome"].removeprefix("failed: ")))
+    return JobReturn(status=JobStatus.UNKNOWN)

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from lightning.pytorch.callbacks import EarlyStopping
+from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
 
 from src.callbacks.resumable_early_stopping import ResumableEarlyStopping
 from tests import running
@@ -62,3 +63,13 @@ def test_without_any_patience_a_run_that_has_just_improved_is_not_ended():
     trainer = SimpleNamespace(should_stop=False)
     ResumableEarlyStopping("val/nmae", patience=0).on_train_start(trainer, None)
     assert not trainer.should_stop
+
+
+@pytest.mark.parametrize(
+    ("reason", "stops"), [("NON_FINITE_METRIC", True), ("STOPPING_THRESHOLD", True), ("NOT_STOPPED", False)]
+)
+def test_other_reasons_than_patience_hold_as_well(reason, stops):
+    stopping, trainer = ResumableEarlyStopping("val/nmae", patience=3), SimpleNamespace(should_stop=False)
+    stopping.load_state_dict(stopping.state_dict() | {"stopping_reason": EarlyStoppingReason[reason].value})
+    stopping.on_train_start(trainer, None)
+    assert trainer.should_stop == stops

@@ -12,6 +12,7 @@ from pathlib import Path
 import fsspec
 import pytest
 
+from src.data import publish
 from src.data.fetch import fetch
 from src.data.generate import generate
 from src.data.paths import RemotePath, to_place
@@ -270,6 +271,20 @@ def test_of_two_uploads_at_once_the_first_to_end_stays(place, monkeypatch):
 
     monkeypatch.setattr(RemotePath, "upload", race)
     with pytest.raises(UserError, match="/tiny: another run made it meanwhile; its files were kept"):
+        generate(tiny_recipe(), place)
+    assert contents(fetch(place / "tiny")) == contents(place / "tiny")
+
+
+def test_of_two_different_ones_the_slower_replaces_nothing(place, monkeypatch):
+    real = publish._upload
+
+    def late(*arguments):
+        monkeypatch.undo()
+        generate(tiny_recipe(**{"dataset.seed": 1}), place)
+        real(*arguments)
+
+    monkeypatch.setattr(publish, "_upload", late)
+    with pytest.raises(UserError, match="another run made it meanwhile; its files were kept"):
         generate(tiny_recipe(), place)
     assert contents(fetch(place / "tiny")) == contents(place / "tiny")
 

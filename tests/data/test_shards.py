@@ -213,6 +213,10 @@ def test_shards_of_different_versions_are_merged_with_a_warning(tmp_path, caplog
     path.write_text(json.dumps(manifest))
     merge_shards(tiny_recipe(), tmp_path, 2, overwrite=True)
     assert f"made with different versions, whose bytes may differ: numpy 0.9, {np.__version__}" in caplog.text
+    del manifest["versions"]  # as before they were written down
+    path.write_text(json.dumps(manifest))
+    merge_shards(tiny_recipe(), tmp_path, 2, overwrite=True)
+    assert f"numpy {np.__version__}, unknown" in caplog.text
 
 
 def test_two_runs_of_one_shard_give_one_whole_shard(tmp_path, monkeypatch):

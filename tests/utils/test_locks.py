@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 
-from src.utils.locks import alive, is_free, locked
+from src.utils.locks import alive, is_free, locked, remove_free
 from tests import running
 
 HOLD = """
@@ -65,3 +65,12 @@ def test_what_is_removed_in_the_moment_it_is_made_is_made_again(tmp_path, monkey
     monkeypatch.setattr(fcntl, "flock", removing)
     with alive(path):
         assert path.exists() and not is_free(path)
+
+
+def test_only_what_nobody_holds_is_removed(tmp_path):
+    held, free = tmp_path / "held", tmp_path / "free"
+    free.touch()
+    with alive(held):
+        for path in (held, free, tmp_path / "none"):
+            remove_free(path)
+        assert list(tmp_path.iterdir()) == [held]

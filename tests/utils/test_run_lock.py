@@ -60,6 +60,14 @@ def test_what_else_keeps_a_lock_from_being_taken_is_told(tmp_path, monkeypatch):
         raise AssertionError
 
 
+def test_another_users_run_seems_to_be_in_use(tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("pathlib.Path.open", refuse)
+    assert is_in_use(tmp_path)
+
+
 def test_a_forked_child_does_not_keep_the_lock(tmp_path):
     """As a loader's worker is one, that outlives a killed run for some seconds."""
     here, there = multiprocessing.Pipe()

@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 import torch
+from submitit.core.utils import UncompletedJobError
 
 from src.utils.errors import Interrupted
 from src.utils.run_record import Session, git_state, hardware, is_finished, read_record, surroundings
@@ -31,6 +32,12 @@ def test_each_way_to_end_is_told_and_kept_beside_the_next(tmp_path, error, outco
     assert [one["outcome"] for one in read_record(tmp_path)] == [outcome, "finished"] and is_finished(tmp_path)
     first = read_record(tmp_path)[0]
     assert first["seed"] == 3 and first["score"] == 0.5 and first["started"] <= first["ended"]
+
+
+def test_a_job_whose_time_was_up_was_interrupted(tmp_path):
+    with pytest.raises(UncompletedJobError), Session(tmp_path, {}):
+        raise UncompletedJobError("Job not requeued because: timed-out too many times.")
+    assert read_record(tmp_path)[-1]["outcome"] == "interrupted"
 
 
 def test_a_session_that_never_ended_was_killed(tmp_path):

@@ -199,6 +199,26 @@ def test_what_a_job_reached_after_its_search_was_killed_is_taken_over(swept, tmp
     assert {path.name for path in tmp_path.glob("*.lock")} == {"alive.lock"}
 
 
+def test_jobs_that_outlive_a_dead_search_are_waited_for_once_nothing_else_is_to_be_done(swept, tmp_path, monkeypatch):
+    open_study("s", url(tmp_path)).ask().set_user_attr("owner", "dead.lock")
+    (tmp_path / "dead.lock").touch()
+    jobs, asked = Jobs(), []
+
+    def is_in_use(directory):
+        asked.append(len(jobs.launched))
+        assert len(asked) < 9, "it waits"
+        if len(asked) == 5:
+            (tmp_path / "0").mkdir()
+            (tmp_path / "0/run.json").write_text(json.dumps({"sessions": [{"outcome": "finished", "score": 0.25}]}))
+        return len(asked) < 5
+
+    monkeypatch.setattr(sweep_trials, "is_in_use", is_in_use)
+    monkeypatch.setattr(sweep_trials.time, "sleep", lambda _: None)
+    study = swept(jobs, 3)
+    assert asked[-1] == 2 and states(study) == ["COMPLETE"] * 3 and study.get_trials()[0].value == 0.25
+    assert not list(tmp_path.glob("*.lock"))
+
+
 def test_a_trial_that_another_search_ends_meanwhile_stays_as_that_one_left_it(swept, tmp_path):
     def job(words):
         if "hydra.sweeper.trial=1" in words:
@@ -261,6 +281,13 @@ def test_a_study_never_mixes_what_cannot_be_compared(swept, arguments, words):
         swept(Jobs(), 4, arguments)
     where = ["trainer=gpu", "logger=csv", "extras.num_threads=1", "paths.cache_dir=x", "~callbacks.rich_progress_bar"]
     assert len(swept(Jobs(), 4, where).get_trials(states=(TrialState.COMPLETE,))) == 4
+
+
+def test_a_study_whose_words_say_more_than_what_counts_now_goes_on(swept, tmp_path):
+    swept(Jobs(), 2)
+    study = load_study("s", url(tmp_path))
+    study.set_user_attr("fixed", {"extras.num_threads": "extras.num_threads=1"})
+    assert states(swept(Jobs(), 3)) == ["COMPLETE"] * 3
 
 
 def test_a_search_that_begins_beside_another_must_be_the_same_before_that_one_has_a_result(swept):
