@@ -31,6 +31,7 @@ $(READY): requirements.txt pyproject.toml
 	PATH="$$PATH:$(CURDIR)/$(VENV)/bin" uv pip install --quiet --compile-bytecode --python $(PYTHON) -r requirements.txt
 	PATH="$$PATH:$(CURDIR)/$(VENV)/bin" uv pip install --quiet --python $(PYTHON) --no-deps -e .
 	touch $(READY)
+	@echo "Set up. So that python means this environment's: . $(VENV)/bin/activate"
 
 demo: $(READY) ## from nothing to a trained, tested model, a prediction and a report
 	$(PYTHON) examples/demo.py
@@ -87,8 +88,8 @@ tqa: tq tqc tqv tqcn ## ... at all of these
 ca: $(READY) ## compare medium-sized networks, 3 epochs each, in one table
 	$(PYTHON) benchmarks/compare_models.py --seeds 1 --epochs 3 --models $(MEDIUM)
 
-sweep sw: $(READY) ## search for the best values on the small saw set; goes on where it was stopped
-	$(TRAIN) -m hparams_search=vimh_optuna
+sweep sw: $(READY) ## search for the best values on the small saw set; goes on where it was stopped: make sweep STUDY=mine
+	$(TRAIN) -m hparams_search=vimh_optuna $(if $(STUDY),hydra.sweeper.study_name=$(STUDY))
 
 sweep-report: $(READY) ## table and plots of a running or stopped search: make sweep-report STUDY=vimh_optuna
 	$(PYTHON) viz/sweep_report.py $(STUDY) $(if $(STORAGE),--storage $(STORAGE))

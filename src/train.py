@@ -147,6 +147,14 @@ def limits(config: DictConfig) -> dict[str, Any]:
     return found | {"early_stopping": stopping and OmegaConf.to_container(stopping, resolve=True)}
 
 
+def require_whole_numbers(config: DictConfig) -> None:
+    """UserError for what Lightning takes and would fail of much later."""
+    for key, least in (("trainer.max_epochs", -1), ("trainer.max_steps", -1), ("seed", 0)):
+        value = OmegaConf.select(config, key)
+        if value is not None and (type(value) is not int or value < least):
+            raise UserError(f"{key}: {value} given; a whole number, at least {least}")
+
+
 @hydra.main(version_base="1.3", config_path="../configs", config_name="train")
 @task
 def main(config: DictConfig) -> float | None:
@@ -157,6 +165,7 @@ def main(config: DictConfig) -> float | None:
         raise UserError(f"data.data_dir: {given} does not exist; give a VIMH directory, or null to generate one")
     if config.trainer.get("overfit_batches") and "online" in config.data.get("_target_", ""):
         raise UserError("trainer.overfit_batches: endless data never repeat a batch to learn by heart; give data=vimh")
+    require_whole_numbers(config)
     require_metric(config)
     require_loggers(config.get("logger"))
     directory = Path(config.paths.output_dir)
@@ -187,8 +196,13 @@ def train_in(directory: Path, config: DictConfig, ckpt_path: Path | None) -> flo
     datamodule = build(config.data, "data")
     spec = datamodule.spec
     model = build_model(OmegaConf.to_container(config.model, resolve=True), spec)
-    if config.monitor not in model.monitorable:
-        raise UserError(f"monitor: no metric '{config.monitor}'.{did_you_mean(config.monitor, model.monitorable)}")
+    roles = [role for role, one in (config.get("callbacks") or {}).items() if one]
+    watched = {
+        key: OmegaConf.select(config, key) for key in ("monitor", *(f"callbacks.{one}.monitor" for one in roles))
+    }
+    for key, metric in watched.items():
+        if metric is not None and metric not in model.monitorable:
+            raise UserError(f"{key}: no metric '{metric}'.{did_you_mean(metric, model.monitorable)}")
     num_parameters = sum(parameter.numel() for parameter in model.parameters())
     log.info("dataset %s, model of %d parameters", datamodule.data_dir, num_parameters)
     at = check(datamodule, model, ckpt_path, config.preflight.allow_blind)

@@ -21,6 +21,11 @@ class ResumableEarlyStopping(EarlyStopping):
     def state_key(self) -> str:
         return super().state_key.removeprefix("Resumable")  # of checkpoints with Lightning's own, too
 
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        super().on_train_end(trainer, pl_module)
+        if self.stopping_reason != EarlyStoppingReason.NOT_STOPPED:
+            log.info("early stopping: %s", self.stopping_reason_message)
+
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         super().load_state_dict(state_dict | {"patience": self.patience})
 

@@ -86,7 +86,10 @@ def build(config: DictConfig | None, where: str) -> Any:
 
 def build_all(configs: DictConfig | None, where: str) -> list[Any]:
     """Instantiate a group keyed by role, such as callbacks or loggers."""
-    return [build(one, f"{where}.{name}") for name, one in (configs or {}).items() if one and "_target_" in one]
+    for name, one in (configs or {}).items():
+        if one and "_target_" not in one:
+            raise UserError(f"{where}.{name}: has values and no _target_, so it is nothing; +{where}={name} adds one")
+    return [build(one, f"{where}.{name}") for name, one in (configs or {}).items() if one]
 
 
 def build_trainer(config: DictConfig) -> Trainer:

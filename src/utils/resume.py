@@ -11,7 +11,7 @@ from yaml import YAMLError
 
 from src.utils.errors import UserError
 from src.utils.files import write_whole
-from src.utils.ranks import launched
+from src.utils.ranks import launched, rank
 from src.utils.run_lock import is_in_use
 from src.utils.run_record import ROOT, read_record
 
@@ -27,6 +27,7 @@ def resumed(words: list[str]) -> list[str]:
     """
     given = [word for word in words if word.startswith("resume=") and word not in ("resume=", "resume=null")]
     if not given:
+        _refuse_used(words)
         return words
     others = [word for word in words if word not in given]
     name = given[-1].partition("=")[2].strip("'\"")
@@ -54,13 +55,19 @@ def resumed(words: list[str]) -> list[str]:
 
 
 def last_unfinished(log_dir: Path) -> Path:
-    """Return the newest training run that has not come to its end and is not in use; UserError when there is none."""
+    """Return the newest training run that has not come to its end and is not in use; UserError when there is none.
+
+    One that has a checkpoint is preferred: one without may be the mistake of a moment ago.
+    """
     records = sorted((log_dir / "train" / "runs").glob("*/run.json"), key=lambda path: path.stat().st_mtime)
-    for record in reversed(records):
-        sessions = read_record(record.parent)
-        if sessions and sessions[-1]["outcome"] != "finished" and not is_in_use(record.parent):
-            return record.parent
-    raise UserError(f"resume: no unfinished run below {log_dir}/train/runs; give a run directory")
+    found = []
+    for directory in (record.parent for record in reversed(records)):
+        sessions = read_record(directory)
+        if sessions and sessions[-1]["outcome"] != "finished" and not is_in_use(directory):
+            found.append(directory)
+    if not found:
+        raise UserError(f"resume: no unfinished run below {log_dir}/train/runs; give a run directory")
+    return next(filter(newest_checkpoint, found), found[0])
 
 
 def newest_checkpoint(directory: Path) -> Path | None:
@@ -121,7 +128,17 @@ def _log_dir(words: list[str]) -> Path:
     return Path(given[-1]) if given else ROOT / "logs"
 
 
+def _refuse_used(words: list[str]) -> None:
+    """UserError where a new run would be written over another; processes of one launcher share theirs."""
+    directories = [word.partition("=")[2].strip("'\"") for word in words if word.startswith("hydra.run.dir=")]
+    if directories and not rank() and not launched() and (Path(directories[-1]) / "run.json").is_file():
+        name = directories[-1]
+        raise UserError(f"hydra.run.dir: {name} holds a run; give another directory, or go on with it: resume={name}")
+
+
 def _check(directory: Path) -> None:
+    if directory.is_file():
+        raise UserError(f"resume: {directory} is a file; give the run's directory, as logs/train/runs/..., or last")
     if not directory.is_dir():
         raise UserError(f"resume: {directory} does not exist; give a run directory, as logs/train/runs/..., or last")
     path = directory / CONFIG

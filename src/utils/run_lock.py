@@ -29,7 +29,7 @@ def only_here(directory: Path) -> Iterator[None]:
         if _is_taken(file):
             file.seek(0)
             holder = file.read().strip() or "another process"
-            raise UserError(f"resume: {directory} is in use by {holder}; wait for it, or stop it")
+            raise UserError(f"{directory} is in use by {holder}; wait for it, or stop it")
         file.truncate(0)
         file.write(f"process {os.getpid()} on {platform.node()}\n")
         file.flush()

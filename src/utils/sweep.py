@@ -124,7 +124,7 @@ def search(
             raise Interrupted(f"interrupted; {advice}", status - 128 if status > 128 else signal.SIGINT) from error
     (directory / owner).unlink(missing_ok=True)  # else it stays, and shows the next start the trials of this one
     if not batches:
-        log.info("study %s has its %d trials; hydra.sweeper.n_trials=... adds some", study_name, n_trials)
+        log.info("study %s has its %d trials; a larger hydra.sweeper.n_trials adds to them", study_name, n_trials)
     return study
 
 
@@ -145,8 +145,8 @@ def _describe(study: Study, directory: Path, fixed: Mapping[str, str], n_trials:
     before = {key: word for key, word in study.user_attrs.get(FIXED, relevant).items() if not _says_where(key)}
     start = "hydra.sweeper.study_name=... starts another"
     if before != relevant and study.get_trials(deepcopy=False, states=_SHARING):
-        there = ", ".join(word for key, word in before.items() if relevant.get(key) != word) or "less"
-        asked = ", ".join(word for key, word in relevant.items() if before.get(key) != word) or "less"
+        there = ", ".join(word for key, word in before.items() if relevant.get(key) != word) or "no such word"
+        asked = ", ".join(word for key, word in relevant.items() if before.get(key) != word) or "none"
         raise UserError(f"study {study.study_name}: its trials have {there}, where {asked} is asked for; {start}")
     if (directory / "0").exists() and not study.get_trials(deepcopy=False):
         raise UserError(f"{directory}: holds the trials of another study; move it away, or {start}")

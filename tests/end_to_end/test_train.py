@@ -207,6 +207,11 @@ def test_mixed_precision_trains_to_finite_losses_near_those_of_float32(data_root
     [
         (["trainer=gpu"], ["trainer: this machine has no gpu", "trainer=cpu"]),
         (["trainer=mps"], ["trainer: this machine has no mps", "trainer=auto"]),
+        (["callbacks.early_stopping.monitor=val/los"], ["callbacks.early_stopping.monitor: no metric 'val/los'"]),
+        (["+callbacks.ema.decay=0.9"], ["callbacks.ema: has values and no _target_", "+callbacks=ema adds one"]),
+        (["trainer.max_epochs=three"], ["trainer.max_epochs: three given; a whole number"]),
+        (["trainer.max_epochs=2.5"], ["trainer.max_epochs: 2.5 given; a whole number"]),
+        (["seed=abc"], ["seed: abc given; a whole number, at least 0"]),
         (["monitor=val/nmea"], ["monitor: no metric 'val/nmea'", "Did you mean 'val/nmae'?"]),
         (["data.data_dir=nowhere/at_all"], ["data.data_dir: nowhere/at_all does not exist", "null"]),
         (["data.batch_size=0"], ["data: data.batch_size: 0 given"]),

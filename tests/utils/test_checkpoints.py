@@ -12,6 +12,8 @@ def test_a_path_is_itself_and_must_exist(tmp_path):
     path = tmp_path / "a.ckpt"
     with pytest.raises(UserError, match=r"^ckpt_path: .*a\.ckpt does not exist; give a \.ckpt file, best, or last$"):
         find_checkpoint(str(path), tmp_path)
+    with pytest.raises(UserError, match=r"is a directory; give a \.ckpt file in it"):
+        find_checkpoint(str(tmp_path), tmp_path)
     path.touch()
     assert find_checkpoint(str(path), tmp_path) == path
 

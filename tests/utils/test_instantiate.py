@@ -38,10 +38,14 @@ def test_a_group_is_built_by_role_and_empty_ones_are_left_out(tmp_path):
     group = config_of(tmp_path, "callbacks=[model_checkpoint,early_stopping,rich_progress_bar]").callbacks
     OmegaConf.set_struct(group, False)
     group.early_stopping = None
-    group.note = "a string"
     built = build_all(group, "callbacks")
     assert [type(one).__name__ for one in built] == ["ResumableCheckpoint", "ResumableCheckpoint", "RichProgressBar"]
     assert build_all(None, "callbacks") == []
+    group.note = {"patience": 3}
+    with pytest.raises(
+        UserError, match=r"^callbacks.note: has values and no _target_, so it is nothing; \+callbacks=note"
+    ):
+        build_all(group, "callbacks")
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,15 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from src.utils.errors import UserError
-from src.utils.resume import CONFIG, continue_logs, how_to_go_on, newest_checkpoint, resumed, save_config
+from src.utils.resume import (
+    CONFIG,
+    continue_logs,
+    how_to_go_on,
+    last_unfinished,
+    newest_checkpoint,
+    resumed,
+    save_config,
+)
 from tests import running
 
 
@@ -50,6 +58,36 @@ def test_a_relative_directory_is_as_good(run_directory, monkeypatch):
 @pytest.mark.parametrize("words", [[], ["resume=null"], ["model=cnn_tiny", "-m"]])
 def test_without_a_directory_words_stay_as_they_are(words):
     assert resumed(words) == words
+
+
+def test_a_checkpoint_is_no_run_directory(run_directory):
+    path = run_directory / "last.ckpt"
+    path.touch()
+    with pytest.raises(UserError, match=r"^resume: .*last.ckpt is a file; give the run's directory"):
+        resumed([f"resume={path}"])
+
+
+def test_no_run_is_written_over_another(run_directory, monkeypatch):
+    words = [f"hydra.run.dir={run_directory}"]
+    assert resumed(words) == words
+    (run_directory / "run.json").touch()
+    told = f"^hydra.run.dir: {run_directory} holds a run; give another directory, or go on with it: resume="
+    with pytest.raises(UserError, match=told):
+        resumed(words)
+    monkeypatch.setenv("LOCAL_RANK", "1")  # another process of the run that is there
+    assert resumed(words) == words
+
+
+def test_the_last_one_is_not_the_mistake_of_a_moment_ago(tmp_path):
+    for age, name in enumerate(("trained", "mistaken")):
+        directory = tmp_path / "train/runs" / name
+        directory.mkdir(parents=True)
+        (directory / "run.json").write_text(json.dumps({"sessions": [{"outcome": "interrupted"}]}))
+        os.utime(directory / "run.json", (age, age))
+    assert last_unfinished(tmp_path).name == "mistaken"
+    (tmp_path / "train/runs/trained/checkpoints").mkdir()
+    (tmp_path / "train/runs/trained/checkpoints/last.ckpt").touch()
+    assert last_unfinished(tmp_path).name == "trained"
 
 
 @pytest.mark.parametrize(

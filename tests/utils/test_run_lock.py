@@ -31,7 +31,7 @@ def holder(tmp_path):
 
 
 def test_a_directory_in_use_is_refused_with_who_uses_it_until_that_one_is_killed(tmp_path, holder):
-    told = rf"^resume: {tmp_path} is in use by process {holder.pid} on \S+; wait for it"
+    told = rf"^{tmp_path} is in use by process {holder.pid} on \S+; wait for it"
     with pytest.raises(UserError, match=told), only_here(tmp_path):
         raise AssertionError
     os.kill(holder.pid, signal.SIGKILL)

@@ -270,7 +270,7 @@ def test_only_trials_of_dead_sweeps_are_orphans(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["dataset.size=64"], r"study s: its trials have less, where dataset.size=64 is asked for"),
+        (["dataset.size=64"], r"study s: its trials have no such word, where dataset.size=64 is asked for"),
         (["model.adam_lr=0.01"], r"model.adam_lr=0.01 is asked for; hydra.sweeper.study_name=... starts another"),
         (["heads=choice(coral, corn)"], "heads: study s has other choices"),
     ],
@@ -295,7 +295,9 @@ def test_a_search_that_begins_beside_another_must_be_the_same_before_that_one_ha
 
     def launch(batch, initial_job_idx):
         if not told:
-            with pytest.raises(UserError, match=r"study s: its trials have less, where dataset.size=64 is asked for"):
+            with pytest.raises(
+                UserError, match=r"study s: its trials have no such word, where dataset.size=64 is asked for"
+            ):
                 swept(Jobs(), 4, ["dataset.size=64"])
             told.append(True)
         return Jobs()(batch, initial_job_idx)
