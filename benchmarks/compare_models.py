@@ -1,6 +1,6 @@
 """Train every model config on the same data and print one table, beside answers that need no training.
 
-    python benchmarks/compare_models.py                                 # all of them, three seeds, two datasets: hours
+    python benchmarks/compare_models.py                                 # all of them, two seeds, two datasets: an hour
     python benchmarks/compare_models.py --models cnn_64k vit_38k --epochs 3 --seeds 1        # a quick look: `make ca`
 
 The error is the mean over heads of MAE / range, in percent, on the test split, of the last weights (nothing
@@ -186,7 +186,7 @@ def main() -> None:
     parser.add_argument("--heads", default="regression", choices=HEADS)
     parser.add_argument("--size", type=int, default=16384, help="clips")
     parser.add_argument("--epochs", type=int, default=10)
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--jobs", type=int, default=2, help="processes, each with one thread")
     parser.add_argument("--keep", help="JSON file of finished runs")
     parser.add_argument("--readme", action="store_true", help="put the tables into the README")
