@@ -39,7 +39,8 @@ def differences(one, other, where=""):
             yield where
     elif isinstance(one, dict):
         ours, theirs = (
-            {Path(key).name if "/" in str(key) else key: value for key, value in d.items()} for d in (one, other)
+            {Path(key).name if str(key).startswith("/") else key: value for key, value in d.items()}
+            for d in (one, other)
         )
         assert list(ours) == list(theirs), where
         for key, value in ours.items():
