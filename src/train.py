@@ -19,10 +19,10 @@ from omegaconf import DictConfig, OmegaConf  # noqa: E402
 
 from src.utils.checkpoints import find_checkpoint  # noqa: E402
 from src.utils.entry import run, task  # noqa: E402
-from src.utils.errors import Interrupted, UserError, did_you_mean  # noqa: E402
+from src.utils.errors import Interrupted, UserError  # noqa: E402
 from src.utils.files import write_whole  # noqa: E402
 from src.utils.loggers import require_loggers  # noqa: E402
-from src.utils.monitor import require_metric  # noqa: E402
+from src.utils.monitor import require_known, require_metrics, watched  # noqa: E402
 from src.utils.ranks import rank  # noqa: E402
 from src.utils.resume import (  # noqa: E402
     continue_logs,
@@ -147,14 +147,6 @@ def limits(config: DictConfig) -> dict[str, Any]:
     return found | {"early_stopping": stopping and OmegaConf.to_container(stopping, resolve=True)}
 
 
-def require_whole_numbers(config: DictConfig) -> None:
-    """UserError for what Lightning takes and would fail of much later."""
-    for key, least in (("trainer.max_epochs", -1), ("trainer.max_steps", -1), ("seed", 0)):
-        value = OmegaConf.select(config, key)
-        if value is not None and (type(value) is not int or value < least):
-            raise UserError(f"{key}: {value} given; a whole number, at least {least}")
-
-
 @hydra.main(version_base="1.3", config_path="../configs", config_name="train")
 @task
 def main(config: DictConfig) -> float | None:
@@ -165,8 +157,7 @@ def main(config: DictConfig) -> float | None:
         raise UserError(f"data.data_dir: {given} does not exist; give a VIMH directory, or null to generate one")
     if config.trainer.get("overfit_batches") and "online" in config.data.get("_target_", ""):
         raise UserError("trainer.overfit_batches: endless data never repeat a batch to learn by heart; give data=vimh")
-    require_whole_numbers(config)
-    require_metric(config)
+    require_metrics(config)
     require_loggers(config.get("logger"))
     directory = Path(config.paths.output_dir)
     if config.get("resume") and is_finished(directory):
@@ -191,18 +182,14 @@ def train_in(directory: Path, config: DictConfig, ckpt_path: Path | None) -> flo
     from src.models.build import build_model
     from src.utils.hparams_table import log_results
     from src.utils.instantiate import apply_extras, build, build_trainer, log_hyperparameters
+    from src.utils.signatures import require_sound
 
     apply_extras(config)
+    require_sound(config, ("data", "model", "trainer", "callbacks", "logger"))
     datamodule = build(config.data, "data")
     spec = datamodule.spec
     model = build_model(OmegaConf.to_container(config.model, resolve=True), spec)
-    roles = [role for role, one in (config.get("callbacks") or {}).items() if one]
-    watched = {
-        key: OmegaConf.select(config, key) for key in ("monitor", *(f"callbacks.{one}.monitor" for one in roles))
-    }
-    for key, metric in watched.items():
-        if metric is not None and metric not in model.monitorable:
-            raise UserError(f"{key}: no metric '{metric}'.{did_you_mean(metric, model.monitorable)}")
+    require_known(watched(config), model.monitorable)
     num_parameters = sum(parameter.numel() for parameter in model.parameters())
     log.info("dataset %s, model of %d parameters", datamodule.data_dir, num_parameters)
     at = check(datamodule, model, ckpt_path, config.preflight.allow_blind)

@@ -40,7 +40,7 @@ def publish(place: Place, marker: str, overwrite: bool = False, needed: int = 0)
                 refuse_existing(place, marker)
             free = shutil.disk_usage(local.parent).free
             if needed > free:
-                raise UserError(f"{where}: {needed / 1e9:.2f} GB are needed, {free / 1e9:.2f} GB are free; make room")
+                raise UserError(f"{where}: {needed / 1e9:.3g} GB are needed, {free / 1e9:.3g} GB are free; make room")
             stack.enter_context(locked(partial.with_name(partial.name + _LOCK)))
             stack.callback(shutil.rmtree, partial, ignore_errors=True)
             partial.mkdir()

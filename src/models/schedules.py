@@ -33,12 +33,15 @@ def optimizer_steps(trainer: Trainer) -> int:
     return total if trainer.max_steps == -1 else min(total, trainer.max_steps)
 
 
+def accumulates_by_epoch(trainer: Trainer) -> bool:
+    """Tell whether a callback changes how many batches make a step."""
+    callbacks = (one for one in trainer.callbacks if isinstance(one, GradientAccumulationScheduler))
+    return any(one.going_to_accumulate_grad_batches() for one in callbacks)
+
+
 def require_even_epochs(trainer: Trainer) -> None:
     """UserError where epochs take different numbers of steps, so that a rate cannot be held for each."""
-    if any(
-        isinstance(one, GradientAccumulationScheduler) and one.going_to_accumulate_grad_batches()
-        for one in trainer.callbacks
-    ):
+    if accumulates_by_epoch(trainer):
         raise UserError(
             "model.scheduler.interval: epoch given beside callbacks.gradient_accumulation, by which epochs differ in "
             "their steps; give step"

@@ -14,6 +14,7 @@ from src.synth.parameters import ParameterSpace, ParameterSpec
 from src.utils.errors import NotHere, UserError, did_you_mean
 from src.utils.instantiate import build, build_trainer
 from src.utils.loggers import require_logger
+from src.utils.monitor import require_known
 from src.utils.signatures import signature_faults
 
 Fault = tuple[str, str]  # the full key and the cause
@@ -78,9 +79,8 @@ def _build_model(given: Mapping[str, Any]) -> None:
         spectral = source.recipe.spectral
         spec = DatasetSpec(source.name, (len(spectral.channels), spectral.height, spectral.width), source.synth.space)
     model = build_model(given["model"], spec)
-    if recipe and given["monitor"] not in model.monitorable:
-        suggestion = did_you_mean(given["monitor"], model.monitorable)
-        raise UserError(f"monitor: no metric '{given['monitor']}'.{suggestion}")
+    if recipe:
+        require_known({"monitor": given["monitor"]}, model.monitorable)
 
 
 def _build_trainer(given: Mapping[str, Any]) -> list[str]:

@@ -52,6 +52,8 @@ def apply_extras(config: DictConfig) -> None:
     """Seed everything, set threads, and show the config where that is asked for."""
     quiet_lightning()
     if "seed" in config:
+        if config.seed is not None and not (type(config.seed) is int and config.seed >= 0):
+            raise UserError(f"seed: {config.seed} given; a whole number, at least 0, or null")
         seed_everything(config.seed, workers=True, verbose=False)
     if config.extras.num_threads:
         torch.set_num_threads(config.extras.num_threads)
@@ -77,6 +79,8 @@ def log_what_repeats(config: DictConfig) -> None:
 
 def build(config: DictConfig | None, where: str) -> Any:
     """Instantiate one object; UserError names the config group and the cause."""
+    if "_target_" not in config:
+        raise UserError(f"{where}: has values and no _target_, so it is nothing; +{where.replace('.', '=')} adds one")
     try:
         return instantiate(config)
     except InstantiationException as error:
@@ -86,9 +90,6 @@ def build(config: DictConfig | None, where: str) -> Any:
 
 def build_all(configs: DictConfig | None, where: str) -> list[Any]:
     """Instantiate a group keyed by role, such as callbacks or loggers."""
-    for name, one in (configs or {}).items():
-        if one and "_target_" not in one:
-            raise UserError(f"{where}.{name}: has values and no _target_, so it is nothing; +{where}={name} adds one")
     return [build(one, f"{where}.{name}") for name, one in (configs or {}).items() if one]
 
 

@@ -1,14 +1,22 @@
 """Faults of a `_target_` config that its signature tells: no such class, no such argument, a value of another type."""
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
+from pkgutil import resolve_name
 from typing import Any, get_type_hints
 
-from hydra.utils import get_object
+from omegaconf import DictConfig, OmegaConf
 from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 
-from src.utils.errors import did_you_mean, one_line
+from src.utils.errors import UserError, did_you_mean, one_line
+
+
+def require_sound(config: DictConfig, groups: Sequence[str]) -> None:
+    """UserError for the first fault of a config's groups: told by its key, and before anything is made."""
+    for group in groups:
+        for key, cause in signature_faults(OmegaConf.to_container(config, resolve=True).get(group), group):
+            raise UserError(f"{key}: {cause}")
 
 
 def signature_faults(config: Any, key: str) -> Iterator[tuple[str, str]]:
@@ -24,7 +32,7 @@ def signature_faults(config: Any, key: str) -> Iterator[tuple[str, str]]:
     if not isinstance(path, str) or "." not in path:  # a loss by its name
         return
     try:
-        target = get_object(path)
+        target = resolve_name(path)
     except (ImportError, AttributeError, ValueError) as error:
         yield f"{key}._target_", one_line(error)
         return
@@ -35,9 +43,13 @@ def signature_faults(config: Any, key: str) -> Iterator[tuple[str, str]]:
             continue
         if name in parameters:
             if not _suits(value, _hints(target).get(name)):
-                yield f"{key}.{name}", f"{value!r} given; {path} takes {parameters[name].annotation}"
+                yield f"{key}.{name}", f"{value!r} given; {path} takes {_shown(parameters[name].annotation)}"
         elif not takes_any:
             yield f"{key}.{name}", f"{path} takes no such argument.{did_you_mean(name, parameters)}"
+
+
+def _shown(annotation: Any) -> str:
+    return annotation.__name__ if isinstance(annotation, type) else str(annotation).replace("typing.", "")
 
 
 @cache
@@ -57,7 +69,7 @@ def _suits(value: Any, hint: Any) -> bool:
     except PydanticUserError:  # an annotation that pydantic knows nothing of, or has its own configuration
         return True
     try:
-        adapter.validate_python(value, strict=isinstance(value, str))  # "3" is no number, 1 may be one or true
+        taken = adapter.validate_python(value)
     except ValidationError:
         return False
-    return True
+    return not isinstance(value, str) or not isinstance(taken, int | float)  # "3" is no number, 1 may be one or true

@@ -7,7 +7,7 @@ from src.data.source import load_source
 from src.data.spec import DatasetSpec
 from src.models.build import build_model
 from src.utils.errors import UserError
-from src.utils.monitor import require_metric
+from src.utils.monitor import require_metrics
 from tests import running
 
 
@@ -20,7 +20,7 @@ def test_every_metric_that_a_model_logs_passes():
     spec = DatasetSpec("t", (1, 32, 32), space)
     config = config_of("synth=moog_basic")
     for config.monitor in build_model(running.plain("train", "model"), spec).monitorable:
-        require_metric(config)
+        require_metrics(config)
 
 
 @pytest.mark.parametrize(
@@ -41,10 +41,10 @@ def test_a_mistyped_one_is_told_before_data_are_made(given, meant, tmp_path, cap
 
 def test_none_is_one_line():
     with pytest.raises(UserError, match=r"^monitor: null given"):
-        require_metric(config_of("monitor=null"))
+        require_metrics(config_of("monitor=null"))
 
 
 def test_what_a_dataset_of_ones_own_holds_is_not_guessed():
-    require_metric(config_of("data=vimh_stk", "monitor=val/mine_mae"))
+    require_metrics(config_of("data=vimh_stk", "monitor=val/mine_mae"))
     with pytest.raises(UserError, match=r"^monitor: no metric 'val/mine_mae'"):
-        require_metric(config_of("monitor=val/mine_mae"))
+        require_metrics(config_of("monitor=val/mine_mae"))

@@ -6,12 +6,12 @@ from typing import Any
 
 import torch
 from lightning import Trainer
-from lightning.pytorch.callbacks import GradientAccumulationScheduler
 from lightning.pytorch.strategies import FSDPStrategy
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from src.models.optimizers.closures import Closure, around_closure
+from src.models.schedules import accumulates_by_epoch
 from src.utils.errors import UserError
 
 _TINY = 1e-12
@@ -59,10 +59,7 @@ def _refuse(trainer: Trainer | None) -> None:
     reason = None
     if getattr(trainer.precision_plugin, "scaler", None) is not None:
         reason = "trainer.precision=16-mixed scales the loss of one pass a step; use bf16-mixed or 32-true"
-    elif trainer.accumulate_grad_batches > 1 or any(
-        isinstance(one, GradientAccumulationScheduler) and one.going_to_accumulate_grad_batches()
-        for one in trainer.callbacks
-    ):
+    elif trainer.accumulate_grad_batches > 1 or accumulates_by_epoch(trainer):
         reason = "accumulated gradients are of several batches, the second pass sees one; raise data.batch_size"
     elif isinstance(trainer.strategy, FSDPStrategy):
         reason = "fsdp gives each process a part of the gradient, whose length is not the whole one's; use trainer=ddp"
