@@ -36,7 +36,13 @@ def signature_faults(config: Any, key: str) -> Iterator[tuple[str, str]]:
     except (ImportError, AttributeError, ValueError) as error:
         yield f"{key}._target_", one_line(error)
         return
-    parameters = inspect.signature(target).parameters
+    if not callable(target):
+        yield f"{key}._target_", f"{path} is no class or function"
+        return
+    try:
+        parameters = inspect.signature(target).parameters
+    except ValueError:  # a compiled function tells nothing
+        return
     takes_any = any(one.kind is inspect.Parameter.VAR_KEYWORD for one in parameters.values())
     for name, value in config.items():
         if name.startswith("_"):

@@ -1,0 +1,88 @@
+"""Faults of a config that signatures tell, and what must not be taken for one."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from src.utils.errors import UserError
+from src.utils.signatures import require_sound, signature_faults
+
+HERE = f"{__name__}.made"
+
+
+def made(
+    count: int = 1,
+    rate: float = 0.1,
+    name: str | None = None,
+    on: bool = False,
+    path: Path | None = None,
+    device: int | str | list[int] = "auto",
+    limit: str | timedelta | None = None,
+    anything=None,
+) -> None:
+    """Stand for a class of a library: only its signature is looked at."""
+
+
+def open_ended(rate: float = 0.1, **more: object) -> None:
+    """Take what nobody can check."""
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"count": 3, "rate": 1, "name": "a", "on": True, "path": "data", "device": "auto", "limit": "00:01:00:00"},
+        {"count": -1, "rate": 1e-3, "name": None, "on": False, "path": None, "device": 2, "anything": "three"},
+        {"device": [0, 1], "rate": None, "_partial_": True},  # what a class makes of null, it says itself
+    ],
+)
+def test_values_that_suit_are_no_faults(given):
+    assert list(signature_faults({"_target_": HERE, **given}, "group")) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "key", "words"),
+    [
+        ({"count": "three"}, "count", ["'three' given", HERE, "int"]),
+        ({"count": "3"}, "count", ["'3' given"]),  # a class would add it to a number, much later
+        ({"count": 2.5}, "count", ["2.5 given"]),
+        ({"rate": "abc"}, "rate", ["'abc' given", "float"]),
+        ({"rate": "0.1"}, "rate", ["'0.1' given"]),
+        ({"name": True}, "name", ["True given", "str | None"]),
+        ({"on": "maybe"}, "on", ["'maybe' given", "bool"]),
+        ({"path": 3}, "path", ["3 given", "Path | None"]),
+        ({"cuont": 3}, "cuont", ["takes no such argument", "'count'"]),
+    ],
+)
+def test_what_does_not_suit_is_told_by_its_key(given, key, words):
+    ((found, cause),) = signature_faults({"_target_": HERE, **given}, "group")
+    assert found == f"group.{key}"
+    assert all(word in cause for word in words), cause
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("torch.nn.Lineer", "has no attribute 'Lineer'"),
+        ("nowhere.Thing", "No module named 'nowhere'"),
+        (".Thing", "invalid format"),
+        ("torch.nn", "torch.nn is no class or function"),
+    ],
+)
+def test_a_target_that_cannot_be_made_is_told(path, words):
+    ((found, cause),) = signature_faults({"_target_": path, "bias": True}, "model")
+    assert found == "model._target_" and words in cause and "\n" not in cause
+
+
+@pytest.mark.parametrize("path", ["torch.nn.functional.gelu", "builtins.dict", f"{__name__}.open_ended", "huber"])
+def test_what_tells_nothing_of_its_arguments_passes(path):
+    assert list(signature_faults({"_target_": path, "other": 1}, "group")) == []
+
+
+def test_faults_are_found_at_any_depth_and_the_first_is_raised():
+    inner = {"_target_": HERE, "count": "x"}
+    config = {"data": {"_target_": HERE, "count": 1}, "model": {"parts": [{"_target_": HERE}, {"a": inner}]}, "c": None}
+    with pytest.raises(UserError, match=r"^model\.parts\.1\.a\.count: 'x' given"):
+        require_sound(OmegaConf.create(config), ("data", "absent", "c", "model"))
+    require_sound(OmegaConf.create(config), ("data", "c"))
