@@ -91,7 +91,7 @@ ca: $(READY) ## compare medium-sized networks, 3 epochs each, in one table
 sweep sw: $(READY) ## search for the best values on the small saw set; goes on where it was stopped: make sweep STUDY=mine
 	$(TRAIN) -m hparams_search=vimh_optuna $(if $(STUDY),hydra.sweeper.study_name=$(STUDY))
 
-sweep-report: $(READY) ## table and plots of a running or stopped search: make sweep-report STUDY=vimh_optuna
+sweep-report: $(READY) ## table and plots of a running or stopped search: make sweep-report STUDY=vimh_optuna (STORAGE=postgresql://...)
 	$(PYTHON) viz/sweep_report.py $(STUDY) $(if $(STORAGE),--storage $(STORAGE))
 
 ##@ Experiments
@@ -266,7 +266,8 @@ list-losses ll: $(READY) ## every loss: its name in a config, what it takes, its
 	$(PYTHON) viz/list_losses.py
 
 list-configs lc: ## every choice of every config group
-	@for group in configs/*/; do echo "$$(basename $$group): $$(ls $$group | sed -n 's/\.yaml$$//p' | tr '\n' ' ')"; done
+	@for group in $$(cd configs && find * -type d | sort); do \
+	echo "$$group: $$(ls configs/$$group | sed -n 's/\.yaml$$//p' | tr '\n' ' ')"; done
 
 ##@ Check
 test: $(READY) ## fast tests
@@ -293,7 +294,8 @@ clean c: ## generated files, never data or logs
 
 dclean dc: ## all datasets; names them and asks first
 	@ls -d data/*/ 2>/dev/null || { echo "data holds no dataset"; exit 0; }; \
-	printf 'delete these? [y/N] '; read answer; [ "$$answer" = y ] || { echo "nothing was deleted"; exit 0; }; rm -rf data/*/
+	printf 'delete these? [y/N] '; read answer; [ "$$answer" = y ] || { echo "nothing was deleted"; exit 0; }; \
+	find data -mindepth 1 -maxdepth 1 \( -type d -o -type l \) -exec rm -rf {} +  # of a link, the link
 
 clean-logs cl: ## all runs
 	find logs -mindepth 1 -not -name .gitkeep -delete

@@ -5,7 +5,8 @@
 
 The error is the mean over heads of MAE / range, in percent, on the test split, of the last weights (nothing
 is selected, so validation plays no part). Each run is one process with one thread. With `--keep FILE` finished runs are
-read from it, and added to it, so that a comparison can be interrupted; `--readme` puts the tables into the README.
+read from it, and added to it, so that a comparison can be interrupted; `--readme` puts the tables into the README, and
+the figures into the models' configs.
 """
 
 import argparse
@@ -140,6 +141,31 @@ def compare(arguments: argparse.Namespace) -> dict[str, dict]:
     return done
 
 
+def runs_of(arguments: argparse.Namespace, done: dict[str, dict], model: str, synth: str) -> list[dict]:
+    """Return the figures of a model's finished runs."""
+    seeds = range(arguments.seeds)
+    keys = [key_of(model, synth, arguments.size, arguments.epochs, seed, arguments.heads) for seed in seeds]
+    return [done[key] for key in keys if key in done]
+
+
+def update_headers(arguments: argparse.Namespace, done: dict[str, dict]) -> None:
+    """Put what each model reaches into the second line of its config."""
+    neighbours = [done[f"baselines {synth} {arguments.size} clips"] for synth in arguments.synths]
+    floor = ", ".join(
+        f"{100 * one['nmae']:.2g}" for found in neighbours for name, one in found.items() if "neighbours" in name
+    )
+    for model in arguments.models:
+        errors = [
+            f"{100 * mean(run['nmae'] for run in runs_of(arguments, done, model, synth)):#.2g} %"
+            for synth in arguments.synths
+        ]
+        reached = f"{errors[0]} of the range on {arguments.synths[0]}, {errors[1]} on {arguments.synths[1]}"
+        path = ROOT / "configs/model" / f"{model}.yaml"
+        lines = path.read_text().splitlines(keepends=True)
+        lines[1] = f"# {arguments.epochs} epochs of {arguments.size:,} clips: {reached} (nearest neighbours {floor}).\n"
+        path.write_text("".join(lines))
+
+
 def rows(arguments: argparse.Namespace, done: dict[str, dict], synth: str) -> list[list[str]]:
     """Return a synth's table: a row a baseline, then a row a model, best first."""
     table = []
@@ -148,11 +174,7 @@ def rows(arguments: argparse.Namespace, done: dict[str, dict], synth: str) -> li
         table.append([name, "", "", "", error, ", ".join(f"{100 * one:.2g}" for one in figures["heads"].values())])
     scored = []
     for model in arguments.models:
-        keys = [
-            key_of(model, synth, arguments.size, arguments.epochs, seed, arguments.heads)
-            for seed in range(arguments.seeds)
-        ]
-        runs = [done[key] for key in keys if key in done]
+        runs = runs_of(arguments, done, model, synth)
         if not runs:
             continue
         errors = [100 * run["nmae"] for run in runs]
@@ -198,6 +220,7 @@ def main() -> None:
     done = compare(arguments)
     if arguments.readme:
         update_readme("models", markdown(arguments, done))
+        update_headers(arguments, done)
     for synth in arguments.synths:
         table = Table(*headings(synth))
         for row in rows(arguments, done, synth):

@@ -1,7 +1,6 @@
 """Look at a dataset, train on it, look at what was learned: `--demo --save-plots`."""
 
 import argparse
-import json
 import tempfile
 from pathlib import Path
 
@@ -74,7 +73,7 @@ def main() -> None:
             truth = space.denormalize(test.targets()[: len(predicted)])
             scatter_figure(space, truth, predicted).savefig(output / "scatter.png", dpi=110)
         if arguments.export_results:
-            arguments.export_results.write_text(json.dumps(evaluation.to_dict(), indent=2) + "\n")
+            arguments.export_results.write_bytes(evaluation.to_json())
     if arguments.save_plots:
         print(f"plots: {output}")
 

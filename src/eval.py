@@ -1,6 +1,5 @@
 """Test a checkpoint: `python src/eval.py ckpt_path=...`."""
 
-import json
 import logging
 from pathlib import Path
 
@@ -47,7 +46,7 @@ def main(config: DictConfig) -> None:
         return
     print_evaluation(evaluation)
     output = Path(config.paths.output_dir) / "test_results.json"
-    write_whole(output, (json.dumps(evaluation.to_dict(), indent=2) + "\n").encode())
+    write_whole(output, evaluation.to_json())
     log.info("results: %s", output)
     if config.report:
         from src.evaluation.report import write_report

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,11 +18,11 @@ from omegaconf import DictConfig, OmegaConf  # noqa: E402
 
 from src.utils.checkpoints import find_checkpoint  # noqa: E402
 from src.utils.entry import run, task  # noqa: E402
-from src.utils.errors import Interrupted, UserError  # noqa: E402
+from src.utils.errors import Interrupted, UserError, first_line  # noqa: E402
 from src.utils.files import write_whole  # noqa: E402
 from src.utils.loggers import require_loggers  # noqa: E402
 from src.utils.monitor import require_known, require_metrics, watched  # noqa: E402
-from src.utils.ranks import rank  # noqa: E402
+from src.utils.ranks import launched, rank  # noqa: E402
 from src.utils.resume import (  # noqa: E402
     continue_logs,
     how_to_go_on,
@@ -37,6 +36,7 @@ from src.utils.run_record import Session, is_finished, read_record, surroundings
 
 if TYPE_CHECKING:
     from lightning import Trainer
+    from lightning.pytorch.callbacks import Checkpoint
 
     from src.callbacks.stop_on_signal import StopOnSignal
     from src.data.vimh_datamodule import VIMHDataModule
@@ -89,8 +89,7 @@ def fit(datamodule: VIMHDataModule, model: VIMHLitModule, trainer: Trainer, ckpt
     except MisconfigurationException as error:
         raise UserError(f"trainer: {' '.join(str(error).split())}") from error
     except torch._dynamo.exc.ShortenTraceback as error:  # no compiler, no Triton: looked up only when something failed
-        cause = str(error).strip().split("\n")[0]
-        raise UserError(f"model.compile: {cause}; mend that, or train with model.compile=false") from error
+        raise UserError(f"model.compile: {first_line(error)}; mend that, or train with model.compile=false") from error
 
 
 def test_best(datamodule: VIMHDataModule, model: VIMHLitModule, trainer: Trainer) -> Evaluation:
@@ -98,10 +97,17 @@ def test_best(datamodule: VIMHDataModule, model: VIMHLitModule, trainer: Trainer
     from src.evaluation.evaluate import evaluate
     from src.models.build import load_checkpoint, named_classes
 
-    best = getattr(trainer.checkpoint_callback, "best_model_path", "")
+    best = getattr(chooser(trainer), "best_model_path", "")
     if best:
         log.info("best checkpoint: %s", best)
     return evaluate(load_checkpoint(best, named_classes(model.config or {})) if best else model, datamodule, trainer)
+
+
+def chooser(trainer: Trainer) -> Checkpoint | None:
+    """Return the callback that keeps the best checkpoint by a metric, where there is one."""
+    return next(
+        (one for one in trainer.checkpoint_callbacks if getattr(one, "monitor", None)), trainer.checkpoint_callback
+    )
 
 
 @contextmanager
@@ -141,10 +147,10 @@ def starting_point(config: DictConfig) -> Path | None:
 
 
 def limits(config: DictConfig) -> dict[str, Any]:
-    """Return what ends a run."""
-    found = {key: config.trainer.get(key) for key in ("max_epochs", "max_steps", "max_time")}
-    stopping = OmegaConf.select(config, "callbacks.early_stopping")
-    return found | {"early_stopping": stopping and OmegaConf.to_container(stopping, resolve=True)}
+    """Return what ends a run, and whether it is tested then."""
+    plain = OmegaConf.to_container(config, resolve=True)
+    found = {key: plain["trainer"].get(key) for key in ("max_epochs", "max_steps", "max_time")}
+    return found | {"early_stopping": (plain.get("callbacks") or {}).get("early_stopping"), "test": plain["test"]}
 
 
 @hydra.main(version_base="1.3", config_path="../configs", config_name="train")
@@ -166,6 +172,8 @@ def main(config: DictConfig) -> float | None:
             longer = "trainer.max_epochs=..., or callbacks.early_stopping.patience=... where that ended it,"
             log.info("%s: is finished; %s beside resume= trains it for longer", directory, longer)
             return session["score"]
+    if launched() and not config.get("resume") and is_finished(directory):  # it bears the name of a torchrun or a job
+        raise UserError(f"{directory}: holds a finished run; give the new one another name, or go on with resume=")
     with only_here(directory):
         return train_in(directory, config, starting_point(config))
 
@@ -214,7 +222,7 @@ def train_in(directory: Path, config: DictConfig, ckpt_path: Path | None) -> flo
         log_hyperparameters(trainer.loggers, config, identity)
         with stop:
             fit(datamodule, model, trainer, ckpt_path)
-        score = getattr(trainer.checkpoint_callback, "best_model_score", None)
+        score = getattr(chooser(trainer), "best_model_score", None)
         score = trainer.callback_metrics.get(config.monitor) if score is None else score  # testing clears the latter
         session["score"] = score = None if score is None else float(score)
         if not config.test:
@@ -223,8 +231,7 @@ def train_in(directory: Path, config: DictConfig, ckpt_path: Path | None) -> flo
         log_results(trainer.loggers, config, identity, score, evaluation.metrics)
         if trainer.is_global_zero:
             print_evaluation(evaluation)
-            results = json.dumps(evaluation.to_dict(), indent=2) + "\n"
-            write_whole(directory / "test_results.json", results.encode())
+            write_whole(directory / "test_results.json", evaluation.to_json())
             log.info("results, log and checkpoints: %s", directory)
         return score
 

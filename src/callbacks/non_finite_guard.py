@@ -27,8 +27,8 @@ class NonFiniteGuard(ScheduledCallback):
 
     order = -100  # before anything that would log or save what is not finite
 
-    def __init__(self, dirpath: str | Path):
-        super().__init__()
+    def __init__(self, dirpath: str | Path, on_error: str = "warn"):
+        super().__init__(on_error=on_error)
         self.dirpath = Path(dirpath)
         self._batches: list[tuple[int, Batch]] = []  # since the last look, with the steps made
         self._losses: list[Tensor] = []  # of each batch its loss and, summed over the epoch so far, all terms

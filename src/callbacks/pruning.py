@@ -6,13 +6,15 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 
-from src.utils.errors import UserError
+from src.utils.errors import UserError, first_line
+from src.utils.multirun import in_trial
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +30,7 @@ class Pruning(Callback):
         self.monitor = monitor
 
     @functools.cached_property
-    def _trial(self) -> object | None:
+    def _trial(self) -> tuple[Any, int] | None:
         from src.utils.sweep_study import AWAY_S, load_study
 
         sweeper = HydraConfig.get().sweeper
@@ -37,7 +39,7 @@ class Pruning(Callback):
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """UserError when the sweep has given this trial up while its job waited for a place."""
-        if not _is_trial():
+        if not in_trial():
             return
         running = True
         with self._without_database("the start"):
@@ -49,7 +51,7 @@ class Pruning(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         value = float(trainer.callback_metrics.get(self.monitor, math.nan))
-        if not _is_trial() or not math.isfinite(value):
+        if not in_trial() or not math.isfinite(value):
             return
         try:
             with self._without_database(f"epoch {trainer.current_epoch}"):
@@ -75,7 +77,6 @@ class Pruning(Callback):
     def _without_database(self, what: str) -> Iterator[None]:
         """Warn when the database is away, and go on."""
         from src.utils.sweep_study import AWAY_S, STORAGE_ERRORS
-        from src.utils.workers import first_line
 
         began = time.monotonic()
         try:
@@ -84,7 +85,3 @@ class Pruning(Callback):
             log.warning("%s is not in the study: %s", what, first_line(error))
             if time.monotonic() - began > AWAY_S:
                 self._trial = None  # each further epoch would wait for the database as long
-
-
-def _is_trial() -> bool:
-    return HydraConfig.initialized() and HydraConfig.get().sweeper.get("trial") is not None

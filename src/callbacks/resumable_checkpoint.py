@@ -7,6 +7,8 @@ from typing import Any
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 
+from src.utils.errors import UserError
+
 
 class ResumableCheckpoint(ModelCheckpoint):
     """Keeps comparing with the best of the run that is resumed, as long as its file is there.
@@ -14,6 +16,14 @@ class ResumableCheckpoint(ModelCheckpoint):
     Lightning forgets the best score when the directory changes, so that a resumed run could end
     with a worse checkpoint than an uninterrupted one. A run whose directory was moved finds its files there.
     """
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        if self.save_top_k not in (0, 1) and "{" not in (self.filename or "{"):
+            raise UserError(
+                f"save_top_k: {self.save_top_k} given to a checkpoint whose one file is {self.filename}.ckpt, which "
+                "the newest would take from the best; +callbacks=periodic_checkpoint keeps more"
+            )
+        super().setup(trainer, pl_module, stage)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int

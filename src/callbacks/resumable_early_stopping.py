@@ -28,9 +28,11 @@ class ResumableEarlyStopping(EarlyStopping):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         super().load_state_dict(state_dict | {"patience": self.patience})
+        if self.stopping_reason == EarlyStoppingReason.PATIENCE_EXHAUSTED:  # whether it is so still, wait_count says
+            self.stopping_reason, self.stopping_reason_message = EarlyStoppingReason.NOT_STOPPED, None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if self.stopping_reason not in (EarlyStoppingReason.NOT_STOPPED, EarlyStoppingReason.PATIENCE_EXHAUSTED):
+        if self.stopping_reason != EarlyStoppingReason.NOT_STOPPED:
             trainer.should_stop = True
             log.info("early stopping: %s", self.stopping_reason_message)
         elif self.wait_count >= max(1, self.patience):

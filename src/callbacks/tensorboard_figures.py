@@ -12,6 +12,7 @@ from torch.utils.tensorboard import SummaryWriter
 from src.callbacks.base import ScheduledCallback
 from src.data.vimh_dataset import Batch
 from src.evaluation.plots import error_figure, scatter_figure
+from src.utils.errors import first_line
 
 log = logging.getLogger(__name__)
 
@@ -28,8 +29,8 @@ class TensorBoardFigures(ScheduledCallback):
     rank_zero = True
     order = 1  # after averaged weights have been put in the model's place, at the end of the training
 
-    def __init__(self, every_n_epochs: int = 50, graph: bool = True):
-        super().__init__()
+    def __init__(self, every_n_epochs: int = 50, graph: bool = True, on_error: str = "warn"):
+        super().__init__(on_error=on_error)
         self.every_n_epochs = every_n_epochs
         self.graph = graph
         self._sounds: Batch | None = None  # of the last validation, until they are drawn
@@ -46,7 +47,7 @@ class TensorBoardFigures(ScheduledCallback):
                 warnings.simplefilter("ignore")  # of branches that depend on shapes: a run has one shape
                 writer.add_graph(pl_module.network, image)
         except RuntimeError as error:  # a network that looks at its data cannot be traced: it trains all the same
-            log.warning("tensorboard_figures: the network's graph is left out (%s)", str(error).strip().split("\n")[0])
+            log.warning("tensorboard_figures: the network's graph is left out (%s)", first_line(error))
 
     def on_validation_batch_end(
         self,

@@ -19,7 +19,8 @@ class VIMHOnlineDataModule(VIMHDataModule):
     """Serves `epoch_size` fresh clips every epoch, drawn by `seed`; the directory's own train split is not trained on.
 
     The clips are what the directory's recipe makes. `workers` processes render them (None: a core each, all but
-    one of this process's), each keeping `prefetch_factor` blocks of about 1,024 ahead; 0 renders between steps.
+    one of this process's, at most 8), each keeping `prefetch_factor` blocks of about 1,024 ahead; 0 renders between
+    steps.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 """A model's errors on the test split, each beside a floor and a baseline."""
 
+import json
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -44,9 +44,9 @@ class Evaluation:
     rows: tuple[HeadRow, ...]
     image_error: ImageError | None
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain containers, for JSON."""
-        return asdict(self)
+    def to_json(self) -> bytes:
+        """Return the contents of a test_results.json."""
+        return (json.dumps(asdict(self), indent=2) + "\n").encode()
 
 
 def evaluate(model: VIMHLitModule, datamodule: VIMHDataModule, trainer: Trainer) -> Evaluation:

@@ -12,7 +12,7 @@ from hydra.utils import get_object, instantiate
 from src.data.spec import DatasetSpec
 from src.models.losses import is_loss_name
 from src.models.vimh_lit_module import VIMHLitModule
-from src.utils.errors import UserError
+from src.utils.errors import UserError, first_line
 
 _TRUSTED = ("src.models.", "torch.optim.", "torch.nn.")  # where what a checkpoint's config may name is defined
 _NAMING = ("_target_", "class_path", "loss")
@@ -42,7 +42,9 @@ def read_checkpoint(path: str | Path, trust: Iterable[str] = ()) -> dict[str, An
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
         missing = {"model_config", "dataset_spec", "data_settings", "state_dict"} - set(checkpoint)
     except (pickle.UnpicklingError, OSError, EOFError, RuntimeError, LookupError, TypeError, ValueError) as error:
-        raise UserError(f"ckpt_path: {path} is no readable checkpoint ({_first_line(error)}); train again") from error
+        raise UserError(
+            f"ckpt_path: {path} is no readable checkpoint ({first_line(error)[:200]}); train again"
+        ) from error
     if missing:
         raise UserError(f"ckpt_path: {path} lacks {', '.join(sorted(missing))}; it was not made by src/train.py")
     for key, value in _strings(checkpoint["model_config"]):
@@ -101,7 +103,3 @@ def _is_trusted(target: str, trust: tuple[str, ...]) -> bool:
         return f"{get_object(target).__module__}.".startswith(_TRUSTED)
     except (ImportError, ValueError, AttributeError):
         return False
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n")[0][:200] or type(error).__name__

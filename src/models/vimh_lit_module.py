@@ -16,6 +16,7 @@ from src.models.head_metrics import HeadMetrics, TermMeans
 from src.models.multi_head import MultiHead, head_configs
 from src.models.optimizers.groups import layer_weights, parameter_groups
 from src.models.schedules import Plateau, optimizer_steps, require_even_epochs
+from src.utils.checkpoints import forget_bests
 from src.utils.errors import UserError
 
 AUXILIARY_INPUTS = 2  # the dB range of an image: what per-sample scaling takes out of it
@@ -197,6 +198,8 @@ class VIMHLitModule(LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self._resumed_rng = checkpoint["rng_state"].cpu()
+        if checkpoint["dataset_spec"].get("sha256") != self.spec.sha256:
+            forget_bests(checkpoint)
         if self.trainer.is_global_zero:  # it has the sums of all: those of an epoch that goes on within
             for name, value in checkpoint.get("train_terms", {}).items():
                 getattr(self.train_terms, name).copy_(value)

@@ -1,6 +1,8 @@
-"""Which checkpoint a user means."""
+"""Which checkpoint a user means, and what it says of other data."""
 
+import math
 from pathlib import Path
+from typing import Any
 
 from src.utils.errors import UserError
 
@@ -18,3 +20,16 @@ def find_checkpoint(given: str, log_dir: Path) -> Path:
     if not found:
         raise UserError(f"ckpt_path: no run below {runs} has a {given}.ckpt; train a model first")
     return found[-1]
+
+
+def forget_bests(checkpoint: dict[str, Any]) -> None:
+    """Take out of a checkpoint what was best so far: figures of its own data, with which others do not compare."""
+    kept = {key: one for key, one in checkpoint["callbacks"].items() if not _compares(key)}
+    checkpoint["callbacks"] = kept
+    for state in checkpoint["lr_schedulers"]:
+        if "best" in state:
+            state |= {"best": math.inf, "bad_epochs": 0}
+
+
+def _compares(key: str) -> bool:
+    return "Checkpoint{" in key or "EarlyStopping{" in key  # as Lightning names their states

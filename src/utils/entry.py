@@ -10,25 +10,21 @@ from collections.abc import Callable
 from pathlib import Path
 
 from hydra.core.config_store import ConfigStore
-from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
-from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from src.utils.errors import Interrupted, UserError, one_line
+from src.utils.errors import Interrupted, UserError, first_line, one_line
+from src.utils.multirun import in_sweep, in_trial
 from src.utils.ranks import join_run, rank
 from src.utils.typos import explain
-from src.utils.workers import first_line, worker_died
+from src.utils.workers import worker_died
 
 log = logging.getLogger(__name__)
 
-_HEADS = (  # model=NAME_ordinal: model=NAME heads=ordinal; the longer of two that fit stands first
-    "_quantized_regression",
-    "_weighted_cross_entropy",
-    *("_classification", "_coral", "_corn", "_evidential", "_gaussian", "_mixture", "_ordinal", "_regression", "_soft"),
-)
-_EXPERIMENTS = Path(__file__).resolve().parents[2] / "configs/experiment"
+_CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+# model=NAME_ordinal: model=NAME heads=ordinal; the longer of two that fit stands first
+_HEADS = tuple(sorted((f"_{path.stem}" for path in (_CONFIGS / "heads").glob("*.yaml")), key=len, reverse=True))
 _LISTS = ("callbacks", "logger")  # groups of which several choices join
 _NOTHING = {f"{group}={word}": f"{group}=none" for group in _LISTS for word in ("null", "[]")}  # Hydra takes neither
 
@@ -44,9 +40,9 @@ def task(function: Callable[[DictConfig], object]) -> Callable[[DictConfig], obj
             return function(config)
         except (UserError, OSError, OmegaConfBaseException) as error:
             message = str(error) if isinstance(error, UserError) else one_line(error)
-            if not (isinstance(error, Interrupted) and (rank() or _in_study())):  # the first, or the search, says more
+            if not (isinstance(error, Interrupted) and (rank() or in_trial())):  # the first, or the search, says more
                 log.error(message)
-            if not isinstance(error, Interrupted) and _in_sweep():
+            if not isinstance(error, Interrupted) and in_sweep():
                 raise UserError(message) from None  # one trial has failed, not the sweep
             sys.exit(error.status if isinstance(error, UserError) else 1)
         except KeyboardInterrupt:
@@ -54,14 +50,6 @@ def task(function: Callable[[DictConfig], object]) -> Callable[[DictConfig], obj
             sys.exit(130)
 
     return wrapped
-
-
-def _in_sweep() -> bool:
-    return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
-
-
-def _in_study() -> bool:
-    return _in_sweep() and HydraConfig.get().sweeper.get("trial") is not None
 
 
 def expand(argument: str) -> list[str]:
@@ -74,7 +62,7 @@ def expand(argument: str) -> list[str]:
         path = Path(argument.removeprefix("experiment=")).resolve()
         if not path.is_file():
             raise UserError(f"{argument}: no such file; a name of configs/experiment stands without .yaml")
-        return [f"experiment='{os.path.relpath(path.with_suffix(''), _EXPERIMENTS)}'"]
+        return [f"experiment='{os.path.relpath(path.with_suffix(''), _CONFIGS / 'experiment')}'"]
     suffix = next((heads for heads in _HEADS if argument.startswith("model=") and argument.endswith(heads)), None)
     if suffix:
         return [argument.removesuffix(suffix), f"heads={suffix[1:]}"]

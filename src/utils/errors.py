@@ -38,3 +38,8 @@ def one_line(error: BaseException) -> str:
             parts.append(text)
         seen = seen.__cause__
     return ": ".join(parts) or type(error).__name__
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error that tells much more, such as a launcher's or a database's."""
+    return str(error).strip().partition("\n")[0].strip() or type(error).__name__

@@ -8,9 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
-from hydra.types import RunMode
 from hydra.utils import instantiate
 from lightning import Trainer, seed_everything
 from lightning.pytorch.callbacks import Checkpoint
@@ -23,6 +21,7 @@ from rich.syntax import Syntax
 from src.callbacks.checkpoint_io import WholeCheckpoints
 from src.utils.errors import NotHere, UserError
 from src.utils.files import write_whole
+from src.utils.multirun import in_sweep
 from src.utils.ranks import launched, rank
 from src.utils.resume import how_to_go_on
 
@@ -44,6 +43,8 @@ def quiet_lightning() -> None:
     warnings.filterwarnings("ignore", message=".*your dataloader is not resumable.*")
     warnings.filterwarnings("ignore", message=".*[Dd]irectory .* exists and is not empty.*")
     warnings.filterwarnings("ignore", message=".*`LeafSpec.*|.*treespec.*", category=FutureWarning)
+    if logging.root.handlers:  # which say what comes by Lightning's own as well
+        logging.getLogger("lightning").handlers.clear()
     for name in ("pytorch.utilities.rank_zero", "fabric.utilities.distributed"):
         logging.getLogger(f"lightning.{name}").setLevel(logging.WARNING)
 
@@ -52,8 +53,9 @@ def apply_extras(config: DictConfig) -> None:
     """Seed everything, set threads, and show the config where that is asked for."""
     quiet_lightning()
     if "seed" in config:
-        if config.seed is not None and not (type(config.seed) is int and config.seed >= 0):
-            raise UserError(f"seed: {config.seed} given; a whole number, at least 0, or null")
+        if type(config.seed) is not int or config.seed < 0:
+            given = "null" if config.seed is None else config.seed
+            raise UserError(f"seed: {given} given; a whole number, at least 0")
         seed_everything(config.seed, workers=True, verbose=False)
     if config.extras.num_threads:
         torch.set_num_threads(config.extras.num_threads)
@@ -64,9 +66,7 @@ def apply_extras(config: DictConfig) -> None:
 
 
 def log_what_repeats(config: DictConfig) -> None:
-    """Say what deterministic=true promises; UserError where it cannot."""
-    if config.seed is None:
-        raise UserError("seed: null given beside deterministic=true; give a number")
+    """Say what deterministic=true promises."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA starts: without it sums differ
     compiled = ", nor with a compiled model on another compiler" if config.model.get("compile") else ""
     log.info(
@@ -77,7 +77,7 @@ def log_what_repeats(config: DictConfig) -> None:
     )
 
 
-def build(config: DictConfig | None, where: str) -> Any:
+def build(config: DictConfig, where: str) -> Any:
     """Instantiate one object; UserError names the config group and the cause."""
     if "_target_" not in config:
         raise UserError(f"{where}: has values and no _target_, so it is nothing; +{where.replace('.', '=')} adds one")
@@ -112,14 +112,14 @@ def build_trainer(config: DictConfig) -> Trainer:
         given["plugins"] = [WholeCheckpoints(how_to_go_on(Path(config.paths.output_dir)))]
         if config.get("deterministic"):
             given["deterministic"] = True  # an error, where the trainer's own `warn` only names what does not repeat
-        trainer = instantiate(config.trainer, **given, **launched())
+        trainer = instantiate(config.trainer, **given, **launched(), _convert_="all")  # max_time may be a dict
     except InstantiationException as error:
         if isinstance(error.__cause__, MisconfigurationException) and not _has(accelerator):
             raise NotHere(f"trainer: this machine has no {accelerator}; use trainer=cpu or trainer=auto") from error
         raise UserError(f"trainer: {' '.join(str(error).split())}") from error
     # with max_steps Lightning takes every resumed run to be within an epoch: it would begin no batch of a new one
     trainer.fit_loop._iteration_based_training = lambda: False
-    if trainer.world_size > 1 and HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN:
+    if trainer.world_size > 1 and in_sweep():
         raise UserError(
             f"trainer: {trainer.world_size} processes asked for, but the runs of a sweep share one, which cannot start "
             "others; give trainer.devices=1, or start each run by itself"

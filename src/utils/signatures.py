@@ -78,4 +78,6 @@ def _suits(value: Any, hint: Any) -> bool:
         taken = adapter.validate_python(value)
     except ValidationError:
         return False
-    return not isinstance(value, str) or not isinstance(taken, int | float)  # "3" is no number, 1 may be one or true
+    if isinstance(value, str):
+        return not isinstance(taken, int | float)  # "3" is no number
+    return isinstance(value, int) or not isinstance(taken, int)  # nor 1e5 a whole one

@@ -20,7 +20,7 @@ from optuna.distributions import BaseDistribution
 from optuna.study import Study
 from optuna.trial import Trial, TrialState
 
-from src.utils.errors import Interrupted, UserError
+from src.utils.errors import Interrupted, UserError, first_line
 from src.utils.locks import alive, locked
 from src.utils.sweep_best import write_best
 from src.utils.sweep_study import (
@@ -36,7 +36,7 @@ from src.utils.sweep_study import (
     open_study,
 )
 from src.utils.sweep_trials import left_behind, refuse_hopeless, take_over, tell
-from src.utils.workers import first_line, worker_died
+from src.utils.workers import worker_died
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +56,9 @@ def split(params: Mapping[str, Any], arguments: list[str]) -> tuple[dict[str, st
     fixed, space = {}, {}
     for override in OverridesParser.create().parse_overrides(words):
         key = override.get_key_element()
-        fixed.pop(key, None), space.pop(key, None)
+        fixed.pop(key, None)
+        for searched in [one for one in space if one.lstrip("+~") == key.lstrip("+~")]:
+            del space[searched]
         if override.is_sweep_override():
             space[key] = create_optuna_distribution_from_override(override)
         else:

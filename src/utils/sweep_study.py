@@ -18,9 +18,8 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from sqlalchemy import event
 from sqlalchemy.engine import Engine, make_url
 
-from src.utils.errors import UserError
+from src.utils.errors import UserError, first_line
 from src.utils.locks import is_free
-from src.utils.workers import first_line
 
 log = logging.getLogger(__name__)
 

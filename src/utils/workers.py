@@ -12,8 +12,3 @@ _DEATHS = {  # joblib's is one of the standard library's
 def worker_died() -> tuple[type[Exception], ...]:
     """Return what the launchers that are in use raise when a job's process has died: for an `except`."""
     return tuple(getattr(sys.modules[module], name) for module, name in _DEATHS.items() if module in sys.modules)
-
-
-def first_line(error: Exception) -> str:
-    """Return the first line of an error that tells much more, such as a launcher's or a database's."""
-    return str(error).strip().partition("\n")[0].strip() or type(error).__name__

@@ -73,3 +73,13 @@ def test_other_reasons_than_patience_hold_as_well(reason, stops):
     stopping.load_state_dict(stopping.state_dict() | {"stopping_reason": EarlyStoppingReason[reason].value})
     stopping.on_train_start(trainer, None)
     assert trainer.should_stop == stops
+
+
+def test_the_reason_of_an_earlier_stop_is_not_that_of_a_run_that_has_trained_on(caplog):
+    stopping, trainer = ResumableEarlyStopping("val/nmae", patience=50), SimpleNamespace(should_stop=False)
+    reason = {"stopping_reason": EarlyStoppingReason.PATIENCE_EXHAUSTED.value, "stopping_reason_message": "did not"}
+    stopping.load_state_dict(stopping.state_dict() | {"wait_count": 2} | reason)
+    with caplog.at_level("INFO"):
+        stopping.on_train_start(trainer, None)
+        stopping.on_train_end(trainer, None)
+    assert not trainer.should_stop and "early stopping" not in caplog.text

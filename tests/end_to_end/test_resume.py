@@ -161,6 +161,18 @@ def test_a_best_checkpoint_that_is_gone_is_chosen_again(data_root, saw, tmp_path
     assert checkpoint_of(tmp_path / "second", "best")["epoch"] == 2
 
 
+def test_what_was_best_on_other_data_is_no_match_for_these(data_root, saw, tmp_path):
+    """With a rate of 0 no epoch is better than the checkpoint was, by its own dataset."""
+    still = ("model.optimizer.lr=0", "logger=none", "scheduler=plateau", "model.scheduler.patience=9")
+    interrupted(data_root, tmp_path / "first", *still, "+callbacks.stop.epoch=2")
+    last = tmp_path / "first/checkpoints/last.ckpt"
+    others = ("dataset.seed=5", "dataset.name=others", f"ckpt_path={last}")
+    score = running.run("train", data_root, tmp_path / "second", EPOCHS, *still, *others)
+    assert checkpoint_of(tmp_path / "second", "best")["epoch"] == 2
+    assert checkpoint_of(tmp_path / "second")["lr_schedulers"][0]["best"] == pytest.approx(score)
+    assert score != pytest.approx(checkpoint_of(tmp_path / "first")["lr_schedulers"][0]["best"], rel=1e-3)
+
+
 def test_a_finished_run_has_nothing_left_to_train(data_root, saw, trained, tmp_path):
     last = trained.output / "checkpoints/last.ckpt"
     score = running.run("train", data_root, tmp_path, EPOCHS, "logger=none", f"ckpt_path={last}")
@@ -270,16 +282,31 @@ def test_deterministic_runs_leave_the_same_bytes(data_root, saw, tmp_path, resto
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "other" / file).read_bytes()
 
 
-def test_a_deterministic_run_without_a_seed_is_one_line(data_root, saw, tmp_path, caplog):
-    message = running.fault(caplog, "train", data_root, tmp_path, "deterministic=true", "seed=null")
-    assert message == "seed: null given beside deterministic=true; give a number"
-
-
 def test_a_run_without_a_checkpoint_starts_where_it_began(data_root, saw, trained, tmp_path, caplog):
     with caplog.at_level("INFO"):
         running.run("train", data_root, tmp_path, EPOCHS, "logger=none", f"resume={tmp_path}")
     assert f"{tmp_path}: has no checkpoint, so it starts from its beginning" in caplog.text
     assert json.loads((tmp_path / "test_results.json").read_text()) == trained.results
+
+
+def test_a_finished_run_is_so_until_its_limits_change_or_a_test_is_asked_for(data_root, saw, tmp_path, caplog):
+    limited = ("logger=none", "+trainer.max_time={hours: 1}")
+    with caplog.at_level("INFO"):
+        running.run("train", data_root, tmp_path, *limited, "test=false")
+        running.run("train", data_root, tmp_path, *limited, "test=false", f"resume={tmp_path}")
+        assert "is finished" in caplog.text and not (tmp_path / "test_results.json").exists()
+        running.run("train", data_root, tmp_path, *limited, f"resume={tmp_path}")
+    assert (tmp_path / "test_results.json").is_file()
+
+
+def test_a_launchers_name_that_has_been_used_is_refused(data_root, saw, tmp_path, caplog, monkeypatch):
+    running.run("train", data_root, tmp_path, "logger=none")
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    for name, value in {"TORCHELASTIC_RUN_ID": "mine", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}.items():
+        monkeypatch.setenv(name, value)
+    message = running.fault(caplog, "train", data_root, tmp_path, "logger=none")
+    assert message == f"{tmp_path}: holds a finished run; give the new one another name, or go on with resume="
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
 
 
 def test_fewer_epochs_than_are_trained_are_refused_before_anything_changes(data_root, saw, tmp_path, caplog):

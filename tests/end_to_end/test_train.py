@@ -96,6 +96,13 @@ def test_every_debug_preset_runs_on_the_default_data(data_root, tmp_path, debug,
     size = "dataset.size=256"
     assert running.run("train", data_root, tmp_path, f"debug={debug}", size) > 0
     assert ("print_config: true" in capsys.readouterr().out) == (debug in ("default", "limit"))
+    assert (tmp_path / "trace/rank0.pt.trace.json").exists() == (debug == "profiler")
+
+
+def test_the_best_checkpoint_is_that_of_a_metric_whatever_stands_before_it(data_root, saw, tmp_path):
+    both = "callbacks=[periodic_checkpoint,default]"
+    score = running.run("train", data_root, tmp_path, both, "callbacks.periodic_checkpoint.every_n_epochs=1")
+    assert score == min(float(row["val/nmae"]) for row in metrics_of(tmp_path) if row["val/nmae"])
 
 
 @pytest.mark.filterwarnings("ignore:You requested to overfit")
@@ -216,6 +223,9 @@ def test_mixed_precision_trains_to_finite_losses_near_those_of_float32(data_root
         (["callbacks.early_stopping.patience=abc"], ["callbacks.early_stopping.patience: 'abc' given; ", "takes int"]),
         (["seed=-1"], ["seed: -1 given; a whole number, at least 0"]),
         (["seed=abc"], ["seed: abc given; a whole number, at least 0"]),
+        (["seed=null"], ["seed: null given; a whole number, at least 0"]),
+        (["data.batch_size=1e2"], ["data.batch_size: 100.0 given; ", "takes int"]),
+        (["callbacks.model_checkpoint.save_top_k=3"], ["save_top_k: 3 given", "best.ckpt", "+callbacks=periodic_chec"]),
         (["monitor=val/nmea"], ["monitor: no metric 'val/nmea'", "Did you mean 'val/nmae'?"]),
         (["data.data_dir=nowhere/at_all"], ["data.data_dir: nowhere/at_all does not exist", "null"]),
         (["data.batch_size=0"], ["data: data.batch_size: 0 given"]),

@@ -82,7 +82,7 @@ def test_an_untrained_model_is_no_better_than_the_mean(saw):
 
 
 def test_results_are_plain_and_survive_json(evaluation):
-    plain = json.loads(json.dumps(evaluation.to_dict()))
+    plain = json.loads(evaluation.to_json())
     assert plain["metrics"] == evaluation.metrics
     assert plain["rows"][0]["mae"] == evaluation.rows[0].mae
     assert plain["image_error"] == dataclasses.asdict(evaluation.image_error)

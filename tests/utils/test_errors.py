@@ -2,7 +2,7 @@
 
 import pytest
 
-from src.utils.errors import UserError, did_you_mean
+from src.utils.errors import UserError, did_you_mean, first_line
 
 
 @pytest.mark.parametrize(
@@ -20,3 +20,8 @@ def test_the_closest_name_or_all_of_them(given, answer):
 
 def test_a_user_error_is_a_value_error():
     assert issubclass(UserError, ValueError)
+
+
+def test_the_first_line_of_an_error_that_says_nothing_is_its_kind():
+    assert first_line(ValueError("\n one \ntwo")) == "one"
+    assert first_line(ValueError()) == "ValueError"

@@ -47,6 +47,7 @@ def test_values_that_suit_are_no_faults(given):
         ({"count": "three"}, "count", ["'three' given", HERE, "int"]),
         ({"count": "3"}, "count", ["'3' given"]),  # a class would add it to a number, much later
         ({"count": 2.5}, "count", ["2.5 given"]),
+        ({"count": 1e5}, "count", ["100000.0 given"]),  # as Hydra reads 1e5: no range takes it
         ({"rate": "abc"}, "rate", ["'abc' given", "float"]),
         ({"rate": "0.1"}, "rate", ["'0.1' given"]),
         ({"name": True}, "name", ["True given", "str | None"]),

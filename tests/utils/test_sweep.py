@@ -111,6 +111,13 @@ def test_an_interrupted_search_says_how_to_go_on_and_does_the_rest(swept, stop, 
     assert not done.launched
 
 
+@pytest.mark.parametrize("word", ["++model.adam_lr=0.05", "+model.adam_lr=0.05", "~model.adam_lr"])
+def test_a_word_with_a_sign_takes_a_value_out_of_the_search_as_well(swept, word):
+    jobs = Jobs(lambda words: 0.5)
+    swept(jobs, 1, [word])
+    assert [one for one in jobs.launched[0] if "adam_lr" in one] == [word]
+
+
 def test_more_trials_are_added_to_a_finished_study(swept):
     swept(Jobs(), 3)
     jobs = Jobs()

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from src.utils.errors import UserError
-from src.utils.workers import first_line, worker_died
+from src.utils.workers import worker_died
 
 
 def test_a_pool_whose_process_is_killed_is_a_worker_that_died():
@@ -18,8 +18,3 @@ def test_a_pool_whose_process_is_killed_is_a_worker_that_died():
         with pytest.raises(worker_died()):
             lost.result()
     assert not issubclass(UserError, worker_died())
-
-
-def test_the_first_line_of_an_error_that_says_nothing_is_its_kind():
-    assert first_line(ValueError("\n one \ntwo")) == "one"
-    assert first_line(ValueError()) == "ValueError"
