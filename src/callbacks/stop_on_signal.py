@@ -83,11 +83,13 @@ class StopOnSignal(Checkpoint):
         os.write(2, b"\nstopping after this batch; the same once more stops at once\n")  # logging is not reentrant
 
     def _stopping(self, trainer: Trainer) -> bool:
-        """Tell whether any process was told to stop, and make it known to all."""
+        """Tell whether any process was told to stop: the same to all, so one told while they ask waits for the next."""
         told = self.received is not None
-        if trainer.world_size > 1 and trainer.strategy.reduce_boolean_decision(told, all=False) and not told:
+        if trainer.world_size > 1:
+            told = trainer.strategy.reduce_boolean_decision(told, all=False)
+        if told and self.received is None:
             self.received = signal.SIGTERM
-        return self.received is not None
+        return told
 
     def _save(self, trainer: Trainer) -> None:
         if self.path:

@@ -55,6 +55,19 @@ def test_they_ask_each_other_only_now_and_then(accumulated):
     assert 1 <= trainer.asked <= BATCHES / accumulated / 10 + 1
 
 
+def test_a_signal_that_comes_while_they_ask_waits_for_the_next_time():
+    """The others have heard no: one that stopped now would save and wait without them."""
+    stop, trainer = StopOnSignal(None, ""), trainer_of_two(1)
+    ask = trainer.strategy.reduce_boolean_decision
+
+    def signalled(told, all):
+        stop.received = signal.SIGTERM
+        return ask(told, all)
+
+    trainer.strategy.reduce_boolean_decision = signalled
+    assert batches_until_stopped(stop, trainer) == 11 and trainer.asked == 2
+
+
 def test_the_first_signal_of_its_own_is_not_the_second_for_one_that_others_have_told():
     stop = StopOnSignal(None, "")
     with stop:
