@@ -61,8 +61,9 @@ def main() -> None:
     values = space.denormalize(dataset.targets())
     if arguments.save_plots:
         output.mkdir(parents=True, exist_ok=True)
-        images = dataset.__getitems__(range(min(8, len(dataset))))["image"].numpy()
-        image_figure(space, images, values[: len(images)]).savefig(output / "samples.png", dpi=110)
+        rows = next(dataset.batches_by_shape(8))
+        images = dataset.__getitems__(rows)["image"].numpy()
+        image_figure(space, images, values[rows]).savefig(output / "samples.png", dpi=110)
         histogram_figure(space, values).savefig(output / "parameters.png", dpi=110)
     if not arguments.analyze_only:
         evaluation, model = learn(arguments, config, data)

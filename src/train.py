@@ -194,7 +194,8 @@ def train_in(directory: Path, config: DictConfig, ckpt_path: Path | None) -> flo
 
     apply_extras(config)
     require_sound(config, ("data", "model", "trainer", "callbacks", "logger"))
-    datamodule = build(config.data, "data")
+    given = {"recipe": None} if config.data.get("data_dir") else {}  # what is named is there, and never made
+    datamodule = build(OmegaConf.merge(config.data, given), "data")
     spec = datamodule.spec
     model = build_model(OmegaConf.to_container(config.model, resolve=True), spec)
     require_known(watched(config), model.monitorable)

@@ -31,8 +31,9 @@ def main() -> None:
         print(f"  {one.name}: {one.min:g}..{one.max:g} by {one.step:g} {one.unit}, {one.num_classes} classes")
     for row in spec.sensitivity:
         print(f"  {row['name']}: one step moves the image by {row['step_levels']:.2f} of 255 levels")
-    images = dataset.__getitems__(range(min(12, len(dataset))))["image"].numpy()
-    values = spec.space.denormalize(dataset.targets()[: len(images)])
+    rows = next(dataset.batches_by_shape(12))
+    images = dataset.__getitems__(rows)["image"].numpy()
+    values = spec.space.denormalize(dataset.targets()[rows])
     picture = ROOT / "logs" / f"{directory.name}.png"
     image_figure(spec.space, images, values).savefig(picture, dpi=110)
     print(f"  picture: {picture}")

@@ -17,7 +17,7 @@ class Trace(Callback):
     and rank0.txt. Lightning's PyTorchProfiler fails after a schedule that ends, and in a test of few batches.
     """
 
-    def __init__(self, directory: str | Path, skip: int = 10, steps: int = 5):
+    def __init__(self, directory: str | Path, skip: int = 2, steps: int = 4):
         self.directory = Path(directory)
         self.skip = skip
         self.steps = steps

@@ -16,10 +16,11 @@ from src import __version__
 from src.data.paths import Place
 from src.data.recipe import SPLITS, Recipe
 from src.data.records import CURRENT_METADATA_BYTES, pack_records
-from src.data.sensitivity import describe_blind, measure_sensitivity
+from src.data.sensitivity import UNMOVED_SHARE, describe_blind, describe_unmoved, measure_sensitivity
 from src.data.source import BLOCK, Source, load_source
 from src.data.spec import DatasetSpec
 from src.data.writer import DatasetWriter
+from src.synth.parameters import ParameterSpace
 from src.utils.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -106,11 +107,26 @@ def check(source: Source) -> None:
             "spectral.hop_length %d: the images show the first %.2f s of %.2f s",
             *(source.front_end.hop_length, source.front_end.visible_seconds, source.recipe.synth.duration),
         )
-    combinations = math.prod(source.synth.space.num_classes)
-    if source.recipe.dataset.sampling == "grid" and size > combinations:
+    for name, entry in source.recipe.synth.parameters.items():
+        if entry.get("value") is not None and {"min", "max"} & entry.keys():
+            log.warning("%s: fixed at %s; synth.parameters.%s.value=null lets it vary", name, entry["value"], name)
+    if source.recipe.dataset.sampling == "grid":
+        _check_grid(source.synth.space, size)
+
+
+def _check_grid(space: ParameterSpace, size: int) -> None:
+    combinations = math.prod(space.num_classes)
+    if size > combinations:
         raise UserError(
             f"dataset.size: {size} given; the grid has {combinations} combinations, and one that came twice could be "
             "in train and test alike; give at most that, or dataset.sampling=random"
+        )
+    faster = [math.prod(space.num_classes[at + 1 :]) for at in range(len(space))]  # the last one moves first
+    if fixed := [name for name, period in zip(space.names, faster, strict=True) if size <= period]:
+        log.warning(
+            "dataset.size %d is too few of the grid's %d combinations for %s to vary; dataset.sampling=random varies "
+            "all",
+            *(size, combinations, ", ".join(fixed)),
         )
 
 
@@ -126,6 +142,8 @@ def assemble(
         for row in sensitivity:
             if row["blind"]:
                 log.warning(describe_blind(row))
+            elif row["unmoved"] > UNMOVED_SHARE:
+                log.warning(describe_unmoved(row))
         writer.spec = describe_source(source, sensitivity)
         task = progress.add_task(place.name, total=source.recipe.dataset.size)
         for start, records, values in chunks:

@@ -107,7 +107,7 @@ class OnlineLoader:
         while self._served < self.num_batches:
             clips = self._take(self._share(self.epoch, self._served))
             block = {name: torch.from_numpy(value) for name, value in clips.items()}
-            if self.pin_memory:
+            if self.pin_memory and torch.cuda.is_available():
                 block = {name: value.pin_memory() for name, value in block.items()}
             for start in range(0, len(block["target"]), self.batch_size):
                 self._served += 1

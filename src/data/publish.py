@@ -36,6 +36,8 @@ def publish(place: Place, marker: str, overwrite: bool = False, needed: int = 0)
         try:
             local.parent.mkdir(parents=True, exist_ok=True)
             clear_remains(local)
+            if local.is_symlink() and not local.exists():
+                raise UserError(f"{local}: is a link to {local.readlink()}, which is not there; mount it, or remove it")
             if not overwrite:
                 refuse_existing(place, marker)
             free = shutil.disk_usage(local.parent).free

@@ -30,6 +30,7 @@ class _Reach(BaseModel):
     step_levels: float
     range_levels: float
     blind: bool
+    unmoved: float = 0.0  # older ones do not tell
 
 
 class _Info(BaseModel):

@@ -92,12 +92,19 @@ def require_same_task(trained: DatasetSpec, given: DatasetSpec) -> None:
 
 def predict_values(model: VIMHLitModule, dataset: VIMHDataset, count: int) -> np.ndarray:
     """Return predictions (n, P) in physical units for a dataset's first `count` samples."""
-    batch = dataset.__getitems__(range(min(count, len(dataset))))
+    count = min(count, len(dataset))
+    found = np.empty((count, len(model.spec.space)))
     device = next(model.parameters()).device
     model.eval()
-    with torch.inference_mode():
-        values = model.values(images_to_float(batch["image"]).to(device), batch["scale"].to(device))
-    return values.cpu().numpy().astype(np.float64)
+    for rows in dataset.batches_by_shape(len(dataset)):
+        rows = [row for row in rows if row < count]
+        if not rows:
+            continue
+        batch = dataset.__getitems__(rows)
+        with torch.inference_mode():
+            values = model.values(images_to_float(batch["image"]).to(device), batch["scale"].to(device))
+        found[rows] = values.cpu().numpy()
+    return found
 
 
 def _image_error(

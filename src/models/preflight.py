@@ -21,6 +21,8 @@ def preflight(datamodule: VIMHDataModule, model: VIMHLitModule, allow_blind: boo
     space = datamodule.spec.space
     trained = {name for name, weight in zip(space.names, model.heads.weights.tolist(), strict=True) if weight}
     targets = dataset.targets()
+    if len(targets) < 2:
+        raise UserError("the dataset has one training sample; give a larger dataset.size")
     for name, column in zip(space.names, targets.T, strict=True):
         if name in trained and np.ptp(column) == 0:
             raise UserError(

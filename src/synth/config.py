@@ -81,8 +81,8 @@ def _parameter(voice: Voice, name: str, entry: dict[str, Any]) -> ParameterSpec:
     except UserError as error:
         raise UserError(f"{where}: {error}") from error
     entry = dict(entry)
-    if "value" in entry:
-        value = entry.pop("value")  # wins, so that +synth.parameters.NAME.value=... fixes one that a config varies
+    value = entry.pop("value", None)
+    if value is not None:  # wins, so that +synth.parameters.NAME.value=... fixes one that a config varies
         entry |= {"min": value, "max": value, "step": 0.0}
     merged = {**allowed.model_dump(include={"unit", "description", "scale", "kind", "default"}), **entry, "name": name}
     for key in ("min", "max"):

@@ -11,4 +11,4 @@ def in_sweep() -> bool:
 
 def in_trial() -> bool:
     """Tell whether this is a trial of a search, see hydra_plugins."""
-    return in_sweep() and HydraConfig.get().sweeper.get("trial") is not None
+    return HydraConfig.initialized() and HydraConfig.get().sweeper.get("trial") is not None

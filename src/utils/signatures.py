@@ -44,14 +44,17 @@ def signature_faults(config: Any, key: str) -> Iterator[tuple[str, str]]:
     except ValueError:  # a compiled function tells nothing
         return
     takes_any = any(one.kind is inspect.Parameter.VAR_KEYWORD for one in parameters.values())
+    hints = _hints(target)
+    if takes_any and inspect.isclass(target):  # what it hands on, its bases may know
+        for base in target.__mro__[1:]:
+            hints = _hints(base) | hints
     for name, value in config.items():
         if name.startswith("_"):
             continue
-        if name in parameters:
-            if not _suits(value, _hints(target).get(name)):
-                yield f"{key}.{name}", f"{value!r} given; {path} takes {_shown(parameters[name].annotation)}"
-        elif not takes_any:
+        if name not in parameters and not takes_any:
             yield f"{key}.{name}", f"{path} takes no such argument.{did_you_mean(name, parameters)}"
+        elif not _suits(value, hints.get(name)):
+            yield f"{key}.{name}", f"{value!r} given; {path} takes {_shown(hints[name])}"
 
 
 def _shown(annotation: Any) -> str:
@@ -80,4 +83,6 @@ def _suits(value: Any, hint: Any) -> bool:
         return False
     if isinstance(value, str):
         return not isinstance(taken, int | float)  # "3" is no number
+    if isinstance(value, bool):
+        return isinstance(taken, bool)
     return isinstance(value, int) or not isinstance(taken, int)  # nor 1e5 a whole one

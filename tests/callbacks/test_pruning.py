@@ -8,7 +8,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
 from src.callbacks import pruning
-from src.utils import sweep_study
+from src.utils import multirun, sweep_study
 from src.utils.errors import UserError
 from src.utils.sweep_study import open_study
 
@@ -27,7 +27,8 @@ def job(tmp_path, monkeypatch):
     pruner = {"_target_": "optuna.pruners.MedianPruner", "n_startup_trials": 4, "n_warmup_steps": 2}
     sweeper = OmegaConf.create({"trial": 4, "study_name": "s", "storage": url, "pruner": pruner})
     hydra = SimpleNamespace(initialized=lambda: True, get=lambda: SimpleNamespace(sweeper=sweeper))
-    monkeypatch.setattr(pruning, "HydraConfig", hydra)
+    for module in (pruning, multirun):
+        monkeypatch.setattr(module, "HydraConfig", hydra)
     return sweeper
 
 

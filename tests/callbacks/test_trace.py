@@ -25,7 +25,7 @@ def test_a_trace_holds_the_steps_asked_for(data_root, saw, tmp_path):
 
 def test_a_run_shorter_than_what_is_skipped_says_so(data_root, saw, tmp_path, caplog):
     with caplog.at_level(logging.WARNING):
-        running.run("train", data_root, tmp_path, *TRACE)
+        running.run("train", data_root, tmp_path, *TRACE, "callbacks.trace.skip=10")
     assert any("lower callbacks.trace.skip" in record.getMessage() for record in caplog.records)
     assert not (tmp_path / "trace").exists()
 

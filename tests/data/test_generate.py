@@ -20,7 +20,7 @@ from src.data.spec import read_spec
 from src.data.vimh_dataset import VIMHDataset
 from src.utils.errors import UserError
 from tests import running
-from tests.data.conftest import tiny_recipe
+from tests.data.conftest import TINY, tiny_recipe
 from tests.data.references import read_info
 
 FILES = [*SPLITS, *(f"{split}_params.npy" for split in SPLITS)]
@@ -111,6 +111,26 @@ def test_a_whole_grid_holds_every_combination_once(tmp_path):
     velocities, cutoffs = 64 + 7 * np.arange(10), 200 + 100 * np.arange(19)
     expected = [[velocity, cutoff] for velocity in velocities for cutoff in cutoffs]
     np.testing.assert_array_equal(got[np.lexsort(got.T[::-1])], expected)
+
+
+def test_a_grid_of_which_a_parameter_sees_one_value_is_told(tmp_path, caplog):
+    made(tmp_path / "less", **{"dataset.sampling": "grid", "dataset.size": 10})
+    assert "too few of the grid's 190 combinations for note_velocity to vary" in caplog.text
+    caplog.clear()
+    made(tmp_path / "more", **{"dataset.sampling": "grid", "dataset.size": 40})
+    assert "combinations" not in caplog.text
+
+
+def test_a_value_that_keeps_a_range_from_counting_is_told(tmp_path, caplog):
+    both = {"value": 60, "min": 36, "step": 1, "max": 60}
+    made(tmp_path, **{"synth.parameters": TINY["synth"]["parameters"] | {"note_number": both}})
+    assert "note_number: fixed at 60; synth.parameters.note_number.value=null lets it vary" in caplog.text
+
+
+def test_a_link_to_what_is_not_there_is_told_before_anything_is_rendered(tmp_path):
+    (tmp_path / "tiny").symlink_to(tmp_path / "unmounted")
+    with pytest.raises(UserError, match=r"tiny: is a link to .*unmounted, which is not there; mount it, or remove it$"):
+        made(tmp_path)
 
 
 def test_a_grid_that_would_come_round_again_is_refused(tmp_path):

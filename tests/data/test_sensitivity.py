@@ -11,7 +11,9 @@ from src.data.sensitivity import describe_blind, measure_sensitivity
 from src.data.source import load_source
 from src.data.spec import read_spec
 from tests import running
-from tests.data.conftest import tiny_recipe
+from tests.data.conftest import TINY, tiny_recipe
+
+NOTES = {"min": 60, "step": 1, "max": 127}  # at 8 kHz the saw has no partial from 107 on
 
 
 def report(*overrides):
@@ -74,3 +76,21 @@ def test_generation_warns_and_stores_what_is_blind(tmp_path, caplog):
     assert "note_velocity does not reach the image" in caplog.text
     assert read_spec(directory).sensitivity == spec.sensitivity
     assert [row["blind"] for row in spec.sensitivity] == [True, False]
+
+
+def test_a_grids_first_corner_is_not_what_is_measured():
+    """There the envelope's sustain is 0, and its release then moves nothing."""
+    given = ("synth=moog_envelope", "dataset.size=512")
+    assert report(*given, "dataset.sampling=grid") == report(*given)
+
+
+def test_a_range_that_goes_beyond_what_sounds_is_told(tmp_path, caplog):
+    within, beyond = (
+        report("synth=moog_basic", f"synth.parameters.filter_cutoff.max={top}")["filter_cutoff"]
+        for top in (3600, 5000)  # the ladder ends at 0.45 of the sample rate
+    )
+    assert within["unmoved"] == 0 and 0.2 < beyond["unmoved"] < 0.4 and not beyond["blind"]
+    changes = {"synth.parameters": TINY["synth"]["parameters"] | {"note_number": NOTES}}
+    with caplog.at_level(logging.WARNING):
+        generate(tiny_recipe(**changes), tmp_path)
+    assert any(line.startswith("note_number: a step changes nothing at all in ") for line in caplog.messages)

@@ -177,6 +177,8 @@ def test_records_of_differing_shape_train_test_and_predict(data_root, tmp_path):
         [abs(one["a"] - code / 255) for one, code in zip(predictions.values(), a_codes(directory), strict=True)]
     )
     assert results["rows"][0]["mae"] == pytest.approx(error, rel=1e-5)
+    running.run("eval", data_root, tmp_path / "eval", f"ckpt_path={best}", f"data_dir={directory}", "report=true")
+    assert (tmp_path / "eval/report.html").is_file()
 
 
 def a_codes(directory):
@@ -224,6 +226,7 @@ def test_mixed_precision_trains_to_finite_losses_near_those_of_float32(data_root
         (["seed=-1"], ["seed: -1 given; a whole number, at least 0"]),
         (["seed=abc"], ["seed: abc given; a whole number, at least 0"]),
         (["seed=null"], ["seed: null given; a whole number, at least 0"]),
+        (["data.data_dir=memory://nowhere/typo"], ["memory://nowhere/typo: holds no vimh_dataset_info.json; give"]),
         (["data.batch_size=1e2"], ["data.batch_size: 100.0 given; ", "takes int"]),
         (["callbacks.model_checkpoint.save_top_k=3"], ["save_top_k: 3 given", "best.ckpt", "+callbacks=periodic_chec"]),
         (["monitor=val/nmea"], ["monitor: no metric 'val/nmea'", "Did you mean 'val/nmae'?"]),

@@ -62,6 +62,12 @@ def test_a_constant_label_names_the_head_and_the_remedy_works(constant):
     preflight(constant, model_of(constant, note_velocity={"weight": 0}))
 
 
+def test_one_training_sample_is_too_few(tmp_path):
+    directory = generate(parse_recipe(running.recipe("dataset.size=3")), tmp_path)[0]
+    data = VIMHDataModule(directory)
+    assert refusal(data, model_of(data)) == "the dataset has one training sample; give a larger dataset.size"
+
+
 def test_a_blind_head_is_refused_unless_allowed_or_not_trained(classic):
     data = VIMHDataModule(classic)
     message = refusal(data, model_of(data))

@@ -32,6 +32,12 @@ def test_varying_fixed_and_defaulted_parameters():
     assert one.space.fixed == {**defaults, "note_number": 60}
 
 
+def test_a_value_fixes_what_varies_and_null_lets_it_vary():
+    notes = {"min": 40, "step": 7, "max": 54}
+    assert synth({"filter_cutoff": CUTOFF, "note_number": notes | {"value": 47}}).space.fixed["note_number"] == 47
+    assert "note_number" in synth({"filter_cutoff": CUTOFF, "note_number": notes | {"value": None}}).space.names
+
+
 def test_labels_keep_the_order_of_the_config():
     one = synth({"filter_cutoff": CUTOFF, "note_number": {"min": 40, "step": 7, "max": 54}})
     assert one.space.names == ("filter_cutoff", "note_number")

@@ -50,6 +50,7 @@ def test_values_that_suit_are_no_faults(given):
         ({"count": 1e5}, "count", ["100000.0 given"]),  # as Hydra reads 1e5: no range takes it
         ({"rate": "abc"}, "rate", ["'abc' given", "float"]),
         ({"rate": "0.1"}, "rate", ["'0.1' given"]),
+        ({"count": True}, "count", ["True given"]),
         ({"name": True}, "name", ["True given", "str | None"]),
         ({"on": "maybe"}, "on", ["'maybe' given", "bool"]),
         ({"path": 3}, "path", ["3 given", "Path | None"]),
@@ -79,6 +80,12 @@ def test_a_target_that_cannot_be_made_is_told(path, words):
 @pytest.mark.parametrize("path", ["torch.nn.functional.gelu", "builtins.dict", f"{__name__}.open_ended", "huber"])
 def test_what_tells_nothing_of_its_arguments_passes(path):
     assert list(signature_faults({"_target_": path, "other": 1}, "group")) == []
+
+
+def test_what_a_class_hands_on_is_checked_by_its_base():
+    config = {"_target_": "src.data.vimh_online_datamodule.VIMHOnlineDataModule", "batch_size": 1e2, "recipe": {}}
+    ((key, cause),) = signature_faults(config, "data")
+    assert key == "data.batch_size" and cause.startswith("100.0 given")
 
 
 def test_faults_are_found_at_any_depth_and_the_first_is_raised():
