@@ -14,7 +14,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from omegaconf import OmegaConf
 
 from src.data.vimh_datamodule import VIMHDataModule
-from src.evaluation.evaluate import evaluate, predict_values
+from src.evaluation.evaluate import evaluate, predict_values, require_same_task
 from src.evaluation.plots import histogram_figure, image_figure, scatter_figure
 from src.evaluation.tables import print_evaluation
 from src.models.build import build_model, load_checkpoint
@@ -74,6 +74,7 @@ def main() -> None:
             truth = space.denormalize(test.targets()[: len(predicted)])
             scatter_figure(space, truth, predicted).savefig(output / "scatter.png", dpi=110)
         if arguments.export_results:
+            arguments.export_results.parent.mkdir(parents=True, exist_ok=True)
             arguments.export_results.write_bytes(evaluation.to_json())
     if arguments.save_plots:
         print(f"plots: {output}")
@@ -93,6 +94,7 @@ def learn(arguments: argparse.Namespace, config, data: VIMHDataModule):
         )
         if arguments.checkpoint:
             model = load_checkpoint(arguments.checkpoint)
+            require_same_task(model.spec, data.spec)
             return evaluate(model, data, trainer), model
         model = build_model(OmegaConf.to_container(config.model, resolve=True), data.spec)
         evaluation = train(data, model, trainer)

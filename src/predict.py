@@ -35,7 +35,8 @@ def main(config: DictConfig) -> None:
     apply_extras(config)
     model = load_checkpoint(ckpt_path, config.trust)
     source, output_dir = fetch(to_place(config.input, config.paths.cache_dir)), Path(config.paths.output_dir)
-    if (source / "vimh_dataset_info.json").is_file():
+    is_dataset = (source / "vimh_dataset_info.json").is_file()
+    if is_dataset:
         predictions, faults = predict_dataset(model, source), []
     else:
         predictions, faults = predict_files(
@@ -46,7 +47,7 @@ def main(config: DictConfig) -> None:
     if predictions:
         print_predictions(predictions, model.spec.space)
         write_predictions(predictions, model.spec.space, output_dir)
-        log.info("predictions%s: %s", " and sounds" if config.render and not source.is_dir() else "", output_dir)
+        log.info("predictions%s: %s", " and sounds" if config.render and not is_dataset else "", output_dir)
     if faults:
         raise SystemExit(1)
 

@@ -1,6 +1,7 @@
 """Heads: what a network says of one parameter, read as a value, levels, a distribution and an uncertainty."""
 
 import math
+from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -131,6 +132,11 @@ class RegressionHead(Head):
     default_loss = "l1"  # the error that is reported
     num_outputs = 1
 
+    def __init__(self, spec: ParameterSpec, config: HeadConfig):
+        super().__init__(spec, config)
+        if self.loss_kind == "physical" and self.loss_function.span is None:
+            raise ValueError("losses: their param_range differ; give all the same, or none")
+
     def feed(self, raw: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         unit = stretched_sigmoid(raw[:, 0])
         if self.loss_kind == "value":
@@ -155,6 +161,9 @@ class LevelHead(Head):
         own = None if config.levels == "step" else int(config.levels)
         super().__init__(spec, config, own)
         grid = class_grid(spec) if own is None else to_physical(spec, torch.linspace(0.0, 1.0, own))
+        given = config.loss.get("num_classes") if isinstance(config.loss, Mapping) else None
+        if given not in (None, len(grid)):
+            raise ValueError(f"num_classes: {given} given, the head has {len(grid)} levels; leave it out")
         self.register_buffer("grid", grid, persistent=False)
         self.on_steps = own is None
         self.nominal = config.kind == "categorical" or spec.kind == "categorical"
@@ -170,7 +179,12 @@ class LevelHead(Head):
 
     def value(self, raw: Tensor) -> Tensor:
         probabilities = self.distribution(raw)
-        return self.grid[probabilities.argmax(dim=1)] if self.nominal else probabilities @ self.grid
+        if self.nominal:
+            return self.grid[probabilities.argmax(dim=1)]
+        belief = getattr(
+            self.loss_function, "belief", None
+        )  # without the share of every level that evidence begins with
+        return (belief(raw) if belief else probabilities) @ self.grid
 
     def level(self, raw: Tensor) -> Tensor:
         level = self.distribution(raw).argmax(dim=1)
@@ -178,7 +192,14 @@ class LevelHead(Head):
 
     def distribution(self, raw: Tensor) -> Tensor:
         reading = getattr(self.loss_function, "distribution", None)  # evidential logits are no softmax's
-        return reading(raw) if reading else raw.softmax(dim=1)
+        if reading:
+            return reading(raw)
+        probabilities = raw.softmax(dim=1)
+        smoothing = getattr(self.loss_function, "label_smoothing", 0.0)
+        if not smoothing:
+            return probabilities
+        own = (probabilities - smoothing / len(self.grid)).clamp_min(0.0)  # the loss asks the rest of any image
+        return own / own.sum(dim=1, keepdim=True)
 
     def uncertainty(self, raw: Tensor) -> Tensor:
         """Return the standard deviation (B,) in the parameter's unit; of a category, how likely it is wrong."""
@@ -227,7 +248,7 @@ class CornHead(OrdinalHead):
     Source: Shi, Cao, Raschka, Deep neural networks for rank-consistent ordinal regression, arXiv 2111.08851.
     """
 
-    feeds = ("thresholds",)
+    feeds = ("conditional_thresholds",)
     default_loss = "corn"
 
     @property

@@ -146,10 +146,11 @@ def _schedule(
     warmup = _warmup_steps(warmup_fraction, total_steps)
 
     def at(step: int) -> float:
+        held = 1
         if interval == "epoch":
-            step -= step % steps_per_epoch
+            held, step = steps_per_epoch, step - step % steps_per_epoch
         if step < warmup:
-            return (step + 1) / warmup
+            return min(1.0, (step + held) / warmup)
         return factor(min(1.0, (step - warmup) / max(1, total_steps - warmup)))
 
     return LambdaLR(optimizer, at)

@@ -115,7 +115,7 @@ class VIMHLitModule(LightningModule):
         losses, terms = self.heads.losses(self.heads(features), batch["target"])
         loss = self.heads.total(losses, features)
         if not self.second_pass:
-            plain = (losses.detach() * self.heads.weights).sum()  # comparable with val/loss, whatever the balance
+            plain = (losses.detach() * self.heads.weights).sum()  # comparable with val/loss, whatever model.balance
             self.train_terms.update(torch.cat([plain[None], terms]), len(batch["target"]))
         return loss
 
@@ -202,7 +202,9 @@ class VIMHLitModule(LightningModule):
             forget_bests(checkpoint)
         if self.trainer.is_global_zero:  # it has the sums of all: those of an epoch that goes on within
             for name, value in checkpoint.get("train_terms", {}).items():
-                getattr(self.train_terms, name).copy_(value)
+                ours = getattr(self.train_terms, name)
+                if ours.shape == value.shape:  # else its losses have other terms
+                    ours.copy_(value)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["rng_state"] = torch.get_rng_state()  # dropout of a resumed run on a CPU then goes on where it was

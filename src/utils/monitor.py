@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from src.utils.errors import UserError, did_you_mean
 
@@ -13,6 +13,12 @@ def require_metrics(config: DictConfig) -> None:
     """UserError for a metric that no run of this recipe logs; one on a dataset of yours is looked at later."""
     if config.monitor is None:
         raise UserError("monitor: null given; a metric such as val/nmae")
+    for key, metric in watched(config).items():
+        mode = "min" if key == "monitor" else OmegaConf.select(config, key.removesuffix("monitor") + "mode")
+        if mode != "max" and metric.endswith(("_acc", "_acc1")):
+            raise UserError(
+                f"{key}: {metric} given, of which the least would be kept; give a metric of errors, as _mae"
+            )
     if config.data.get("data_dir") or not config.data.get("recipe"):
         return
     heads = config.data.recipe.synth.parameters

@@ -173,6 +173,14 @@ def test_what_was_best_on_other_data_is_no_match_for_these(data_root, saw, tmp_p
     assert score != pytest.approx(checkpoint_of(tmp_path / "first")["lr_schedulers"][0]["best"], rel=1e-3)
 
 
+def test_a_checkpoint_whose_losses_had_other_terms_can_be_gone_on_from(data_root, saw, tmp_path):
+    terms = "model.heads.default.loss={_target_: weighted_multi, losses: [{loss: l1}, {loss: l2}%s]}"
+    running.run("train", data_root, tmp_path / "first", "logger=none", terms % "")
+    last = tmp_path / "first/checkpoints/last.ckpt"
+    running.run("train", data_root, tmp_path, EPOCHS, "logger=none", terms % ", {loss: huber}", f"ckpt_path={last}")
+    assert checkpoint_of(tmp_path)["epoch"] == 3 and (tmp_path / "test_results.json").is_file()
+
+
 def test_a_finished_run_has_nothing_left_to_train(data_root, saw, trained, tmp_path):
     last = trained.output / "checkpoints/last.ckpt"
     score = running.run("train", data_root, tmp_path, EPOCHS, "logger=none", f"ckpt_path={last}")

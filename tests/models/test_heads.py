@@ -267,13 +267,14 @@ def test_numbers_told_to_be_categories_are_read_as_such():
     np.testing.assert_allclose(head.uncertainty(raw), 1 - softmax(raw.double().numpy(), axis=1).max(axis=1), rtol=1e-5)
 
 
-def test_evidential_logits_are_read_as_the_mean_of_their_dirichlet():
+def test_evidential_logits_are_read_as_the_mean_of_their_dirichlet_and_their_value_by_the_evidence():
     raw = logits(64, 17)
     head = head_of("classification", LIN, loss="evidential_classification")
     concentration = 1 + np.logaddexp(0, raw.double().numpy())
     expected = concentration / concentration.sum(axis=1, keepdims=True)
     np.testing.assert_allclose(head.distribution(raw), expected, rtol=1e-5)
-    np.testing.assert_allclose(head.value(raw), expected @ grid_of(LIN), rtol=1e-5, atol=1e-6)
+    belief = (concentration - 1) / (concentration - 1).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(head.value(raw), belief @ grid_of(LIN), rtol=1e-5, atol=1e-6)
     deviation = np.sqrt((expected * (grid_of(LIN) - (expected @ grid_of(LIN))[:, None]) ** 2).sum(axis=1))
     np.testing.assert_allclose(head.uncertainty(raw), deviation, rtol=1e-5)
 
@@ -289,8 +290,8 @@ def built(kind, name):
         ("regression", "cross_entropy", {"distance", "huber", "normalized_regression"}, {"crps", "coral", "mel"}),
         ("classification", "huber", {"cross_entropy", "focal", "soft_target", "crps"}, {"coral", "gaussian_nll"}),
         ("ordinal", "corn", {"ordinal_regression", "dice"}, {"coral", "corn", "quantized_regression"}),
-        ("coral", "cross_entropy", {"coral", "corn"}, {"crps", "focal", "distance"}),
-        ("corn", "gaussian_nll", {"coral", "corn"}, {"crps", "focal", "distance"}),
+        ("coral", "corn", {"coral"}, {"corn", "crps", "focal", "distance"}),
+        ("corn", "coral", {"corn"}, {"coral", "crps", "focal", "distance"}),
     ],
 )
 def test_a_loss_that_does_not_suit_a_kind_names_those_that_do(kind, wrong, some, never):
@@ -349,3 +350,32 @@ def test_a_heads_loss_is_a_mean(reduction):
 def test_a_bad_option_is_refused(given, words):
     with pytest.raises(ValueError, match=words):
         HeadConfig(**given)
+
+
+def test_what_label_smoothing_asks_of_every_level_is_no_part_of_the_answer():
+    """The loss is least at q = 0.9 p + 0.1 / K: it is read as p."""
+    head = head_of("classification", LIN, loss={"_target_": "cross_entropy", "label_smoothing": 0.1})
+    p = softmax(logits(64, head.num_outputs).double().numpy(), axis=1)
+    raw = torch.from_numpy(np.log(0.9 * p + 0.1 / head.num_outputs)).float()
+    np.testing.assert_allclose(head.distribution(raw), p, rtol=1e-3, atol=1e-6)
+    certain = torch.full((1, head.num_outputs), -50.0).index_fill_(1, torch.tensor([3]), 50.0)
+    assert head.value(certain).item() == pytest.approx(grid_of(LIN)[3])
+
+
+def test_a_number_of_classes_that_is_not_the_heads_is_told():
+    with pytest.raises(ValueError, match=r"^num_classes: 20 given, the head has \d+ levels; leave it out$"):
+        head_of("classification", LIN, loss={"_target_": "weighted_cross_entropy", "num_classes": 20})
+
+
+def test_losses_in_the_parameters_unit_may_be_several_of_one_range():
+    def head(loss):
+        return RegressionHead(LIN, HeadConfig(kind="regression", loss=loss))
+
+    one = {"loss": "normalized_regression"}
+    several = {"_target_": "weighted_multi", "losses": [one, one | {"name": "twice", "weight": 2}]}
+    raw, target = logits(16, 1), torch.rand(16)
+    alone, total = (head(loss).loss(raw, target)[0].item() for loss in ("normalized_regression", several))
+    assert total == pytest.approx(3 * alone)
+    other = {"loss": {"_target_": "normalized_regression", "param_range": [0, 5]}, "name": "other"}
+    with pytest.raises(ValueError, match="their param_range differ"):
+        head({"_target_": "weighted_multi", "losses": [one, other]})

@@ -145,6 +145,16 @@ def test_an_example_counts_the_same_in_any_batch():
     torch.testing.assert_close(whole, (parts[0] + 11 * parts[1]) / 12, rtol=1e-4, atol=1e-5)
 
 
+def test_terms_of_nested_losses_stand_under_their_own_names():
+    inner = {"_target_": "weighted_multi", "losses": [{"loss": "l1"}, {"loss": "l2"}]}
+    loss = {"_target_": "weighted_multi", "losses": [{"loss": inner, "name": "inner"}, {"loss": "huber"}]}
+    heads = heads_of({"level": {"loss": loss}})
+    outputs, target = heads(features()), targets()
+    found = dict(zip(heads.term_names, heads.losses(outputs, target)[1].tolist(), strict=True))
+    alone = heads.heads["level"].loss_function(*heads.heads["level"].feed(outputs["level"], target[:, 0]))
+    assert {f"level/{name}": value.item() for name, value in alone.raw.items()}.items() <= found.items()
+
+
 def test_terms_of_compound_losses_follow_the_heads():
     heads = heads_of({"level": {"loss": MULTI}, "resonance": {"loss": MULTI, "weight": 2}})
     names = ["level", "cutoff", "resonance", "wave", "level/near", "level/far", "resonance/near", "resonance/far"]

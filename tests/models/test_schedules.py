@@ -71,9 +71,13 @@ def test_constant_stays_after_its_warmup():
 @pytest.mark.parametrize("name", ["constant", "cosine", "cosine_restarts", "exponential", "one_cycle"])
 def test_by_epoch_the_rate_is_held_for_each(name):
     make = getattr(schedules, name)
-    by_step = followed(make, 60, steps_per_epoch=6)
-    by_epoch = followed(make, 60, steps_per_epoch=6, interval="epoch")
-    np.testing.assert_allclose(by_epoch, np.repeat(by_step[::6], 6))
+    warmup = {} if name == "one_cycle" else {"warmup_fraction": 0.25}  # it has its own, from a 25th of the rate
+    by_step = followed(make, 60, steps_per_epoch=6, **warmup).reshape(10, 6)
+    by_epoch = followed(make, 60, steps_per_epoch=6, interval="epoch", **warmup).reshape(10, 6)
+    expected = by_step[:, 0].copy()  # an epoch's rate is that of its first step
+    if warmup:
+        expected[:3] = [by_step[0, 5], by_step[1, 5], 0.5]  # in the 15 steps of warm-up that of its last: none is lost
+    np.testing.assert_allclose(by_epoch, np.repeat(expected[:, None], 6, axis=1))
 
 
 @pytest.mark.parametrize("name", ["constant", "cosine", "cosine_restarts", "exponential", "one_cycle", "Plateau"])

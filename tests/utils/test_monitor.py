@@ -20,7 +20,17 @@ def test_every_metric_that_a_model_logs_passes():
     spec = DatasetSpec("t", (1, 32, 32), space)
     config = config_of("synth=moog_basic")
     for config.monitor in build_model(running.plain("train", "model"), spec).monitorable:
-        require_metrics(config)
+        if not config.monitor.endswith(("_acc", "_acc1")):
+            require_metrics(config)
+
+
+def test_an_accuracy_is_refused_where_the_least_is_kept():
+    with pytest.raises(UserError, match=r"^monitor: val/note_velocity_acc given, of which the least would be kept; "):
+        require_metrics(config_of("monitor=val/note_velocity_acc"))
+    stops = "callbacks.early_stopping.monitor=val/note_velocity_acc1"
+    with pytest.raises(UserError, match=r"^callbacks.early_stopping.monitor: val/note_velocity_acc1 given"):
+        require_metrics(config_of(stops))
+    require_metrics(config_of(stops, "callbacks.early_stopping.mode=max"))
 
 
 @pytest.mark.parametrize(

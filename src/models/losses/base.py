@@ -20,6 +20,7 @@ class Loss(nn.Module):
     - `level_value`: prediction (B,) real, target (B,) int64, both counted in levels;
     - `levels`: logits (B, K), target (B,) int64 levels, 0 to K - 1 (not every loss checks);
     - `thresholds`: logits (B, K - 1), entry k of "the level is above k", target (B,) int64 levels;
+    - `conditional_thresholds`: the same, entry k of "the level is above k, given that it is above k - 1";
     - `gaussian`: mean and log variance (B, 2), target (B,);
     - `mixture`: logits, means and log variances of k components (B, 3k), target (B,);
     - `evidence`: the raw normal-inverse-gamma parameters (B, 4), target (B,).

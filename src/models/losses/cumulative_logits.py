@@ -21,7 +21,7 @@ class CoralLoss(Loss, name="coral", takes=("thresholds",)):
         return functional.binary_cross_entropy_with_logits(prediction, above, reduction="none").sum(dim=1)
 
 
-class CornLoss(Loss, name="corn", takes=("thresholds",)):
+class CornLoss(Loss, name="corn", takes=("conditional_thresholds",)):
     """Sum over k <= y of the binary cross entropy of z_k against [y > k], in nats.
 
     Logits z (B, K - 1), of "above k, given above k - 1"; levels y (B,) int64. Only questions whose

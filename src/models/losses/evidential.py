@@ -55,6 +55,11 @@ class EvidentialClassificationLoss(Loss, name="evidential_classification", takes
         concentration = _concentration(logits)
         return concentration / concentration.sum(dim=1, keepdim=True)
 
+    def belief(self, logits: Tensor) -> Tensor:
+        """Return each level's share of the evidence (B, K)."""
+        evidence = _concentration(logits) - 1.0
+        return evidence / evidence.sum(dim=1, keepdim=True).clamp_min(_FLOOR)
+
     def vacuity(self, logits: Tensor) -> Tensor:
         """Return K / S, (B,) in (0, 1]: 1 without any evidence."""
         return logits.shape[1] / _concentration(logits).sum(dim=1)

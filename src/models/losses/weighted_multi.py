@@ -51,6 +51,9 @@ class WeightedMultiLoss(Loss, name="weighted_multi", takes=()):
         for name, one in zip(names, built, strict=True):
             if hasattr(one, "distribution"):
                 raise ValueError(f"losses: {name} reads logits as evidence, the others do not; use it alone")
+        if "physical" in self.takes:
+            ranges = {(one.low, one.span) for one in built}
+            self.low, self.span = ranges.pop() if len(ranges) == 1 else (None, None)
         self.balance = make_balance(balance, built)
         self.may_be_negative = balance == "uncertainty" or any(one.may_be_negative for one in built)
         self.register_buffer("step", torch.zeros((), dtype=torch.int64))

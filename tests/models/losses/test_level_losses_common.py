@@ -48,7 +48,7 @@ LOSSES = {
     "evidential_regression": lambda k: EvidentialRegressionLoss(),
 }
 every_loss = pytest.mark.parametrize("name", LOSSES)
-SHAPES = {"thresholds": -1, "gaussian": 2, "mixture": 9, "evidence": 4}
+SHAPES = {"thresholds": -1, "conditional_thresholds": -1, "gaussian": 2, "mixture": 9, "evidence": 4}
 REAL = ("physical", "gaussian", "mixture", "evidence")
 
 
@@ -61,7 +61,7 @@ def example(loss, num_classes, batch=6, dtype=torch.float32):
     """Return a random prediction and target of what a loss takes; the targets hold both end levels."""
     generator = torch.Generator().manual_seed(num_classes)
     (takes,) = loss.takes
-    columns = num_classes + SHAPES["thresholds"] if takes == "thresholds" else SHAPES.get(takes, num_classes)
+    columns = num_classes + SHAPES["thresholds"] if takes.endswith("thresholds") else SHAPES.get(takes, num_classes)
     prediction = torch.randn(batch, columns, generator=generator, dtype=torch.float64).to(dtype)
     if takes in ("level_value", "physical"):
         prediction = prediction[:, 0].contiguous()
