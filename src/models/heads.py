@@ -181,9 +181,8 @@ class LevelHead(Head):
         probabilities = self.distribution(raw)
         if self.nominal:
             return self.grid[probabilities.argmax(dim=1)]
-        belief = getattr(
-            self.loss_function, "belief", None
-        )  # without the share of every level that evidence begins with
+        # of evidence without the share that every level begins with
+        belief = getattr(self.loss_function, "belief", None)
         return (belief(raw) if belief else probabilities) @ self.grid
 
     def level(self, raw: Tensor) -> Tensor:

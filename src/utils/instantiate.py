@@ -79,7 +79,7 @@ def log_what_repeats(config: DictConfig) -> None:
 
 def build(config: DictConfig, where: str) -> Any:
     """Instantiate one object; UserError names the config group and the cause."""
-    if "_target_" not in config:
+    if not OmegaConf.is_dict(config) or "_target_" not in config:
         raise UserError(f"{where}: has values and no _target_, so it is nothing; +{where.replace('.', '=')} adds one")
     try:
         return instantiate(config)

@@ -31,7 +31,7 @@ def watched(config: DictConfig) -> dict[str, str]:
     """Return the keys that name a metric, and the metrics."""
     callbacks = {role: one for role, one in (config.get("callbacks") or {}).items() if isinstance(one, Mapping)}
     named = {f"callbacks.{role}.monitor": one.get("monitor") for role, one in callbacks.items()}
-    return {key: metric for key, metric in ({"monitor": config.monitor} | named).items() if metric is not None}
+    return {key: str(metric) for key, metric in ({"monitor": config.monitor} | named).items() if metric is not None}
 
 
 def require_known(metrics: Mapping[str, str], known: Collection[str]) -> None:
