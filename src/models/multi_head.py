@@ -94,10 +94,7 @@ class MultiHead(nn.Module):
         """
         results = [head.loss(outputs[name], target[:, at]) for at, (name, head) in enumerate(self.heads.items())]
         losses = torch.stack([loss for loss, _ in results])
-        compound = [
-            (head.loss_function, inner) for head, (_, inner) in zip(self.heads.values(), results, strict=True) if inner
-        ]
-        terms = [inner[name].detach() for loss, inner in compound for name in loss.term_names]
+        terms = [value.detach() for _, inner in results for value in inner.values()]
         return losses, torch.cat([losses.detach(), torch.stack(terms)]) if terms else losses.detach()
 
     def total(self, losses: Tensor, features: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Which checkpoint a user means, and what it says of other data."""
+"""Which checkpoint a user means, and what of one does not hold for other data."""
 
 import math
 from pathlib import Path

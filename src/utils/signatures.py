@@ -14,8 +14,9 @@ from src.utils.errors import UserError, did_you_mean, one_line
 
 def require_sound(config: DictConfig, groups: Sequence[str]) -> None:
     """UserError for the first fault of a config's groups: told by its key, and before anything is made."""
+    plain = OmegaConf.to_container(config, resolve=True)
     for group in groups:
-        for key, cause in signature_faults(OmegaConf.to_container(config, resolve=True).get(group), group):
+        for key, cause in signature_faults(plain.get(group), group):
             raise UserError(f"{key}: {cause}")
 
 

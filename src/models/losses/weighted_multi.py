@@ -12,7 +12,10 @@ from src.models.losses.multi_entries import validate_entries, weight_at
 
 
 class MultiLoss(NamedTuple):
-    """A total, (B,) or a scalar, and the batch means of its terms, by name; nested names are outer/inner."""
+    """A total, (B,) or a scalar, and the batch means of its terms, by name; nested names are outer/inner.
+
+    The raw ones stand in the order of `WeightedMultiLoss.term_names`.
+    """
 
     total: Tensor
     weighted: dict[str, Tensor]
@@ -84,7 +87,7 @@ class WeightedMultiLoss(Loss, name="weighted_multi", takes=()):
         values, weighted, raw = self._evaluate(prediction, target)
         if self.reduction != "none":
             values = values.mean() if self.reduction == "mean" else values.sum()
-        return MultiLoss(values, weighted, raw)
+        return MultiLoss(values, weighted, {name: raw[name] for name in self.term_names})
 
     def per_example(self, prediction: Tensor, target: Any) -> Tensor:
         """Return each example's total (B,)."""
