@@ -271,7 +271,7 @@ list-configs lc: ## every choice of every config group
 
 ##@ Check
 test: $(READY) ## fast tests
-	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -k "not slow" -n auto --maxprocesses=4 --dist=worksteal
+	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -m "not slow" -n auto --maxprocesses=4 --dist=worksteal
 
 check-configs: $(READY) ## compose and build every experiment with every trainer and logger
 	$(PYTHON) src/utils/check_configs.py

@@ -75,7 +75,10 @@ def test_training_minimises_the_weighted_sum_of_the_heads_losses():
 
 
 def test_batches_of_unequal_size_count_by_their_examples():
-    model, batch = model_of(heads=EVERY).eval(), batch_of(10)
+    # float64: in float32 a convolution sums batches of 1, 9 and 10 in orders that differ between processors
+    model, batch = model_of(heads=EVERY).eval().double(), batch_of(10)
+    model.train_terms.set_dtype(torch.float64)
+    batch = {name: value.double() for name, value in batch.items()}
     model.training_step(batch, 0)
     whole = model.train_terms.compute()
     model.train_terms.reset()
@@ -84,7 +87,7 @@ def test_batches_of_unequal_size_count_by_their_examples():
     parts = model.train_terms.compute()
     assert list(whole) == ["", "level", "cutoff", "wave", "wave/focal", "wave/dice"]
     assert {name: one.item() for name, one in parts.items()} == pytest.approx(
-        {name: one.item() for name, one in whole.items()}, rel=1e-5
+        {name: one.item() for name, one in whole.items()}, rel=1e-12
     )
 
 
