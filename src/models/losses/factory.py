@@ -56,6 +56,8 @@ def _walk(config: Any) -> Iterator[tuple[str, Any, int]]:
     pending = [("loss", config, 0)]
     while pending:
         key, value, depth = pending.pop()
+        if OmegaConf.is_config(value):
+            value = OmegaConf.to_container(value, resolve=True)
         yield key, value, depth
         if isinstance(value, Mapping):
             pending += [(str(name), one, depth + 1) for name, one in value.items()]

@@ -43,8 +43,8 @@ def loss_names() -> list[str]:
 
 
 def is_loss_name(name: str) -> bool:
-    """Tell whether a `_target_` is a short name of a loss of this project."""
-    return name in Loss.registry or name in SHORTHANDS
+    """Tell whether a name without dots stands for a loss of this project, of torch.nn or of auraloss."""
+    return "." not in name and "." in full_path(name)
 
 
 def full_path(name: str) -> str:

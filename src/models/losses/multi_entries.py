@@ -6,7 +6,7 @@ from typing import Any
 
 from src.models.losses.base import Loss, printable, shown
 from src.models.losses.factory import create_loss_function
-from src.models.losses.locate import is_loss_name
+from src.models.losses.locate import loss_names
 from src.models.losses.module_loss import ModuleLoss
 from src.utils.errors import did_you_mean
 
@@ -56,7 +56,7 @@ def _short_name(config: Any, loss: Loss) -> str:
     """Return the name of a term that has none: the short name in configs, or the class of another module."""
     if isinstance(config, Mapping):
         config = config.get("_target_", config.get("class_path"))
-    if isinstance(config, str) and is_loss_name(config):
+    if isinstance(config, str) and config in loss_names():
         return config  # l1 and l2 are names for the same class
     if type(loss) is ModuleLoss:
         return loss.label
