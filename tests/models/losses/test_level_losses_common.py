@@ -224,3 +224,42 @@ def test_arguments_out_of_range_get_one_line_with_the_value_and_the_remedy(build
     with pytest.raises(ValueError) as caught:
         build()
     assert str(caught.value).startswith(message) and "\n" not in str(caught.value)
+
+
+REAL_TARGETS = [name for name in LOSSES if LOSSES[name](5).takes[0] in REAL]
+
+
+@pytest.mark.parametrize(
+    ("name", "place"), [*((name, "prediction") for name in LOSSES), *((name, "target") for name in REAL_TARGETS)]
+)
+def test_what_is_no_number_shows_in_its_own_example_only(name, place):
+    loss = LOSSES[name](5)
+    given = dict(zip(("prediction", "target"), example(loss, 5), strict=True))
+    expected = loss.values(**given)
+    given[place][2] = math.nan
+    found = loss.values(**given)
+    assert found.isfinite().tolist() == [True, True, False, True, True, True]
+    kept = torch.tensor([0, 1, 3, 4, 5])
+    torch.testing.assert_close(found[kept], expected[kept], rtol=1e-5, atol=1e-6)
+
+
+@every_loss
+def test_shapes_that_do_not_fit_are_refused(name):
+    loss = LOSSES[name](5)
+    prediction, target = example(loss, 5)
+    cases = [(prediction[:0], target[:0]), (prediction, target[:1]), (prediction, target[:, None])]
+    cases += [(prediction[..., None], target), (prediction[0], target), (prediction, None)]
+    for given in cases:
+        with pytest.raises(ValueError, match=rf"^{loss.label}: prediction .* given; it takes "):
+            loss(*given)
+
+
+WITH_LEVELS = [name for name in LOSSES if LOSSES[name](5).num_classes is not None]
+
+
+@pytest.mark.parametrize("name", WITH_LEVELS)
+def test_logits_of_another_number_of_levels_are_refused(name):
+    assert {"weighted_cross_entropy", "soft_target", "ordinal_regression", "focal-root"} <= set(WITH_LEVELS)
+    for wrong in (4, 6):
+        with pytest.raises(ValueError, match=rf"prediction \(2, {wrong}\) given, but num_classes is 5"):
+            LOSSES[name](5)(torch.zeros(2, wrong), torch.tensor([0, 3]))
