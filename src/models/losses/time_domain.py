@@ -9,14 +9,14 @@ from torch import Tensor
 from src.models.losses.base import Loss
 from src.models.losses.peak import reference_peak
 
-_FLOOR = 1e-14  # of power re peak squared, -140 dB: what float32 can tell from silence
+_SILENT_POWER = 1e-9  # -90 dB re full scale: what a silent target counts as; a sound of less than 1e9 samples is above it
+_ROUNDING_POWER = 1e-14  # -140 dB re the peak: what float32 can tell from a match
 
 
 class ESRLoss(Loss, name="esr", takes=("waveform",)):
     """Error-to-signal ratio: energy of the difference over energy of the target.
 
-    Waveforms (B, T) or (B, C, T), float32 or float64. Silence against silence gives 0, a sound against a silent
-    target its power over -140 dB.
+    Waveforms (B, T) or (B, C, T), float32 or float64. A silent target counts as one at -90 dB re full scale.
 
     Source: Wright, Valimaki, Perceptual Loss Function for Neural Modelling of Audio Systems, arXiv 1911.08922.
     """
@@ -26,13 +26,13 @@ class ESRLoss(Loss, name="esr", takes=("waveform",)):
         peak = reference_peak(target)
         target = target / peak
         error = prediction / peak - target
-        return _over_channels(_power(error) / (_power(target) + _FLOOR))
+        return _over_channels(_power(error) / _power(target).clamp_min(_SILENT_POWER))
 
 
 class DCLoss(Loss, name="dc", takes=("waveform",)):
     """Squared difference of the means over the target's mean square: what is left of a constant offset.
 
-    Waveforms (B, T) or (B, C, T), float32 or float64. Silence is treated as in `ESRLoss`.
+    Waveforms (B, T) or (B, C, T), float32 or float64. A silent target counts as one at -90 dB re full scale.
 
     Source: Wright, Valimaki, Perceptual Loss Function for Neural Modelling of Audio Systems, arXiv 1911.08922.
     """
@@ -42,13 +42,14 @@ class DCLoss(Loss, name="dc", takes=("waveform",)):
         peak = reference_peak(target)
         target = target / peak
         offset = (prediction / peak - target).mean(dim=-1)
-        return _over_channels(offset.square() / (_power(target) + _FLOOR))
+        return _over_channels(offset.square() / _power(target).clamp_min(_SILENT_POWER))
 
 
 class SISDRLoss(Loss, name="si_sdr", takes=("waveform",)):
     """Minus the scale-invariant signal-to-distortion ratio in dB, of waveforms without their means.
 
-    Waveforms (B, T) or (B, C, T), float32 or float64. A silent prediction gives 0 dB, a match about -120 dB.
+    Waveforms (B, T) or (B, C, T), float32 or float64. A match gives about
+    -120 dB, a silent prediction 0 dB, a silent target about +130 dB.
 
     Source: Le Roux, Wisdom, Erdogan, Hershey, SDR: Half-Baked or Well Done?, arXiv 1811.02508.
     """
@@ -58,10 +59,10 @@ class SISDRLoss(Loss, name="si_sdr", takes=("waveform",)):
     def per_example(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Return minus the ratios (B,), averaged over channels."""
         prediction, target = _without_mean(prediction), _without_mean(target)
-        scale = (prediction * target).mean(dim=-1, keepdim=True) / (_power(target)[..., None] + _FLOOR)
+        scale = (prediction * target).mean(dim=-1, keepdim=True) / _power(target)[..., None].clamp_min(_SILENT_POWER)
         signal = scale * target
-        ratio = torch.log10(_power(prediction - signal) + _FLOOR) - torch.log10(_power(signal) + _FLOOR)
-        return _over_channels(10 * ratio)
+        error, kept = (torch.log10(_power(part) + _ROUNDING_POWER) for part in (prediction - signal, signal))
+        return _over_channels(10 * (error - kept))
 
 
 def _power(audio: Tensor) -> Tensor:
