@@ -9,7 +9,9 @@ from torch import Tensor
 from src.models.losses.base import Loss
 from src.models.losses.peak import reference_peak
 
-_SILENT_POWER = 1e-9  # -90 dB re full scale: what a silent target counts as; a sound of less than 1e9 samples is above it
+_SILENT_POWER = (
+    1e-9  # -90 dB re full scale: what a silent target counts as; a sound of less than 1e9 samples is above it
+)
 _ROUNDING_POWER = 1e-14  # -140 dB re the peak: what float32 can tell from a match
 
 

@@ -19,8 +19,9 @@ def test_esr_of_a_gain(gain):
 
 def test_dc_of_an_offset_on_a_square_wave():
     """Mean square 0.25, offset 0.1: 0.01 / 0.25."""
-    square = torch.tensor([0.5, -0.5]).repeat(3, 100)
-    torch.testing.assert_close(DCLoss(reduction="none")(square + 0.1, square), torch.full((3,), 0.04))
+    square = torch.tensor([0.5, -0.5], dtype=torch.float64).repeat(3, 100)
+    expected = torch.full((3,), 0.04, dtype=torch.float64)
+    torch.testing.assert_close(DCLoss(reduction="none")(square + 0.1, square), expected)
 
 
 @pytest.mark.parametrize("noise_db", [-40.0, -3.0, 20.0])

@@ -14,12 +14,13 @@ PAIR = [{"loss": "l1", "weight": 0.5, "name": "near"}, {"loss": "l2", "weight": 
 
 def values(rows=12, columns=None):
     generator = torch.Generator().manual_seed(rows)
-    return torch.randn(2, rows, *(columns or ()), generator=generator).unbind()
+    return torch.randn(2, rows, *(columns or ()), generator=generator, dtype=torch.float64).unbind()
 
 
 def levels(rows=12, count=5):
     generator = torch.Generator().manual_seed(rows)
-    return torch.randn(rows, count, generator=generator), torch.randint(count, (rows,), generator=generator)
+    prediction = torch.randn(rows, count, generator=generator, dtype=torch.float64)
+    return prediction, torch.randint(count, (rows,), generator=generator)
 
 
 def errors(prediction, target):
