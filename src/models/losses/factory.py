@@ -119,9 +119,10 @@ def _arguments(
     """Return the arguments of a class, with what the context knows; ValueError for unknown and missing ones."""
     own = issubclass(found, Loss)
     parameters = inspect.signature(found).parameters
-    takes = [key for key, one in parameters.items() if one.kind is not one.VAR_KEYWORD]
+    takes = [key for key, one in parameters.items() if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)]
+    open_ended = any(one.kind is one.VAR_KEYWORD for one in parameters.values())
     for argument in given:
-        if argument not in takes and len(takes) == len(parameters):
+        if argument not in takes and not open_ended:
             advice = did_you_mean(argument, takes)
             raise ValueError(f"{name}: no argument '{printable(argument)}'.{advice} It takes {', '.join(takes)}.")
     known = {"context": context, **context} if own else context

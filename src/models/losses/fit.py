@@ -23,8 +23,8 @@ def require_usable(loss: Loss, prediction: Tensor, target: Tensor) -> None:
     trial = copy.deepcopy(loss)
     try:
         with torch.random.fork_rng(devices=[]):
-            values = trial.values(prediction, target)
-            values.sum().backward()
+            result = trial(prediction, target)
+            getattr(result, "total", result).backward()  # of a weighted sum
     except FAULTS as error:
         given = f"prediction {tuple(prediction.shape)} and target {tuple(target.shape)} {target.dtype}"
         raise ValueError(f"{loss.label} cannot be computed: {told(error)}; it is given {given}") from error

@@ -17,7 +17,6 @@ TORCH = {
 }
 INSTEAD = {  # of torch.nn's losses that no head can feed
     "NLLLoss": "it takes log probabilities; torch.nn.CrossEntropyLoss takes logits",
-    "NLLLoss2d": "it takes log probabilities; torch.nn.CrossEntropyLoss takes logits",
     "BCELoss": "it takes probabilities; torch.nn.BCEWithLogitsLoss takes logits",
     "KLDivLoss": "it takes log probabilities; soft_target is a divergence that takes logits",
     "GaussianNLLLoss": "it takes a variance as a third argument; gaussian_nll takes a mean and a log variance",
@@ -40,14 +39,9 @@ _LARGEST = 2**20  # samples of a window: 22 s at 48 kHz
 
 def dotted_path(name: str) -> str | None:
     """Return where the class of a bare name is, torch.nn before auraloss; None for an unknown name."""
-    if name in TORCH or name in INSTEAD:
+    if name.endswith("Loss") and hasattr(nn, name):
         return f"torch.nn.{name}"
     return next((f"{part}.{name}" for part, names in AURALOSS.items() if name in names), None)
-
-
-def known_names() -> list[str]:
-    """Return the dotted paths of all losses of torch.nn and auraloss that are called with prediction and target."""
-    return [*map("torch.nn.{}".format, TORCH), *(f"{part}.{one}" for part, names in AURALOSS.items() for one in names)]
 
 
 def known_takes(module: nn.Module) -> tuple[str, ...]:
