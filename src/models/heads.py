@@ -8,7 +8,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
-from src.models.losses import Loss, WeightedMultiLoss, create_loss_function
+from src.models.losses import WeightedMultiLoss, create_loss_function, losses_taking, require_usable
 from src.models.losses.cumulative_logits import coral_distribution, corn_distribution
 from src.synth.parameters import ParameterSpec
 
@@ -90,8 +90,9 @@ class Head(nn.Module):
             raise ValueError(f"reduction: {reduction!r} given; a head's loss is a mean, so leave it out")
         self.loss_kind = next((kind for kind in self.loss_function.takes if kind in self.feeds), None)
         if self.loss_kind is None:
-            fitting = sorted(name for name, one in Loss.registry.items() if set(one.takes) & set(self.feeds))
-            raise ValueError(f"loss {chosen} does not suit a {config.kind} head; one of {', '.join(fitting)}")
+            article = "an" if config.kind[0] in "aeiou" else "a"
+            fitting = ", ".join(losses_taking(self.feeds))
+            raise ValueError(f"loss {chosen} does not suit {article} {config.kind} head; one of {fitting}")
 
     num_outputs: int
 
@@ -99,6 +100,11 @@ class Head(nn.Module):
         """Return the mean loss of a batch, and its terms by name where it has several."""
         result = self.loss_function(*self.feed(raw, target))
         return (result.total, result.raw) if isinstance(self.loss_function, WeightedMultiLoss) else (result, {})
+
+    def try_loss(self) -> None:
+        """Compute a copy of the loss on two examples; ValueError, with what it is given, where that fails."""
+        prediction, target = self.feed(torch.zeros(2, self.num_outputs, requires_grad=True), torch.tensor([0.0, 1.0]))
+        require_usable(self.loss_function, prediction, target)
 
     def feed(self, raw: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """Return the prediction and target that the loss takes."""

@@ -134,7 +134,9 @@ class MultiHead(nn.Module):
 def _make_head(spec: ParameterSpec, config: HeadConfig) -> Head:
     kind = GaussianHead if config.variance else _KINDS[config.kind]
     try:
-        return kind(spec, config)
+        head = kind(spec, config)
+        head.try_loss()
+        return head
     except ValueError as error:
         raise UserError(f"model.heads.{spec.name}.loss: {error}") from error
 
