@@ -287,6 +287,32 @@ def test_the_checkpoint_holds_the_calibration_of_its_own_validation(trained, saw
     assert [float(best[f"val/{name}_rmse"]) for name in model.spec.space.names] == pytest.approx(rmse, rel=1e-5)
 
 
+@pytest.mark.parametrize("callbacks", ["default", "[default,ema]"])
+def test_a_checkpoint_from_before_calibration_loads_and_is_calibrated_when_it_is_gone_on_from(
+    data_root, saw, tmp_path, caplog, callbacks
+):
+    """It holds the RMS errors of its last validation, which stay the typical errors of its regression heads."""
+    given = (f"callbacks={callbacks}", "logger=none", "test=false")
+    running.run("train", data_root, tmp_path / "new", *given, "trainer.max_epochs=1")
+    checkpoint = torch.load(tmp_path / "new/checkpoints/last.ckpt", weights_only=True)
+    for key in ("state_dict", "current_model_state"):
+        state = checkpoint.get(key, {})
+        for name in [name for name in state if ".calibration." in name]:
+            del state[name]
+        if state:
+            state["heads.residuals"] = torch.tensor([4.0, 0.125])
+    old = tmp_path / "old.ckpt"
+    torch.save(checkpoint, old)
+    model = load_checkpoint(old)
+    assert "before uncertainties were calibrated" in caplog.text
+    sounds = VIMHDataset(saw, "test").__getitems__(range(13))
+    found = model.predict(images_to_float(sounds["image"])).uncertainties.detach()
+    np.testing.assert_allclose(found, np.tile([4.0, 0.125], (13, 1)), rtol=1e-5)
+    running.run("train", data_root, tmp_path / "on", *given, "trainer.max_epochs=2", f"ckpt_path={old}")
+    last = torch.load(tmp_path / "on/checkpoints/last.ckpt", weights_only=True)
+    assert last["epoch"] == 1 and last["state_dict"]["heads.calibration.samples"] == 13
+
+
 def test_predict_gives_values_uncertainties_and_intervals_before_any_validation_as_well():
     model, batch = model_of(heads=EVERY).eval(), batch_of()
     found = model.predict(batch["image"], batch["scale"])
