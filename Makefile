@@ -15,7 +15,7 @@ MEDIUM := cnn_64k vit_38k convnext_68k efficientnet_66k mlp_68k densenet_68k
 .PHONY: help h setup demo activate a deactivate d train t tr trainmps tmps trq trs trl trc trvs trcns tq tqc tqv tqcn \
   tqa ca ex evimh evimh16k evimho evimhr evimhst evimhwce evimhqr evimhstk evitms evitmsr evitts evitml evittl evitall \
   emvitb emvite emvitr emvit emvitgta td tda tds tdss tdl tdsc tdsl tdsa tdv list-losses ll etms etmsr etmsrdt etts etml etmlr etmlrdt etmldt ettl et64l etall emb eme emr emer emall emall-gen \
-  emall-train sds sdl sdmb sdme sdmr sdma ddr dds ddl ae tensorboard tb sweep sw sweep-report list-configs lc check-configs test test-all ta t0 bench \
+  emall-train sds sdl sdmb sdme sdmr sdma ddr dds ddl ae tensorboard tb sweep sw sweep-report list-configs lc check-configs test test-all ta t0 bench calibration \
   format f clean c dclean dc clean-logs cl lock sync sy
 
 help h: ## list these commands
@@ -283,6 +283,9 @@ t0: etms etmsr etmsrdt etts ## the four smallest experiments
 
 bench: $(READY) ## measure speed and accuracy, print the table, write benchmarks/results.json
 	$(PYTHON) benchmarks/run.py
+
+calibration: $(READY) ## train every kind of head and print what its uncertainties cover: about 15 minutes
+	$(PYTHON) benchmarks/calibration.py
 
 format f: $(READY) ## lint and format
 	$(VENV)/bin/pre-commit run -a

@@ -45,7 +45,7 @@ def main(config: DictConfig) -> None:
     for fault in faults:
         log.error(fault)
     if predictions:
-        print_predictions(predictions, model.spec.space)
+        print_predictions(predictions, model.spec.space, int(model.heads.calibration.samples))
         write_predictions(predictions, model.spec.space, output_dir)
         log.info("predictions%s: %s", " and sounds" if config.render and not is_dataset else "", output_dir)
     if faults:

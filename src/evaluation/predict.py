@@ -13,6 +13,7 @@ from src.data.spec import DatasetSpec, read_spec
 from src.data.vimh_dataset import VIMHDataset, images_to_float
 from src.evaluation.evaluate import require_same_task
 from src.evaluation.rerender import rendering_source
+from src.models.multi_head import Estimates
 from src.models.vimh_lit_module import VIMHLitModule
 from src.spectral.audio_file import SUFFIXES, read_clip, write_clip
 from src.spectral.config import SpectralConfig
@@ -25,11 +26,13 @@ _BATCH = 512
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model says of one sound: (P,) values and (P,) uncertainties, both in physical units."""
+    """What a model predicts of one sound, (P,) each, in physical units; see src.models.multi_head.Estimates."""
 
     name: str
     values: np.ndarray
-    uncertainties: np.ndarray  # see MultiHead.uncertainties; NaN where the model cannot tell
+    uncertainties: np.ndarray  # NaN where nothing was measured
+    low_90: np.ndarray  # of the 90 % interval; NaN for a category
+    high_90: np.ndarray
 
 
 def sound_files(source: Path) -> list[Path]:
@@ -70,13 +73,13 @@ def predict_files(
         with torch.inference_mode():
             image, scale = front_end(torch.from_numpy(clip)[None])
             image = images_to_float(front_end.to_bytes(image))  # the network was trained on bytes
-            values, uncertainties = (one[0].numpy().astype(np.float64) for one in model.predict(image, scale))
-        predictions.append(Prediction(path.name, values, uncertainties))
+            estimates = Estimates(*(one[0].numpy().astype(np.float64) for one in model.predict(image, scale)))
+        predictions.append(_prediction(path.name, estimates))
         if render_dir is not None:
             stem = path.name if stems.count(path.stem) > 1 else path.stem  # a.wav and a.flac: two sounds
             write_clip(render_dir / f"{stem}_input.wav", clip, front_end.sample_rate)
             if source is not None:
-                again = source.synth.render(values[None])[:, 0]
+                again = source.synth.render(estimates.values[None])[:, 0]
                 write_clip(render_dir / f"{stem}_predicted.wav", again, front_end.sample_rate)
     return predictions, faults
 
@@ -85,36 +88,49 @@ def predict_dataset(model: VIMHLitModule, directory: Path) -> list[Prediction]:
     """Predict the test split of a VIMH directory."""
     spec = read_spec(directory)
     require_same_task(model.spec, spec)
-    dataset = VIMHDataset(directory, "test", spec=spec)
-    chunks = [range(start, min(start + _BATCH, len(dataset))) for start in range(0, len(dataset), _BATCH)]
-    if dataset.records.offsets is not None:
-        chunks = dataset.batches_by_shape(_BATCH)
-    answers = np.empty((2, len(dataset), len(spec.space)))
-    for rows in chunks:
+    estimates = estimate_dataset(model, VIMHDataset(directory, "test", spec=spec))
+    return [_prediction(f"test {row}", Estimates(*one)) for row, one in enumerate(zip(*estimates, strict=True))]
+
+
+def estimate_dataset(model: VIMHLitModule, dataset: VIMHDataset) -> Estimates:
+    """Return the estimates of a split's samples in order, as arrays (n, P) float64."""
+    device = next(model.parameters()).device
+    found = np.empty((len(Estimates._fields), len(dataset), len(model.spec.space)))
+    for rows in dataset.batches_by_shape(_BATCH):
         batch = dataset.__getitems__(rows)
         with torch.inference_mode():
-            answers[:, rows] = torch.stack(model.predict(images_to_float(batch["image"]), batch["scale"])).numpy()
-    return [Prediction(f"test {row}", *pair) for row, pair in enumerate(zip(*answers, strict=True))]
+            estimates = model.predict(images_to_float(batch["image"]).to(device), batch["scale"].to(device))
+        found[:, rows] = torch.stack(estimates).cpu().numpy()
+    return Estimates(*found)
+
+
+def _prediction(name: str, estimates: Estimates) -> Prediction:
+    return Prediction(name, estimates.values, estimates.uncertainties, estimates.low_90, estimates.high_90)
 
 
 def write_predictions(predictions: list[Prediction], space: ParameterSpace, output_dir: Path) -> None:
     """Write predictions.csv, a row a sound, and predictions.json, with units."""
+    suffixes = ("", "_uncertainty", "_low_90", "_high_90")
     with (output_dir / "predictions.csv").open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["name", *space.names, *(f"{name}_uncertainty" for name in space.names)])
-        numbers = ((one.name, [*one.values, *one.uncertainties]) for one in predictions)
-        writer.writerows([name, *(f"{number:.6g}" for number in row)] for name, row in numbers)
+        writer.writerow(["name", *(f"{name}{suffix}" for suffix in suffixes for name in space.names)])
+        for one in predictions:
+            row = [*one.values, *one.uncertainties, *one.low_90, *one.high_90]
+            writer.writerow([one.name, *(f"{number:.6g}" for number in row)])
     content = {
         "units": {one.name: one.unit for one in space},
         "fixed": space.fixed,
-        "predictions": {one.name: dict(zip(space.names, one.values.tolist(), strict=True)) for one in predictions},
-        "uncertainties": {
-            one.name: dict(zip(space.names, map(_known, one.uncertainties.tolist()), strict=True))
+        "predictions": {one.name: _by_name(space, one.values) for one in predictions},
+        "uncertainties": {one.name: _by_name(space, one.uncertainties) for one in predictions},
+        "intervals_90": {
+            one.name: _by_name(space, one.low_90, "_low_90") | _by_name(space, one.high_90, "_high_90")
             for one in predictions
         },
     }
     (output_dir / "predictions.json").write_text(json.dumps(content, indent=2) + "\n")
 
 
-def _known(number: float) -> float | None:
-    return number if math.isfinite(number) else None  # JSON has no NaN
+def _by_name(space: ParameterSpace, numbers: np.ndarray, suffix: str = "") -> dict[str, float | None]:
+    """Return numbers (P,) by parameter; JSON has no NaN, so that what is not known is null."""
+    known = [number if math.isfinite(number) else None for number in numbers.tolist()]
+    return {f"{name}{suffix}": number for name, number in zip(space.names, known, strict=True)}

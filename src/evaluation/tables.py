@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
@@ -77,13 +78,20 @@ def print_evaluation(evaluation: Evaluation) -> None:
     _print(table)
 
 
-def print_predictions(predictions: list[Prediction], space: ParameterSpace) -> None:
-    """Print one sound's parameters down the page, several sounds' across it."""
+def print_predictions(predictions: list[Prediction], space: ParameterSpace, calibrated_on: int) -> None:
+    """Print one sound's parameters down the page, several sounds' across it.
+
+    `calibrated_on` is how many validation sounds the uncertainties are fitted to, 0 for none.
+    """
     if len(predictions) == 1:
         one = predictions[0]
-        table = Table("parameter", "value", "+-", "unit", title=one.name)
-        for spec, value, doubt in zip(space, one.values, one.uncertainties, strict=True):
-            table.add_row(spec.name, f"{value:.4g}", f"{doubt:.2g}", spec.unit)
+        table = Table("parameter", "value", "+-", "90 % interval", "unit", title=one.name)
+        rows = zip(space, one.values, one.uncertainties, one.low_90, one.high_90, strict=True)
+        for spec, value, uncertainty, low, high in rows:
+            interval = "" if np.isnan(low) else f"{low:.4g} .. {high:.4g}"
+            table.add_row(spec.name, f"{value:.4g}", f"{uncertainty:.2g}", interval, spec.unit)
+        fitted = f"fitted to the errors on {calibrated_on:,} validation sounds"
+        table.caption = f"+- (standard uncertainty), interval: {fitted if calibrated_on else 'rough, never calibrated'}"
     else:
         headings = [f"{spec.name}\n{spec.unit}" for spec in space]
         table = Table("sound", *headings)

@@ -11,15 +11,17 @@ from torch import Tensor, nn
 
 from src.data.spec import DatasetSpec
 from src.data.vimh_dataset import Batch
+from src.models.calibration import Errors
 from src.models.components.auxiliary import AuxiliaryInputs
 from src.models.head_metrics import HeadMetrics, TermMeans
-from src.models.multi_head import MultiHead, head_configs
+from src.models.multi_head import Estimates, MultiHead, head_configs
 from src.models.optimizers.groups import layer_weights, parameter_groups
 from src.models.schedules import Plateau, optimizer_steps, require_even_epochs
 from src.utils.checkpoints import forget_bests
 from src.utils.errors import UserError
 
-AUXILIARY_INPUTS = 2  # the dB range of an image: what per-sample scaling takes out of it
+AUXILIARY_INPUTS = 2  # the dB range of an image: what per-sample scaling removes from it
+DEFAULT_RANGE_DB = (-80.0, 0.0)  # of images whose dataset does not say; also of checkpoints that do not hold one
 
 
 class VIMHLitModule(LightningModule):
@@ -64,6 +66,9 @@ class VIMHLitModule(LightningModule):
         self._compile = compile
         feature_dim = self.network.feature_dim
         self.auxiliary = AuxiliaryInputs(AUXILIARY_INPUTS, feature_dim, auxiliary) if auxiliary else None
+        if self.auxiliary:
+            self.register_buffer("range_db", torch.tensor(_range_db(spec)))
+            self.register_load_state_dict_pre_hook(_complete_old_state)
         feature_dim = self.auxiliary.feature_dim if self.auxiliary else feature_dim
         self.heads = MultiHead(feature_dim, spec.space, head_configs(spec.space, heads or {}), balance)
         self._make_optimizer = optimizer
@@ -74,6 +79,7 @@ class VIMHLitModule(LightningModule):
         self.second_pass = False  # of a step that takes two: its losses are not counted again
         self.train_terms = TermMeans(["", *self.heads.term_names])
         self.val_metrics = HeadMetrics(spec.space, self.heads.weights)
+        self.val_errors = Errors(len(spec.space))
         self.test_metrics = HeadMetrics(spec.space, self.heads.weights)
         self._resumed_rng: Tensor | None = None
         self._seed = 0
@@ -89,7 +95,8 @@ class VIMHLitModule(LightningModule):
             return features
         if scale is None:
             raise ValueError("this model was trained with auxiliary inputs: pass scale (B, 2) in dB")
-        return self.auxiliary(features, (scale + 40.0) / 40.0)  # -80..0 dB to -1..1
+        low, high = self.range_db
+        return self.auxiliary(features, (2.0 * scale - low - high) / (high - low))  # low..high to -1..1
 
     @property
     def monitorable(self) -> list[str]:
@@ -101,10 +108,9 @@ class VIMHLitModule(LightningModule):
         """Return predictions (B, P) in physical units."""
         return self.heads.values(self(image, scale))
 
-    def predict(self, image: Tensor, scale: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Return predictions and their uncertainties, both (B, P) in physical units."""
-        outputs = self(image, scale)
-        return self.heads.values(outputs), self.heads.uncertainties(outputs)
+    def predict(self, image: Tensor, scale: Tensor | None = None) -> Estimates:
+        """Return predictions with their uncertainties and intervals, each (B, P) in physical units."""
+        return self.heads.estimates(self(image, scale))
 
     def setup(self, stage: str) -> None:
         if stage == "fit" and self._compile:
@@ -130,13 +136,24 @@ class VIMHLitModule(LightningModule):
                 torch.distributed.broadcast(buffer, src=0)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        self._measure(self.val_metrics, batch)
+        outputs = self._measure(self.val_metrics, batch)
+        if outputs is None:
+            self.val_errors.skip()
+        else:
+            self.val_errors.update(*self.heads.measure(outputs, batch["target"]))
 
     def on_validation_epoch_end(self) -> None:
         results = self._report("val", self.val_metrics)
         if isinstance(scheduler := self.lr_schedulers(), Plateau) and not self.trainer.sanity_checking:
-            scheduler.observe(float(results["nmae"]))
-        self.heads.residuals.copy_(torch.stack([results[f"{name}_rmse"] for name in self.spec.space.names]))
+            scheduler.observe(self._monitored(scheduler.monitor, results))
+        self.heads.calibration.update(self.val_errors.compute())
+        self.val_errors.reset()
+
+    def _monitored(self, name: str, results: Mapping[str, Tensor]) -> float:
+        """Return a metric of `monitorable` after a validation with these results."""
+        if name.startswith("train/"):  # logged once the epoch is over, which is after this
+            return float(self.train_terms.compute()[name.removeprefix("train/loss").removeprefix("/")])
+        return float(results[name.removeprefix("val/")])
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         self._measure(self.test_metrics, batch)
@@ -144,12 +161,14 @@ class VIMHLitModule(LightningModule):
     def on_test_epoch_end(self) -> None:
         self._report("test", self.test_metrics)
 
-    def _measure(self, metrics: HeadMetrics, batch: Batch) -> None:
-        if not len(batch["target"]):  # there was nothing left for this one of several processes
-            return
+    def _measure(self, metrics: HeadMetrics, batch: Batch) -> dict[str, Tensor] | None:
+        """Add a batch to metrics; return the outputs, None without samples: one of several processes may get none."""
+        if not len(batch["target"]):
+            return None
         outputs = self(batch["image"], batch["scale"])
         losses, _ = self.heads.losses(outputs, batch["target"])
         metrics.update(self.heads.values(outputs), self.heads.levels(outputs), batch["target"], losses)
+        return outputs
 
     def _report(self, stage: str, metrics: HeadMetrics) -> dict[str, Tensor]:
         results = metrics.compute()
@@ -214,3 +233,14 @@ class VIMHLitModule(LightningModule):
         checkpoint["model_config"] = self.config
         checkpoint["dataset_spec"] = self.spec.to_dict()
         checkpoint["data_settings"] = dict(self.trainer.datamodule.settings)
+
+
+def _range_db(spec: DatasetSpec) -> tuple[float, float]:
+    """Return the lowest and highest level of a dataset's images in dB; DEFAULT_RANGE_DB where it does not say."""
+    spectral = spec.spectral or {}
+    return spectral.get("floor_db", DEFAULT_RANGE_DB[0]), spectral.get("ceil_db", DEFAULT_RANGE_DB[1])
+
+
+def _complete_old_state(module: VIMHLitModule, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    """Give a checkpoint without a dB range the one that it was trained with."""
+    state.setdefault(f"{prefix}range_db", torch.tensor(DEFAULT_RANGE_DB))

@@ -31,6 +31,7 @@ def watched(config: DictConfig) -> dict[str, str]:
     """Return the keys that name a metric, and the metrics."""
     callbacks = {role: one for role, one in (config.get("callbacks") or {}).items() if isinstance(one, Mapping)}
     named = {f"callbacks.{role}.monitor": one.get("monitor") for role, one in callbacks.items()}
+    named["model.scheduler.monitor"] = OmegaConf.select(config, "model.scheduler.monitor")
     return {key: str(metric) for key, metric in ({"monitor": config.monitor} | named).items() if metric is not None}
 
 

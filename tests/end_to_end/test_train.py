@@ -52,7 +52,8 @@ def test_logs_hold_every_hyperparameter_and_the_datasets_identity(trained, saw):
     assert plain["dataset"] == saw.name
     assert plain["dataset_sha256"] == hashlib.sha256((saw / "train").read_bytes()).hexdigest()
     state = checkpoint_of(trained.output)["state_dict"]
-    assert plain["num_parameters"] == sum(one.numel() for name, one in state.items() if name != "heads.residuals")
+    weights = {name: one for name, one in state.items() if ".calibration." not in name}
+    assert plain["num_parameters"] == sum(one.numel() for one in weights.values())
     assert plain["model"] == running.plain("train", "model")
     assert (plain["seed"], plain["monitor"], plain["trainer"]["max_epochs"]) == (0, "val/nmae", 4)
     assert plain["data"]["batch_size"] == 32 and plain["data"]["recipe"]["dataset"]["size"] == 128

@@ -23,19 +23,33 @@ def cells(line):
     return [cell.strip() for cell in line.split("│")[1:-1]]
 
 
+def prediction(name, values):
+    return Prediction(name, values, values / 7, values - 1, values + 1)
+
+
 def test_one_sound_is_a_row_a_parameter(space, capsys):
     values = space.sample(0, 0)
-    print_predictions([Prediction("a.wav", values, values / 7)], space)
-    rows = [cells(line) for line in capsys.readouterr().out.splitlines() if line.startswith("│")]
-    assert rows == [
-        [one.name, f"{value:.4g}", f"{value / 7:.2g}", one.unit] for one, value in zip(space, values, strict=True)
+    ends = [values - 0.5, values + 0.25]
+    ends[0][3] = ends[1][3] = np.nan  # as of a category
+    print_predictions([Prediction("a.wav", values, values / 7, *ends)], space, 1638)
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    rows = [cells(line) for line in lines if line.startswith("│")]
+    expected = [
+        [one.name, f"{value:.4g}", f"{value / 7:.2g}", f"{value - 0.5:.4g} .. {value + 0.25:.4g}", one.unit]
+        for one, value in zip(space, values, strict=True)
     ]
+    expected[3][3] = ""
+    assert rows == expected
+    assert "1,638 validation sounds" in " ".join(" ".join(lines).split())
+    print_predictions([prediction("a.wav", values)], space, 0)
+    assert "rough, never calibrated" in " ".join(capsys.readouterr().out.split())
 
 
 def test_many_sounds_are_a_row_each_and_no_name_or_figure_is_cut(space, capsys):
     values = space.sample(0, 0, 3)
     names = [f"a_rather_long_name_of_a_recording_{at}.wav" for at in range(3)]
-    print_predictions([Prediction(name, row, row / 7) for name, row in zip(names, values, strict=True)], space)
+    print_predictions([prediction(name, row) for name, row in zip(names, values, strict=True)], space, 0)
     out = capsys.readouterr().out
     assert "…" not in out and all(name in out for name in space.names)
     rows = [cells(line) for line in out.splitlines() if line.startswith("│")]
@@ -44,7 +58,7 @@ def test_many_sounds_are_a_row_each_and_no_name_or_figure_is_cut(space, capsys):
 
 
 def test_of_very_many_sounds_the_first_are_shown(space, capsys):
-    print_predictions([Prediction(f"{at}.wav", space.sample(0, at), np.zeros(len(space))) for at in range(25)], space)
+    print_predictions([prediction(f"{at}.wav", space.sample(0, at)) for at in range(25)], space, 0)
     out = capsys.readouterr().out
     assert "19.wav" in out and "20.wav" not in out
     assert "the first 20 of 25" in out

@@ -49,6 +49,15 @@ def test_a_mistyped_one_is_told_before_data_are_made(given, meant, tmp_path, cap
     assert not (tmp_path / "data").exists()
 
 
+def test_the_metric_of_a_plateau_is_looked_at_like_the_others():
+    plateau = ("scheduler=plateau", "model.scheduler.monitor=val/nmea")
+    with pytest.raises(UserError, match=r"^model.scheduler.monitor: no metric 'val/nmea'. Did you mean 'val/nmae'"):
+        require_metrics(config_of(*plateau))
+    with pytest.raises(UserError, match=r"^model.scheduler.monitor: val/note_velocity_acc given"):
+        require_metrics(config_of("scheduler=plateau", "model.scheduler.monitor=val/note_velocity_acc"))
+    require_metrics(config_of("scheduler=plateau", "model.scheduler.monitor=val/loss"))
+
+
 def test_none_is_one_line():
     with pytest.raises(UserError, match=r"^monitor: null given"):
         require_metrics(config_of("monitor=null"))
