@@ -65,12 +65,12 @@ def check(
     """UserError for what would go wrong, as far as that can be known; return the epoch and step that it begins at."""
     from src.data.spec import DatasetSpec
     from src.evaluation.evaluate import require_same_task
-    from src.models.build import load_weights, named_classes, read_checkpoint
+    from src.models.build import load_weights, read_checkpoint
     from src.models.preflight import preflight
 
     at = {"epoch": 0, "global_step": 0}
     if ckpt_path:
-        checkpoint = read_checkpoint(ckpt_path, named_classes(model.config or {}))
+        checkpoint = read_checkpoint(ckpt_path, trust=None)  # its weights alone go into this run's own model
         require_same_task(DatasetSpec.from_dict(checkpoint["dataset_spec"]), datamodule.spec)
         load_weights(model, checkpoint)
         require_same_optimizer(checkpoint["model_config"], model.config or {})
@@ -95,12 +95,12 @@ def fit(datamodule: VIMHDataModule, model: VIMHLitModule, trainer: Trainer, ckpt
 def test_best(datamodule: VIMHDataModule, model: VIMHLitModule, trainer: Trainer) -> Evaluation:
     """Test the best checkpoint, or the model as it is where none is kept."""
     from src.evaluation.evaluate import evaluate
-    from src.models.build import load_checkpoint, named_classes
+    from src.models.build import load_own_checkpoint
 
     best = getattr(chooser(trainer), "best_model_path", "")
     if best:
         log.info("best checkpoint: %s", best)
-    return evaluate(load_checkpoint(best, named_classes(model.config or {})) if best else model, datamodule, trainer)
+    return evaluate(load_own_checkpoint(best, model.config) if best else model, datamodule, trainer)
 
 
 def chooser(trainer: Trainer) -> Checkpoint | None:

@@ -13,12 +13,10 @@ from src.models.checkpoint_file import load_plain
 from src.models.checkpoint_schema import require_contents
 from src.models.components.timm_backbone import FILE_ARGUMENTS, FILE_OPTIONS
 from src.models.rehearsal import load_matching, rehearse
-from src.models.trust import is_listed, named_classes, require_allowed
+from src.models.trust import is_listed, require_allowed
 from src.models.vimh_lit_module import AUXILIARY_INPUTS, VIMHLitModule
 from src.utils.errors import UserError, one_line, printable
 from src.utils.trust import trusted_paths
-
-__all__ = ["build_model", "load_checkpoint", "load_weights", "named_classes", "read_checkpoint", "restore_model"]
 
 _FAULTS = (  # what a network raises that is built with arguments which make no sense
     *(ArithmeticError, AssertionError, AttributeError, ImportError, InstantiationException, LookupError, MemoryError),
@@ -37,11 +35,11 @@ def build_model(config: Mapping[str, Any], spec: DatasetSpec) -> VIMHLitModule:
         raise UserError(f"model: {' '.join(str(error).split())}") from error
 
 
-def read_checkpoint(path: str | Path, trust: Iterable[str] = ()) -> dict[str, Any]:
+def read_checkpoint(path: str | Path, trust: Iterable[str] | None = ()) -> dict[str, Any]:
     """Read a checkpoint as tensors and plain containers, on the CPU, and check it; UserError is one line.
 
     Its config may name the classes that `src.models.trust` lists, and what `trust` says: dotted paths of classes, or
-    of modules. A file from elsewhere runs nothing else.
+    of modules. A file from elsewhere runs nothing else. `trust` is None where nothing is built from its config.
     """
     path = Path(path)
     if not path.is_file():
@@ -49,9 +47,11 @@ def read_checkpoint(path: str | Path, trust: Iterable[str] = ()) -> dict[str, An
     checkpoint = load_plain(path)
     try:
         require_contents(checkpoint)
-        require_allowed(checkpoint["model_config"], trusted_paths(trust))
+        if trust is not None:
+            require_allowed(checkpoint["model_config"], trusted_paths(trust))
     except UserError as error:
-        raise UserError(f"ckpt_path: {path}: {error}") from error
+        verb = "" if str(error).startswith(("asks for ", "lacks ")) else "holds "
+        raise UserError(f"ckpt_path: {path} {verb}{error}") from error
     return checkpoint
 
 
@@ -98,6 +98,11 @@ def load_weights(model: VIMHLitModule, checkpoint: Mapping[str, Any]) -> None:
         if name in own and value.is_floating_point() != own[name].is_floating_point():
             raise UserError(f"ckpt_path: its weights {name} are {value.dtype}, not {own[name].dtype}; train again")
     load_matching(model, weights)
+
+
+def load_own_checkpoint(path: str | Path, config: Mapping[str, Any]) -> VIMHLitModule:
+    """Rebuild a model from the user's own config, which may name any code, and the weights of a checkpoint."""
+    return restore_model(read_checkpoint(path, trust=None) | {"model_config": config})
 
 
 def load_checkpoint(path: str | Path, trust: Iterable[str] = ()) -> VIMHLitModule:

@@ -96,7 +96,7 @@ def require_allowed(config: Mapping[str, Any], trust: Sequence[str] = ()) -> Non
 
 
 def named_classes(config: Any, key: str = "") -> set[str]:
-    """Return the dotted paths that a model's config names: what a run of one's own trusts."""
+    """Return the dotted paths that a model's config names, at any depth."""
     found = set()
     if isinstance(config, Mapping):
         for name, value in config.items():
@@ -124,7 +124,7 @@ def _require(value: Any, key: str, role: str, whose: _Whose, trust: Sequence[str
             _require(inner, f"{key}.{at}", role, whose, trust)
     elif isinstance(value, str):
         if "${" in value:
-            raise UserError(f"{key}: asks for {shown(value)}, which a checkpoint may not; give the value itself")
+            raise UserError(f"asks for {shown(value)}, which a checkpoint may not, as {key}; give the value itself")
         if whose == "library" and value not in _WORDS:
             raise UserError(f"{key}: {shown(value)} given; one of {', '.join(sorted(_WORDS))}")
     elif whose != "user" and isinstance(value, int | float):
@@ -157,16 +157,14 @@ def _require_named(value: Mapping[str, Any], key: str, role: str, trust: Sequenc
     whose: _Whose = "ours"
     for path in (value[name] for name in _NAMING if name in value):
         if not isinstance(path, str):
-            raise UserError(f"{key}: asks for {shown(path)}, which a checkpoint may not; a class is named by its path")
-        if path in trust:
-            whose = "user"
-        elif path in ROLES.get(role, ()) or (role == "heads" and is_loss_name(path)):
+            raise UserError(f"asks for {shown(path)}, which a checkpoint may not, as {key}; a class is named by its path")
+        if path in ROLES.get(role, ()) or (role == "heads" and is_loss_name(path)):
             whose = "library" if path in _LIBRARY_LOSSES or role == "optimizer" else whose
         elif is_trusted(path, trust):
             whose = "user"
         else:
             asked = path if path.isprintable() and len(path) <= 200 else shown(path)
-            raise UserError(f"{key}: asks for {asked}, which a checkpoint may not; {how_to_trust(path)}")
+            raise UserError(f"asks for {asked}, which a checkpoint may not; {how_to_trust(path)} ({key})")
     return whose
 
 

@@ -7,7 +7,7 @@ from hydra.utils import get_object
 
 from src.utils.errors import UserError, first_line, shown
 
-_NEVER_ADVISED = {*sys.stdlib_module_names, "src", "torch", "lightning", "hydra", "numpy", "timm", "auraloss"}
+_NEVER_ADVISED = {*sys.stdlib_module_names, "torch", "lightning", "hydra", "omegaconf", "numpy", "timm", "auraloss"}
 
 
 def trusted_paths(given: object) -> tuple[str, ...]:
@@ -16,7 +16,10 @@ def trusted_paths(given: object) -> tuple[str, ...]:
     if paths is None:
         return ()
     if not isinstance(paths, Iterable) or not all(isinstance(path, str) and is_dotted(path) for path in paths):
-        raise UserError(f"trust: {shown(given)} given; a list of modules or classes, as in trust=[my_networks]")
+        raise UserError(
+            f"trust: {shown(given)} given; an entry may not be anything but a dotted path of a module or a class, "
+            "as in trust=[my_networks]"
+        )
     return tuple(paths)
 
 
@@ -31,20 +34,20 @@ def names_module(path: str, trust: Iterable[str]) -> bool:
 
 
 def is_trusted(path: str, trust: Iterable[str]) -> bool:
-    """Tell whether `trust` covers what a file wants to call: that path itself, or the module that defines that class.
+    """Tell whether `trust` covers a class that a file names: that class itself, or the module that defines it.
 
-    A trusted module covers neither its functions nor what it imports from elsewhere: `my_networks.os.system` is not
-    the user's. UserError where a trusted module cannot be imported.
+    A trusted module does not cover what it imports from elsewhere: `my_networks.os.system` is not the user's.
+    UserError where a class that is trusted cannot be imported, or is none.
     """
-    if path in trust:
-        return True
     if not names_module(path, trust):
         return False
     try:
         found = get_object(path)
     except (ImportError, ValueError, AttributeError) as error:
         raise UserError(f"{path}: cannot be imported ({first_line(error)})") from error
-    return isinstance(found, type) and names_module(f"{found.__module__}.{found.__qualname__}", trust)
+    if not isinstance(found, type):
+        raise UserError(f"{path}: a {type(found).__name__}, which a file may not name; only classes can be trusted")
+    return path in trust or names_module(f"{found.__module__}.{found.__qualname__}", trust)
 
 
 def how_to_trust(path: str) -> str:
