@@ -161,7 +161,7 @@ Place = Path | RemotePath
 
 
 def to_place(given: str | Path, cache_dir: str | Path = CACHE_DIR) -> Place:
-    """Return a Path for a local path or a file:// URL, else a RemotePath; UserError for a URL that leads to no store."""
+    """Return a Path for a local path or a file:// URL, else a RemotePath; UserError for a URL of no store."""
     if isinstance(given, Path) or "://" not in given:
         return _local(str(given))
     if given.startswith("file://"):

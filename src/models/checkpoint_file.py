@@ -1,7 +1,7 @@
 """A checkpoint's file as tensors and plain containers, checked before torch reads a word of it.
 
-torch.load(weights_only=True) calls nothing that a pickle names beyond a list of its own, but that list is long, it takes
-a header's word for what to allocate, and it compares no checksums.
+torch.load(weights_only=True) calls only what a list of its own holds. But that list is long, it allocates what a header
+says, and it compares no checksums.
 """
 
 import pickle
@@ -21,8 +21,8 @@ _LFS_POINTER = b"version https://git-lfs.github.com"
 _MOST_PICKLE_BYTES = 64 * 2**20
 _GLOBALS = re.compile(  # what a pickle of tensors and plain values names; the last ones serve callbacks' states
     r"collections OrderedDict|torch\._utils _rebuild_(tensor_v[23]|parameter)|torch\.storage UntypedStorage"
-    r"|torch (Bool|Byte|Char|Short|Int|Long|Half|BFloat16|Float|Double)Storage|torch u?int\d+|torch b?float\d+|torch bool"
-    r"|(__builtin__|builtins) set|collections Counter|torch Size|torch device"
+    r"|torch (Bool|Byte|Char|Short|Int|Long|Half|BFloat16|Float|Double)Storage|torch u?int\d+"
+    r"|torch b?float\d+|torch bool|(__builtin__|builtins) set|collections Counter|torch Size|torch device"
 )
 _FAULTS = (  # what zipfile, pickletools and torch raise about a damaged file
     *(zipfile.BadZipFile, pickle.UnpicklingError, EOFError, OSError, ArithmeticError, AssertionError),
@@ -43,7 +43,7 @@ def load_plain(path: Path) -> dict[str, Any]:
         cause = printable(first_line(error), 200)
         if "weights_only" in cause:  # torch advises to let the file run what it likes
             cause = "it holds more than tensors and plain values"
-        raise UserError(f"ckpt_path: {path} is no readable checkpoint ({cause}); train again, or copy it again") from error
+        raise UserError(f"ckpt_path: {path} is no readable checkpoint ({cause}); copy it again") from error
     if not isinstance(content, dict):
         raise UserError(f"ckpt_path: {path} is no readable checkpoint (a {type(content).__name__}, where keys belong)")
     return content
@@ -70,7 +70,7 @@ def _require_archive(path: Path) -> None:
             raise UserError(f"{damaged} in it is damaged; copy it again, or train again")
         for name in _globals(archive.read(pickles[0])):
             if not _GLOBALS.fullmatch(name):
-                raise UserError(f"it asks for {name.replace(' ', '.')[:100]}, which is neither a tensor nor a plain value")
+                raise UserError(f"it asks for {name.replace(' ', '.')[:100]}, which is no tensor or plain value")
 
 
 def _globals(content: bytes) -> Iterator[str]:

@@ -1,8 +1,7 @@
-"""Which code a checkpoint may name: the classes listed here, each in its role, and what its user trusts.
+"""Which code a checkpoint may name: the listed classes, each in its role, and what its user trusts.
 
-A checkpoint comes from anywhere, and what it names is imported and called with arguments that it chooses. So the lists
-hold exact paths, and nothing that imports, loads or calls for its caller. Arguments of a listed class are plain numbers
-and words; those of a class that the user trusts are that class's own affair.
+A checkpoint comes from anywhere, and what it names is imported and called with arguments that it chooses. Arguments of
+a listed class are plain numbers and words; those of a class that the user trusts are that class's own affair.
 """
 
 import inspect
@@ -11,67 +10,14 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from src.models import losses
 from src.models.components.timm_backbone import FILE_ARGUMENTS, FILE_OPTIONS, PLAIN_OPTIONS
-from src.models.losses import Loss, is_loss_name
+from src.models.listed_classes import LIBRARY_CLASSES, LIBRARY_WORDS, ROLES
+from src.models.losses import is_loss_name
 from src.models.vimh_lit_module import VIMHLitModule
 from src.utils.errors import UserError, did_you_mean, printable, shown
 from src.utils.trust import how_to_trust, is_trusted
 
 TIMM_BACKBONE = "src.models.components.timm_backbone.TimmBackbone"
-NETWORKS = (
-    "ast.AudioSpectrogramTransformer convnext_v2.ConvNeXtV2 hybrid.HybridBackbone simple_cnn.SimpleCNN "
-    "simple_dense_net.SimpleDenseNet simple_efficientnet.SimpleEfficientNet simple_mlp.SimpleMLP "
-    "timm_backbone.TimmBackbone vision_transformer.VisionTransformer"
-).split()
-OPTIMIZERS = (
-    "ASGD Adadelta Adafactor Adagrad Adam AdamW Adamax LBFGS Muon NAdam RAdam RMSprop Rprop SGD SparseAdam"
-).split()
-SCHEDULERS = "Plateau constant cosine cosine_restarts exponential one_cycle".split()
-WRAPPERS = "centralization.gradient_centralization lookahead.lookahead sam.asam sam.sam".split()
-TORCH_LOSSES = (  # of torch.nn, without those that take a function
-    "BCELoss BCEWithLogitsLoss CTCLoss CosineEmbeddingLoss CrossEntropyLoss GaussianNLLLoss HingeEmbeddingLoss "
-    "HuberLoss KLDivLoss L1Loss MSELoss MarginRankingLoss MultiLabelMarginLoss MultiLabelSoftMarginLoss "
-    "MultiMarginLoss NLLLoss PoissonNLLLoss SmoothL1Loss SoftMarginLoss TripletMarginLoss"
-).split()
-AURALOSS_LOSSES = (
-    "time.DCLoss time.ESRLoss time.LogCoshLoss time.SDSDRLoss time.SISDRLoss time.SNRLoss freq.ChromaSTFTLoss "
-    "freq.MelSTFTLoss freq.MultiResolutionSTFTLoss freq.RandomResolutionSTFTLoss freq.STFTLoss freq.STFTMagnitudeLoss "
-    "freq.SpectralConvergenceLoss freq.SumAndDifferenceSTFTLoss"
-).split()
-
-
-def _our_losses() -> set[str]:
-    paths = set()
-    for name in losses.__all__:
-        found = getattr(losses, name)
-        if isinstance(found, type) and issubclass(found, Loss):
-            paths |= {name, f"src.models.losses.{name}", f"{found.__module__}.{name}"}
-    return paths
-
-
-_LIBRARY_LOSSES = {
-    *(f"torch.nn.{name}" for name in TORCH_LOSSES),
-    *(f"auraloss.{name}" for name in AURALOSS_LOSSES),
-    *(name.rpartition(".")[2] for name in TORCH_LOSSES + AURALOSS_LOSSES),  # a bare name is looked up there too
-} - _our_losses() | {"auraloss", "AuralossLoss", "src.models.losses.AuralossLoss"}  # hands its arguments on
-
-# by the key of a model config: what that part may name
-ROLES: Mapping[str, frozenset[str]] = {
-    "model": frozenset({"src.models.vimh_lit_module.VIMHLitModule"}),
-    "network": frozenset(f"src.models.components.{name}" for name in NETWORKS),
-    "optimizer": frozenset(f"torch.optim.{name}" for name in OPTIMIZERS),
-    "scheduler": frozenset(f"src.models.schedules.{name}" for name in SCHEDULERS),
-    "wrappers": frozenset(f"src.models.optimizers.{name}" for name in WRAPPERS),
-    "heads": frozenset(_our_losses() | _LIBRARY_LOSSES),  # their losses
-}
-
-# what other packages' classes take as words: auraloss looks `window` up in torch, and calls what it finds
-_WORDS = {
-    *("none", "mean", "sum", "batchmean", "L1", "L2", "mel", "chroma", "loss", "full", "strong_wolfe"),
-    *("hann_window", "hamming_window", "blackman_window", "bartlett_window", "original", "match_rms_adamw"),
-    *(name.rpartition(".")[2] for name in AURALOSS_LOSSES),
-}
 _TIMM_WORD = re.compile(r"[a-z0-9_.]{0,64}")
 _PLAIN_KEYS = {"_target_", "_partial_", "_convert_", "_recursive_"}
 _NAMING = ("_target_", "class_path")
@@ -125,8 +71,8 @@ def _require(value: Any, key: str, role: str, whose: _Whose, trust: Sequence[str
     elif isinstance(value, str):
         if "${" in value:
             raise UserError(f"asks for {shown(value)}, which a checkpoint may not, as {key}; give the value itself")
-        if whose == "library" and value not in _WORDS:
-            raise UserError(f"{key}: {shown(value)} given; one of {', '.join(sorted(_WORDS))}")
+        if whose == "library" and value not in LIBRARY_WORDS:
+            raise UserError(f"{key}: {shown(value)} given; one of {', '.join(sorted(LIBRARY_WORDS))}")
     elif whose != "user" and isinstance(value, int | float):
         sizes = role in ("network", "heads") and not set(_COUNTS) & set(key.split("."))
         most = _LARGEST_SIZE if sizes and isinstance(value, int) else _LARGEST_NUMBER
@@ -157,9 +103,9 @@ def _require_named(value: Mapping[str, Any], key: str, role: str, trust: Sequenc
     whose: _Whose = "ours"
     for path in (value[name] for name in _NAMING if name in value):
         if not isinstance(path, str):
-            raise UserError(f"asks for {shown(path)}, which a checkpoint may not, as {key}; a class is named by its path")
+            raise UserError(f"asks for {shown(path)}, which a checkpoint may not; a class has a path ({key})")
         if path in ROLES.get(role, ()) or (role == "heads" and is_loss_name(path)):
-            whose = "library" if path in _LIBRARY_LOSSES or role == "optimizer" else whose
+            whose = "library" if path in LIBRARY_CLASSES else whose
         elif is_trusted(path, trust):
             whose = "user"
         else:
