@@ -2,8 +2,9 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from src.data.recipe import Recipe
 from src.spectral.config import SpectralConfig
 from src.synth.parameters import ParameterSpec, Word
 
@@ -71,7 +72,25 @@ class PlainSpec(BaseModel):
         spectral = self.spectral
         if spectral and (len(spectral.channels), spectral.height, spectral.width) != self.image_shape:
             raise ValueError(f"spectral makes other images than {self.image_shape} (C, H, W)")
+        self._check_origin()
         return self
+
+    def _check_origin(self) -> None:
+        """ValueError where the recipe of a dataset of ours says something else than the rest does."""
+        try:
+            recipe = Recipe.model_validate((self.generator or {}).get("config"))
+        except ValidationError:  # none, or another version's, which cannot be rendered here either
+            return
+        synth, own = recipe.synth, {one.name: one for one in self.parameters}
+        said = {"sample_rate": self.sample_rate, "duration": self.duration, "spectral": self.spectral}
+        made = {"sample_rate": synth.sample_rate, "duration": synth.duration, "spectral": recipe.spectral}
+        for name, entry in synth.parameters.items():
+            low, high = (entry.get(end) if entry.get("value") is None else entry["value"] for end in ("min", "max"))
+            made[name] = low, high
+            said[name] = (own[name].min, own[name].max) if name in own else None
+        for key, value in made.items():
+            if said[key] != value:
+                raise ValueError(f"generator.config: {key} is {value} there, and {said[key]} in the description")
 
 
 def check_samples(sample_rate: float | None, duration: float | None) -> None:

@@ -48,10 +48,11 @@ _AURALOSS = (
 
 def _paths(name: str) -> set[str]:
     found = getattr(losses, name)
-    return {name, f"src.models.losses.{name}", f"{found.__module__}.{name}"}
+    short = {key for key, value in losses.Loss.registry.items() if value is found}
+    return {name, f"src.models.losses.{name}", f"{found.__module__}.{name}", *short}
 
 
-_OURS = frozenset().union(*map(_paths, _OUR_LOSSES))
+_OURS = frozenset({"l1", "l2"}).union(*map(_paths, _OUR_LOSSES))
 _BARE = {name.rpartition(".")[2] for name in _TORCH_LOSSES + _AURALOSS}  # a bare name is looked up there too
 LIBRARY_LOSSES = frozenset(
     {f"torch.nn.{name}" for name in _TORCH_LOSSES} | {f"auraloss.{name}" for name in _AURALOSS} | _BARE - _OURS
@@ -67,11 +68,7 @@ ROLES = {
     "heads": _OURS | LIBRARY_LOSSES,  # their losses
 }
 # of other packages, or handing arguments on to one: auraloss looks a `window` up in torch, and calls what it finds
-LIBRARY_CLASSES = (
-    ROLES["optimizer"]
-    | LIBRARY_LOSSES
-    | {path for path in ROLES["heads"] | {"auraloss"} if path.rpartition(".")[2] in ("auraloss", "AuralossLoss")}
-)
+LIBRARY_CLASSES = ROLES["optimizer"] | LIBRARY_LOSSES | _paths("AuralossLoss")
 LIBRARY_WORDS = frozenset(  # what they may be given as words
     {
         *("none", "mean", "sum", "batchmean", "L1", "L2", "mel", "chroma", "loss", "full", "strong_wolfe"),
