@@ -1,7 +1,10 @@
 """Test a checkpoint: `python src/eval.py ckpt_path=...`."""
 
+from __future__ import annotations
+
 import logging
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import rootutils
 
@@ -12,8 +15,12 @@ from omegaconf import DictConfig  # noqa: E402
 
 from src.utils.checkpoints import find_checkpoint  # noqa: E402
 from src.utils.entry import require, run, task  # noqa: E402
+from src.utils.errors import UserError  # noqa: E402
 from src.utils.files import write_whole  # noqa: E402
 from src.utils.loggers import require_loggers  # noqa: E402
+
+if TYPE_CHECKING:
+    from src.data.spec import DatasetSpec
 
 log = logging.getLogger(__name__)
 
@@ -34,9 +41,14 @@ def main(config: DictConfig) -> None:
     checkpoint = read_checkpoint(ckpt_path, config.trust)
     model = restore_model(checkpoint)
     data_dir = config.data_dir or f"{config.paths.data_dir}/{model.spec.name}"  # text: it may be a URL
-    recipe = (model.spec.generator or {}).get("config") if config.data_dir is None else None
-    given = {"data_dir": data_dir, "recipe": recipe, "verify": config.verify, "cache_dir": config.paths.cache_dir}
-    datamodule = VIMHDataModule(**given, **checkpoint["data_settings"])
+    datamodule = VIMHDataModule(
+        data_dir,
+        recipe=None if config.data_dir else missing_recipe(data_dir, model.spec, config),
+        verify=config.verify,
+        cache_dir=config.paths.cache_dir,
+        trust=config.trust,
+        **checkpoint["data_settings"],
+    )
     require_same_task(model.spec, datamodule.spec)
     if datamodule.spec.sha256.get("train") != model.spec.sha256.get("train"):
         log.warning("%s: not the files this model was trained on, which may hold some of these sounds", data_dir)
@@ -52,6 +64,20 @@ def main(config: DictConfig) -> None:
         from src.evaluation.report import write_report
 
         log.info("report, with sounds to listen to: %s", write_report(evaluation, model, datamodule, output.parent))
+
+
+def missing_recipe(data_dir: str, spec: DatasetSpec, config: DictConfig) -> dict[str, Any] | None:
+    """Return how to make the dataset of a checkpoint again, None where it is there; UserError where it may not be."""
+    from src.data.origin import recipe_to_make
+    from src.data.paths import is_whole, to_place
+    from src.data.spec import INFO_FILE
+
+    if is_whole(to_place(data_dir, config.paths.cache_dir), INFO_FILE):
+        return None
+    try:
+        return recipe_to_make(spec, config.trust).model_dump(mode="json")
+    except UserError as error:
+        raise UserError(f"{data_dir} does not exist, and cannot be made again ({error}); give data_dir=...") from error
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ def main(config: DictConfig) -> None:
         predictions, faults = predict_dataset(model, source), []
     else:
         predictions, faults = predict_files(
-            model, sound_files(source), config.channel, output_dir if config.render else None
+            model, sound_files(source), config.channel, output_dir if config.render else None, config.trust
         )
     for fault in faults:
         log.error(fault)

@@ -65,14 +65,16 @@ def check(
     """UserError for what would go wrong, as far as that can be known; return the epoch and step that it begins at."""
     from src.data.spec import DatasetSpec
     from src.evaluation.evaluate import require_same_task
-    from src.models.build import load_weights, named_classes, read_checkpoint
+    from src.models.build import load_weights, read_checkpoint
     from src.models.preflight import preflight
+    from src.models.training_state import require_training_state
 
     at = {"epoch": 0, "global_step": 0}
     if ckpt_path:
-        checkpoint = read_checkpoint(ckpt_path, named_classes(model.config or {}))
+        checkpoint = read_checkpoint(ckpt_path, trust=None)  # its weights alone go into this run's own model
         require_same_task(DatasetSpec.from_dict(checkpoint["dataset_spec"]), datamodule.spec)
         load_weights(model, checkpoint)
+        require_training_state(checkpoint, model)
         require_same_optimizer(checkpoint["model_config"], model.config or {})
         at = {key: checkpoint[key] for key in at}
     preflight(datamodule, model, allow_blind)
@@ -89,18 +91,22 @@ def fit(datamodule: VIMHDataModule, model: VIMHLitModule, trainer: Trainer, ckpt
     except MisconfigurationException as error:
         raise UserError(f"trainer: {' '.join(str(error).split())}") from error
     except torch._dynamo.exc.ShortenTraceback as error:  # no compiler, no Triton: looked up only when something failed
-        raise UserError(f"model.compile: {first_line(error)}; mend that, or train with model.compile=false") from error
+        raise UserError(f"model.compile: {first_line(error)}; fix that, or train with model.compile=false") from error
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        if isinstance(error, UserError) or not model.resuming:
+            raise
+        raise UserError(f"ckpt_path: training cannot go on from it ({first_line(error)}); start another run") from error
 
 
 def test_best(datamodule: VIMHDataModule, model: VIMHLitModule, trainer: Trainer) -> Evaluation:
     """Test the best checkpoint, or the model as it is where none is kept."""
     from src.evaluation.evaluate import evaluate
-    from src.models.build import load_checkpoint, named_classes
+    from src.models.build import load_own_checkpoint
 
     best = getattr(chooser(trainer), "best_model_path", "")
     if best:
         log.info("best checkpoint: %s", best)
-    return evaluate(load_checkpoint(best, named_classes(model.config or {})) if best else model, datamodule, trainer)
+    return evaluate(load_own_checkpoint(best, model.config) if best else model, datamodule, trainer)
 
 
 def chooser(trainer: Trainer) -> Checkpoint | None:

@@ -7,7 +7,7 @@ from typing import Any
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 
-from src.utils.errors import UserError
+from src.utils.errors import UserError, shown
 
 
 class ResumableCheckpoint(ModelCheckpoint):
@@ -32,6 +32,7 @@ class ResumableCheckpoint(ModelCheckpoint):
             super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from a state; it comes out of a file, whose paths this callback would read, replace and delete."""
         state = {key: self._moved(value) if key.endswith("_path") else value for key, value in state_dict.items()}
         state["best_k_models"] = {self._moved(path): score for path, score in state_dict["best_k_models"].items()}
         if Path(state["best_model_path"]).is_file():
@@ -40,7 +41,12 @@ class ResumableCheckpoint(ModelCheckpoint):
         self.current_score = state["current_score"]  # Lightning saves it, and leaves it out here
 
     def _moved(self, path: str) -> str:
-        """Return where a file named in a checkpoint is: in this directory, or else where it was."""
+        """Return where a file named in a checkpoint is: in this directory, or else where it was.
+
+        UserError for anything but a local checkpoint: Lightning takes `local:///home` for a store, and clears it.
+        """
+        if path and (not path.isprintable() or "::" in path or "://" in path or Path(path).suffix != ".ckpt"):
+            raise UserError(f"ckpt_path: its callbacks name {shown(path)}, which is no checkpoint's path; train again")
         here = Path(self.dirpath or "") / Path(path).name
         return str(here) if path and here.is_file() else path
 

@@ -1,7 +1,7 @@
 """The LightningDataModule of a VIMH directory, which it makes first when a recipe says how."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,6 +20,7 @@ from src.data.spec import INFO_FILE, DatasetSpec, first_difference, read_spec
 from src.data.vimh_dataset import Batch, VIMHDataset, images_to_float
 from src.utils.errors import UserError
 from src.utils.locks import locked
+from src.utils.trust import trusted_paths
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +32,8 @@ class VIMHDataModule(LightningDataModule):
     not exist is generated from `recipe`; one that exists is never written to. A dataset without
     `val` gives up `val_fraction` of train, drawn by `seed`; test is opened for testing alone.
     `batch_size` is that of each process: several train on as many batches at once. With `device_cache`
-    splits lie on the trainer's device as a whole.
+    splits lie on the trainer's device as a whole. `trust` names voices of the user's own, or their modules, that a
+    dataset's description may name beside ours; the one of `recipe`, which is the caller's, is trusted anyway.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class VIMHDataModule(LightningDataModule):
         recipe: Mapping[str, Any] | None = None,
         root: str | Path = "data",
         cache_dir: str | Path = CACHE_DIR,
+        trust: Sequence[str] = (),
     ):
         super().__init__()
         for key, size in (("batch_size", batch_size), ("eval_batch_size", eval_batch_size)):
@@ -73,6 +76,8 @@ class VIMHDataModule(LightningDataModule):
         self.recipe = recipe
         self.data_dir = to_place(data_dir, cache_dir) if data_dir is not None else None
         self.root = to_place(root, cache_dir)
+        own = ((recipe or {}).get("synth") or {}).get("voice")
+        self.trust = (*trusted_paths(trust), *([own] if isinstance(own, str) else []))
         if self.data_dir is None and recipe is None:
             raise UserError("data.data_dir: neither it nor data.recipe is given; give a VIMH directory")
         self._spec: DatasetSpec | None = None

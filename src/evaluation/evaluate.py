@@ -70,7 +70,7 @@ def evaluate(model: VIMHLitModule, datamodule: VIMHDataModule, trainer: Trainer)
         )
         for at, one in enumerate(space)
     )
-    return Evaluation(spec.name, len(test), logged, rows, _image_error(model, spec, test, truth, mean))
+    return Evaluation(spec.name, len(test), logged, rows, _image_error(model, datamodule, test, truth, mean))
 
 
 def require_same_task(trained: DatasetSpec, given: DatasetSpec) -> None:
@@ -108,10 +108,12 @@ def predict_values(model: VIMHLitModule, dataset: VIMHDataset, count: int) -> np
 
 
 def _image_error(
-    model: VIMHLitModule, spec: DatasetSpec, test: VIMHDataset, truth: np.ndarray, mean: np.ndarray
+    model: VIMHLitModule, datamodule: VIMHDataModule, test: VIMHDataset, truth: np.ndarray, mean: np.ndarray
 ) -> ImageError | None:
-    if rendering_source(spec) is None:
+    spec, trust = datamodule.spec, datamodule.trust
+    if rendering_source(spec, trust) is None:
         return None
     predicted = predict_values(model, test, RERENDERED)
     batch = test.__getitems__(range(len(predicted)))
-    return image_error(spec, batch["image"].numpy(), batch["scale"].numpy(), predicted, truth[: len(predicted)], mean)
+    images, scale = batch["image"].numpy(), batch["scale"].numpy()
+    return image_error(spec, images, scale, predicted, truth[: len(predicted)], mean, trust)

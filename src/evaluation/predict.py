@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,14 +55,15 @@ def make_front_end(spec: DatasetSpec) -> FrontEnd:
 
 
 def predict_files(
-    model: VIMHLitModule, paths: list[Path], channel: str | None, render_dir: Path | None
+    model: VIMHLitModule, paths: list[Path], channel: str | None, render_dir: Path | None, trust: Iterable[str] = ()
 ) -> tuple[list[Prediction], list[str]]:
     """Predict each file; return the predictions, and one line for each file that could not be read.
 
-    With `render_dir` each prediction is also rendered there, beside its input as the model heard it.
+    With `render_dir` each prediction is also rendered there, beside its input as the model heard it, by a voice of
+    ours or one that `trust` names.
     """
     front_end = make_front_end(model.spec)
-    source = rendering_source(model.spec) if render_dir is not None else None
+    source = rendering_source(model.spec, trust) if render_dir is not None else None
     stems = [path.stem for path in paths]
     predictions, faults = [], []
     for path in paths:

@@ -3,6 +3,7 @@
 import base64
 import html
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -50,7 +51,7 @@ def write_report(evaluation: Evaluation, model: VIMHLitModule, datamodule: VIMHD
         count=evaluation.num_samples,
         figures=_figures(evaluation, model),
         scatter=base64.b64encode(picture.getvalue()).decode(),
-        sounds=_sounds(model, truth[:_HEARD], predicted[:_HEARD]),
+        sounds=_sounds(model, truth[:_HEARD], predicted[:_HEARD], datamodule.trust),
     )
     path = output_dir / "report.html"
     path.write_text(page)
@@ -82,10 +83,10 @@ def _figures(evaluation: Evaluation, model: VIMHLitModule) -> str:
     return _table(headings, rows)
 
 
-def _sounds(model: VIMHLitModule, truth: np.ndarray, predicted: np.ndarray) -> str:
-    source = rendering_source(model.spec)
+def _sounds(model: VIMHLitModule, truth: np.ndarray, predicted: np.ndarray, trust: Sequence[str]) -> str:
+    source = rendering_source(model.spec, trust)
     if source is None:
-        return "<p>No sounds: the dataset's description names no synth to render with.</p>"
+        return "<p>No sounds: the dataset's description names no synth that can render here; see the log.</p>"
     rate, space = source.synth.config.sample_rate, model.spec.space
     original, again = (source.synth.render(values).T for values in (truth, predicted))
     rows = []

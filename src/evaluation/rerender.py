@@ -1,12 +1,13 @@
 """Sounds made again from predicted parameters, and how far their images are from the true ones."""
 
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
-from src.data.recipe import parse_recipe
-from src.data.source import Source, load_source
+from src.data.origin import source_of
+from src.data.source import Source
 from src.data.spec import DatasetSpec
 from src.utils.errors import UserError
 
@@ -22,13 +23,12 @@ class ImageError:
     baseline: float  # the training split's mean values
 
 
-def rendering_source(spec: DatasetSpec) -> Source | None:
-    """Return the synth that made a dataset, or None when its description names none that is here."""
-    config = (spec.generator or {}).get("config")
-    if not config:
+def rendering_source(spec: DatasetSpec, trust: Iterable[str] = ()) -> Source | None:
+    """Return the synth that made a dataset, or None when its description names none that is here and trusted."""
+    if not (spec.generator or {}).get("config"):
         return None
     try:
-        return load_source(parse_recipe(config))
+        return source_of(spec, trust)
     except UserError as error:  # a synth of somebody's own, on another machine: figures and predictions do not need it
         log.warning("%s: its sounds cannot be rendered again here (%s)", spec.name, error)
         return None
@@ -41,12 +41,13 @@ def image_error(
     predicted: np.ndarray,
     truth: np.ndarray,
     mean: np.ndarray,
+    trust: Iterable[str] = (),
 ) -> ImageError | None:
     """Compare images (n, C, H, W) uint8 with those of re-rendered values (n, P) physical.
 
     `scale` (n, 2) is what each image's 0 and 255 stand for, in dB. None without a synth.
     """
-    source = rendering_source(spec)
+    source = rendering_source(spec, trust)
     if source is None:
         return None
     reference = _decibels(images, scale)

@@ -104,6 +104,11 @@ class VIMHLitModule(LightningModule):
         train = ["train/loss", *(f"train/loss/{name}" for name in self.heads.term_names)]
         return [*train, "val/loss", *(f"val/{name}" for name in self.val_metrics.names)]
 
+    @property
+    def resuming(self) -> bool:
+        """Whether a trainer has begun to read a checkpoint, and has not gone on from it yet."""
+        return self._resumed_rng is not None
+
     def values(self, image: Tensor, scale: Tensor | None = None) -> Tensor:
         """Return predictions (B, P) in physical units."""
         return self.heads.values(self(image, scale))
@@ -205,6 +210,7 @@ class VIMHLitModule(LightningModule):
         self._seed = torch.initial_seed()
         if self._resumed_rng is not None:
             torch.set_rng_state(self._resumed_rng)
+            self._resumed_rng = None
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Draw each of several processes' dropout from (seed, epoch, batch, rank), which no checkpoint need hold."""

@@ -2,10 +2,10 @@
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from src.synth import sampling
 from src.utils.errors import UserError, did_you_mean
@@ -16,20 +16,30 @@ MAX_CLASSES = 65536  # a finer step is a slip of the pen: its head would not fit
 BYTE_LEVELS = 255  # a VIMH record stores a value as one byte
 
 
+def _check_printable(text: str) -> str:
+    """Return a text without control characters; ValueError for any other, which could write to a terminal."""
+    if not text.isprintable():
+        raise ValueError("holds characters that cannot be printed")
+    return text
+
+
+Word = Annotated[str, Field(max_length=200), AfterValidator(_check_printable)]
+
+
 class ParameterSpec(BaseModel):
     """One synthesizer parameter; `min == max` means fixed, so not a label."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    name: str
+    name: Word
     min: float
     max: float
     step: float = Field(0.0, ge=0, description="grid of the classes; 0 asks for (max - min) / 16, for categories 1")
-    unit: str = ""
+    unit: Word = ""
     scale: Literal["lin", "log"] = "lin"
     kind: Literal["continuous", "ordinal", "categorical"] = "continuous"
     default: float | None = None
-    description: str = ""
+    description: str = Field("", max_length=10_000)
 
     @model_validator(mode="before")
     @classmethod
