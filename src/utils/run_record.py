@@ -1,4 +1,6 @@
-"""What a run was made by: run.json in its directory, with one entry for each time it was started or resumed."""
+"""The record of a run: run.json in its directory, with one entry for each time it was started or resumed."""
+
+from __future__ import annotations
 
 import hashlib
 import json
@@ -10,23 +12,36 @@ import tomllib
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig, OmegaConf
 
 from src.utils.errors import Interrupted
 from src.utils.files import write_whole
+from src.utils.multirun import model_choice
 from src.utils.ranks import rank
+from src.utils.run_names import run_names
 from src.utils.workers import worker_died
 
+if TYPE_CHECKING:
+    from src.data.spec import DatasetSpec
+
 ROOT = Path(__file__).parents[2]
+_LARGEST_BYTES = 2**24  # of a record; a session takes 3 KB
 _PACKAGES = ("torch", "lightning", "numpy", "hydra-core")
 
 
 def read_record(directory: Path) -> list[dict[str, Any]]:
     """Return a run's sessions, the newest last; none where it has no record that can be read."""
+    path = directory / "run.json"
     try:
-        return json.loads((directory / "run.json").read_text())["sessions"]
-    except (OSError, ValueError, LookupError, TypeError):  # it is there to be read by people: no run depends on it
+        if not path.is_file() or path.stat().st_size > _LARGEST_BYTES:
+            return []
+        sessions = json.loads(path.read_text())["sessions"]
+        valid = all(isinstance(session["outcome"], str) for session in sessions)
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):  # people read it, and no run depends on it
         return []
+    return list(sessions) if valid else []
 
 
 def is_finished(directory: Path) -> bool:
@@ -36,23 +51,24 @@ def is_finished(directory: Path) -> bool:
 
 
 class Session:
-    """Records one start of a run: who, what, where and when at its beginning, its outcome at its end.
+    """Records one start of a run: its config, code, machine and time at the beginning, its outcome at the end.
 
-    A session that was killed stays `running` until the next one finds it. `facts` are plain data of the caller's.
+    The entry of a session that was killed says `running` until the next session changes that. `details` are plain
+    data for the entry.
     """
 
-    def __init__(self, directory: Path, facts: dict[str, Any]):
+    def __init__(self, directory: Path, details: dict[str, Any]):
         self.directory = directory
         self.sessions = read_record(directory)
-        for one in self.sessions:
-            if one["outcome"] == "running":
-                one["outcome"] = "killed"
-        self.entry = {"started": _now(), "ended": None, "outcome": "running", "score": None, **facts}
+        for session in self.sessions:
+            if session["outcome"] == "running":
+                session["outcome"] = "killed"
+        self.entry = {"started": _now(), "ended": None, "outcome": "running", "score": None, **details}
         self.sessions.append(self.entry)
 
     def __enter__(self) -> dict[str, Any]:
-        """Begin; what is put into the entry that this returns is written at the end."""
-        self._write()
+        """Write the entry and return it; changes of it are written by `write`, or at the end."""
+        self.write()
         return self.entry
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: Any) -> None:
@@ -64,16 +80,27 @@ class Session:
         else:
             self.entry["outcome"] = f"failed: {' '.join(str(error).split()) or kind.__name__}"
         try:
-            self._write()
+            self.write()
         except OSError:  # a full disk has ended the run, and that is what it should end with
             if error is None:
                 raise
 
-    def _write(self) -> None:
+    def write(self) -> None:
+        """Write the record, from the first of several processes only."""
         if rank():
             return
         content = json.dumps({"sessions": self.sessions}, indent=2, default=str) + "\n"
         write_whole(self.directory / "run.json", content.encode())
+
+
+def description(config: DictConfig, spec: DatasetSpec, directory: Path) -> dict[str, Any]:
+    """Return what a table of runs shows of a run's config, as plain data."""
+    name, tags = run_names(config)
+    before = next(reversed(read_record(directory)), {})  # a resumed run's command does not choose a model again
+    network = str(OmegaConf.select(config, "model.network._target_") or "").rpartition(".")[2]
+    model = model_choice() or before.get("model") or network
+    data = {"name": spec.name, "synth": spec.synth_type, "samples": sum(spec.counts.values())}
+    return {"name": name, "tags": tags, "data": data, "model": model, "monitor": config.monitor}
 
 
 def surroundings() -> dict[str, Any]:
