@@ -32,8 +32,8 @@ from src.utils.resume import (  # noqa: E402
     save_config,
 )
 from src.utils.run_lock import only_here  # noqa: E402
-from src.utils.run_names import run_names  # noqa: E402
-from src.utils.run_record import Session, description, is_finished, read_record, surroundings  # noqa: E402
+from src.utils.run_names import description, run_names  # noqa: E402
+from src.utils.run_record import Session, is_finished, read_record, surroundings  # noqa: E402
 
 if TYPE_CHECKING:
     from lightning import Trainer

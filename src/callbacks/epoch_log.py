@@ -9,11 +9,10 @@ from lightning import LightningModule, Trainer
 
 from src.callbacks.progress import TrainingProgress, shown
 from src.utils.multirun import job_label
-from src.utils.terminal import duration, is_interactive
+from src.utils.terminal import FIRST_LINE_S, NEXT_LINE_S, duration, is_interactive
 
 log = logging.getLogger(__name__)
 
-_FIRST_S, _NEXT_S = 10, 60  # seconds without a line, after which one is written within a long epoch
 _HEADER_EVERY = 20  # lines, so that the end of a long log has one
 _WIDEST_NAME = 24  # characters of a metric in the header; the first line has the whole name
 
@@ -34,7 +33,7 @@ class EpochLog(TrainingProgress):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         super().on_train_start(trainer, pl_module)
         self._started, self._first_epoch = time.monotonic(), self.epochs
-        self._next_line = self._started + _FIRST_S
+        self._next_line = self._started + FIRST_LINE_S
         total = self.planned_epochs(trainer)
         until = "until it is stopped" if total is None else f"epochs {self.epochs + 1} to {total}"
         batches = f", {self._batches_per_epoch:,.0f} batches each" if math.isfinite(self._batches_per_epoch) else ""
@@ -82,7 +81,7 @@ class EpochLog(TrainingProgress):
         row = _row((done if total is None else f"{done}/{total}", *figures), widths)
         self._write(trainer, row if left is None else f"{row}  {duration(left)}")
         self._lines += 1
-        self._next_line = time.monotonic() + _NEXT_S
+        self._next_line = time.monotonic() + NEXT_LINE_S
 
     def _write(self, trainer: Trainer, line: str) -> None:
         """Log a line: to files alone where a bar shows the same on the terminal."""

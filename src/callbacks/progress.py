@@ -81,7 +81,7 @@ class TrainingProgress(Callback):
         return float(terms.sums[0] / terms.count)
 
     def planned_epochs(self, trainer: Trainer) -> int | None:
-        """Return the number of epochs that the limits allow, None where only a signal or early stopping ends the run."""
+        """Return the number of epochs that the limits allow, None where there is no limit."""
         done = self.epochs + self.fraction
         left = self._epochs_left(trainer)
         return None if left is None else math.ceil(round(done + left, 6))

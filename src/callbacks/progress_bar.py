@@ -1,9 +1,8 @@
 """A progress bar that shows whether a run learns, in two lines of 80 columns."""
 
-import logging
 import math
-import sys
 import time
+from contextlib import ExitStack
 from typing import Any
 
 from lightning import LightningModule, Trainer
@@ -15,7 +14,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from src.callbacks.progress import TrainingProgress, shown
-from src.utils.terminal import duration, is_interactive
+from src.utils.terminal import duration, is_interactive, logged_above
 
 _LOSS_EVERY_S = 1.0  # reading the loss waits for the device
 _WIDEST_NAME = 40  # characters of a metric
@@ -33,7 +32,7 @@ class TrainingBar(TrainingProgress, ProgressBar):
         self.refresh_rate = refresh_rate
         self._is_enabled = True
         self._live: Live | None = None
-        self._streams: list[tuple[logging.StreamHandler, Any]] = []
+        self._cleanup = ExitStack()
         self._label, self._done, self._total = "", 0, 0.0  # of the bar itself: what is counted, and how far
         self._next_draw = self._next_loss = 0.0
 
@@ -119,20 +118,14 @@ class TrainingBar(TrainingProgress, ProgressBar):
         """Begin to draw, with everything that is written to the terminal meanwhile put above the bar."""
         if not (self._is_enabled and is_interactive()) or self._live is not None:
             return
-        outputs = (sys.stdout, sys.stderr)
         self._live = Live(get_renderable=self._render, console=Console(), auto_refresh=False, transient=True)
-        self._live.start(refresh=True)  # replaces sys.stdout, which handlers of logging have kept
-        for handler in logging.getLogger().handlers:
-            if isinstance(handler, logging.StreamHandler) and handler.stream in outputs:
-                self._streams.append((handler, handler.setStream(sys.stdout)))
+        self._live.start(refresh=True)
+        self._cleanup.callback(self._live.stop)
+        self._cleanup.enter_context(logged_above())
 
     def _stop(self) -> None:
-        if self._live is not None:
-            self._live.stop()
-            self._live = None
-        for handler, stream in self._streams:
-            handler.setStream(stream)
-        self._streams.clear()
+        self._cleanup.close()
+        self._live = None
 
     def _draw(self) -> None:
         if self._live is not None:
@@ -143,7 +136,7 @@ class TrainingBar(TrainingProgress, ProgressBar):
         has_end = math.isfinite(self._total)
         line = Table.grid(Column(no_wrap=True), Column(ratio=1), Column(no_wrap=True), padding=(0, 1), expand=True)
         counts = f"{self._done}/{self._total:.0f}" if has_end else str(self._done)
-        if not self.trainer.state.fn == "fit":
+        if self.trainer.state.fn != "fit":
             line.add_row(self._label, Bar(self._total, self._done), counts)
             return line
         left = self.seconds_left(self.trainer)

@@ -30,7 +30,7 @@ def job_label() -> str:
 
 
 def model_choice() -> str | None:
-    """Return the model that was chosen on the command line, as in `cnn_micro_ordinal`; None where there was no choice."""
+    """Return the chosen model and heads, as in `cnn_micro_ordinal`; None where the command does not choose."""
     choices = HydraConfig.get().runtime.choices if HydraConfig.initialized() else {}
     model, heads = choices.get("model"), choices.get("heads")
     return f"{model}_{heads}" if model and heads not in (None, _DEFAULT_HEADS) else model

@@ -1,14 +1,23 @@
-"""The name and tags of a run, and the directory that the name becomes a part of.
+"""The name, tags and model by which a user recognises a run; the name is a part of its directory's name.
 
 Configs use `${run_directory:NOW,NAME}`, which Hydra resolves in every process that composes a config.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from src.utils.errors import UserError
+from src.utils.multirun import model_choice
+from src.utils.run_record import read_record
+
+if TYPE_CHECKING:
+    from src.data.spec import DatasetSpec
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,63}")  # as of a dataset, and short enough for any file system
 _RULE = "letters, digits and _ . + - after a first letter or digit, at most 64 characters"
@@ -29,6 +38,16 @@ def run_names(config: DictConfig) -> tuple[str | None, list[str]]:
     if not isinstance(tags, Sequence):
         raise UserError(f"tags: {tags} given; a list of names, as in tags=[moog,test]")
     return None if name is None else checked_name(name, "name"), [checked_name(tag, "tags") for tag in tags]
+
+
+def description(config: DictConfig, spec: DatasetSpec, directory: Path) -> dict[str, Any]:
+    """Return what a table of runs shows of a run's config, as plain data."""
+    name, tags = run_names(config)
+    before = next(reversed(read_record(directory)), {})  # a resumed run's command does not choose a model again
+    network = str(OmegaConf.select(config, "model.network._target_") or "").rpartition(".")[2]
+    model = model_choice() or before.get("model") or network
+    data = {"name": spec.name, "synth": spec.synth_type, "samples": sum(spec.counts.values())}
+    return {"name": name, "tags": tags, "data": data, "model": model, "monitor": config.monitor}
 
 
 def checked_name(given: object, key: str) -> str:

@@ -1,7 +1,5 @@
 """The record of a run: run.json in its directory, with one entry for each time it was started or resumed."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os
@@ -12,19 +10,12 @@ import tomllib
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from omegaconf import DictConfig, OmegaConf
+from typing import Any
 
 from src.utils.errors import Interrupted
 from src.utils.files import write_whole
-from src.utils.multirun import model_choice
 from src.utils.ranks import rank
-from src.utils.run_names import run_names
 from src.utils.workers import worker_died
-
-if TYPE_CHECKING:
-    from src.data.spec import DatasetSpec
 
 ROOT = Path(__file__).parents[2]
 _LARGEST_BYTES = 2**24  # of a record; a session takes 3 KB
@@ -91,16 +82,6 @@ class Session:
             return
         content = json.dumps({"sessions": self.sessions}, indent=2, default=str) + "\n"
         write_whole(self.directory / "run.json", content.encode())
-
-
-def description(config: DictConfig, spec: DatasetSpec, directory: Path) -> dict[str, Any]:
-    """Return what a table of runs shows of a run's config, as plain data."""
-    name, tags = run_names(config)
-    before = next(reversed(read_record(directory)), {})  # a resumed run's command does not choose a model again
-    network = str(OmegaConf.select(config, "model.network._target_") or "").rpartition(".")[2]
-    model = model_choice() or before.get("model") or network
-    data = {"name": spec.name, "synth": spec.synth_type, "samples": sum(spec.counts.values())}
-    return {"name": name, "tags": tags, "data": data, "model": model, "monitor": config.monitor}
 
 
 def surroundings() -> dict[str, Any]:
