@@ -1,5 +1,6 @@
 """A progress bar with a table of the heads: the error of each one, and whether it gets smaller."""
 
+import math
 from typing import Any
 
 from lightning import LightningModule, Trainer
@@ -46,12 +47,14 @@ class GroupedProgressBar(TrainingBar):
             title=f"Validation in epoch {trainer.current_epoch + 1}",
         )
         for name, unit in units.items():
-            mae = float(trainer.callback_metrics[f"val/{name}_mae"])
-            change = mae - self._last.get(name, mae)
+            error = float(trainer.callback_metrics.get(f"val/{name}_mae", math.nan))
+            if math.isnan(error):  # categories have an accuracy instead
+                unit, error = "wrong answers, of 1", 1 - float(trainer.callback_metrics[f"val/{name}_acc"])
+            change = error - self._last.get(name, error)
             arrow = Text("↓", "green") if change < 0 else Text("↑" if change > 0 else "", "red")
-            self._last[name] = mae
-            self._best[name] = min(mae, self._best.get(name, mae))
-            self.table.add_row(Text(name), Text(unit), f"{mae:.4g}", arrow, f"{self._best[name]:.4g}")
+            self._last[name] = error
+            self._best[name] = min(error, self._best.get(name, error))
+            self.table.add_row(Text(name), Text(unit), f"{error:.4g}", arrow, f"{self._best[name]:.4g}")
 
     def state_dict(self) -> dict[str, Any]:
         return {"last": self._last, "best": self._best}

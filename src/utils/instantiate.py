@@ -135,7 +135,7 @@ def _has(accelerator: str) -> bool:
 
 def log_hyperparameters(loggers: list[Logger], config: DictConfig, more: Mapping[str, Any]) -> None:
     """Record the whole config and what else identifies a run with every logger."""
-    groups = ("model", "data", "trainer", "callbacks", "monitor", "seed")
+    groups = ("name", "tags", "model", "data", "trainer", "callbacks", "monitor", "seed")
     plain = OmegaConf.to_container(config, resolve=True)
     values = {key: plain.get(key) for key in groups} | dict(more)
     for logger in loggers:
