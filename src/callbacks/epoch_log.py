@@ -7,14 +7,14 @@ from typing import Any
 
 from lightning import LightningModule, Trainer
 
-from src.callbacks.progress import TrainingProgress, shown
+from src.callbacks.progress import TrainingProgress, shortened, shown
 from src.utils.multirun import job_label
 from src.utils.terminal import FIRST_LINE_S, NEXT_LINE_S, duration, is_interactive
 
 log = logging.getLogger(__name__)
 
 _HEADER_EVERY = 20  # lines, so that the end of a long log has one
-_WIDEST_NAME = 24  # characters of a metric in the header; the first line has the whole name
+_WIDEST_NAME = 20  # characters of a metric in the header; the first line has the whole name
 
 
 class EpochLog(TrainingProgress):
@@ -72,7 +72,7 @@ class EpochLog(TrainingProgress):
 
     def _write_figures(self, trainer: Trainer, done: str, train_loss: float, value: float) -> None:
         total, left = self.planned_epochs(trainer), self.seconds_left(trainer)
-        name = self.metric if len(self.metric) <= _WIDEST_NAME else f"...{self.metric[3 - _WIDEST_NAME :]}"
+        name = shortened(self.metric, _WIDEST_NAME)
         widths = (8 if total is None else len(f"{total}.00/{total}"), 10, max(10, len(name)), 10, 7)
         if self._lines % _HEADER_EVERY == 0:
             headings = ("epoch", "train/loss", name, "best", "seconds")

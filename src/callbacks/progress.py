@@ -141,6 +141,12 @@ def shown(value: float) -> str:
     return "-" if math.isnan(value) else f"{value:.4g}"
 
 
+def shortened(metric: str, width: int) -> str:
+    """Return a metric's name, where it is longer than `width` without `val/`, and then without its beginning."""
+    name = metric if len(metric) <= width else metric.removeprefix("val/")
+    return name if len(name) <= width else f"...{name[3 - width :]}"
+
+
 def _number(value: Tensor | None) -> float:
     return math.nan if value is None else float(value)
 

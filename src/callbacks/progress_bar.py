@@ -13,7 +13,7 @@ from rich.progress_bar import ProgressBar as Bar
 from rich.table import Column, Table
 from rich.text import Text
 
-from src.callbacks.progress import TrainingProgress, shown
+from src.callbacks.progress import TrainingProgress, shortened, shown
 from src.utils.terminal import duration, is_interactive, logged_above
 
 _LOSS_EVERY_S = 1.0  # reading the loss waits for the device
@@ -44,7 +44,7 @@ class TrainingBar(TrainingProgress, ProgressBar):
 
     def details(self) -> list[RenderableType]:
         """Return what is drawn below the bar."""
-        name = self.metric if len(self.metric) <= _WIDEST_NAME else f"...{self.metric[3 - _WIDEST_NAME :]}"
+        name = shortened(self.metric, _WIDEST_NAME)
         figures = [f"train/loss {shown(self.train_loss)}", f"{name} {shown(self.value)}", f"best {shown(self.best)}"]
         return [Text("   ".join(figures))]
 

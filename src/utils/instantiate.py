@@ -11,7 +11,7 @@ import torch
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from lightning import Trainer, seed_everything
-from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.callbacks import Checkpoint, ProgressBar
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
@@ -109,6 +109,7 @@ def build_trainer(config: DictConfig) -> Trainer:
     keeps = any(isinstance(callback, Checkpoint) for callback in callbacks)  # else Lightning adds one of its own
     try:
         given = {"callbacks": callbacks, "logger": loggers or False, "enable_checkpointing": keeps}
+        given["enable_progress_bar"] = any(isinstance(callback, ProgressBar) for callback in callbacks)  # likewise
         given["plugins"] = [WholeCheckpoints(how_to_go_on(Path(config.paths.output_dir)))]
         if config.get("deterministic"):
             given["deterministic"] = True  # an error, where the trainer's own `warn` only names what does not repeat
