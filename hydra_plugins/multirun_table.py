@@ -1,4 +1,4 @@
-"""The sweeper of -m, here since Hydra takes sweepers from `hydra_plugins` alone."""
+"""The sweeper of -m; Hydra loads sweepers only from `hydra_plugins`."""
 
 from pathlib import Path
 from typing import Any
@@ -10,9 +10,9 @@ from omegaconf import DictConfig, open_dict
 
 
 class MultirunTableSweeper(Sweeper):
-    """Hydra's own sweeper, `inner`, after whose runs one table of them is shown, also where one of them has failed.
+    """Hydra's own sweeper, `inner`, with one table of all runs at the end, also where a run has failed.
 
-    What is in configs/hydra/sweeper/multirun_table.yaml arrives here.
+    Its arguments are configs/hydra/sweeper/multirun_table.yaml.
     """
 
     def __init__(self, inner: DictConfig, **_: Any):

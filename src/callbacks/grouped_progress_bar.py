@@ -29,7 +29,7 @@ class GroupedProgressBar(TrainingBar):
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.state.fn == "fit" and not trainer.sanity_checking:
-            self._read(trainer, {one.name: one.unit for one in pl_module.spec.space})
+            self._read(trainer, {parameter.name: parameter.unit for parameter in pl_module.spec.space})
         super().on_validation_end(trainer, pl_module)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

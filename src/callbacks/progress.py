@@ -88,7 +88,7 @@ class TrainingProgress(Callback):
 
     def seconds_left(self, trainer: Trainer) -> float | None:
         """Return the time until the limits end the run, None where it is not known; early stopping may be sooner."""
-        bounds = [one.time_remaining() for one in trainer.callbacks if isinstance(one, Timer)]
+        bounds = [callback.time_remaining() for callback in trainer.callbacks if isinstance(callback, Timer)]
         left = self._epochs_left(trainer)
         if left is not None and (self._durations or self.fraction > self._fraction_before):
             mean = sum(self._durations) / len(self._durations) if self._durations else self._extrapolated()

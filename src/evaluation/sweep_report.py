@@ -78,8 +78,9 @@ def _page(study: Study, rows: list[FrozenTrial], names: list[str]) -> str:
     if finished:
         history = plot_optimization_history(study, target_name=metric).update_layout(title=None)
         figures.append(("Optimization history", history.update_xaxes(title="trial", tickformat="d")))
-    if shares := importance(finished):
-        bars = go.Figure(go.Bar(x=[*shares.values()][::-1], y=[*shares][::-1], orientation="h"))
+    fractions = importance(finished)
+    if fractions:
+        bars = go.Figure(go.Bar(x=[*fractions.values()][::-1], y=[*fractions][::-1], orientation="h"))
         bars.update_layout(xaxis_title="fraction of the variance that the parameter alone explains", xaxis_range=[0, 1])
         figures.append(("Parameter importance", bars))
     shared = sorted(set.intersection(*(set(trial.params) for trial in finished))) if len(finished) > 1 else []
@@ -93,13 +94,14 @@ def _page(study: Study, rows: list[FrozenTrial], names: list[str]) -> str:
         figure.update_layout(template="plotly_white", height=420)
         drawn = figure.to_html(full_html=False, include_plotlyjs=at == 0, config={"displaylogo": False})
         parts.append(f"<h2>{title}</h2>{drawn}")
+    headings = "".join(f"<th>{html.escape(heading)}" for heading in _headings(names))
     body = "".join(_row(_cells(trial, names), trial is rows[0] and bool(finished)) for trial in rows)
     return _PAGE.format(
         name=html.escape(study.study_name),
         summary=html.escape(_summary(study)),
         command=html.escape(study.user_attrs.get(COMMAND, "")),
         figures="".join(parts) or "<p>No trial has finished yet.</p>",
-        table=f"<table><tr>{''.join(f'<th>{html.escape(one)}' for one in _headings(names))}{body}</table>",
+        table=f"<table><tr>{headings}{body}</table>",
     )
 
 
@@ -113,7 +115,7 @@ def importance(trials: list[FrozenTrial]) -> dict[str, float]:
         return {}
     ranks = _ranks([trial.value for trial in trials])
     total = ((ranks - ranks.mean()) ** 2).sum()
-    shares = {}
+    fractions = {}
     for name, distribution in trials[0].distributions.items():
         if any(name not in trial.params for trial in trials):
             continue
@@ -125,8 +127,8 @@ def importance(trials: list[FrozenTrial]) -> dict[str, float]:
         within = sum(((group - group.mean()) ** 2).sum() for group in groups)
         freedom = len(ranks) - len(groups)
         adjusted = 1 - within / total * (len(ranks) - 1) / freedom if freedom and total else 0.0
-        shares[name] = max(0.0, float(adjusted))
-    return dict(sorted(shares.items(), key=lambda pair: -pair[1]))
+        fractions[name] = max(0.0, float(adjusted))
+    return dict(sorted(fractions.items(), key=lambda pair: -pair[1]))
 
 
 def _ranks(values: Iterable[float]) -> np.ndarray:
@@ -179,6 +181,6 @@ def _summary(study: Study) -> str:
     words = {TrialState.COMPLETE: "finished", TrialState.PRUNED: "pruned", TrialState.RUNNING: "running"}
     found = {word: sum(trial.state == state for trial in trials) for state, word in words.items()}
     found |= {"failed": sum(trial.state == TrialState.FAIL for trial in trials) - killed, "killed": killed}
-    told = ", ".join(f"{count} {word}" for word, count in found.items() if count) or "none"
+    counted = ", ".join(f"{count} {word}" for word, count in found.items() if count) or "none"
     wanted, metric = attributes.get(WANTED, "?"), attributes.get(MONITOR, "metric")
-    return f"{told}, of {wanted} trials; each trial's value is its best {metric}"
+    return f"{counted}, of {wanted} trials; each trial's value is its best {metric}"

@@ -42,10 +42,10 @@ def table_settings(config: Mapping[str, Any], identity: Mapping[str, Any]) -> di
 def _flat(value: Any, key: str) -> Iterator[tuple[str, str | int | float | bool]]:
     """Yield plain values: the name of a class under the key of its config, a list as text, and nothing for null."""
     if isinstance(value, Mapping):
-        for name, one in value.items():
+        for name, inner in value.items():
             if name == "_target_":
-                yield key, str(one).rpartition(".")[2]
+                yield key, str(inner).rpartition(".")[2]
             elif not name.startswith("_"):
-                yield from _flat(one, f"{key}.{name}".lstrip("."))
+                yield from _flat(inner, f"{key}.{name}".lstrip("."))
     elif value is not None:
         yield key, value if isinstance(value, str | int | float | bool) else str(value)

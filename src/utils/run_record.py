@@ -66,13 +66,13 @@ class Session:
         self.entry["ended"] = _now()
         if error is None:
             self.entry["outcome"] = "finished"
-        elif isinstance(error, (Interrupted, KeyboardInterrupt, SystemExit, *worker_died())):  # or a job's time was up
+        elif isinstance(error, (Interrupted, KeyboardInterrupt, SystemExit, *worker_died())):  # or a time limit
             self.entry["outcome"] = "interrupted"
         else:
             self.entry["outcome"] = f"failed: {' '.join(str(error).split()) or kind.__name__}"
         try:
             self.write()
-        except OSError:  # a full disk has ended the run, and that is what it should end with
+        except OSError:  # the disk is full: if that has ended the run, its own message is the one to show
             if error is None:
                 raise
 
@@ -85,7 +85,7 @@ class Session:
 
 
 def surroundings() -> dict[str, Any]:
-    """Return what a run depends on besides its config, as plain data."""
+    """Return what a run depends on besides its config, as plain data: command, code, versions and hardware."""
     return {
         "command": [sys.executable, *sys.argv],
         "git": git_state(),
@@ -95,7 +95,7 @@ def surroundings() -> dict[str, Any]:
 
 
 def git_state(root: Path = ROOT) -> dict[str, Any]:
-    """Return the commit, and of what differs from it the SHA-256; a reason where git cannot say."""
+    """Return the commit and the SHA-256 of the changes since; the reason where git does not know."""
 
     def git(*words: str) -> bytes:
         line = ["git", "--no-optional-locks", *words]
@@ -116,7 +116,7 @@ def git_state(root: Path = ROOT) -> dict[str, Any]:
 
 
 def hardware() -> dict[str, Any]:
-    """Return the processor, its cores, the memory in GiB, and the names of what accelerates."""
+    """Return the processor, its cores, the memory in GiB, and the names of the accelerators."""
     import torch
 
     gpus = [torch.cuda.get_device_name(at) for at in range(torch.cuda.device_count())]
