@@ -60,7 +60,7 @@ class EpochLog(TrainingProgress):
         took = duration(time.monotonic() - self._started)
         where = f" in epoch {self.best_epoch}" if self.best_epoch else ""
         best = "" if math.isnan(self.best) else f"; best {self.metric} {shown(self.best)}{where}"
-        if trainer.is_global_zero:  # on a terminal as well, where the bar has gone
+        if count and trainer.is_global_zero:  # on a terminal as well, where the bar has gone
             log.info("%strained %d epoch%s in %s%s", job_label(), count, "" if count == 1 else "s", took, best)
 
     def _write_part(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -42,6 +42,8 @@ def quiet_lightning() -> None:
     # a resumed epoch goes on with its next batch, and a resumed run in its own directory
     warnings.filterwarnings("ignore", message=".*your dataloader is not resumable.*")
     warnings.filterwarnings("ignore", message=".*[Dd]irectory .* exists and is not empty.*")
+    # a callback that the resumed run leaves out was left out on purpose
+    warnings.filterwarnings("ignore", message=".*callbacks used to create the checkpoint need to be provided.*")
     warnings.filterwarnings("ignore", message=".*`LeafSpec.*|.*treespec.*", category=FutureWarning)
     if logging.root.handlers:  # which say what comes by Lightning's own as well
         logging.getLogger("lightning").handlers.clear()
