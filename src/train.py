@@ -32,6 +32,7 @@ from src.utils.resume import (  # noqa: E402
     save_config,
 )
 from src.utils.run_lock import only_here  # noqa: E402
+from src.utils.run_names import description, run_names  # noqa: E402
 from src.utils.run_record import Session, is_finished, read_record, surroundings  # noqa: E402
 
 if TYPE_CHECKING:
@@ -164,6 +165,7 @@ def limits(config: DictConfig) -> dict[str, Any]:
 def main(config: DictConfig) -> float | None:
     if config.get("data") is None or "_target_" not in (config.get("model") or {}):  # heads alone are no model
         raise UserError("data and model: both groups are needed, as in data=vimh model=cnn_micro")
+    run_names(config)
     given = config.data.get("data_dir")
     if given and "://" not in given and not Path(given).is_dir():
         raise UserError(f"data.data_dir: {given} does not exist; give a VIMH directory, or null to generate one")
@@ -191,6 +193,7 @@ def train_in(directory: Path, config: DictConfig, ckpt_path: Path | None) -> flo
     from lightning.pytorch.callbacks import LambdaCallback
 
     from src.callbacks.bookkeeping import Bookkeeping
+    from src.callbacks.record_progress import RecordProgress
     from src.callbacks.stop_on_signal import StopOnSignal
     from src.evaluation.tables import print_evaluation
     from src.models.build import build_model
@@ -218,20 +221,22 @@ def train_in(directory: Path, config: DictConfig, ckpt_path: Path | None) -> flo
     trainer = build_trainer(config)
     made_by = surroundings()
     last = None if not trainer.checkpoint_callbacks or trainer.fast_dev_run else directory / "checkpoints/last.ckpt"
-    marks = {"commit": made_by["git"].get("commit"), "dirty": made_by["git"].get("dirty"), "seed": config.seed}
+    origin = {"commit": made_by["git"].get("commit"), "dirty": made_by["git"].get("dirty"), "seed": config.seed}
     stop = StopOnSignal(last, how_to_go_on(directory))
-    trainer.callbacks += [stop, Bookkeeping(marks, bool(config.get("resume")))]
+    details = {"from": ckpt_path, "seed": config.seed, "limits": limits(config), "dataset": spec.sha256}
+    session = Session(directory, description(config, spec, directory) | details | made_by)
+    record = RecordProgress(session, config.monitor)
+    trainer.callbacks += [record, stop, Bookkeeping(origin, bool(config.get("resume")))]
     if first_of_resumed:  # once the others are here, which compose the config that is there and add the same words
         trainer.callbacks += [LambdaCallback(on_fit_start=lambda *_: save_config(whole, directory))]
-    facts = {"from": ckpt_path, "seed": config.seed, "limits": limits(config), "dataset": spec.sha256}
-    with interruptible(directory, stop), Session(directory, facts | made_by) as session:
+    with interruptible(directory, stop), session as entry:
         identity = {"dataset": spec.name, "dataset_sha256": spec.sha256.get("train"), "num_parameters": num_parameters}
         log_hyperparameters(trainer.loggers, config, identity)
         with stop:
             fit(datamodule, model, trainer, ckpt_path)
         score = getattr(chooser(trainer), "best_model_score", None)
         score = trainer.callback_metrics.get(config.monitor) if score is None else score  # testing clears the latter
-        session["score"] = score = None if score is None else float(score)
+        entry["score"] = score = None if score is None else float(score)
         if not config.test:
             return score
         evaluation = test_best(datamodule, model, trainer)

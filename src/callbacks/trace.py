@@ -1,4 +1,4 @@
-"""A few training steps, operator by operator."""
+"""A profile of a few training steps, operator by operator."""
 
 import logging
 from pathlib import Path
@@ -11,10 +11,10 @@ log = logging.getLogger(__name__)
 
 
 class Trace(Callback):
-    """Writes a trace of `steps` batches, after `skip` others, and a table of the slowest operators, once a run.
+    """Writes a trace of `steps` batches, after `skip` others, and a table of the slowest operators, once in a run.
 
-    `directory` gets rank0.pt.trace.json, which https://ui.perfetto.dev and TensorBoard's profiler plugin open,
-    and rank0.txt. Lightning's PyTorchProfiler fails after a schedule that ends, and in a test of few batches.
+    They are `directory`/rank0.pt.trace.json, which https://ui.perfetto.dev and TensorBoard's profiler plugin open, and
+    rank0.txt. Lightning's PyTorchProfiler fails when its schedule ends, and in a test of few batches.
     """
 
     def __init__(self, directory: str | Path, skip: int = 2, steps: int = 4):
@@ -38,7 +38,7 @@ class Trace(Callback):
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self._profile is not None and self._profile.step_num <= self.skip:
-            log.warning("no trace: training ended within the first %d batches; lower callbacks.trace.skip", self.skip)
+            log.warning("no trace: training ended in the first %d batches; lower callbacks.trace.skip", self.skip)
         self._stop()
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:

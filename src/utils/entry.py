@@ -17,6 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 from src.utils.errors import Interrupted, UserError, first_line, one_line
 from src.utils.multirun import in_sweep, in_trial
 from src.utils.ranks import join_run, rank
+from src.utils.run_names import run_directory  # noqa: F401  (a resolver of configs/hydra, registered with its module)
 from src.utils.typos import explain
 from src.utils.workers import worker_died
 
@@ -124,11 +125,19 @@ def run(main: Callable[[], object], prepare: Callable[[list[str]], list[str]] | 
         sys.stderr.write("interrupted; what was whole is kept, and the same command goes on with the rest\n")
         sys.exit(130)
     except (HydraException, OmegaConfBaseException) as error:
-        sys.stderr.write(f"{explain(error)} (see the config with --cfg job, its groups with --help)\n")
+        advice = f"{explain(error)} (see the config with --cfg job, its groups with --help)"
+        sys.stderr.write(f"{_user_error(error) or advice}\n")
         sys.exit(1)
     except OSError as error:
         sys.stderr.write(f"{one_line(error)}; give a directory that can be written, as in hydra.run.dir=...\n")
         sys.exit(1)
+
+
+def _user_error(error: BaseException | None) -> UserError | None:
+    """Return the UserError that a resolver of a config raised, which OmegaConf hides in errors of its own."""
+    while error is not None and not isinstance(error, UserError):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 def require(config: DictConfig, key: str, remedy: str) -> None:

@@ -11,7 +11,7 @@ import torch
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from lightning import Trainer, seed_everything
-from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.callbacks import Checkpoint, ProgressBar
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
@@ -42,6 +42,8 @@ def quiet_lightning() -> None:
     # a resumed epoch goes on with its next batch, and a resumed run in its own directory
     warnings.filterwarnings("ignore", message=".*your dataloader is not resumable.*")
     warnings.filterwarnings("ignore", message=".*[Dd]irectory .* exists and is not empty.*")
+    # a callback that the resumed run leaves out was left out on purpose
+    warnings.filterwarnings("ignore", message=".*callbacks used to create the checkpoint need to be provided.*")
     warnings.filterwarnings("ignore", message=".*`LeafSpec.*|.*treespec.*", category=FutureWarning)
     if logging.root.handlers:  # which say what comes by Lightning's own as well
         logging.getLogger("lightning").handlers.clear()
@@ -109,6 +111,7 @@ def build_trainer(config: DictConfig) -> Trainer:
     keeps = any(isinstance(callback, Checkpoint) for callback in callbacks)  # else Lightning adds one of its own
     try:
         given = {"callbacks": callbacks, "logger": loggers or False, "enable_checkpointing": keeps}
+        given["enable_progress_bar"] = any(isinstance(callback, ProgressBar) for callback in callbacks)  # likewise
         given["plugins"] = [WholeCheckpoints(how_to_go_on(Path(config.paths.output_dir)))]
         if config.get("deterministic"):
             given["deterministic"] = True  # an error, where the trainer's own `warn` only names what does not repeat
@@ -135,7 +138,7 @@ def _has(accelerator: str) -> bool:
 
 def log_hyperparameters(loggers: list[Logger], config: DictConfig, more: Mapping[str, Any]) -> None:
     """Record the whole config and what else identifies a run with every logger."""
-    groups = ("model", "data", "trainer", "callbacks", "monitor", "seed")
+    groups = ("name", "tags", "model", "data", "trainer", "callbacks", "monitor", "seed")
     plain = OmegaConf.to_container(config, resolve=True)
     values = {key: plain.get(key) for key in groups} | dict(more)
     for logger in loggers:

@@ -55,7 +55,7 @@ def test_a_finished_run_trains_on_with_more_patience_or_without(data_root, stopp
 def test_more_epochs_alone_train_no_further_and_it_says_why(data_root, stopped, caplog):
     with caplog.at_level("INFO"):
         running.run("train", data_root, stopped, *STOPS, "trainer.max_epochs=9", f"resume={stopped}")
-    assert "val/nmae has not improved for 1 checks; a larger patience trains on" in caplog.text
+    assert "val/nmae has not improved for 1 validation; its best value is " in caplog.text
     assert checkpoint_of(stopped)["epoch"] == 1
 
 

@@ -77,7 +77,8 @@ def test_a_search_leaves_a_study_a_report_and_an_experiment_that_repeats_its_bes
     ran = swept(data_root, tmp_path, "hydra.sweeper.n_trials=3", *prune)
     assert ran.returncode == 0, ran.stderr
     directory, study = tmp_path / "train/sweeps/vimh_optuna", study_of(tmp_path)
-    assert {"0", "1", "2", "best.yaml", "report.html", "study.db"} == {path.name for path in directory.iterdir()}
+    files = {"best.yaml", "report.html", "runs.csv", "runs.md", "study.db"}
+    assert {"0", "1", "2"} | files == {path.name for path in directory.iterdir()}
     assert not list(directory.rglob("test_results.json")), "a search never looks at the test split"
     ended = {TrialState.COMPLETE, TrialState.PRUNED}
     assert len(study.trials) == 3 and {trial.state for trial in study.trials} <= ended

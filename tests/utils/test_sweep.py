@@ -98,7 +98,7 @@ def test_the_command_line_takes_a_value_out_of_the_search_or_changes_its_range(s
 )
 def test_an_interrupted_search_says_how_to_go_on_and_does_the_rest(swept, stop, status):
     jobs = Jobs(lambda words: stop if "hydra.sweeper.trial=2" in words else loss(words))
-    with pytest.raises(Interrupted, match=r"study s has 2 of 5 trials, and the same command goes on") as caught:
+    with pytest.raises(Interrupted, match=r"study s has 2 of 5 trials, and the same command continues it") as caught:
         swept(jobs)
     assert "\n" not in str(caught.value) and caught.value.status == status
     again = Jobs()
@@ -277,8 +277,8 @@ def test_only_trials_of_dead_sweeps_are_orphans(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["dataset.size=64"], r"study s: its trials have no such word, where dataset.size=64 is asked for"),
-        (["model.adam_lr=0.01"], r"model.adam_lr=0.01 is asked for; hydra.sweeper.study_name=... starts another"),
+        (["dataset.size=64"], r"study s: its trials have no such override, this command has dataset.size=64"),
+        (["model.adam_lr=0.01"], r"this command has model.adam_lr=0.01; hydra.sweeper.study_name=... starts another"),
         (["heads=choice(coral, corn)"], "heads: study s has other choices"),
     ],
 )
@@ -303,7 +303,7 @@ def test_a_search_that_begins_beside_another_must_be_the_same_before_that_one_ha
     def launch(batch, initial_job_idx):
         if not told:
             with pytest.raises(
-                UserError, match=r"study s: its trials have no such word, where dataset.size=64 is asked for"
+                UserError, match=r"study s: its trials have no such override, this command has dataset.size=64"
             ):
                 swept(Jobs(), 4, ["dataset.size=64"])
             told.append(True)
