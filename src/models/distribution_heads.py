@@ -10,8 +10,8 @@ from src.models.heads import Head, HeadConfig, class_grid, stretched_sigmoid, to
 from src.models.losses.evidential import evidential_variance
 from src.synth.parameters import ParameterSpec
 
-_LEAST_LOG_VARIANCE = -14.0  # a standard deviation of 0.001 of the range: below a byte's rounding
-_FIRST_LOG_VARIANCE = -4.0  # 0.14 of the range, where training starts
+_LEAST_LOG_VARIANCE = -14.0  # a standard deviation of 0.001 of the range: less than the rounding to a byte
+_FIRST_LOG_VARIANCE = -4.0  # a standard deviation of 0.14 of the range, at which training starts
 
 
 class _UnitHead(Head):

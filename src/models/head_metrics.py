@@ -1,4 +1,4 @@
-"""Metrics of all heads as vectors: accumulated on the device, read once an epoch."""
+"""Metrics of all heads as vectors: accumulated on the device and computed once an epoch."""
 
 from collections.abc import Sequence
 
@@ -13,8 +13,8 @@ from src.synth.parameters import ParameterSpace
 class HeadMetrics(Metric):
     """Loss, MAE in each parameter's unit, accuracy and accuracy within one step, per head.
 
-    Sums and counts, so that any batching, and any number of processes, gives the same figures. Heads whose
-    weight is 0 are not trained, so `nmae` leaves them out.
+    They are sums and counts, so that any batch size and any number of processes gives the same values. `nmae`
+    leaves out heads whose weight is 0, which are not trained.
     """
 
     full_state_update = False

@@ -76,8 +76,8 @@ def class_grid(spec: ParameterSpec) -> Tensor:
 def stretched_sigmoid(raw: Tensor) -> Tensor:
     """Map reals to [0, 1] and a little beyond.
 
-    A plain sigmoid reaches 0 and 1 at infinity only, so that predictions bend away from the ends of
-    the range; this one crosses them, and values are clamped.
+    A plain sigmoid reaches 0 and 1 only at infinity, which biases predictions away from the ends of the range;
+    this one crosses them, and values are clamped.
     """
     return (1.0 + 2.0 * _STRETCH) * raw.sigmoid() - _STRETCH
 
@@ -98,7 +98,7 @@ class Head(nn.Module):
     def __init__(self, spec: ParameterSpec, config: HeadConfig, num_classes: int | None = None):
         super().__init__()
         self.spec, self.config = spec, config
-        # a range of 1, so that losses count shares of the range and heads of any unit weigh alike
+        # a range of 1: losses are shares of the range, so that heads have the same weight whatever their unit
         context = {"num_classes": num_classes or spec.num_classes, "param_range": (0.0, 1.0)}
         chosen = self.default_loss if config.loss is None else config.loss
         self.loss_function = create_loss_function(chosen, context)
@@ -128,7 +128,7 @@ class Head(nn.Module):
         raise NotImplementedError
 
     def initial_bias(self) -> Tensor:
-        """Return where the raw outputs begin, (num_outputs,)."""
+        """Return what is added to the bias of the raw outputs before training, (num_outputs,)."""
         return torch.zeros(self.num_outputs)
 
     def value(self, raw: Tensor) -> Tensor:
@@ -182,7 +182,7 @@ class RegressionHead(Head):
 
 
 class LevelHead(Head):
-    """Logits over levels: their expectation is the value (a category's is its most likely one)."""
+    """Logits over levels: the value is their expectation, of categories the most likely one."""
 
     feeds = ("levels",)
     default_loss = "cross_entropy"
@@ -220,7 +220,7 @@ class LevelHead(Head):
         probabilities = self.distribution(raw)
         if self.nominal:
             return self.grid[probabilities.argmax(dim=1)]
-        # of evidence without the share that every level begins with
+        # the evidence alone, without the share that every level has before there is any
         belief = getattr(self.loss_function, "belief", None)
         mean = (belief(raw) if belief else probabilities) @ self.grid
         if self.is_soft:  # the target of a level at an end of the range has its mean further inside
@@ -232,14 +232,14 @@ class LevelHead(Head):
         return level if self.on_steps else to_class(self.spec, self.grid[level])
 
     def distribution(self, raw: Tensor) -> Tensor:
-        reading = getattr(self.loss_function, "distribution", None)  # evidential logits are no softmax's
+        reading = getattr(self.loss_function, "distribution", None)  # evidential logits are not those of a softmax
         if reading:
             return reading(raw)
         probabilities = raw.softmax(dim=1)
         smoothing = getattr(self.loss_function, "label_smoothing", 0.0)
         if not smoothing:
             return probabilities
-        own = (probabilities - smoothing / len(self.grid)).clamp_min(0.0)  # the loss asks the rest of any image
+        own = (probabilities - smoothing / len(self.grid)).clamp_min(0.0)  # the loss asks for the rest in any case
         return own / own.sum(dim=1, keepdim=True)
 
     def spread(self, raw: Tensor) -> Tensor | None:

@@ -44,7 +44,7 @@ _KINDS = {
 
 
 def _in_float32(method: Callable) -> Callable:
-    """Turn a method's half-precision outputs into float32, and autocast off, which would round products of them."""
+    """Make a method work in float32: outputs of half precision are widened, and autocast is off."""
 
     @functools.wraps(method)
     def wrapped(self: "MultiHead", outputs: Mapping[str, Tensor], *rest: Tensor) -> Any:
@@ -111,7 +111,7 @@ class MultiHead(nn.Module):
 
     @property
     def term_names(self) -> list[str]:
-        """The names of all losses: each head's, and its terms as head/term where it has several."""
+        """The names of all losses: one for each head, then one for each term of compound losses, as head/term."""
         names = list(self.space.names)
         for name, head in self.heads.items():
             if isinstance(head.loss_function, WeightedMultiLoss):
@@ -124,9 +124,9 @@ class MultiHead(nn.Module):
 
     @_in_float32
     def losses(self, outputs: Mapping[str, Tensor], target: Tensor) -> tuple[Tensor, Tensor]:
-        """Return each head's unweighted loss (P,), and those with the terms of compound ones appended (N,).
+        """Return each head's unweighted loss (P,), and all losses and terms (N,) in the order of `term_names`.
 
-        Against targets (B, P) in [0, 1], in float32; the second is in the order of `term_names`, detached.
+        Targets are (B, P) in [0, 1]. Both are float32; the second is detached.
         """
         results = [head.loss(outputs[name], target[:, at]) for at, (name, head) in enumerate(self.heads.items())]
         losses = torch.stack([loss for loss, _ in results])
@@ -229,8 +229,8 @@ def _make_head(spec: ParameterSpec, config: HeadConfig) -> Head:
 def head_configs(space: ParameterSpace, config: Mapping[str, Any]) -> dict[str, HeadConfig]:
     """Return a config per head from {default: {...}, <parameter>: {...}}; UserError names the key.
 
-    A head that names a kind of its own takes nothing but the weight from the default. Categories, which
-    have no order to regress on, are categorical unless told otherwise.
+    A head with a kind of its own takes only the weight from the default. Categories have no order, so that their
+    kind is categorical unless their own config says otherwise.
     """
     default = dict(config.get("default") or {})
     for name in config:

@@ -15,11 +15,13 @@ from src.utils.errors import UserError
 def optimizer_steps(trainer: Trainer) -> int:
     """Return how many optimizer steps a training takes: the length of a schedule.
 
-    Lightning's estimate knows a number of batches to accumulate, but none that changes from epoch to epoch.
+    Lightning's estimate assumes that the number of accumulated batches is the same in all epochs.
     """
     steps = trainer.estimated_stepping_batches
     if steps == math.inf:
-        raise UserError("trainer.max_epochs: -1 given; a schedule needs an end, give it or trainer.max_steps")
+        raise UserError(
+            "trainer.max_epochs: -1 given; a schedule needs an end; give a number of epochs, or trainer.max_steps"
+        )
     accumulations = [one for one in trainer.callbacks if isinstance(one, GradientAccumulationScheduler)]
     if not accumulations or (trainer.max_epochs or 0) < 1:
         return int(steps)
@@ -34,17 +36,17 @@ def optimizer_steps(trainer: Trainer) -> int:
 
 
 def accumulates_by_epoch(trainer: Trainer) -> bool:
-    """Tell whether a callback changes how many batches make a step."""
+    """Return whether a callback changes how many batches make a step."""
     callbacks = (one for one in trainer.callbacks if isinstance(one, GradientAccumulationScheduler))
     return any(one.going_to_accumulate_grad_batches() for one in callbacks)
 
 
 def require_even_epochs(trainer: Trainer) -> None:
-    """UserError where epochs take different numbers of steps, so that a rate cannot be held for each."""
+    """Raise UserError where epochs take different numbers of steps: a rate cannot be held for each."""
     if accumulates_by_epoch(trainer):
         raise UserError(
-            "model.scheduler.interval: epoch given beside callbacks.gradient_accumulation, by which epochs differ in "
-            "their steps; give step"
+            "model.scheduler.interval: epoch given together with callbacks.gradient_accumulation, which gives epochs "
+            "different numbers of steps; give step"
         )
 
 
@@ -73,7 +75,7 @@ def cosine_restarts(
     """Fall along half a cosine `cycles` times, each `stretch` times as long as the last (SGDR, arXiv 1608.03983)."""
     _share("end", end)
     if cycles < 1 or stretch <= 0:
-        raise UserError(f"model.scheduler: {cycles} cycles stretched by {stretch} given; at least 1, and above 0")
+        raise UserError(f"model.scheduler: cycles {cycles}, stretch {stretch} given; give at least 1, and above 0")
     lengths = [stretch**cycle for cycle in range(cycles)]
     starts = [sum(lengths[:cycle]) / sum(lengths) for cycle in range(cycles)]
 
@@ -90,7 +92,7 @@ def exponential(
     """Fall by the same share each step, to `end` times the rate after the last step."""
     _share("end", end)
     if end == 0:
-        raise UserError("model.scheduler.end: 0 given; an exponential never gets there, give a little more")
+        raise UserError("model.scheduler.end: 0 given; an exponential never reaches 0, give more")
     return _schedule(optimizer, lambda progress: end**progress, total_steps, steps_per_epoch, **options)
 
 
@@ -111,7 +113,7 @@ def one_cycle(
     _share("start", start)
     _share("end", end)
     if not 0 < peak < 1:
-        raise UserError(f"model.scheduler.peak: {peak} given; a share of the steps between 0 and 1")
+        raise UserError(f"model.scheduler.peak: {peak} given; give a share of the steps between 0 and 1")
 
     def factor(progress: float) -> float:
         if progress < peak:
@@ -128,7 +130,7 @@ def _cosine(progress: float, end: float) -> float:
 
 def _share(name: str, value: float) -> None:
     if not 0 <= value <= 1:
-        raise UserError(f"model.scheduler.{name}: {value} given; a share of the rate between 0 and 1")
+        raise UserError(f"model.scheduler.{name}: {value} given; give a share of the rate between 0 and 1")
 
 
 def _schedule(
@@ -139,9 +141,9 @@ def _schedule(
     warmup_fraction: float = 0.1,
     interval: str = "step",
 ) -> LambdaLR:
-    """Warm up linearly over a share of the steps, then follow `factor` of the progress, 0..1, through the others.
+    """Warm up linearly over a share of the steps, then follow `factor` of the progress, 0..1, over the others.
 
-    `interval: epoch` holds the rate for a whole epoch. It is stepped every batch either way.
+    `interval: epoch` holds the rate for a whole epoch; the schedule is stepped every batch in either case.
     """
     if interval not in ("step", "epoch"):
         raise UserError(f"model.scheduler.interval: '{interval}' given; step or epoch")
@@ -160,7 +162,7 @@ def _schedule(
 
 def _warmup_steps(fraction: float, total_steps: int) -> int:
     if not 0 <= fraction < 1:
-        raise UserError(f"model.scheduler.warmup_fraction: {fraction} given; a share of all steps below 1")
+        raise UserError(f"model.scheduler.warmup_fraction: {fraction} given; give a share of all steps below 1")
     return max(1, round(fraction * total_steps)) if fraction else 0
 
 
@@ -184,7 +186,7 @@ class Plateau(LambdaLR):
         warmup_fraction: float = 0.1,
     ):
         if not 0 < factor < 1 or patience < 0:
-            raise UserError(f"model.scheduler: factor {factor}, patience {patience} given; 0..1, and epochs >= 0")
+            raise UserError(f"model.scheduler: factor {factor}, patience {patience} given; give 0..1, and epochs >= 0")
         self.monitor = monitor
         self.factor, self.patience, self.threshold, self.least = factor, patience, threshold, least
         self.warmup = max(1, _warmup_steps(warmup_fraction, total_steps))

@@ -27,14 +27,14 @@ DEFAULT_RANGE_DB = (-80.0, 0.0)  # of images whose dataset does not say; also of
 class VIMHLitModule(LightningModule):
     """A backbone and its heads.
 
-    `network` is called with `in_channels` and `image_size` (H, W) and gives a module with
-    `feature_dim`; `optimizer` with parameter groups (see src.models.optimizers.groups), then each of `wrappers`
-    with the optimizer and this module; `scheduler` with the optimizer, `total_steps` and `steps_per_epoch`, and is
-    stepped every batch. With `auxiliary` (concat or film) the image's dB range joins the features.
+    `network` is called with `in_channels` and `image_size` (H, W) and returns a module with `feature_dim`.
+    `optimizer` is called with parameter groups (see src.models.optimizers.groups), then each of `wrappers` with
+    the optimizer and this module. `scheduler` is called with the optimizer, `total_steps` and `steps_per_epoch`; it
+    is stepped every batch. `auxiliary` (concat or film) adds the image's dB range to the features.
     `balance` says what the heads' weights mean, see src.models.losses.balance. `compile` compiles the network
-    for training; `channels_last` keeps its images and weights in that memory format. `config` is the plain
-    dict that this module was built from, of which configs/optimizer reads `adam_lr`: it goes into every
-    checkpoint, beside `spec`.
+    for training; `channels_last` stores its images and weights in that memory format. `config` is the plain
+    dict that this module was built from (configs/optimizer reads `adam_lr` from it); every checkpoint holds it,
+    and `spec`.
     """
 
     def __init__(
