@@ -1,20 +1,23 @@
 """What a checkpoint holds beside the model to go on training from, checked before a trainer takes it."""
 
+import copy
 import math
 from collections.abc import Mapping
 from typing import Annotated, Any
 
 import torch
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
 from src.data.recipe import describe
 from src.models.checkpoint_schema import require_tensors
-from src.utils.errors import UserError, shown
+from src.models.vimh_lit_module import VIMHLitModule
+from src.utils.errors import UserError, first_line, printable, shown
 
 _MOST = 2**53
 _DEEPEST = 12
+_FAULTS = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 _PLAIN = (bool, int, float, str, type(None))
 
 
@@ -97,7 +100,7 @@ class _TrainingState(BaseModel):
     train_terms: dict[str, Tensor] = {}
 
 
-def require_training_state(checkpoint: Mapping[str, Any], model: nn.Module) -> None:
+def require_training_state(checkpoint: Mapping[str, Any], model: VIMHLitModule) -> None:
     """UserError, by the key, unless a checkpoint holds what a training of this model can go on from."""
     own = torch.get_rng_state()
     try:
@@ -106,11 +109,34 @@ def require_training_state(checkpoint: Mapping[str, Any], model: nn.Module) -> N
         raise UserError(f"ckpt_path: holds no training to go on from ({describe(error)}); train again") from error
     if state.rng_state.shape != own.shape or state.rng_state.dtype != own.dtype:
         raise UserError("ckpt_path: rng_state is not a state of torch's random numbers; train again")
-    shapes = {one.shape for one in model.parameters()}
     for optimizer in state.optimizer_states:
         for name, entries in optimizer.state.items():
             tensors = {key: value for key, value in entries.items() if isinstance(value, Tensor)}
             require_tensors(tensors, f"ckpt_path: optimizer_states.{shown(name)}")
-            for key, value in tensors.items():
-                if isinstance(name, int) and value.numel() != 1 and value.shape not in shapes:
-                    raise UserError(f"ckpt_path: optimizer_states.{name}.{key} is of another model; train again")
+            if not all(one.isfinite().all() for one in tensors.values()):
+                raise UserError(f"ckpt_path: optimizer_states.{shown(name)} is not finite; use an earlier checkpoint")
+    _rehearse_step(model, checkpoint["optimizer_states"])
+
+
+def _rehearse_step(model: VIMHLitModule, states: list[dict[str, Any]]) -> None:
+    """UserError where an optimizer of a copy of the model cannot make a step from a state.
+
+    A sharded model's state has the names of weights for keys: nothing but its own trainer can tell.
+    """
+    if len(states) != 1 or any(isinstance(key, str) for key in states[0]["state"]):
+        return
+    trial = copy.deepcopy(model)
+    optimizer = trial.make_optimizer()
+    switches = [{key: one[key] for key in one if isinstance(one[key], bool)} for one in optimizer.param_groups]
+    try:
+        optimizer.load_state_dict(states[0])
+        for group, own in zip(optimizer.param_groups, switches, strict=True):
+            if any(group.get(key) is not value for key, value in own.items()):
+                raise ValueError("its switches are another optimizer's")
+            group |= {key: False for key in ("capturable", "fused") if key in group}  # the copy is on the CPU
+        for parameter in trial.parameters():
+            parameter.grad = torch.zeros_like(parameter)
+        optimizer.step(lambda: torch.zeros(()))
+    except _FAULTS as error:
+        cause = printable(first_line(error), 200)
+        raise UserError(f"ckpt_path: its optimizer cannot go on ({cause}); train again") from error

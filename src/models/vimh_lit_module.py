@@ -183,11 +183,14 @@ class VIMHLitModule(LightningModule):
         metrics.reset()
         return results
 
-    def configure_optimizers(self) -> Any:
+    def make_optimizer(self) -> torch.optim.Optimizer:
+        """Return an optimizer of this model's weights, without its wrappers."""
         lr = getattr(self._make_optimizer, "keywords", {}).get("lr")
-        groups = parameter_groups(self, lr, self._lr_multipliers, self._decaying)
+        return self._make_optimizer(parameter_groups(self, lr, self._lr_multipliers, self._decaying))
+
+    def configure_optimizers(self) -> Any:
         try:
-            optimizer = self._make_optimizer(groups)
+            optimizer = self.make_optimizer()
             for wrap in self._wrappers.values():  # one that refuses this trainer does so before the data is read
                 wrap(optimizer, self)
             if self._make_scheduler is None:

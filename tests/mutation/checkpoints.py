@@ -146,7 +146,15 @@ _TEXTS = [
     *("", " ", "x", "." * 3, "..", "../../evil", "/etc/passwd", "C:\\x", "a/b", "x" * 300, "y" * 200_000, "a\0b"),
     *("\x1b[31mred\x1b[0m", "[bold]x[/bold]", "gain[/]", "<script>alert(1)</script>", "\u202eabc", "\n\n", "\ud800"),
     *("${oc.env:HOME}", "${oc.env:HOME,x}", "${model_config.network}", "???", "null", "true", "1e9", "%s{}", "é" * 99),
-    *(f"{CANARY}.Network", f"{CANARY}.call", f"{CANARY}.VOICE", "os.system", "builtins.eval", "torch.load", "torch.hub.load"),
+    *(
+        f"{CANARY}.Network",
+        f"{CANARY}.call",
+        f"{CANARY}.VOICE",
+        "os.system",
+        "builtins.eval",
+        "torch.load",
+        "torch.hub.load",
+    ),
     *("src.models.build.load_checkpoint", "src.data.generate.generate", "hydra.utils.instantiate", "timm.create_model"),
     *("s3://bucket/x", "file:///etc/passwd", "simplecache::http://127.0.0.1:9/x", "local:///tmp", "hf-hub:a/b"),
 ]
@@ -180,7 +188,14 @@ _CALLS: list[Any] = [
 ]
 _KEYS: list[tuple[str, Any]] = [
     *(("_args_", ["touch evil"]), ("_partial_", 3), ("_convert_", "x"), ("_recursive_", "no"), ("_mode_", 1)),
-    *(("num_workers", 64), ("data_dir", "/etc"), ("cache_dir", "evil"), ("recipe", {}), ("root", "/"), ("trust", ["os"])),
+    *(
+        ("num_workers", 64),
+        ("data_dir", "/etc"),
+        ("cache_dir", "evil"),
+        ("recipe", {}),
+        ("root", "/"),
+        ("trust", ["os"]),
+    ),
     *(("device_cache", True), ("pin_memory", True), ("verify", True), ("weights", "/etc/passwd"), ("pretrained", True)),
     *(("name", "../../evil"), ("voice", f"{CANARY}.VOICE"), ("loss", f"{CANARY}.Loss"), ("settings", {"path": "x"})),
     *(("context", {}), ("compile", True), ("spec", {}), ("config", {}), ("self", 1), ("\x1b[31m", 1), ("k" * 9000, 1)),
@@ -259,7 +274,9 @@ def _scale(tree: dict[str, Any], draw: random.Random) -> None:
     places = [place for place in _plain_places(tree) if type(_get(tree, place)) in (int, float)]
     place = draw.choice(places)
     value = _get(tree, place)
-    changed = draw.choice([-value, value + 1, value - 1, value * 2, value * 1000, value * 10**6, value / 3, float(value)])
+    changed = draw.choice(
+        [-value, value + 1, value - 1, value * 2, value * 1000, value * 10**6, value / 3, float(value)]
+    )
     _holder(tree, place)[place[-1]] = changed
 
 
@@ -311,6 +328,28 @@ def _tensor(tree: dict[str, Any], draw: random.Random) -> None:
     weights[name] = value
 
 
+_PATHS = ["local:///tmp/x", "memory://x.ckpt", "simplecache::http://127.0.0.1:9/x.ckpt", "/etc/passwd", "../../x.ckpt"]
+
+
+def _state(tree: dict[str, Any], draw: random.Random) -> None:
+    """Change what a training goes on from: progress, callbacks, the optimizer's and the schedule's state."""
+    parts = [key for key in tree if key not in ("model_config", "dataset_spec", "data_settings", "state_dict")]
+    place = draw.choice(_places({key: tree[key] for key in parts}))
+    holder = _holder(tree, place)
+    value = holder[place[-1]]
+    match draw.randrange(5):
+        case 0:
+            del holder[place[-1]]
+        case 1 if isinstance(value, torch.Tensor):
+            holder[place[-1]] = draw.choice([value.reshape(-1)[:1], value[None], torch.full_like(value, -1), None])
+        case 2 if isinstance(value, dict):
+            value[draw.choice(["step", "optimizer", "x", 3, "best_model_path"])] = draw.choice([draw.choice(_PATHS), 7])
+        case 3 if isinstance(value, str):
+            holder[place[-1]] = draw.choice(_PATHS)
+        case _:
+            holder[place[-1]] = _odd_value(draw)
+
+
 def _whole(tree: dict[str, Any], draw: random.Random) -> None:
     """Replace one of a checkpoint's own parts."""
     tree[draw.choice(list(tree))] = _odd_value(draw)
@@ -333,6 +372,7 @@ _TREES: dict[str, Callable[[dict[str, Any], random.Random], None]] = {
     "a number scaled": _scale,
     "code named": _call,
     "a weight changed": _tensor,
+    "a state changed": _state,
     "a part replaced": _whole,
     "several": _several,
 }
