@@ -62,7 +62,7 @@ def show(runs: list[Run], directory: Path, title: str = "", caption: str = "") -
     texts = {"title": Text(printable(title)) if title else None, "caption": Text(printable(caption))}
     console = Console()
     console.print(table_of(runs, columns, caption_justify="left", **texts))
-    console.print(Text(printable(f"directories are below {shown_path(directory)}; {saved}")), soft_wrap=True)
+    console.print(Text(printable(f"directories are below {shown_path(directory)}\n{saved}")), soft_wrap=True)
 
 
 def _rounded(value: str) -> str:

@@ -66,6 +66,24 @@ def test_without_any_patience_a_run_that_has_just_improved_is_not_ended():
 
 
 @pytest.mark.parametrize(
+    ("reason", "text"),
+    [
+        ("NON_FINITE_METRIC", "val/x is not finite"),
+        ("STOPPING_THRESHOLD", "val/x has reached the stopping threshold"),
+        ("DIVERGENCE_THRESHOLD", "val/x has passed the divergence threshold"),
+        ("PATIENCE_EXHAUSTED", "val/x has not improved for 7 validations; its best value is 0.1235"),
+    ],
+)
+def test_the_reason_is_one_plain_line(reason, text, caplog):
+    stopping = ResumableEarlyStopping("val/x")
+    stopping.stopping_reason = EarlyStoppingReason[reason]
+    stopping.wait_count, stopping.best_score = 7, torch.tensor(0.123456)
+    with caplog.at_level("INFO"):
+        stopping.on_train_end(SimpleNamespace(), None)
+    assert [record.getMessage() for record in caplog.records] == [f"early stopping: {text}"]
+
+
+@pytest.mark.parametrize(
     ("reason", "stops"), [("NON_FINITE_METRIC", True), ("STOPPING_THRESHOLD", True), ("NOT_STOPPED", False)]
 )
 def test_other_reasons_than_patience_hold_as_well(reason, stops):

@@ -331,7 +331,7 @@ def test_a_fixed_null_is_one(swept):
         ({"params": {"model": "cnn_tiny"}}, "hydra.sweeper.params: nothing is searched"),
         ({"storage": None}, "hydra.sweeper.storage: nothing given"),
         ({"storage": "no_such://place"}, "hydra.sweeper.storage: no_such://place cannot be opened"),
-        ({"storage": "study.db"}, "hydra.sweeper.storage: what was given cannot be opened"),
+        ({"storage": "study.db"}, "hydra.sweeper.storage: the given URL cannot be opened"),
         ({"storage": "sqlite:////dev/null/study.db"}, "hydra.sweeper.storage: .*/dev/null"),
         ({"sampler": lambda: None}, "hydra/sweeper/sampler: a grid given"),
     ],
