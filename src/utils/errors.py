@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 
 class UserError(ValueError):
-    """A fault the user can mend; its message is one line saying what, where, and what to do."""
+    """A fault that the user can fix; its message is one line saying what, where, and what to do."""
 
     status = 1  # of the process that ends with it
 
@@ -43,3 +43,8 @@ def one_line(error: BaseException) -> str:
 def first_line(error: BaseException) -> str:
     """Return the first line of an error that tells much more, such as a launcher's or a database's."""
     return str(error).strip().partition("\n")[0].strip() or type(error).__name__
+
+
+def printable(text: str) -> str:
+    """Return a text in which control characters, and bytes that are not UTF-8, are escaped."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)

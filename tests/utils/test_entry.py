@@ -234,7 +234,7 @@ def test_help_and_a_mistyped_override_answer_before_anything_heavy_is_imported(s
         (("src/predict.py", "ckpt_path=pyproject.toml"), ["input: not given"]),
         (("src/predict.py", "ckpt_path=pyproject.toml", "input=a.wav", "channel=center"), ["channel: 'center'", "mix"]),
         (("src/predict.py", "ckpt_path=none.ckpt", "input=a.wav"), ["ckpt_path: none.ckpt does not exist"]),
-        (("src/eval.py", "ckpt_path=best"), ["no run below", "has a best.ckpt"]),
+        (("src/eval.py", "ckpt_path=best"), ["no run in", "has a best.ckpt"]),
         (("src/train.py", "~data"), ["data and model: both groups are needed"]),
         (("src/train.py", "ckpt_path=none.ckpt"), ["ckpt_path: none.ckpt does not exist"]),
         (("src/train.py", "ckpt_path=last"), ["has a last.ckpt"]),

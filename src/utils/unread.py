@@ -1,0 +1,77 @@
+"""Keys that a command line adds with `+`, although nothing would read them."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+import yaml
+from hydra.conf import HydraConf
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from src.utils.errors import UserError, did_you_mean
+from src.utils.typos import CONFIGS
+
+# objects or schemas are built from these groups, and they refuse what they do not know
+_BUILT = {"data", "model", "trainer", "callbacks", "logger", "synth", "spectral", "dataset"}
+_VALUES = ("paths", "extras")  # groups with one file each, whose values are read by name
+
+
+def refuse_unread(overrides: Iterable[str], entry: str) -> None:
+    """UserError for the first key that a job's overrides add and that its entry point does not read.
+
+    `entry` is the name of the file in configs/ that the job begins with, or `config`: a resumed run's own train.yaml.
+    """
+    own = _load("train" if entry == "config" else entry)
+    groups = _groups(own.get("defaults", []))
+    known = _names(own)
+    for group in groups.intersection(_VALUES):
+        known += _names(_load(f"{group}/default"), f"{group}.")
+    for override in OverridesParser.create().parse_overrides([word for word in overrides if word.startswith("+")]):
+        key = override.key_or_group.replace("/", ".")
+        first, _, rest = key.partition(".")
+        if first == "hydra" and rest and not _hydra_reads(rest.split(".")):
+            raise UserError(f"{key}: added with +, but Hydra does not read it")
+        if key in known or first == "hydra" or (first in groups and (not rest or first in _BUILT)):
+            continue
+        if (CONFIGS / first).is_dir() and first not in groups:
+            raise UserError(f"{key}: this command has no group {first} (--help lists those that it has)")
+        parent = key.rpartition(".")[0]
+        siblings = [name for name in known if name.rpartition(".")[0] == parent]
+        suggestion = did_you_mean(key, siblings or known)
+        raise UserError(f"{key}: added with +, but this command does not read it.{suggestion}")
+
+
+def _hydra_reads(parts: list[str]) -> bool:
+    """Tell whether Hydra's own schema has a key below `hydra`, or leaves it to a launcher or a sweeper."""
+    schema: Any = HydraConf
+    for part in parts:
+        if not is_dataclass(schema):
+            return True
+        types = {field.name: field.type for field in fields(schema)}
+        if part not in types:
+            return False
+        schema = types[part]
+    return True
+
+
+def _groups(defaults: list[Any]) -> set[str]:
+    """Return the config groups of a defaults list, without `override` and `optional` before them."""
+    entries = [entry for entry in defaults if isinstance(entry, Mapping)]
+    return {group.split()[-1].strip("/") for entry in entries for group in entry}
+
+
+def _names(config: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """Return the dotted keys of a config file, those of groups included."""
+    found = []
+    for key, value in config.items():
+        if key == "defaults":
+            continue
+        found.append(f"{prefix}{key}")
+        if isinstance(value, Mapping):
+            found += _names(value, f"{prefix}{key}.")
+    return found
+
+
+def _load(name: str) -> dict[str, Any]:
+    path = CONFIGS / f"{name}.yaml"
+    return yaml.safe_load(path.read_text()) or {} if path.is_file() else {}
