@@ -1,13 +1,23 @@
 """The one exception whose text is written for the person at the terminal."""
 
 import difflib
+import reprlib
 from collections.abc import Iterable
+
+MOST_LETTERS = 2000  # of a message: several faults of a config fit, a file's 200,000 letters do not
+_LONGEST_INTEGER = 2**64  # Python refuses to write integers of more than 4,300 digits
 
 
 class UserError(ValueError):
-    """A fault that the user can fix; its message is one line saying what, where, and what to do."""
+    """A fault that the user can fix; its message is one line saying what, where, and what to do.
+
+    Control characters are escaped and a long message is cut, since it may quote a stranger's file.
+    """
 
     status = 1  # of the process that ends with it
+
+    def __init__(self, message: object = ""):
+        super().__init__(printable(str(message)))
 
 
 class NotHere(UserError):
@@ -20,6 +30,31 @@ class Interrupted(UserError):
     def __init__(self, message: str, signal_number: int):
         super().__init__(message)
         self.status = 128 + signal_number
+
+
+def printable(text: str, most: int = MOST_LETTERS) -> str:
+    """Return text as one line of at most `most` letters: what cannot be printed is escaped, the middle is left out."""
+    letters = (one if one.isprintable() else one.encode("unicode_escape").decode() for one in _cut(text, most))
+    return _cut("".join(letters), most)
+
+
+def _cut(text: str, most: int) -> str:
+    half = (most - 5) // 2
+    return text if len(text) <= most else f"{text[:half]} ... {text[-half:]}"
+
+
+class _Short(reprlib.Repr):
+    def repr_int(self, value: int, level: int) -> str:
+        if abs(value) > _LONGEST_INTEGER:
+            return f"an integer of {value.bit_length()} bits"
+        return repr(value)
+
+
+def shown(value: object, most: int = 80) -> str:
+    """Return how a refused value is quoted: like repr, of at most `most` letters, whatever the value is."""
+    short = _Short()
+    short.maxstring = short.maxother = most
+    return printable(short.repr(value), most)
 
 
 def did_you_mean(given: str, known: Iterable[str]) -> str:
@@ -43,8 +78,3 @@ def one_line(error: BaseException) -> str:
 def first_line(error: BaseException) -> str:
     """Return the first line of an error that tells much more, such as a launcher's or a database's."""
     return str(error).strip().partition("\n")[0].strip() or type(error).__name__
-
-
-def printable(text: str) -> str:
-    """Return a text in which control characters, and bytes that are not UTF-8, are escaped."""
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)

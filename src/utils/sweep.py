@@ -42,6 +42,7 @@ log = logging.getLogger(__name__)
 
 _WHERE = (  # words that say where a trial runs and what is shown, not what it trains
     *("hparams_search", "logger", "trainer", "trainer.accelerator", "trainer.devices", "test"),
+    "trainer.enable_progress_bar",
     *("data.device_cache", "data.num_workers", "callbacks.rich_progress_bar"),
 )
 _WHERE_ALL = ("extras.", "logger.", "paths.")  # and all that begin so
@@ -64,7 +65,8 @@ def split(params: Mapping[str, Any], arguments: list[str]) -> tuple[dict[str, st
         else:
             fixed[key] = override.input_line
     if not space:
-        raise UserError("hydra.sweeper.params: nothing is searched; give a range, as model.adam_lr=interval(0.001,0.1)")
+        example = "model.optimizer.lr=interval(0.001,0.1)"
+        raise UserError(f"hydra.sweeper.params: nothing is searched; give a range, as in {example}")
     return fixed, space
 
 

@@ -27,7 +27,7 @@ PATHS = (  # `~` at their beginning is the home directory
 )
 NAMES = (
     *("name", "task_name", "dataset.name", "synth.name", "monitor"),
-    *("callbacks.*.monitor", "callbacks.*.metric", "callbacks.*.filename"),
+    *("model.scheduler.monitor", "callbacks.*.monitor", "callbacks.*.metric", "callbacks.*.filename"),
     *("logger.*.name", "logger.*.version", "logger.*.project", "logger.*.group", "logger.*.experiment"),
     *("logger.*.experiment_name", "logger.*.run_name", "logger.*.tracking_uri"),
     *("hydra.job.name", "hydra.sweep.subdir", "hydra.sweeper.study_name", "hydra.sweeper.storage"),

@@ -30,34 +30,56 @@ def refuse_empty_keys(words: list[str]) -> None:
 
 def explain(error: HydraException | OmegaConfBaseException) -> str:
     """Return a composition error as one line: what was given, and the key or choice nearest to it."""
+    cause = error.__cause__
     if isinstance(error, OverrideParseException):
         return _unreadable(error.override)
     if isinstance(error, MissingConfigException) and "/" in str(error.missing_cfg_file):
-        group, _, choice = str(error.missing_cfg_file).rpartition("/")
-        found = re.match(r"In '([^']+/[^']+)'", str(error))  # an entry's own defaults are as good as the command line
-        known = error.options or [path.stem for path in (CONFIGS / group).glob("*.yaml")]  # none for one of a list
-        return f"{f'{found[1]}: ' if found else ''}{group}/{choice} not found.{did_you_mean(choice, known)} ({_ADVICE})"
-    cause = error.__cause__
+        return f"{_no_such_choice(error)} ({_ADVICE})"
     if isinstance(cause, ConfigAttributeError | ConfigKeyError) and cause.full_key and cause.parent_node is not None:
-        root = OmegaConf.to_container(cause.parent_node._get_root(), resolve=False)
-        siblings = map(str, cause.parent_node)
-        groups = [path.name for path in CONFIGS.iterdir() if path.is_dir()]  # some, as experiment, leave no key
-        nearest = _nearest(cause.full_key, [*_keys(root), *groups], siblings)
-        return f"{cause.full_key}: no such key.{nearest} ({_ADVICE})"
-    if deleted := re.match(r"Could not delete from config. '([\w.]+)'", str(error)):
-        group, _, name = deleted[1].rpartition(".")
-        known = [path.stem for path in (CONFIGS / group.replace(".", "/")).glob("*.yaml")]
-        suggestion = "" if name in known or not group else did_you_mean(name, known)
-        return f"~{deleted[1]}: there is none to leave out.{suggestion}"
-    group = re.match(r"Could not override '([^']+)'.\s+No match in the defaults list", str(error))
-    if group:
-        return f"{group[1]}: this command has no group {group[1]} (--help lists those that it has)"
-    several = re.match(r"Ambiguous value for argument '(.*?)=(.*?)'\n", str(error), re.DOTALL)
-    if several:
-        key, values = several.groups()
-        as_list = shlex.quote(f"{key}=[{values}]")
-        return f"{key}: several values given, {values}; give one, a list as in {as_list}, or -m for a run of each"
+        return f"{cause.full_key}: no such key.{_nearest_key(cause)} ({_ADVICE})"
+    for pattern, answer in _ANSWERS:
+        found = re.match(pattern, str(error), re.DOTALL)
+        if found:
+            return answer(*found.groups())
     return f"{one_line(error)} ({_ADVICE})"
+
+
+def _no_such_choice(error: MissingConfigException) -> str:
+    group, _, choice = str(error.missing_cfg_file).rpartition("/")
+    file = re.match(r"In '([^']+/[^']+)'", str(error))  # an entry's own defaults are as good as the command line
+    known = error.options or [path.stem for path in (CONFIGS / group).glob("*.yaml")]  # none for one of a list
+    return f"{f'{file[1]}: ' if file else ''}{group}/{choice} not found.{did_you_mean(choice, known)}"
+
+
+def _nearest_key(cause: ConfigAttributeError | ConfigKeyError) -> str:
+    if cause.full_key in _RENAMED:
+        return f" Did you mean '{_RENAMED[cause.full_key]}'?"
+    root = OmegaConf.to_container(cause.parent_node._get_root(), resolve=False)
+    groups = [path.name for path in CONFIGS.iterdir() if path.is_dir()]  # some, as experiment, leave no key
+    return _nearest(cause.full_key, [*_keys(root), *groups], map(str, cause.parent_node))
+
+
+def _nothing_to_delete(key: str) -> str:
+    group, _, name = key.rpartition(".")
+    known = [path.stem for path in (CONFIGS / group.replace(".", "/")).glob("*.yaml")]
+    suggestion = "" if name in known or not group else did_you_mean(name, known)
+    return f"~{key}: there is none to leave out.{suggestion}"
+
+
+def _no_such_group(group: str) -> str:
+    return f"{group}: this command has no group {group} (--help lists those that it has)"
+
+
+def _several_values(key: str, values: str) -> str:
+    as_list = shlex.quote(f"{key}=[{values}]")
+    return f"{key}: several values given, {values}; give one, a list as in {as_list}, or -m for a run of each"
+
+
+_ANSWERS = (  # to what Hydra says, as far as its errors have no type of their own
+    (r"Could not delete from config. '([\w.]+)'", _nothing_to_delete),
+    (r"Could not override '([^']+)'.\s+No match in the defaults list", _no_such_group),
+    (r"Ambiguous value for argument '(.*?)=(.*?)'\n", _several_values),
+)
 
 
 def _unreadable(word: str) -> str:

@@ -1,15 +1,21 @@
 """Keys that a command line adds with `+`, although nothing would read them."""
 
-from collections.abc import Iterable, Mapping
+import logging
+import re
+import shlex
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
 import yaml
 from hydra.conf import HydraConf
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from src.utils.errors import UserError, did_you_mean
 from src.utils.typos import CONFIGS
+
+log = logging.getLogger(__name__)
 
 # objects or schemas are built from these groups, and they refuse what they do not know
 _BUILT = {"data", "model", "trainer", "callbacks", "logger", "synth", "spectral", "dataset"}
@@ -41,6 +47,15 @@ def refuse_unread(overrides: Iterable[str], entry: str) -> None:
         raise UserError(f"{key}: added with +, but this command does not read it.{suggestion}")
 
 
+def warn_of_unused(groups: Collection[str], cause: str) -> None:
+    """Warn of words of the command line that choose or change groups which this run does not use."""
+    if not HydraConfig.initialized():
+        return
+    unused = [word for word in HydraConfig.get().overrides.task if re.split(r"[.=@]", word.lstrip("+~"))[0] in groups]
+    if unused:
+        log.warning("%s, so this has no effect: %s", cause, " ".join(map(shlex.quote, unused)))
+
+
 def _hydra_reads(parts: list[str]) -> bool:
     """Tell whether Hydra's own schema has a key below `hydra`, or leaves it to a launcher or a sweeper."""
     schema: Any = HydraConf
@@ -57,7 +72,7 @@ def _hydra_reads(parts: list[str]) -> bool:
 def _groups(defaults: list[Any]) -> set[str]:
     """Return the config groups of a defaults list, without `override` and `optional` before them."""
     entries = [entry for entry in defaults if isinstance(entry, Mapping)]
-    return {group.split()[-1].strip("/") for entry in entries for group in entry}
+    return {group.split()[-1].partition("@")[0].strip("/") for entry in entries for group in entry}
 
 
 def _names(config: Mapping[str, Any], prefix: str = "") -> list[str]:
