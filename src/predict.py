@@ -1,4 +1,4 @@
-"""The parameters of a sound: `python src/predict.py ckpt_path=... input=sound.wav`."""
+"""Predict the parameters of a sound: `python src/predict.py ckpt_path=... input=sound.wav`."""
 
 import logging
 from pathlib import Path

@@ -19,11 +19,12 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from src.utils.errors import Interrupted, UserError, first_line, one_line, printable
+from src.utils.help import help_text
 from src.utils.multirun import in_sweep, in_trial
 from src.utils.ranks import drop_stray_ranks, join_run, rank
 from src.utils.text_values import expand_home, quote, quote_text, text_of
 from src.utils.typos import explain, refuse_empty_keys
-from src.utils.unread import refuse_unread
+from src.utils.unread import overrides, refuse_unread
 from src.utils.workers import worker_died
 
 log = logging.getLogger(__name__)
@@ -44,12 +45,11 @@ def task(function: Callable[[DictConfig], object]) -> Callable[[DictConfig], obj
             logging.disable(logging.WARNING)  # of several processes one reports progress, and all report errors
         try:
             if HydraConfig.initialized():
-                overrides, job = HydraConfig.get().overrides, HydraConfig.get().job
-                refuse_unread([*overrides.hydra, *overrides.task], job.config_name)
+                refuse_unread(overrides(), HydraConfig.get().job.config_name)
             expand_home(config)
             return function(config)
         except (UserError, OSError, OmegaConfBaseException) as error:
-            message = printable(str(error) if isinstance(error, UserError) else one_line(error))
+            message = printable(_told(error))
             if not (isinstance(error, Interrupted) and (rank() or in_trial())):  # the first, or the search, says more
                 log.error(message)
             if not isinstance(error, Interrupted) and in_sweep():
@@ -60,6 +60,12 @@ def task(function: Callable[[DictConfig], object]) -> Callable[[DictConfig], obj
             sys.exit(130)
 
     return wrapped
+
+
+def _told(error: UserError | OSError | OmegaConfBaseException) -> str:
+    if isinstance(error, OmegaConfBaseException):
+        return explain(error)
+    return str(error) if isinstance(error, UserError) else one_line(error)
 
 
 def expand(word: str) -> list[str]:
@@ -114,6 +120,10 @@ def run(main: Callable[[], object], prepare: Callable[[list[str]], list[str]] | 
 
             sys.stdout.write(f"{version_line()}\n")
             return
+        if {"--help", "-h"}.intersection(sys.argv):
+            purpose = (sys.modules["__main__"].__doc__ or "").replace("`", "")
+            sys.stdout.write(f"{help_text(Path(sys.argv[0]).stem.removesuffix('_vimh'), purpose)}\n")
+            return
         for stray in drop_stray_ranks():
             sys.stderr.write(f"{stray} is ignored: no launcher (torchrun, srun) has set it; unset it\n")
         sys.argv[1:] = _words_for_hydra(sys.argv[1:], prepare)
@@ -146,6 +156,7 @@ def _set_surroundings() -> None:
     # else Hydra copies the schemas of all plugins for each of the 150 groups that --help lists, which takes a second
     ConfigStore.__deepcopy__ = lambda store, _: store
     argparse.ArgumentParser.error = _refuse_option  # Hydra's parser would print its whole usage
+    logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it reports each list of fonts that it makes
     warnings.filterwarnings("ignore", r"\s*'hydra/launcher/\w+' is validated")  # ours keep the keys of the plugins' own
     for name, descriptor in (("stdout", 1), ("stderr", 2)):
         if getattr(sys, name) is None:  # closed by whoever started this: a file opened next would take its place

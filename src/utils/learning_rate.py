@@ -13,8 +13,8 @@ def rename_rate(config: DictConfig) -> None:
     older = config.model.get("adam_lr")
     if older is None:
         return
-    optimizer = config.model.get("optimizer") or {}
-    refers = OmegaConf.is_interpolation(optimizer, "lr") if optimizer else False
+    optimizer = OmegaConf.to_container(config.model, resolve=False).get("optimizer") or {}
+    refers = optimizer.get("lr") == "${model.adam_lr}"
     if not refers and not config.get("resume"):
         raise UserError(f"model.adam_lr: {older} given; the learning rate is model.optimizer.lr, so rename it to that")
     with open_dict(config):

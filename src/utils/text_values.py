@@ -15,6 +15,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, Quote, QuotedString, ValueType
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import GrammarParseError
 
 from src.utils.errors import UserError
 
@@ -118,13 +119,22 @@ def _quote_items(key: str, value: str) -> str:
 
 def _quote_value(key: str, value: str) -> str:
     """Return a value that Hydra reads as text, unchanged where it does so anyway."""
-    text = _unquote(value)
-    if _is_one_of(key, PATHS):
-        text = expanduser(text)
-        if "${" in text and lexists(text):
-            text = text.replace("${", "\\${")  # a file of that name, not a reference to another key
+    text, is_path = _unquote(value), _is_one_of(key, PATHS)
+    if is_path:
+        text = expanduser(text) if text != "???" else "./???"  # which OmegaConf takes for a value to be given
+    if "${" in text and ((is_path and lexists(text)) or not _refers(text)):
+        text = text.replace("${", "\\${")
     parsed = _parse(text)
     return text if parsed and parsed.value() == text else quote(text)
+
+
+def _refers(text: str) -> bool:
+    """Tell whether `${` in a text begins a reference to another key, as far as its form goes."""
+    try:
+        OmegaConf.create([text])
+    except GrammarParseError:
+        return False
+    return True
 
 
 def _unquote(value: str) -> str:

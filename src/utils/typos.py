@@ -12,7 +12,7 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf import OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
-from src.utils.errors import UserError, did_you_mean, one_line
+from src.utils.errors import UserError, did_you_mean, first_line, one_line
 from src.utils.text_values import quote
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
@@ -41,6 +41,8 @@ def explain(error: HydraException | OmegaConfBaseException) -> str:
         found = re.match(pattern, str(error), re.DOTALL)
         if found:
             return answer(*found.groups())
+    if isinstance(error, OmegaConfBaseException) and error.full_key:
+        return f"{error.full_key}: {first_line(error)} ({_ADVICE})"
     return f"{one_line(error)} ({_ADVICE})"
 
 

@@ -11,6 +11,7 @@ import yaml
 from hydra.conf import HydraConf
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import OmegaConf
 
 from src.utils.errors import UserError, did_you_mean
 from src.utils.typos import CONFIGS
@@ -22,8 +23,16 @@ _BUILT = {"data", "model", "trainer", "callbacks", "logger", "synth", "spectral"
 _VALUES = ("paths", "extras")  # groups with one file each, whose values are read by name
 
 
-def refuse_unread(overrides: Iterable[str], entry: str) -> None:
-    """UserError for the first key that a job's overrides add and that its entry point does not read.
+def overrides() -> list[str]:
+    """Return the words that Hydra composed this job's config from, none where it did not."""
+    if not HydraConfig.initialized():
+        return []
+    given = OmegaConf.to_container(HydraConfig.get().overrides, resolve=False)  # `${...}` in them is meant for a config
+    return [*given["hydra"], *given["task"]]
+
+
+def refuse_unread(words: Iterable[str], entry: str) -> None:
+    """UserError for the first key that a job's words add and that its entry point does not read.
 
     `entry` is the name of the file in configs/ that the job begins with, or `config`: a resumed run's own train.yaml.
     """
@@ -32,14 +41,14 @@ def refuse_unread(overrides: Iterable[str], entry: str) -> None:
     known = _names(own)
     for group in groups.intersection(_VALUES):
         known += _names(_load(f"{group}/default"), f"{group}.")
-    for override in OverridesParser.create().parse_overrides([word for word in overrides if word.startswith("+")]):
+    for override in OverridesParser.create().parse_overrides([word for word in words if word.startswith("+")]):
         key = override.key_or_group.replace("/", ".")
         first, _, rest = key.partition(".")
         if first == "hydra" and rest and not _hydra_reads(rest.split(".")):
             raise UserError(f"{key}: added with +, but Hydra does not read it")
         if key in known or first == "hydra" or (first in groups and (not rest or first in _BUILT)):
             continue
-        if (CONFIGS / first).is_dir() and first not in groups:
+        if (CONFIGS / first).is_dir() and first not in groups | set(known):
             raise UserError(f"{key}: this command has no group {first} (--help lists those that it has)")
         parent = key.rpartition(".")[0]
         siblings = [name for name in known if name.rpartition(".")[0] == parent]
@@ -49,9 +58,7 @@ def refuse_unread(overrides: Iterable[str], entry: str) -> None:
 
 def warn_of_unused(groups: Collection[str], cause: str) -> None:
     """Warn of words of the command line that choose or change groups which this run does not use."""
-    if not HydraConfig.initialized():
-        return
-    unused = [word for word in HydraConfig.get().overrides.task if re.split(r"[.=@]", word.lstrip("+~"))[0] in groups]
+    unused = [word for word in overrides() if re.split(r"[.=@]", word.lstrip("+~"))[0] in groups]
     if unused:
         log.warning("%s, so this has no effect: %s", cause, " ".join(map(shlex.quote, unused)))
 

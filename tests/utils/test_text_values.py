@@ -103,7 +103,7 @@ def test_the_home_directory_is_expanded(monkeypatch, key):
     monkeypatch.setenv("HOME", "/home/me (1)")
     for given_value, meant in (("~/d", "/home/me (1)/d"), ("'~/d'", "/home/me (1)/d"), ("~", "/home/me (1)")):
         assert value_of(*quote_text([f"{key}={given_value}"])) == meant
-    for text in ("~tilde.wav", "a~b", "./~/d"):
+    for text in ("~tilde.wav", "a~b", "./~/d", "a${", "${b"):
         assert value_of(*quote_text([f"{key}={text}"])) == text
 
 
