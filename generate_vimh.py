@@ -38,7 +38,7 @@ def to_overrides(arguments: list[str]) -> list[str]:
 
 
 class GenerateConfig(BaseModel):
-    """Where a dataset goes and how it is made; none of this reaches its bytes."""
+    """Where a dataset goes and how it is made; its bytes depend on none of this."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -61,9 +61,9 @@ class Command(BaseModel):
     def check_shards(self) -> None:
         """UserError unless shard, num_shards and merge make sense together."""
         if self.num_shards is None and (self.merge or self.shard is not None):
-            raise UserError("num_shards: not given; say into how many parts, as in num_shards=16 shard=range(16)")
+            raise UserError("num_shards: not given; give the number of parts, as in num_shards=16 'shard=range(16)'")
         if self.num_shards is not None and self.merge == (self.shard is not None):
-            raise UserError("num_shards: give with it either shard=NUMBER, to make that part, or merge=true")
+            raise UserError("num_shards: also give either shard=NUMBER, to make that part, or merge=true")
         if self.shard is not None and self.shard >= self.num_shards:
             raise UserError(
                 f"shard: {self.shard} given; of num_shards={self.num_shards} the last is {self.num_shards - 1}"
@@ -82,11 +82,17 @@ def main(config: DictConfig) -> None:
         raise UserError(describe(error)) from error
     command.check_shards()
     recipe = parse_recipe({key: plain[key] for key in ("synth", "spectral", "dataset") if key in plain})
+    if config.extras.print_config:
+        sys.stdout.write(OmegaConf.to_yaml(config, resolve=True))
+    import torch
+
     from src.data.generate import generate
     from src.data.paths import to_place
     from src.data.shards import make_shard, merge_shards
     from src.evaluation.tables import print_sensitivity
 
+    if config.extras.num_threads:
+        torch.set_num_threads(config.extras.num_threads)
     settings = command.generate
     output_dir = to_place(settings.output_dir, settings.cache_dir)
     started_in = Path(HydraConfig.get().runtime.cwd)

@@ -17,6 +17,7 @@ from src.utils.checkpoints import find_checkpoint  # noqa: E402
 from src.utils.entry import require, run, task  # noqa: E402
 from src.utils.errors import UserError  # noqa: E402
 from src.utils.files import write_whole  # noqa: E402
+from src.utils.limits import is_tested  # noqa: E402
 from src.utils.loggers import require_loggers  # noqa: E402
 
 if TYPE_CHECKING:
@@ -30,20 +31,28 @@ log = logging.getLogger(__name__)
 def main(config: DictConfig) -> None:
     require(config, "ckpt_path", "give a .ckpt file, or best: the newest run's")
     ckpt_path = find_checkpoint(config.ckpt_path, Path(config.paths.log_dir))
+    given = config.data.data_dir
+    if given and "://" not in given and not Path(given).is_dir():
+        raise UserError(f"data.data_dir: {given} does not exist; give a VIMH directory, or null for the model's own")
+    if not is_tested(config.trainer):
+        raise UserError("trainer.limit_test_batches: 0 given, so there is nothing to test; give 1.0 for all")
     require_loggers(config.get("logger"))
     from src.data.vimh_datamodule import VIMHDataModule
     from src.evaluation.evaluate import evaluate, require_same_task
     from src.evaluation.tables import print_evaluation
     from src.models.build import read_checkpoint, restore_model
     from src.utils.instantiate import apply_extras, build_trainer
+    from src.utils.signatures import require_sound
 
     apply_extras(config)
+    require_sound(config, ("trainer", "callbacks", "logger"))
+    trainer = build_trainer(config)  # before the dataset, which may have to be made again
     checkpoint = read_checkpoint(ckpt_path, config.trust)
     model = restore_model(checkpoint)
-    data_dir = config.data_dir or f"{config.paths.data_dir}/{model.spec.name}"  # text: it may be a URL
+    data_dir = given or f"{config.paths.data_dir}/{model.spec.name}"  # text: it may be a URL
     datamodule = VIMHDataModule(
         data_dir,
-        recipe=None if config.data_dir else missing_recipe(data_dir, model.spec, config),
+        recipe=None if given else missing_recipe(data_dir, model.spec, config),
         verify=config.verify,
         cache_dir=config.paths.cache_dir,
         trust=config.trust,
@@ -51,8 +60,7 @@ def main(config: DictConfig) -> None:
     )
     require_same_task(model.spec, datamodule.spec)
     if datamodule.spec.sha256.get("train") != model.spec.sha256.get("train"):
-        log.warning("%s: not the files this model was trained on, which may hold some of these sounds", data_dir)
-    trainer = build_trainer(config)
+        log.warning("%s: not the files that this model was trained on; it may have seen some of these sounds", data_dir)
     evaluation = evaluate(model, datamodule, trainer)
     if not trainer.is_global_zero:
         return

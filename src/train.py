@@ -20,6 +20,8 @@ from src.utils.checkpoints import find_checkpoint  # noqa: E402
 from src.utils.entry import run, task  # noqa: E402
 from src.utils.errors import Interrupted, UserError, first_line  # noqa: E402
 from src.utils.files import write_whole  # noqa: E402
+from src.utils.learning_rate import rename_rate  # noqa: E402
+from src.utils.limits import is_tested, require_limits  # noqa: E402
 from src.utils.loggers import require_loggers  # noqa: E402
 from src.utils.monitor import require_known, require_metrics, watched  # noqa: E402
 from src.utils.ranks import launched, rank  # noqa: E402
@@ -34,6 +36,7 @@ from src.utils.resume import (  # noqa: E402
 from src.utils.run_lock import only_here  # noqa: E402
 from src.utils.run_names import description, run_names  # noqa: E402
 from src.utils.run_record import Session, is_finished, read_record, surroundings  # noqa: E402
+from src.utils.unread import warn_of_unused  # noqa: E402
 
 if TYPE_CHECKING:
     from lightning import Trainer
@@ -63,7 +66,7 @@ def train(
 def check(
     datamodule: VIMHDataModule, model: VIMHLitModule, ckpt_path: Path | None, allow_blind: bool
 ) -> dict[str, int]:
-    """UserError for what would go wrong, as far as that can be known; return the epoch and step that it begins at."""
+    """UserError for what would go wrong, as far as that can be known; return the epoch and step to begin at."""
     from src.data.spec import DatasetSpec
     from src.evaluation.evaluate import require_same_task
     from src.models.build import load_weights, read_checkpoint
@@ -80,6 +83,21 @@ def check(
         at = {key: checkpoint[key] for key in at}
     preflight(datamodule, model, allow_blind)
     return at
+
+
+def refuse_faults(config: DictConfig, datamodule: VIMHDataModule) -> None:
+    """UserError for a model or a trainer that cannot be built, before a dataset is made for them."""
+    import torch
+
+    from src.models.build import build_model
+    from src.utils.instantiate import build_trainer
+
+    planned = datamodule.planned_spec()
+    if planned is None:
+        return
+    build_trainer(OmegaConf.merge(config, {"logger": None}))
+    with torch.random.fork_rng(devices=[]):  # the weights of the run itself do not depend on this
+        build_model(OmegaConf.to_container(config.model, resolve=True), planned).check_optimizer()
 
 
 def fit(datamodule: VIMHDataModule, model: VIMHLitModule, trainer: Trainer, ckpt_path: Path | None) -> None:
@@ -119,7 +137,7 @@ def chooser(trainer: Trainer) -> Checkpoint | None:
 
 @contextmanager
 def interruptible(directory: Path, stop: StopOnSignal) -> Iterator[None]:
-    """Say in one line how to go on after a full disk, or after a signal that StopOnSignal did not take."""
+    """Say in one line how to go on after a full disk, or after a signal that StopOnSignal did not handle."""
     import errno
     import signal
 
@@ -133,7 +151,7 @@ def interruptible(directory: Path, stop: StopOnSignal) -> Iterator[None]:
     except RuntimeError as error:
         if stop.received is None:
             raise
-        raise Interrupted(f"interrupted; {how_to_go_on(directory)}", stop.received) from error  # so were workers
+        raise Interrupted(f"interrupted; {how_to_go_on(directory)}", stop.received) from error  # the workers got it too
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise
@@ -141,20 +159,20 @@ def interruptible(directory: Path, stop: StopOnSignal) -> Iterator[None]:
 
 
 def starting_point(config: DictConfig) -> Path | None:
-    """Return the checkpoint that a run goes on from: its own newest where it is resumed, or the one asked for."""
+    """Return the checkpoint that a run starts from: its own newest where it is resumed, or the one asked for."""
     if not config.get("resume"):
         return find_checkpoint(config.ckpt_path, Path(config.paths.log_dir)) if config.ckpt_path else None
     directory = Path(config.paths.output_dir)
     found = newest_checkpoint(directory)
     if found is None:
-        log.info("%s: has no checkpoint, so it starts from its beginning", directory)
+        log.info("%s has no checkpoint, so the run starts from its beginning", directory)
         first = next(iter(read_record(directory)), {}).get("from")
         return Path(first) if first else None
     return found
 
 
 def limits(config: DictConfig) -> dict[str, Any]:
-    """Return what ends a run, and whether it is tested then."""
+    """Return what ends a run, and whether a test follows."""
     plain = OmegaConf.to_container(config, resolve=True)
     found = {key: plain["trainer"].get(key) for key in ("max_epochs", "max_steps", "max_time")}
     return found | {"early_stopping": (plain.get("callbacks") or {}).get("early_stopping"), "test": plain["test"]}
@@ -169,8 +187,12 @@ def main(config: DictConfig) -> float | None:
     given = config.data.get("data_dir")
     if given and "://" not in given and not Path(given).is_dir():
         raise UserError(f"data.data_dir: {given} does not exist; give a VIMH directory, or null to generate one")
+    if given:
+        warn_of_unused(("synth", "spectral", "dataset"), f"data.data_dir={given} is the data")
     if config.trainer.get("overfit_batches") and "online" in config.data.get("_target_", ""):
-        raise UserError("trainer.overfit_batches: endless data never repeat a batch to learn by heart; give data=vimh")
+        raise UserError("trainer.overfit_batches: online data cannot overfit a batch; give data=vimh")
+    rename_rate(config)
+    require_limits(config.trainer)
     require_metrics(config)
     require_loggers(config.get("logger"))
     directory = Path(config.paths.output_dir)
@@ -178,9 +200,9 @@ def main(config: DictConfig) -> float | None:
         session = read_record(directory)[-1]
         if session["limits"].items() <= limits(config).items():
             longer = "trainer.max_epochs=..., or callbacks.early_stopping.patience=... where that ended it,"
-            log.info("%s: is finished; %s beside resume= trains it for longer", directory, longer)
+            log.info("%s is finished; %s beside resume= trains it for longer", directory, longer)
             return session["score"]
-    if launched() and not config.get("resume") and is_finished(directory):  # it bears the name of a torchrun or a job
+    if launched() and not config.get("resume") and is_finished(directory):  # its name is that of a torchrun or a job
         raise UserError(f"{directory}: holds a finished run; give the new one another name, or go on with resume=")
     with only_here(directory):
         return train_in(directory, config, starting_point(config))
@@ -189,7 +211,7 @@ def main(config: DictConfig) -> float | None:
 def train_in(directory: Path, config: DictConfig, ckpt_path: Path | None) -> float | None:
     """Build everything that a config asks for, train, test, and leave the results in the run's directory."""
     if ckpt_path:
-        log.info("going on from %s", ckpt_path)
+        log.info("starting from %s", ckpt_path)
     from lightning.pytorch.callbacks import LambdaCallback
 
     from src.callbacks.bookkeeping import Bookkeeping
@@ -205,6 +227,7 @@ def train_in(directory: Path, config: DictConfig, ckpt_path: Path | None) -> flo
     require_sound(config, ("data", "model", "trainer", "callbacks", "logger"))
     given = {"recipe": None} if config.data.get("data_dir") else {}  # what is named is there, and never made
     datamodule = build(OmegaConf.merge(config.data, given), "data")
+    refuse_faults(config, datamodule)
     spec = datamodule.spec
     model = build_model(OmegaConf.to_container(config.model, resolve=True), spec)
     require_known(watched(config), model.monitorable)
@@ -214,7 +237,7 @@ def train_in(directory: Path, config: DictConfig, ckpt_path: Path | None) -> flo
     epochs = config.trainer.get("max_epochs")
     if epochs is not None and 0 <= epochs <= at["epoch"] > 0:
         raise UserError(f"trainer.max_epochs: {epochs} given, but the run is in epoch {at['epoch'] + 1}; give more")
-    whole = deepcopy(config)  # as it was given: the loggers of this session are told where they go on
+    whole = deepcopy(config)  # as it was given: the loggers of this session also get the step that they continue from
     first_of_resumed = bool(config.get("resume")) and not rank()
     if first_of_resumed:
         continue_logs(config.get("logger"), at["global_step"])
@@ -237,7 +260,7 @@ def train_in(directory: Path, config: DictConfig, ckpt_path: Path | None) -> flo
         score = getattr(chooser(trainer), "best_model_score", None)
         score = trainer.callback_metrics.get(config.monitor) if score is None else score  # testing clears the latter
         entry["score"] = score = None if score is None else float(score)
-        if not config.test:
+        if not (config.test and is_tested(config.trainer)):
             return score
         evaluation = test_best(datamodule, model, trainer)
         log_results(trainer.loggers, config, identity, score, evaluation.metrics)

@@ -57,6 +57,8 @@ class VIMHDataModule(LightningDataModule):
         for key, size in (("batch_size", batch_size), ("eval_batch_size", eval_batch_size)):
             if size < 1:
                 raise UserError(f"data.{key}: {size} given; give at least 1")
+        if num_workers < 0:
+            raise UserError(f"data.num_workers: {num_workers} given; give 0 or more")
         if not 0 < val_fraction < 1:
             raise UserError(f"data.val_fraction: {val_fraction} given; give a share between 0 and 1")
         if labels not in ("exact", "quantised"):
@@ -97,28 +99,46 @@ class VIMHDataModule(LightningDataModule):
             self._spec = read_spec(self.data_dir)
         return self._spec
 
+    def planned_spec(self) -> DatasetSpec | None:
+        """Return what the recipe will make, as far as a model needs it; None where no dataset has to be made."""
+        if self._is_there():
+            return None
+        recipe, directory = self._recipe_and_directory()
+        if is_whole(directory, INFO_FILE):
+            return None
+        from src.data.generate import describe_source
+        from src.data.source import load_source
+
+        return describe_source(load_source(recipe), [])
+
     def prepare_data(self) -> None:
         """Generate the dataset where it does not exist; UserError when what exists is another one.
 
         After it `data_dir` is the directory, of a URL a copy below `cache_dir`; `spec` calls it, so that
         whatever needs one has both.
         """
-        if self.data_dir is not None and (self.recipe is None or is_whole(self.data_dir, INFO_FILE)):
+        if self._is_there():
             self.data_dir = fetch(self.data_dir)
             return
-        from src.data.source import load_source
-
-        recipe = parse_recipe(self.recipe)
-        if self.data_dir is not None:
-            recipe.dataset.name = self.data_dir.name
-            self.root = self.data_dir.parent
-        directory = self.root / load_source(recipe).name
+        recipe, directory = self._recipe_and_directory()
         if not is_whole(directory, INFO_FILE):
             with locked(lock_file(directory)):  # the processes of a run come here all at once
                 self._generate(recipe, directory)
         local = fetch(directory)
         _refuse_other_recipe(local, recipe.model_dump(mode="json"))
         self.data_dir = local
+
+    def _is_there(self) -> bool:
+        return self.data_dir is not None and (self.recipe is None or is_whole(self.data_dir, INFO_FILE))
+
+    def _recipe_and_directory(self) -> tuple[Recipe, Place]:
+        from src.data.source import load_source
+
+        recipe = parse_recipe(self.recipe)
+        if self.data_dir is not None:
+            recipe.dataset.name = self.data_dir.name
+            self.root = self.data_dir.parent
+        return recipe, self.root / load_source(recipe).name
 
     def _generate(self, recipe: Recipe, directory: Place) -> None:
         from src.data.generate import generate  # compiles kernels: only runs that make data pay for it

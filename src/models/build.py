@@ -28,7 +28,8 @@ def build_model(config: Mapping[str, Any], spec: DatasetSpec) -> VIMHLitModule:
     """Instantiate a plain model config on a dataset; UserError carries the cause, by key."""
     if "network" not in config:
         raise UserError("model.network: not given; choose a model config, as in model=cnn_micro, or give your own")
-    parts = {key: value for key, value in config.items() if key != "heads"}  # a head builds its loss itself
+    apart = ("heads", "adam_lr")  # a head builds its loss itself; older checkpoints hold the rate under that name
+    parts = {key: value for key, value in config.items() if key not in apart}
     try:
         return instantiate(parts, _partial_=True)(spec=spec, heads=config.get("heads"), config=config)
     except (InstantiationException, TypeError) as error:  # TypeError: an argument that a network does not take

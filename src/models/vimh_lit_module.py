@@ -18,7 +18,7 @@ from src.models.multi_head import Estimates, MultiHead, head_configs
 from src.models.optimizers.groups import layer_weights, parameter_groups
 from src.models.schedules import Plateau, optimizer_steps, require_even_epochs
 from src.utils.checkpoints import forget_bests
-from src.utils.errors import UserError
+from src.utils.errors import UserError, one_line
 
 AUXILIARY_INPUTS = 2  # the dB range of an image: what per-sample scaling removes from it
 DEFAULT_RANGE_DB = (-80.0, 0.0)  # of images whose dataset does not say; also of checkpoints that do not hold one
@@ -33,8 +33,7 @@ class VIMHLitModule(LightningModule):
     is stepped every batch. `auxiliary` (concat or film) adds the image's dB range to the features.
     `balance` says what the heads' weights mean, see src.models.losses.balance. `compile` compiles the network
     for training; `channels_last` stores its images and weights in that memory format. `config` is the plain
-    dict that this module was built from (configs/optimizer reads `adam_lr` from it); every checkpoint holds it,
-    and `spec`.
+    dict that this module was built from; every checkpoint holds it, and `spec`.
     """
 
     def __init__(
@@ -46,7 +45,6 @@ class VIMHLitModule(LightningModule):
         scheduler: Callable[..., torch.optim.lr_scheduler.LRScheduler] | None = None,
         wrappers: Mapping[str, Callable[..., None]] | None = None,
         lr_multipliers: Mapping[str, float] | None = None,
-        adam_lr: float | None = None,
         auxiliary: str | None = None,
         balance: str = "weights",
         compile: bool = False,
@@ -183,31 +181,49 @@ class VIMHLitModule(LightningModule):
         metrics.reset()
         return results
 
+    def configure_optimizers(self) -> Any:
+        optimizer = self.make_optimizer()
+        for wrap in self._wrappers.values():  # one that refuses this trainer does so before the data is read
+            wrap(optimizer, self)
+        if self._make_scheduler is None:
+            return optimizer
+        try:
+            steps = optimizer_steps(self.trainer)
+        except ValueError as error:
+            raise error if isinstance(error, UserError) else UserError(f"trainer: {one_line(error)}") from error
+        if getattr(self._make_scheduler, "keywords", {}).get("interval") == "epoch":
+            require_even_epochs(self.trainer)
+        batches = self.trainer.num_training_batches / self.trainer.accumulate_grad_batches
+        per_epoch = max(1, math.ceil(min(steps, batches)))  # not all epochs where max_steps ends the run
+        scheduler = self._scheduler(optimizer, steps, per_epoch)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def check_optimizer(self) -> None:
+        """UserError for a value that the optimizer or the scheduler refuses, before there are data or a trainer."""
+        optimizer = self.make_optimizer()
+        if self._make_scheduler:
+            self._scheduler(optimizer, total_steps=1000, steps_per_epoch=100)
+
     def make_optimizer(self) -> torch.optim.Optimizer:
         """Return an optimizer of this model's weights, without its wrappers."""
         lr = getattr(self._make_optimizer, "keywords", {}).get("lr")
-        return self._make_optimizer(parameter_groups(self, lr, self._lr_multipliers, self._decaying))
-
-    def configure_optimizers(self) -> Any:
+        groups = parameter_groups(self, lr, self._lr_multipliers, self._decaying)
         try:
-            optimizer = self.make_optimizer()
-            for wrap in self._wrappers.values():  # one that refuses this trainer does so before the data is read
-                wrap(optimizer, self)
-            if self._make_scheduler is None:
-                return optimizer
-            steps = optimizer_steps(self.trainer)
-            if getattr(self._make_scheduler, "keywords", {}).get("interval") == "epoch":
-                require_even_epochs(self.trainer)
-            batches = self.trainer.num_training_batches / self.trainer.accumulate_grad_batches
-            per_epoch = max(1, math.ceil(min(steps, batches)))  # not all epochs where max_steps ends the run
-            scheduler = self._make_scheduler(optimizer, total_steps=steps, steps_per_epoch=per_epoch)
+            return self._make_optimizer(groups)
         except UserError:
             raise
         except (TypeError, ValueError) as error:
-            raise UserError(
-                f"model.optimizer or model.scheduler: {error}; see configs/optimizer, /scheduler"
-            ) from error
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+            raise UserError(f"model.optimizer: {one_line(error)}") from error
+
+    def _scheduler(
+        self, optimizer: torch.optim.Optimizer, total_steps: int, steps_per_epoch: int
+    ) -> torch.optim.lr_scheduler.LRScheduler:
+        try:
+            return self._make_scheduler(optimizer, total_steps=total_steps, steps_per_epoch=steps_per_epoch)
+        except UserError:
+            raise
+        except (TypeError, ValueError) as error:
+            raise UserError(f"model.scheduler: {one_line(error)}") from error
 
     def on_train_start(self) -> None:
         self._seed = torch.initial_seed()

@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.syntax import Syntax
 
 from src.callbacks.checkpoint_io import WholeCheckpoints
-from src.utils.errors import NotHere, UserError
+from src.utils.errors import NotHere, UserError, one_line
 from src.utils.files import write_whole
 from src.utils.multirun import in_sweep
 from src.utils.ranks import launched, rank
@@ -86,8 +86,7 @@ def build(config: DictConfig, where: str) -> Any:
     try:
         return instantiate(config)
     except InstantiationException as error:
-        cause = error.__cause__ if isinstance(error.__cause__, UserError) else error
-        raise UserError(f"{where}: {' '.join(str(cause).split())}") from error
+        raise UserError(f"{where}: {one_line(error.__cause__ or error)}") from error
 
 
 def build_all(configs: DictConfig | None, where: str) -> list[Any]:
@@ -99,6 +98,8 @@ def build_trainer(config: DictConfig) -> Trainer:
     """Instantiate callbacks, loggers and the trainer; UserError when the accelerator is not there."""
     loggers = build_all(config.get("logger"), "logger")
     callbacks = build_all(config.get("callbacks"), "callbacks")
+    if not config.trainer.get("enable_progress_bar", True):
+        callbacks = [callback for callback in callbacks if not isinstance(callback, ProgressBar)]
     accelerator, precision = config.trainer.accelerator, str(config.trainer.get("precision", "32-true"))
     if precision not in _PRECISIONS:
         raise UserError(f"trainer.precision: {precision} given; one of {', '.join(_PRECISIONS)}: weights stay float32")
@@ -119,7 +120,7 @@ def build_trainer(config: DictConfig) -> Trainer:
     except InstantiationException as error:
         if isinstance(error.__cause__, MisconfigurationException) and not _has(accelerator):
             raise NotHere(f"trainer: this machine has no {accelerator}; use trainer=cpu or trainer=auto") from error
-        raise UserError(f"trainer: {' '.join(str(error).split())}") from error
+        raise UserError(f"trainer: {one_line(error.__cause__ or error)}") from error
     # with max_steps Lightning takes every resumed run to be within an epoch: it would begin no batch of a new one
     trainer.fit_loop._iteration_based_training = lambda: False
     if trainer.world_size > 1 and in_sweep():

@@ -10,12 +10,42 @@ import time
 from src.utils.errors import UserError
 
 _INTERACTIVE = ("bash", "interactive")  # names of SLURM jobs in which a person types: each command is a run of its own
+_RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK")  # all that Lightning reads
+_FROM_LIGHTNING = ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK", "LOCAL_RANK", "WORLD_SIZE")  # for those that it starts
 
 
 def rank() -> int:
     """Return this process's number among all of its run, 0 where it is alone."""
-    found = (os.environ.get(name) for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))
-    return next((int(value) for value in found if value is not None), 0)
+    name = next((name for name in _launched_ranks() if name in os.environ), None)
+    return _number(name) if name else 0
+
+
+def drop_stray_ranks() -> list[str]:
+    """Remove ranks that no launcher has set from the environment; return each as NAME=value.
+
+    Lightning would follow them: a process of a rank above 0 writes nothing. UserError where one is no number.
+    """
+    given = {name: _number(name) for name in _RANKS if name in os.environ}
+    stray = [f"{name}={number}" for name, number in given.items() if number and name not in _launched_ranks()]
+    for word in stray:
+        del os.environ[word.partition("=")[0]]
+    return stray
+
+
+def _launched_ranks() -> tuple[str, ...]:
+    """Return the variables that this process's launcher sets, the first that is there being the one to follow."""
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        return ("RANK", "LOCAL_RANK")
+    if _by_srun():
+        return _RANKS
+    return ("LOCAL_RANK",) if all(name in os.environ for name in _FROM_LIGHTNING) else ()
+
+
+def _number(name: str) -> int:
+    try:
+        return int(os.environ[name])
+    except ValueError:
+        raise UserError(f"{name}: the environment sets it to '{os.environ[name]}', no number; unset it") from None
 
 
 def launched() -> dict[str, int]:
@@ -39,7 +69,7 @@ def join_run(words: list[str]) -> list[str]:
         return words
     added = [] if rank() == 0 else ["hydra.output_subdir=null"]  # the config is written once
     if not any(word.startswith("hydra.run.dir=") for word in words):
-        added.append(f"hydra.run.dir=${{paths.log_dir}}/${{task_name}}/runs/{name}")
+        added.append(f"hydra.run.dir=${{home:${{paths.log_dir}}}}/${{task_name}}/runs/{name}")
     return [*words, *added]
 
 

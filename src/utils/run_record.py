@@ -94,6 +94,14 @@ def surroundings() -> dict[str, Any]:
     }
 
 
+def version_line() -> str:
+    """Return the versions of this project, Python and torch, and the commit, without importing torch."""
+    ((project, own),) = _own().items()
+    git = git_state()
+    commit = f"commit {git['commit'][:12]}{' with changes' if git['dirty'] else ''}" if "commit" in git else "no commit"
+    return f"{project} {own}, Python {platform.python_version()}, torch {_version('torch')}, {commit}"
+
+
 def git_state(root: Path = ROOT) -> dict[str, Any]:
     """Return the commit and the SHA-256 of the changes since; the reason where git does not know."""
 

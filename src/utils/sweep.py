@@ -43,6 +43,7 @@ log = logging.getLogger(__name__)
 _WHERE = (  # overrides that say where a trial runs and what it shows, not what it trains
     *("hparams_search", "logger", "trainer", "trainer.accelerator", "trainer.devices", "test"),
     *("data.device_cache", "data.num_workers", "callbacks.rich_progress_bar", "callbacks.epoch_log", "name", "tags"),
+    "trainer.enable_progress_bar",
 )
 _WHERE_ALL = ("extras.", "logger.", "paths.")  # and all that begin with these
 _SHARING = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
@@ -63,7 +64,8 @@ def split(params: Mapping[str, Any], arguments: list[str]) -> tuple[dict[str, st
         else:
             fixed[key] = override.input_line
     if not space:
-        raise UserError("hydra.sweeper.params: nothing is searched; give a range, as model.adam_lr=interval(0.001,0.1)")
+        example = "model.optimizer.lr=interval(0.001,0.1)"
+        raise UserError(f"hydra.sweeper.params: nothing is searched; give a range, as in {example}")
     return fixed, space
 
 

@@ -201,7 +201,7 @@ def test_a_database_that_stays_away_ends_a_search_which_then_goes_on(postgres, t
         return search(
             *(launch, OmegaConf.create({"hydra": hydra, "monitor": "val/nmae"}), []),
             **{"study_name": "s", "storage": postgres.url, "sampler": RandomSampler(seed=0), "pruner": NopPruner()},
-            **{"n_trials": 3, "n_jobs": 1, "max_failure_rate": 0.7, "params": {"model.adam_lr": "interval(0, 1)"}},
+            **{"n_trials": 3, "n_jobs": 1, "max_failure_rate": 0.7, "params": {"model.optimizer.lr": "interval(0, 1)"}},
         )
 
     with pytest.raises(UserError, match=r"^hydra.sweeper.storage: .* continues study s$") as caught:

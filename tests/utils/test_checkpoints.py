@@ -20,7 +20,7 @@ def test_a_path_is_itself_and_must_exist(tmp_path):
 
 @pytest.mark.parametrize("name", ["best", "last"])
 def test_a_name_is_that_checkpoint_of_the_newest_run(tmp_path, name):
-    with pytest.raises(UserError, match=rf"^ckpt_path: no run below .* has a {name}\.ckpt; train a model first$"):
+    with pytest.raises(UserError, match=rf"^ckpt_path: no run in .* has a {name}\.ckpt; train a model first$"):
         find_checkpoint(name, tmp_path)
     paths = [tmp_path / f"train/runs/{run}/checkpoints/{name}.ckpt" for run in ("b", "a", "c")]
     for age, path in enumerate(paths):
