@@ -14,6 +14,7 @@ from src.utils.checkpoints import find_checkpoint  # noqa: E402
 from src.utils.entry import require, run, task  # noqa: E402
 from src.utils.files import write_whole  # noqa: E402
 from src.utils.loggers import require_loggers  # noqa: E402
+from src.utils.workers import raise_if_lost  # noqa: E402
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +42,11 @@ def main(config: DictConfig) -> None:
     if datamodule.spec.sha256.get("train") != model.spec.sha256.get("train"):
         log.warning("%s: not the files this model was trained on, which may hold some of these sounds", data_dir)
     trainer = build_trainer(config)
-    evaluation = evaluate(model, datamodule, trainer)
+    try:
+        evaluation = evaluate(model, datamodule, trainer)
+    except RuntimeError as error:
+        raise_if_lost(error, "give the same command again")
+        raise
     if not trainer.is_global_zero:
         return
     print_evaluation(evaluation)

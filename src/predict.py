@@ -12,7 +12,7 @@ from omegaconf import DictConfig  # noqa: E402
 
 from src.utils.checkpoints import find_checkpoint  # noqa: E402
 from src.utils.entry import require, run, task  # noqa: E402
-from src.utils.errors import UserError  # noqa: E402
+from src.utils.errors import UserError, escaped  # noqa: E402
 
 log = logging.getLogger(__name__)
 
@@ -43,10 +43,10 @@ def main(config: DictConfig) -> None:
             model, sound_files(source), config.channel, output_dir if config.render else None
         )
     for fault in faults:
-        log.error(fault)
+        log.error(escaped(fault))
     if predictions:
-        print_predictions(predictions, model.spec.space)
         write_predictions(predictions, model.spec.space, output_dir)
+        print_predictions(predictions, model.spec.space)
         log.info("predictions%s: %s", " and sounds" if config.render and not is_dataset else "", output_dir)
     if faults:
         raise SystemExit(1)

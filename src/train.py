@@ -33,6 +33,7 @@ from src.utils.resume import (  # noqa: E402
 )
 from src.utils.run_lock import only_here  # noqa: E402
 from src.utils.run_record import Session, is_finished, read_record, surroundings  # noqa: E402
+from src.utils.workers import raise_if_lost  # noqa: E402
 
 if TYPE_CHECKING:
     from lightning import Trainer
@@ -125,6 +126,7 @@ def interruptible(directory: Path, stop: StopOnSignal) -> Iterator[None]:
         raise Interrupted(f"interrupted; {how_to_go_on(directory)}", number) from error
     except RuntimeError as error:
         if stop.received is None:
+            raise_if_lost(error, how_to_go_on(directory))
             raise
         raise Interrupted(f"interrupted; {how_to_go_on(directory)}", stop.received) from error  # so were workers
     except OSError as error:

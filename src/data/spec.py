@@ -13,12 +13,14 @@ from src.data.recipe import describe
 from src.spectral.config import SpectralConfig
 from src.synth.parameters import ParameterSpace, ParameterSpec
 from src.utils.errors import UserError
+from src.utils.files import require_content
 
 INFO_FILE = "vimh_dataset_info.json"
-MAX_INFO_BYTES = 64 * 2**20
+MAX_INFO_BYTES = 2 * 2**20  # a description has some 10 kB; to check 2 MiB may take a second and 200 MB
 _REMEDY = "restore the file or make the dataset again"
 
 _Size = Annotated[int, Field(ge=1, le=65535)]
+_MOST_PARAMETERS = 1000  # with those that do not vary, of which a plug-in may have hundreds
 
 
 class _Reach(BaseModel):
@@ -42,24 +44,24 @@ class _Info(BaseModel):
     width: _Size
     channels: _Size
     parameter_names: list[Annotated[str, Field(max_length=200)]] = Field(min_length=1, max_length=255)
-    parameter_mappings: dict[str, dict[str, Any]]
-    fixed_parameters: dict[str, Any] = {}
+    parameter_mappings: dict[str, dict[str, Any]] = Field(max_length=_MOST_PARAMETERS)
+    fixed_parameters: dict[str, Any] = Field({}, max_length=_MOST_PARAMETERS)
     train_samples: int | None = None
     val_samples: int | None = None
     test_samples: int | None = None
-    sample_rate: float | None = None
-    duration: float | None = None
-    dataset_name: str = ""
-    synth_type: str = "unknown"
-    channel_labels: list[str] = []
+    sample_rate: float | None = Field(None, gt=0, le=1e6)
+    duration: float | None = Field(None, gt=0, le=1e6)
+    dataset_name: str = Field("", max_length=255)
+    synth_type: str = Field("unknown", max_length=255)
+    channel_labels: list[str] = Field([], max_length=65535)
     label_encoding: dict[str, Any] = {}
     spectrogram_config: dict[str, Any] = {}
     mel_config: dict[str, Any] | None = None
     pre_emphasis_coefficient: float | None = None
     image_scaling: dict[str, Any] | None = None
     generator: dict[str, Any] | None = None
-    sensitivity: list[_Reach] = []
-    sha256: dict[str, str] = {}
+    sensitivity: list[_Reach] = Field([], max_length=255)
+    sha256: dict[str, str] = Field({}, max_length=_MOST_PARAMETERS)
 
     @field_validator("parameter_names")
     @classmethod
@@ -107,6 +109,7 @@ def read_spec(directory: Path) -> DatasetSpec:
     if not path.is_file():
         what = "holds no vimh_dataset_info.json" if directory.is_dir() else "does not exist"
         raise UserError(f"{directory}: {what}; give a VIMH directory, or make one with generate_vimh.py")
+    require_content(path, _REMEDY)
     if path.stat().st_size > MAX_INFO_BYTES:
         raise UserError(f"{path}: {path.stat().st_size} bytes is no description; {_REMEDY}")
     return parse_spec(path.read_bytes(), path)

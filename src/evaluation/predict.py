@@ -1,6 +1,8 @@
 """Predictions for sounds and datasets, from a model alone: its spec carries front end and synth."""
 
 import csv
+import errno
+import io
 import json
 import math
 from dataclasses import dataclass
@@ -19,8 +21,10 @@ from src.spectral.config import SpectralConfig
 from src.spectral.front_end import FrontEnd
 from src.synth.parameters import ParameterSpace
 from src.utils.errors import UserError
+from src.utils.files import printable, write_whole
 
 _BATCH = 512
+_MOST_SAMPLES = 2**26  # of a clip: 60 s at 768 kHz are less
 
 
 @dataclass(frozen=True)
@@ -33,12 +37,20 @@ class Prediction:
 
 
 def sound_files(source: Path) -> list[Path]:
-    """Return the sound files that a path means; UserError when there are none."""
+    """Return the sound files that a path means; UserError when there are none.
+
+    Hidden files of a folder are left out, among them the companions `._name` that macOS writes, and so are its folders.
+    """
     if not source.is_dir():
         return [source]
-    found = sorted(path for path in source.iterdir() if path.suffix.lower() in SUFFIXES)
+    found = []
+    for path in sorted(source.iterdir()):
+        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and not path.is_dir():
+            found.append(path)
     if not found:
-        raise UserError(f"input: {source} holds no sound file ({', '.join(SUFFIXES)}) and no VIMH dataset")
+        raise UserError(
+            f"input: {printable(source)} holds no sound file (.wav, .flac, .ogg, .mp3, .aiff, ...) and no VIMH dataset"
+        )
     return found
 
 
@@ -47,38 +59,55 @@ def make_front_end(spec: DatasetSpec) -> FrontEnd:
     if spec.spectral is None or spec.sample_rate is None or spec.duration is None:
         raise UserError(f"{spec.name}: its JSON does not tell the front end, so that no sound can be analysed like it")
     num_samples = round(spec.duration * spec.sample_rate)
+    if not 0 < num_samples <= _MOST_SAMPLES:
+        length = f"{spec.duration:g} s at {spec.sample_rate:g} Hz"
+        raise UserError(f"{spec.name}: clips of {length} cannot be analysed; make the dataset again")
     return FrontEnd(SpectralConfig.model_validate(spec.spectral), round(spec.sample_rate), num_samples)
 
 
 def predict_files(
     model: VIMHLitModule, paths: list[Path], channel: str | None, render_dir: Path | None
 ) -> tuple[list[Prediction], list[str]]:
-    """Predict each file; return the predictions, and one line for each file that could not be read.
+    """Predict each file; return the predictions, and one line for each file with which something went wrong.
 
     With `render_dir` each prediction is also rendered there, beside its input as the model heard it.
     """
     front_end = make_front_end(model.spec)
     source = rendering_source(model.spec) if render_dir is not None else None
     stems = [path.stem for path in paths]
+    unique = len(set(stems)) == len(stems)  # else a.wav and a.flac are two sounds: their suffixes tell them apart
     predictions, faults = [], []
     for path in paths:
         try:
             clip = read_clip(path, front_end.sample_rate, front_end.num_samples, channel)
+            values, uncertainties = _predict_clip(model, front_end, clip)
+            if not np.isfinite(values).all():
+                raise UserError(f"{printable(path)}: the model predicts values that are not finite; train it again")
+            predictions.append(Prediction(printable(path.name), values, uncertainties))
+            if render_dir is None:
+                continue
+            sounds = {"input": clip}
+            if source is not None:
+                sounds["predicted"] = source.synth.render(values[None])[:, 0]
+            for kind, sound in sounds.items():
+                name = f"{path.stem if unique else path.name}_{kind}.wav"
+                write_clip(render_dir / name, sound, front_end.sample_rate)
         except UserError as error:
             faults.append(str(error))
-            continue
-        with torch.inference_mode():
-            image, scale = front_end(torch.from_numpy(clip)[None])
-            image = images_to_float(front_end.to_bytes(image))  # the network was trained on bytes
-            values, uncertainties = (one[0].numpy().astype(np.float64) for one in model.predict(image, scale))
-        predictions.append(Prediction(path.name, values, uncertainties))
-        if render_dir is not None:
-            stem = path.name if stems.count(path.stem) > 1 else path.stem  # a.wav and a.flac: two sounds
-            write_clip(render_dir / f"{stem}_input.wav", clip, front_end.sample_rate)
-            if source is not None:
-                again = source.synth.render(values[None])[:, 0]
-                write_clip(render_dir / f"{stem}_predicted.wav", again, front_end.sample_rate)
+        except OSError as error:
+            if error.errno != errno.ENAMETOOLONG:
+                raise
+            faults.append(f"{printable(path)}: its name is too long to add to it; rename it, or give render=false")
     return predictions, faults
+
+
+def _predict_clip(model: VIMHLitModule, front_end: FrontEnd, clip: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return (P,) values and (P,) uncertainties of one clip (T,), both in physical units."""
+    with torch.inference_mode():
+        image, scale = front_end(torch.from_numpy(clip)[None])
+        image = images_to_float(front_end.to_bytes(image))  # the network was trained on bytes
+        values, uncertainties = model.predict(image, scale)
+    return values[0].numpy().astype(np.float64), uncertainties[0].numpy().astype(np.float64)
 
 
 def predict_dataset(model: VIMHLitModule, directory: Path) -> list[Prediction]:
@@ -94,16 +123,23 @@ def predict_dataset(model: VIMHLitModule, directory: Path) -> list[Prediction]:
         batch = dataset.__getitems__(rows)
         with torch.inference_mode():
             answers[:, rows] = torch.stack(model.predict(images_to_float(batch["image"]), batch["scale"])).numpy()
+    finite = np.isfinite(answers[0]).all(axis=1)
+    if not finite.all():
+        raise UserError(
+            f"{directory}/test: of record {int(np.argmin(finite))} the model predicts values that are not finite; "
+            "train it again"
+        )
     return [Prediction(f"test {row}", *pair) for row, pair in enumerate(zip(*answers, strict=True))]
 
 
 def write_predictions(predictions: list[Prediction], space: ParameterSpace, output_dir: Path) -> None:
-    """Write predictions.csv, a row a sound, and predictions.json, with units."""
-    with (output_dir / "predictions.csv").open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["name", *space.names, *(f"{name}_uncertainty" for name in space.names)])
-        numbers = ((one.name, [*one.values, *one.uncertainties]) for one in predictions)
-        writer.writerows([name, *(f"{number:.6g}" for number in row)] for name, row in numbers)
+    """Write predictions.csv, a row a sound, and predictions.json, with units; each is there whole or not at all."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(["name", *space.names, *(f"{name}_uncertainty" for name in space.names)])
+    for one in predictions:
+        writer.writerow([one.name, *(f"{number:.6g}" for number in [*one.values, *one.uncertainties])])
+    write_whole(output_dir / "predictions.csv", text.getvalue().encode())
     content = {
         "units": {one.name: one.unit for one in space},
         "fixed": space.fixed,
@@ -113,7 +149,7 @@ def write_predictions(predictions: list[Prediction], space: ParameterSpace, outp
             for one in predictions
         },
     }
-    (output_dir / "predictions.json").write_text(json.dumps(content, indent=2) + "\n")
+    write_whole(output_dir / "predictions.json", (json.dumps(content, indent=2) + "\n").encode())
 
 
 def _known(number: float) -> float | None:

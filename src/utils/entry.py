@@ -14,9 +14,9 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from src.utils.errors import Interrupted, UserError, first_line, one_line
+from src.utils.errors import Interrupted, UserError, escaped, first_line, one_line
 from src.utils.multirun import in_sweep, in_trial
-from src.utils.ranks import join_run, rank
+from src.utils.ranks import join_run, leave_with_first, rank
 from src.utils.typos import explain
 from src.utils.workers import worker_died
 
@@ -36,10 +36,11 @@ def task(function: Callable[[DictConfig], object]) -> Callable[[DictConfig], obj
     def wrapped(config: DictConfig) -> object:
         if rank():
             logging.disable(logging.WARNING)  # of several processes one tells how it goes, all what went wrong
+            leave_with_first()
         try:
             return function(config)
         except (UserError, OSError, OmegaConfBaseException) as error:
-            message = str(error) if isinstance(error, UserError) else one_line(error)
+            message = escaped(str(error) if isinstance(error, UserError) else one_line(error))
             if not (isinstance(error, Interrupted) and (rank() or in_trial())):  # the first, or the search, says more
                 log.error(message)
             if not isinstance(error, Interrupted) and in_sweep():

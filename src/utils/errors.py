@@ -1,13 +1,22 @@
 """The one exception whose text is written for the person at the terminal."""
 
 import difflib
+import unicodedata
 from collections.abc import Iterable
+
+_ESCAPED = ("Cc", "Cs", "Zl", "Zp")  # Unicode categories: control characters, surrogates, line and paragraph breaks
 
 
 class UserError(ValueError):
-    """A fault the user can mend; its message is one line saying what, where, and what to do."""
+    """A fault that the user can fix; its message is one line saying what, where, and what to do."""
 
     status = 1  # of the process that ends with it
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        if text.startswith("Caught ") and "DataLoader worker" in text:  # it hands over a traceback; the message ends it
+            return text.strip().splitlines()[-1].partition(": ")[2]
+        return text
 
 
 class NotHere(UserError):
@@ -27,6 +36,21 @@ def did_you_mean(given: str, known: Iterable[str]) -> str:
     known = sorted(known)
     close = difflib.get_close_matches(given, known, n=1)
     return f" Did you mean '{close[0]}'?" if close else f" Known: {', '.join(known)}."
+
+
+def escaped(text: str) -> str:
+    r"""Return text that fits on a line of any terminal or file: line breaks, control characters and bytes that are not
+    UTF-8 become escapes such as \n and \xe9."""
+    shown = []
+    for character in text:
+        code = ord(character)
+        if 0xDC80 <= code <= 0xDCFF:  # how Python holds a byte that is not UTF-8
+            shown.append(f"\\x{code - 0xDC00:02x}")
+        elif unicodedata.category(character) in _ESCAPED:
+            shown.append(character.encode("unicode_escape").decode())
+        else:
+            shown.append(character)
+    return "".join(shown)
 
 
 def one_line(error: BaseException) -> str:
