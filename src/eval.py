@@ -19,6 +19,7 @@ from src.utils.errors import UserError  # noqa: E402
 from src.utils.files import write_whole  # noqa: E402
 from src.utils.limits import is_tested  # noqa: E402
 from src.utils.loggers import require_loggers  # noqa: E402
+from src.utils.workers import raise_if_lost  # noqa: E402
 
 if TYPE_CHECKING:
     from src.data.spec import DatasetSpec
@@ -61,7 +62,11 @@ def main(config: DictConfig) -> None:
     require_same_task(model.spec, datamodule.spec)
     if datamodule.spec.sha256.get("train") != model.spec.sha256.get("train"):
         log.warning("%s: not the files that this model was trained on; it may have seen some of these sounds", data_dir)
-    evaluation = evaluate(model, datamodule, trainer)
+    try:
+        evaluation = evaluate(model, datamodule, trainer)
+    except RuntimeError as error:
+        raise_if_lost(error, "give the same command again")
+        raise
     if not trainer.is_global_zero:
         return
     print_evaluation(evaluation)

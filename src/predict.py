@@ -49,8 +49,8 @@ def main(config: DictConfig) -> None:
     for fault in faults:
         log.error(fault)
     if predictions:
-        print_predictions(predictions, model.spec.space, int(model.heads.calibration.samples))
         write_predictions(predictions, model.spec.space, output_dir)
+        print_predictions(predictions, model.spec.space, int(model.heads.calibration.samples))
         log.info("predictions%s: %s", " and sounds" if config.render and not is_dataset else "", output_dir)
     if faults:
         raise SystemExit(1)

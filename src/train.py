@@ -37,6 +37,7 @@ from src.utils.run_lock import only_here  # noqa: E402
 from src.utils.run_names import description, run_names  # noqa: E402
 from src.utils.run_record import Session, is_finished, read_record, surroundings  # noqa: E402
 from src.utils.unread import warn_of_unused  # noqa: E402
+from src.utils.workers import raise_if_lost  # noqa: E402
 
 if TYPE_CHECKING:
     from lightning import Trainer
@@ -150,6 +151,7 @@ def interruptible(directory: Path, stop: StopOnSignal) -> Iterator[None]:
         raise Interrupted(f"interrupted; {how_to_go_on(directory)}", number) from error
     except RuntimeError as error:
         if stop.received is None:
+            raise_if_lost(error, how_to_go_on(directory))
             raise
         raise Interrupted(f"interrupted; {how_to_go_on(directory)}", stop.received) from error  # the workers got it too
     except OSError as error:

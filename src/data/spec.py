@@ -24,10 +24,13 @@ from src.data.spec_schema import (
 from src.spectral.config import SpectralConfig
 from src.synth.parameters import ParameterSpace, ParameterSpec, Word
 from src.utils.errors import UserError
+from src.utils.files import require_content
 
 INFO_FILE = "vimh_dataset_info.json"
-MAX_INFO_BYTES = 64 * 2**20
+MAX_INFO_BYTES = 2 * 2**20  # a description has some 10 kB; to check 2 MiB may take a second and 200 MB
 _REMEDY = "restore the file or make the dataset again"
+
+_MOST_PARAMETERS = 1000  # with those that do not vary, of which a plug-in may have hundreds
 
 
 class _Info(BaseModel):
@@ -39,8 +42,8 @@ class _Info(BaseModel):
     width: Size
     channels: Size
     parameter_names: list[Annotated[str, Field(max_length=200)]] = Field(min_length=1, max_length=255)
-    parameter_mappings: dict[str, dict[str, Any]]
-    fixed_parameters: dict[str, Any] = {}
+    parameter_mappings: dict[str, dict[str, Any]] = Field(max_length=_MOST_PARAMETERS)
+    fixed_parameters: dict[str, Any] = Field({}, max_length=_MOST_PARAMETERS)
     train_samples: Count | None = None
     val_samples: Count | None = None
     test_samples: Count | None = None
@@ -48,15 +51,15 @@ class _Info(BaseModel):
     duration: Seconds | None = None
     dataset_name: DatasetName = ""
     synth_type: Word = "unknown"
-    channel_labels: list[str] = []
+    channel_labels: list[str] = Field([], max_length=65535)
     label_encoding: dict[str, Any] = {}
     spectrogram_config: dict[str, Any] = {}
     mel_config: dict[str, Any] | None = None
     pre_emphasis_coefficient: float | None = None
     image_scaling: dict[str, Any] | None = None
     generator: dict[str, Any] | None = None
-    sensitivity: list[Reach] = []
-    sha256: dict[Word, Word] = {}
+    sensitivity: list[Reach] = Field([], max_length=255)
+    sha256: dict[Word, Word] = Field({}, max_length=_MOST_PARAMETERS)
 
     @field_validator("parameter_names")
     @classmethod
@@ -111,6 +114,7 @@ def read_spec(directory: Path) -> DatasetSpec:
     if not path.is_file():
         what = "holds no vimh_dataset_info.json" if directory.is_dir() else "does not exist"
         raise UserError(f"{directory}: {what}; give a VIMH directory, or make one with generate_vimh.py")
+    require_content(path, _REMEDY)
     if path.stat().st_size > MAX_INFO_BYTES:
         raise UserError(f"{path}: {path.stat().st_size} bytes is no description; {_REMEDY}")
     return parse_spec(path.read_bytes(), path)

@@ -1,6 +1,8 @@
 """Predictions for sounds and datasets, from a model alone: its spec carries front end and synth."""
 
 import csv
+import errno
+import io
 import json
 import math
 from collections.abc import Iterable
@@ -21,8 +23,10 @@ from src.spectral.config import SpectralConfig
 from src.spectral.front_end import FrontEnd
 from src.synth.parameters import ParameterSpace
 from src.utils.errors import UserError
+from src.utils.files import path_text, write_whole
 
 _BATCH = 512
+_MOST_SAMPLES = 2**26  # of a clip: 60 s at 768 kHz are less
 
 
 @dataclass(frozen=True)
@@ -37,12 +41,20 @@ class Prediction:
 
 
 def sound_files(source: Path) -> list[Path]:
-    """Return the sound files that a path means; UserError when there are none."""
+    """Return the sound files that a path means; UserError when there are none.
+
+    Hidden files of a folder are left out, among them the companions `._name` that macOS writes, and so are its folders.
+    """
     if not source.is_dir():
         return [source]
-    found = sorted(path for path in source.iterdir() if path.suffix.lower() in SUFFIXES)
+    found = []
+    for path in sorted(source.iterdir()):
+        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and not path.is_dir():
+            found.append(path)
     if not found:
-        raise UserError(f"input: {source} holds no sound file ({', '.join(SUFFIXES)}) and no VIMH dataset")
+        raise UserError(
+            f"input: {path_text(source)} holds no sound file (.wav, .flac, .ogg, .mp3, .aiff, ...) and no VIMH dataset"
+        )
     return found
 
 
@@ -51,13 +63,16 @@ def make_front_end(spec: DatasetSpec) -> FrontEnd:
     if spec.spectral is None or spec.sample_rate is None or spec.duration is None:
         raise UserError(f"{spec.name}: its JSON does not tell the front end, so that no sound can be analysed like it")
     num_samples = round(spec.duration * spec.sample_rate)
+    if not 0 < num_samples <= _MOST_SAMPLES:
+        length = f"{spec.duration:g} s at {spec.sample_rate:g} Hz"
+        raise UserError(f"{spec.name}: clips of {length} cannot be analysed; make the dataset again")
     return FrontEnd(SpectralConfig.model_validate(spec.spectral), round(spec.sample_rate), num_samples)
 
 
 def predict_files(
     model: VIMHLitModule, paths: list[Path], channel: str | None, render_dir: Path | None, trust: Iterable[str] = ()
 ) -> tuple[list[Prediction], list[str]]:
-    """Predict each file; return the predictions, and one line for each file that could not be read.
+    """Predict each file; return the predictions, and one line for each file with which something went wrong.
 
     With `render_dir` each prediction is also rendered there, beside its input as the model heard it, by a voice of
     ours or one that `trust` names.
@@ -65,25 +80,39 @@ def predict_files(
     front_end = make_front_end(model.spec)
     source = rendering_source(model.spec, trust) if render_dir is not None else None
     stems = [path.stem for path in paths]
+    unique = len(set(stems)) == len(stems)  # else a.wav and a.flac are two sounds: their suffixes tell them apart
     predictions, faults = [], []
     for path in paths:
         try:
             clip = read_clip(path, front_end.sample_rate, front_end.num_samples, channel)
+            estimates = _predict_clip(model, front_end, clip)
+            if not np.isfinite(estimates.values).all():
+                raise UserError(f"{path_text(path)}: the model predicts values that are not finite; train it again")
+            predictions.append(_prediction(path_text(path.name), estimates))
+            if render_dir is None:
+                continue
+            sounds = {"input": clip}
+            if source is not None:
+                sounds["predicted"] = source.synth.render(estimates.values[None])[:, 0]
+            for kind, sound in sounds.items():
+                name = f"{path.stem if unique else path.name}_{kind}.wav"
+                write_clip(render_dir / name, sound, front_end.sample_rate)
         except UserError as error:
             faults.append(str(error))
-            continue
-        with torch.inference_mode():
-            image, scale = front_end(torch.from_numpy(clip)[None])
-            image = images_to_float(front_end.to_bytes(image))  # the network was trained on bytes
-            estimates = Estimates(*(one[0].numpy().astype(np.float64) for one in model.predict(image, scale)))
-        predictions.append(_prediction(path.name, estimates))
-        if render_dir is not None:
-            stem = path.name if stems.count(path.stem) > 1 else path.stem  # a.wav and a.flac: two sounds
-            write_clip(render_dir / f"{stem}_input.wav", clip, front_end.sample_rate)
-            if source is not None:
-                again = source.synth.render(estimates.values[None])[:, 0]
-                write_clip(render_dir / f"{stem}_predicted.wav", again, front_end.sample_rate)
+        except OSError as error:
+            if error.errno != errno.ENAMETOOLONG:
+                raise
+            faults.append(f"{path_text(path)}: its name is too long to add to it; rename it, or give render=false")
     return predictions, faults
+
+
+def _predict_clip(model: VIMHLitModule, front_end: FrontEnd, clip: np.ndarray) -> Estimates:
+    """Return the estimates of one clip (T,), as arrays (P,) float64 in physical units."""
+    with torch.inference_mode():
+        image, scale = front_end(torch.from_numpy(clip)[None])
+        image = images_to_float(front_end.to_bytes(image))  # the network was trained on bytes
+        estimates = model.predict(image, scale)
+    return Estimates(*(one[0].numpy().astype(np.float64) for one in estimates))
 
 
 def predict_dataset(model: VIMHLitModule, directory: Path) -> list[Prediction]:
@@ -103,6 +132,11 @@ def estimate_dataset(model: VIMHLitModule, dataset: VIMHDataset) -> Estimates:
         with torch.inference_mode():
             estimates = model.predict(images_to_float(batch["image"]).to(device), batch["scale"].to(device))
         found[:, rows] = torch.stack(estimates).cpu().numpy()
+    finite = np.isfinite(found[0]).all(axis=1)
+    if not finite.all():
+        raise UserError(
+            f"record {int(np.argmin(finite))}: the model predicts values that are not finite; train it again"
+        )
     return Estimates(*found)
 
 
@@ -111,14 +145,15 @@ def _prediction(name: str, estimates: Estimates) -> Prediction:
 
 
 def write_predictions(predictions: list[Prediction], space: ParameterSpace, output_dir: Path) -> None:
-    """Write predictions.csv, a row a sound, and predictions.json, with units."""
+    """Write predictions.csv, a row a sound, and predictions.json, with units; each is there whole or not at all."""
     suffixes = ("", "_uncertainty", "_low_90", "_high_90")
-    with (output_dir / "predictions.csv").open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["name", *(f"{name}{suffix}" for suffix in suffixes for name in space.names)])
-        for one in predictions:
-            row = [*one.values, *one.uncertainties, *one.low_90, *one.high_90]
-            writer.writerow([one.name, *(f"{number:.6g}" for number in row)])
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(["name", *(f"{name}{suffix}" for suffix in suffixes for name in space.names)])
+    for one in predictions:
+        row = [*one.values, *one.uncertainties, *one.low_90, *one.high_90]
+        writer.writerow([one.name, *(f"{number:.6g}" for number in row)])
+    write_whole(output_dir / "predictions.csv", text.getvalue().encode())
     content = {
         "units": {one.name: one.unit for one in space},
         "fixed": space.fixed,
@@ -129,7 +164,7 @@ def write_predictions(predictions: list[Prediction], space: ParameterSpace, outp
             for one in predictions
         },
     }
-    (output_dir / "predictions.json").write_text(json.dumps(content, indent=2) + "\n")
+    write_whole(output_dir / "predictions.json", (json.dumps(content, indent=2) + "\n").encode())
 
 
 def _by_name(space: ParameterSpace, numbers: np.ndarray, suffix: str = "") -> dict[str, float | None]:

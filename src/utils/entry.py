@@ -21,7 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 from src.utils.errors import Interrupted, UserError, first_line, one_line, printable
 from src.utils.help import help_text
 from src.utils.multirun import in_sweep, in_trial
-from src.utils.ranks import drop_stray_ranks, join_run, rank
+from src.utils.ranks import drop_stray_ranks, join_run, leave_with_first, rank
 from src.utils.run_names import run_directory  # noqa: F401  (a resolver of configs/hydra, registered with its module)
 from src.utils.text_values import expand_home, quote, quote_text, text_of
 from src.utils.typos import explain, refuse_empty_keys
@@ -44,6 +44,7 @@ def task(function: Callable[[DictConfig], object]) -> Callable[[DictConfig], obj
     def wrapped(config: DictConfig) -> object:
         if rank():
             logging.disable(logging.WARNING)  # of several processes one reports progress, and all report errors
+            leave_with_first()
         try:
             if HydraConfig.initialized():
                 refuse_unread(overrides(), HydraConfig.get().job.config_name)

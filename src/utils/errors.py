@@ -17,7 +17,10 @@ class UserError(ValueError):
     status = 1  # of the process that ends with it
 
     def __init__(self, message: object = ""):
-        super().__init__(printable(str(message)))
+        text = str(message)
+        if text.startswith("Caught ") and "DataLoader worker" in text:  # a worker's traceback; the message ends it
+            text = text.strip().splitlines()[-1].partition(": ")[2]
+        super().__init__(printable(text))
 
 
 class NotHere(UserError):
@@ -34,8 +37,15 @@ class Interrupted(UserError):
 
 def printable(text: str, most: int = MOST_LETTERS) -> str:
     """Return text as one line of at most `most` letters: what cannot be printed is escaped, the middle is left out."""
-    letters = (one if one.isprintable() else one.encode("unicode_escape").decode() for one in _cut(text, most))
-    return _cut("".join(letters), most)
+    return _cut("".join(_escaped(letter) for letter in _cut(text, most)), most)
+
+
+def _escaped(letter: str) -> str:
+    if letter.isprintable():
+        return letter
+    if 0xDC80 <= ord(letter) <= 0xDCFF:  # how Python holds a byte of a file's name that is not UTF-8
+        return f"\\x{ord(letter) - 0xDC00:02x}"
+    return letter.encode("unicode_escape").decode()
 
 
 def _cut(text: str, most: int) -> str:

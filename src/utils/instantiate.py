@@ -22,7 +22,7 @@ from src.callbacks.checkpoint_io import WholeCheckpoints
 from src.utils.errors import NotHere, UserError, one_line
 from src.utils.files import write_whole
 from src.utils.multirun import in_sweep
-from src.utils.ranks import launched, rank
+from src.utils.ranks import explain_death, launched, rank
 from src.utils.resume import how_to_go_on
 
 log = logging.getLogger(__name__)
@@ -47,6 +47,7 @@ def quiet_lightning() -> None:
     warnings.filterwarnings("ignore", message=".*`LeafSpec.*|.*treespec.*", category=FutureWarning)
     if logging.root.handlers:  # which say what comes by Lightning's own as well
         logging.getLogger("lightning").handlers.clear()
+    logging.getLogger("lightning.fabric.strategies.launchers.subprocess_script").addFilter(explain_death)
     for name in ("pytorch.utilities.rank_zero", "fabric.utilities.distributed"):
         logging.getLogger(f"lightning.{name}").setLevel(logging.WARNING)
 

@@ -4,11 +4,17 @@ Lightning (on one machine), torchrun and srun start the same command once a devi
 its own config, so the name of the run's directory must come from what all of them know.
 """
 
+import logging
 import os
+import re
+import threading
 import time
 
 from src.utils.errors import UserError
 
+log = logging.getLogger(__name__)
+
+_GRACE_SECONDS = 15.0  # in which a process that loses its connection to another one ends by itself, as with gloo
 _INTERACTIVE = ("bash", "interactive")  # names of SLURM jobs in which a person types: each command is a run of its own
 _RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK")  # all that Lightning reads
 _FROM_LIGHTNING = ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK", "LOCAL_RANK", "WORLD_SIZE")  # for those that it starts
@@ -57,6 +63,38 @@ def launched() -> dict[str, int]:
         nodes = int(os.environ["SLURM_NNODES"])
         return {"devices": int(os.environ["SLURM_NTASKS"]) // nodes, "num_nodes": nodes}
     return {}
+
+
+def leave_with_first() -> None:
+    """End this process, where Lightning's launcher started it, soon after the first process of its run has died.
+
+    Without this it would hold its device until NCCL stops waiting, ten minutes later. The first process ends when
+    another one dies, see `explain_death`; torchrun and srun end all of theirs.
+    """
+    if not rank() or launched():
+        return
+    first = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == first:
+            time.sleep(1.0)
+        time.sleep(_GRACE_SECONDS)
+        log.error("the first process of this run has died, so process %d ends too; resume=DIR continues it", rank())
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def explain_death(record: logging.LogRecord) -> bool:
+    """Say in our words what Lightning's launcher logs before it kills all processes because one has died.
+
+    A filter for the logger `lightning.fabric.strategies.launchers.subprocess_script`.
+    """
+    found = re.match(r"\[rank: (\d+)\] Child process .* terminated with code (-?\d+)", record.getMessage())
+    if found:
+        record.msg = "process %s of this run has died with status %s, so the others are ended; resume=DIR continues it"
+        record.args, record.levelno, record.levelname = found.groups(), logging.ERROR, "ERROR"
+    return True
 
 
 def join_run(words: list[str]) -> list[str]:
