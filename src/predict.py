@@ -45,8 +45,8 @@ def main(config: DictConfig) -> None:
     for fault in faults:
         log.error(fault)
     if predictions:
-        print_predictions(predictions, model.spec.space)
         write_predictions(predictions, model.spec.space, output_dir)
+        print_predictions(predictions, model.spec.space)
         log.info("predictions%s: %s", " and sounds" if config.render and not is_dataset else "", output_dir)
     if faults:
         raise SystemExit(1)

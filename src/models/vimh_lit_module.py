@@ -136,7 +136,9 @@ class VIMHLitModule(LightningModule):
         results = self._report("val", self.val_metrics)
         if isinstance(scheduler := self.lr_schedulers(), Plateau) and not self.trainer.sanity_checking:
             scheduler.observe(float(results["nmae"]))
-        self.heads.residuals.copy_(torch.stack([results[f"{name}_rmse"] for name in self.spec.space.names]))
+        unknown = results["nmae"].new_tensor(math.nan)  # a category has no RMSE
+        rmse = [results.get(f"{name}_rmse", unknown) for name in self.spec.space.names]
+        self.heads.residuals.copy_(torch.stack(rmse))
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         self._measure(self.test_metrics, batch)
