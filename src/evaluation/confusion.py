@@ -33,6 +33,7 @@ class Confusion:
 
 def count_answers(spec: ParameterSpec, true: np.ndarray, answered: np.ndarray) -> Confusion:
     """Count the categories (n,) int64 of a parameter that a model answered."""
+    answered = np.clip(answered, 0, spec.num_classes - 1)  # a network that diverged answers anything
     pairs, counts = np.unique(np.stack([true, answered], axis=1), axis=0, return_counts=True)
     rows = zip(pairs.tolist(), counts.tolist(), strict=True)
     return Confusion(category_names(spec), tuple((*pair, count) for pair, count in rows))

@@ -72,7 +72,9 @@ def places(value: float, known: Interval | None, least: int | None = None) -> in
 
 def rounded(value: float | None, known: Interval | None, least: int | None = None) -> str:
     """Return a figure with the digits that its 95 % interval leaves; a dash where there is no figure."""
-    return "-" if value is None else _format(value, places(value, known, least))
+    if value is None or not math.isfinite(value):  # of a network that diverged
+        return "-" if value is None else str(value)
+    return _format(value, places(value, known, least))
 
 
 def written_interval(value: float | None, known: Interval | None, least: int | None = None) -> str:
@@ -84,7 +86,7 @@ def written_interval(value: float | None, known: Interval | None, least: int | N
 
 
 def _exponent(value: float) -> int:
-    return math.floor(math.log10(abs(value)))
+    return math.floor(math.log10(abs(value)) + 1e-9)  # 0.1 may be stored as a little less
 
 
 def _format(value: float, decimals: int) -> str:

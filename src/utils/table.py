@@ -14,8 +14,9 @@ from rich.text import Text
 
 WIDTH = 80  # of a file or a pipe, which have no width of their own
 _GAP = 2  # blanks between two columns
-_PIECE = 24  # letters of a long name that stay on one line as long as a column can be left out instead
-_FEWEST = 8  # letters of a name that always stay on one line
+_PIECES = (24, 16, 12, 8)  # letters of a word that stay on one line: the first as long as a column can be left out
+_UNLIMITED = 10_000
+_NUMBER = re.compile(r"[-+]?[\d.,]{1,20}(e[-+]?\d+)?%?")
 _RULED = Box("    \n    \n ── \n    \n ── \n    \n    \n    \n")  # a line below the headings and between sections
 
 Rows = Sequence[Sequence[str]]
@@ -48,8 +49,7 @@ def table(
     Columns that do not fit beside each other, and that may not be left out, continue below, beside the first column
     again. A line is drawn above the rows that `sections` names. All text is shown as it is: no markup, no `:emoji:`.
     """
-    columns = [Column(plain(one.heading, encoding), one.text, one.drop) for one in columns]
-    rows = [[plain(cell, encoding) for cell in row] for row in rows]
+    columns, rows = _as_text(columns, rows, encoding)
     panels = _panels(columns, rows, width)
     shown = {at for panel in panels for at in panel}
     drawn = [_draw(columns, rows, panel, sections) for panel in panels]
@@ -66,34 +66,32 @@ def show(
     sections: Collection[int] = (),
 ) -> None:
     """Print a table; `all_in` names the file that holds the columns for which there is no room."""
-    console = terminal()
-    encoding = console.encoding
-    drawn, left_out = table(columns, rows, console.width, sections, encoding)
+    console, wide = terminal(), terminal()
+    wide.width = _UNLIMITED  # the columns' widths are chosen here: rich is to cut nothing
+    drawn, left_out = table(columns, rows, console.width, sections, console.encoding)
     if left_out:
         where = f"; {all_in} has all columns" if all_in else ""
         caption = f"{caption}\nNo room for: {', '.join(dict.fromkeys(left_out))}{where}.".strip()
-    lines = [Text(plain(line, encoding), overflow="fold") for line in caption.splitlines()]
     if title:
-        console.print(Text(plain(title, encoding), "bold", overflow="fold"), end="\n\n")
-    console.print(drawn, crop=False, width=max(console.width, console.measure(drawn).minimum))
-    for line in lines:
-        console.print(line, style="dim")
+        console.print(Text(plain(title, console.encoding), "bold", overflow="fold"), end="\n\n")
+    wide.print(drawn)
+    for line in caption.splitlines():
+        console.print(Text(plain(line, console.encoding), "dim", overflow="fold"))
     console.print()
 
 
 def fits(columns: Sequence[Column], rows: Rows) -> bool:
     """Return whether the terminal has room for all columns, with no name broken within a word."""
     console = terminal()
-    rows = [[plain(cell, console.encoding) for cell in row] for row in rows]
-    return _total(_narrow(columns, rows, range(len(columns)), _PIECE)) <= console.width
+    columns, rows = _as_text(columns, rows, console.encoding)
+    return _total(_narrow(columns, rows, range(len(columns)), _PIECES[0])) <= console.width
 
 
 def terminal() -> Console:
     """Return where tables are printed: as wide as the terminal, else as COLUMNS, else 80 letters."""
     columns = os.environ.get("COLUMNS", "")
-    given = int(columns) if columns.isdecimal() else WIDTH
-    width = None if sys.stdout.isatty() else given
-    return Console(width=width, highlight=False, markup=False, emoji=False)
+    given = int(columns) if columns.isdecimal() else 0
+    return Console(width=None if sys.stdout.isatty() else given or WIDTH, highlight=False, markup=False, emoji=False)
 
 
 def markdown(columns: Sequence[Column], rows: Rows) -> str:
@@ -108,20 +106,29 @@ def escape_markdown(text: str) -> str:
     return re.sub(r"[\\`*\[\]<>|&~$]|(?<![^\W_])_|_(?![^\W_])", r"\\\g<0>", plain(text))
 
 
+def _as_text(columns: Sequence[Column], rows: Rows, encoding: str) -> tuple[list[Column], list[list[str]]]:
+    named = [Column(plain(one.heading, encoding), one.text, one.drop) for one in columns]
+    return named, [[plain(cell, encoding) for cell in row] for row in rows]
+
+
 def _panels(columns: Sequence[Column], rows: Rows, width: int) -> list[dict[int, int]]:
     """Return the columns that stand beside each other, as {index: width}, for each part of a table from the top."""
     shown = list(range(len(columns)))
     natural = {at: max(cell_len(text) for text in _cells(columns, rows, at)) for at in shown}
-    widths = _narrow(columns, rows, shown, _PIECE)
+    widths = _narrow(columns, rows, shown, _PIECES[0])
     while _total(widths) > width and any(columns[at].drop for at in shown):
         shown.remove(max(shown, key=lambda at: columns[at].drop))
-        widths = _narrow(columns, rows, shown, _PIECE)
-    if _total(widths) > width:
-        widths = _narrow(columns, rows, shown, _FEWEST)
-    panels = [{shown[0]: widths[shown[0]]}]
+        widths = _narrow(columns, rows, shown, _PIECES[0])
+    for piece in _PIECES[1:-1]:
+        if _total(widths) > width:
+            widths = _narrow(columns, rows, shown, piece)
+    first = shown[0]
+    if any(_total({first: widths[first], at: widths[at]}) > width for at in shown[1:]):
+        widths = _narrow(columns, rows, shown, _PIECES[-1])
+    panels = [{first: widths[first]}]
     for at in shown[1:]:
         if len(panels[-1]) > 1 and _total(panels[-1] | {at: widths[at]}) > width:
-            panels.append({shown[0]: widths[shown[0]]})
+            panels.append({first: widths[first]})
         panels[-1][at] = widths[at]
     for panel in panels:
         for at in panel:  # the room that is left
@@ -130,15 +137,24 @@ def _panels(columns: Sequence[Column], rows: Rows, width: int) -> list[dict[int,
 
 
 def _narrow(columns: Sequence[Column], rows: Rows, shown: Collection[int], piece: int) -> dict[int, int]:
-    """Return the least width of columns whose words may be broken after `piece` letters; numbers may not."""
+    """Return the least widths of columns in which words, but not numbers, may be broken after `piece` letters.
+
+    While a column can still be left out, only names in headings are broken into their parts.
+    """
+    split = str.split if piece == _PIECES[0] else _parts
     widths = {}
     for at in shown:
         heading, *cells = _cells(columns, rows, at)
-        broken = [heading, *cells] if columns[at].text else [heading]
-        whole = [] if columns[at].text else cells
-        words = (min(piece, cell_len(word.rstrip())) for text in broken for word in _words(text))
-        widths[at] = max([1, *words, *map(cell_len, whole)])
+        words = _parts(heading)
+        if columns[at].text:
+            words += [word for cell in cells for word in split(cell)]
+            cells = []
+        widths[at] = max([1, *(_least(word.rstrip(), piece) for word in words), *map(cell_len, cells)])
     return widths
+
+
+def _least(word: str, piece: int) -> int:
+    return cell_len(word) if _NUMBER.fullmatch(word) else min(piece, cell_len(word))
 
 
 def _cells(columns: Sequence[Column], rows: Rows, at: int) -> list[str]:
@@ -149,20 +165,22 @@ def _total(widths: dict[int, int]) -> int:
     return sum(widths.values()) + _GAP * (len(widths) - 1)
 
 
-def _words(text: str) -> list[str]:
-    return re.split(r"(?<=[ _/])(?=[^ _/])", text)
+def _parts(text: str) -> list[str]:
+    """Split text after blanks, underscores and slashes, and within dotted and CamelCase names."""
+    return re.split(r"(?<=[ _/])(?=[^ _/])|(?<=[^\W\d]\.)(?=[^\W\d])|(?<=[a-z])(?=[A-Z])", text)
 
 
 def _wrap(text: str, width: int) -> str:
-    """Break text into lines after words and underscores, and within a word that is longer than a line."""
+    """Break text into lines: between words, within a word that is longer than a line only between its parts."""
     lines = [""]
-    for word in _words(text):
-        if lines[-1] and cell_len((lines[-1] + word).rstrip()) > width:
-            lines.append("")
-        for letter in word:
-            if cell_len((lines[-1] + letter).rstrip()) > width:
+    for word in re.split(r"(?<= )(?=[^ ])", text):
+        for part in _parts(word) if cell_len(word.rstrip()) > width else [word]:
+            if lines[-1] and cell_len((lines[-1] + part).rstrip()) > width:
                 lines.append("")
-            lines[-1] += letter
+            for letter in part:  # of a part that is longer than a line
+                if cell_len((lines[-1] + letter).rstrip()) > width:
+                    lines.append("")
+                lines[-1] += letter
     return "\n".join(line.rstrip() for line in lines)
 
 
