@@ -24,7 +24,7 @@ from loss_speed import measure_loss_speed
 from online import measure_online
 from optimizers import measure_bfloat16, measure_wrappers
 from processes import measure_first_step, measure_sweep, measure_two_processes
-from readme import update_readme
+from readme import update_block
 from startup import measure_startup
 from training_step import measure_training_step
 
@@ -40,6 +40,7 @@ class Figure:
     unit: str
     aim: str
     ancestor: str = ""
+    interval: str = ""  # 95 %, of a figure of a test split
 
 
 def collect(folder: Path, quick: bool) -> list[Figure]:
@@ -95,8 +96,10 @@ def training_system(folder: Path) -> list[Figure]:
 def markdown(figures: list[Figure], machine: str) -> str:
     """Return the table as Markdown."""
     rows = ["| what | measured | aim | ancestor |", "|---|---|---|---|"]
-    rows += [f"| {one.name.strip()} | {show(one.value)} {one.unit} | {one.aim} | {one.ancestor} |" for one in figures]
-    return "\n".join([*rows, "", f"Medians, measured on {machine}."])
+    for one in figures:
+        measured = " ".join(filter(None, (show(one.value), one.unit, one.interval and f"({one.interval})")))
+        rows.append(f"| {one.name.strip()} | {measured} | {one.aim} | {one.ancestor} |")
+    return "\n".join([*rows, "", f"Medians, measured on {machine}; in brackets 95 % intervals over the test sounds."])
 
 
 def show(value: float) -> str:
@@ -120,9 +123,9 @@ def main() -> None:
         store = ROOT / "benchmarks/results.json"
         kept = {"experiments": json.loads(store.read_text()).get("experiments", {})}  # see experiments.py
         store.write_text(json.dumps(content | kept, indent=1) + "\n")
-        update_readme("benchmarks", table)
-        update_readme("backbones", backbones.markdown(networks))
-        update_readme("directions", directions_table(directions))
+        update_block("benchmarks", table)
+        update_block("backbones", backbones.markdown(networks))
+        update_block("directions", directions_table(directions))
 
 
 if __name__ == "__main__":

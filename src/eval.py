@@ -16,7 +16,6 @@ from omegaconf import DictConfig  # noqa: E402
 from src.utils.checkpoints import find_checkpoint  # noqa: E402
 from src.utils.entry import require, run, task  # noqa: E402
 from src.utils.errors import UserError  # noqa: E402
-from src.utils.files import write_whole  # noqa: E402
 from src.utils.limits import is_tested  # noqa: E402
 from src.utils.loggers import require_loggers  # noqa: E402
 from src.utils.workers import raise_if_lost  # noqa: E402
@@ -40,7 +39,7 @@ def main(config: DictConfig) -> None:
     require_loggers(config.get("logger"))
     from src.data.vimh_datamodule import VIMHDataModule
     from src.evaluation.evaluate import evaluate, require_same_task
-    from src.evaluation.tables import print_evaluation
+    from src.evaluation.tables import print_evaluation, write_evaluation
     from src.models.build import read_checkpoint, restore_model
     from src.utils.instantiate import apply_extras, build_trainer
     from src.utils.signatures import require_sound
@@ -69,14 +68,14 @@ def main(config: DictConfig) -> None:
         raise
     if not trainer.is_global_zero:
         return
+    output = Path(config.paths.output_dir)
+    write_evaluation(evaluation, output)
     print_evaluation(evaluation)
-    output = Path(config.paths.output_dir) / "test_results.json"
-    write_whole(output, evaluation.to_json())
-    log.info("results: %s", output)
+    log.info("results: %s", output / "test_results.json")
     if config.report:
         from src.evaluation.report import write_report
 
-        log.info("report, with sounds to listen to: %s", write_report(evaluation, model, datamodule, output.parent))
+        log.info("report, with sounds to listen to: %s", write_report(evaluation, model, datamodule, output))
 
 
 def missing_recipe(data_dir: str, spec: DatasetSpec, config: DictConfig) -> dict[str, Any] | None:

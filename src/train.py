@@ -19,7 +19,6 @@ from omegaconf import DictConfig, OmegaConf  # noqa: E402
 from src.utils.checkpoints import find_checkpoint  # noqa: E402
 from src.utils.entry import run, task  # noqa: E402
 from src.utils.errors import Interrupted, UserError, first_line  # noqa: E402
-from src.utils.files import write_whole  # noqa: E402
 from src.utils.learning_rate import rename_rate  # noqa: E402
 from src.utils.limits import is_tested, require_limits  # noqa: E402
 from src.utils.loggers import require_loggers  # noqa: E402
@@ -219,7 +218,7 @@ def train_in(directory: Path, config: DictConfig, ckpt_path: Path | None) -> flo
     from src.callbacks.bookkeeping import Bookkeeping
     from src.callbacks.record_progress import RecordProgress
     from src.callbacks.stop_on_signal import StopOnSignal
-    from src.evaluation.tables import print_evaluation
+    from src.evaluation.tables import print_evaluation, write_evaluation
     from src.models.build import build_model
     from src.utils.hparams_table import log_results
     from src.utils.instantiate import apply_extras, build, build_trainer, log_hyperparameters
@@ -265,10 +264,11 @@ def train_in(directory: Path, config: DictConfig, ckpt_path: Path | None) -> flo
         if not (config.test and is_tested(config.trainer)):
             return score
         evaluation = test_best(datamodule, model, trainer)
+        if trainer.is_global_zero:
+            write_evaluation(evaluation, directory)
         log_results(trainer.loggers, config, identity, score, evaluation.metrics)
         if trainer.is_global_zero:
             print_evaluation(evaluation)
-            write_whole(directory / "test_results.json", evaluation.to_json())
             log.info("results, log and checkpoints: %s", directory)
         return score
 

@@ -151,7 +151,7 @@ def _rank(trial: FrozenTrial) -> tuple[int, float]:
 
 def _headings(names: list[str]) -> list[str]:
     short = [".".join(name.lstrip("+").split(".")[-2:]) for name in names]
-    return ["trial", "value", "state", *short, "seconds", ""]
+    return ["trial", "value", "state", *short, "seconds", "cause"]
 
 
 def _state(trial: FrozenTrial) -> str:

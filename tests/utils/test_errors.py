@@ -45,7 +45,7 @@ def test_a_message_that_quotes_a_long_text_is_cut_in_the_middle(letter):
 
 
 def test_what_cannot_be_printed_is_escaped():
-    assert printable("a\nb\x1b[31m\u202e\udc80é") == r"a\nb\x1b[31m\u202e\udc80é"
+    assert printable("a\nb\x1b[31m\u202e\udc80é") == r"a\nb\x1b[31m\u202e\x80é"
 
 
 def test_a_value_is_quoted_like_repr_and_is_short_whatever_it_is():
