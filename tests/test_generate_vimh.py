@@ -84,7 +84,7 @@ def test_help_names_the_groups(tmp_path):
     [
         (["dataset.size=2"], ["dataset.size: 2 given", "greater than or equal to 3"]),
         (["dataset.sampling=lhs"], ["dataset.sampling: 'lhs' given", "'random', 'sobol' or 'grid'"]),
-        (["spectral.height=999"], ["spectral: height 999 is above n_fft // 2 = 40"]),
+        (["spectral.height=999", "spectral.n_fft=80"], ["spectral: height 999 is above n_fft // 2 = 40"]),
         (["spectral.floor_db=nan"], ["spectral.floor_db: nan given", "finite"]),
         (["+synth.voices=3"], ["synth.voices: 3 given", "not permitted"]),
         (["generate.workers=0"], ["generate.workers: 0 given", "greater than or equal to 1"]),
