@@ -136,6 +136,14 @@ class ParameterSpace:
         self.step = np.array([spec.step for spec in self.varying])
         self._log = np.array([spec.scale == "log" for spec in self.varying], bool)
 
+    @property
+    def num_combinations(self) -> int | None:
+        """How many different values a sample can have; None where a parameter is continuous, or where it is huge."""
+        if any(spec.kind == "continuous" for spec in self.varying):
+            return None
+        count = math.prod(self.num_classes)
+        return count if count <= sampling.MAX_ORDERED else None
+
     def __len__(self) -> int:
         return len(self.varying)
 
@@ -189,14 +197,18 @@ class ParameterSpace:
     def sample(self, seed: int, index: int, count: int | None = None, mode: str = "random") -> np.ndarray:
         """Draw the values of sample `index` -> (P,) float32, or of `count` of them -> (count, P).
 
-        Continuous parameters are uniform on their scale, the others uniform over their classes;
-        `grid` walks the step grid. Rounded to float32, since that is what is stored as the label.
+        Continuous parameters are uniform on their scale, the others uniform over their classes. Where none is
+        continuous, `random` draws every combination of classes once before any comes again. `grid` walks the step
+        grid. Rounded to float32, since that is what is stored as the label.
         """
         if mode not in sampling.MODES:
             raise UserError(f"sampling: {mode!r} given; one of {', '.join(sampling.MODES)}")
         n = 1 if count is None else count
         if mode == "grid":
             values = self.from_class(sampling.grid_classes(self.num_classes, index, n))
+        elif mode == "random" and self.num_combinations is not None:
+            order = sampling.shuffled(self.num_combinations, seed, index, n)
+            values = self.from_class(sampling.combinations(self.num_classes, order))
         else:
             points = sampling.sobol_points if mode == "sobol" else sampling.random_points
             unit = points(len(self), seed, index, n)
