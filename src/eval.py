@@ -36,6 +36,7 @@ def main(config: DictConfig) -> None:
     data_dir = config.data_dir or f"{config.paths.data_dir}/{model.spec.name}"  # text: it may be a URL
     recipe = (model.spec.generator or {}).get("config") if config.data_dir is None else None
     given = {"data_dir": data_dir, "recipe": recipe, "verify": config.verify, "cache_dir": config.paths.cache_dir}
+    given["allow_blind"] = True  # the model was trained on this dataset
     datamodule = VIMHDataModule(**given, **checkpoint["data_settings"])
     require_same_task(model.spec, datamodule.spec)
     if datamodule.spec.sha256.get("train") != model.spec.sha256.get("train"):

@@ -25,8 +25,8 @@ def _print(table: Table) -> None:
     Console(width=None if console.is_terminal else 10_000).print(table)  # a pipe or file has no width to fit into
 
 
-def print_sensitivity(spec: DatasetSpec, directory: Path, seconds: float) -> None:
-    """Print a new dataset's parameters and how strongly each reaches the image."""
+def print_sensitivity(spec: DatasetSpec, directory: Path, seconds: float | None = None) -> None:
+    """Print a new dataset's parameters and how strongly each changes the image; without `seconds` it is not written."""
     total = sum(spec.counts.values())
     table = Table("parameter", "range", "unit", "classes", "one step", "whole range", "", title=str(directory))
     rows = {row["name"]: row for row in spec.sensitivity}
@@ -43,7 +43,8 @@ def print_sensitivity(spec: DatasetSpec, directory: Path, seconds: float) -> Non
         )
     table.caption = (
         "one step, whole range: median change of the image, in levels of 255, when that parameter alone moves\n"
-        f"{total} samples ({', '.join(f'{count} {split}' for split, count in spec.counts.items())}) in {seconds:.1f} s"
+        f"{total} samples ({', '.join(f'{count} {split}' for split, count in spec.counts.items())})"
+        + (" are not written" if seconds is None else f" in {seconds:.1f} s")
     )
     _print(table)
 
