@@ -20,7 +20,7 @@ class GroupedProgressBar(TrainingBar):
 
     def __init__(self, **options: Any):
         super().__init__(**options)
-        self.table: Group | None = None
+        self.table: Table | None = None
         self._last: dict[str, float] = {}
         self._best: dict[str, float] = {}
 

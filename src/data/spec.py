@@ -185,7 +185,8 @@ def _fixed(info: _Info) -> list[ParameterSpec]:
         entry = entry if isinstance(entry, dict) else {"value": entry}
         value = entry.get("value")
         if isinstance(value, int | float) and name not in info.parameter_names:
-            more = {key: entry[key] for key in ("unit", "scale", "kind", "default", "description") if key in entry}
+            known = ParameterSpec.model_fields.keys() - {"name", "min", "max", "step"}
+            more = {key: entry[key] for key in known & entry.keys()}
             specs.append(_parameter(f"fixed_parameters.{name}", name=name, min=value, max=value, **more))
     return specs
 

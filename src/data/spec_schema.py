@@ -42,7 +42,9 @@ class Reach(BaseModel):
     step_levels: float
     range_levels: float
     blind: bool
-    unmoved: float = 0.0  # older ones do not tell
+    unmoved: float = 0.0  # older datasets do not have this and the following
+    range_db: float = 0.0
+    cause: str = Field("", max_length=2000)
 
 
 class PlainSpec(BaseModel):

@@ -31,6 +31,7 @@ class VIMHDataModule(LightningDataModule):
     `data_dir` names the directory, or a URL; without it, `recipe` does, below `root`. A directory that does
     not exist is generated from `recipe`; one that exists is never written to. A dataset without
     `val` gives up `val_fraction` of train, drawn by `seed`; test is opened for testing alone.
+    A label without measurable effect is refused when the dataset is made, unless `allow_blind`.
     `batch_size` is that of each process: several train on as many batches at once. With `device_cache`
     splits lie on the trainer's device as a whole. `trust` names voices of the user's own, or their modules, that a
     dataset's description may name beside ours; the one of `recipe`, which is the caller's, is trusted anyway.
@@ -51,6 +52,7 @@ class VIMHDataModule(LightningDataModule):
         recipe: Mapping[str, Any] | None = None,
         root: str | Path = "data",
         cache_dir: str | Path = CACHE_DIR,
+        allow_blind: bool = False,
         trust: Sequence[str] = (),
     ):
         super().__init__()
@@ -76,6 +78,7 @@ class VIMHDataModule(LightningDataModule):
         self.labels = labels
         self.verify = verify
         self.recipe = recipe
+        self.allow_blind = allow_blind
         self.data_dir = to_place(data_dir, cache_dir) if data_dir is not None else None
         self.root = to_place(root, cache_dir)
         own = ((recipe or {}).get("synth") or {}).get("voice")
@@ -142,12 +145,15 @@ class VIMHDataModule(LightningDataModule):
 
     def _generate(self, recipe: Recipe, directory: Place) -> None:
         from src.data.generate import generate  # compiles kernels: only runs that make data pay for it
+        from src.data.sensitivity import BlindError
 
         if is_whole(directory, INFO_FILE):
             return
         log.info("%s does not exist: generating it", directory)
         try:
-            generate(recipe, self.root)
+            generate(recipe, self.root, allow_blind=self.allow_blind)
+        except BlindError as error:
+            raise UserError(f"{error}; preflight.allow_blind=true makes the dataset and trains all the same") from error
         except UserError:
             if not is_whole(directory, INFO_FILE):  # else another run made it meanwhile: the same bytes
                 raise

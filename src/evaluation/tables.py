@@ -36,8 +36,8 @@ _FIGURES = (  # heading, figure, and the `drop` of its column and of its interva
 _PERCENT = ("relative_mae", "accuracy", "within_one_step", "baseline_accuracy")
 
 
-def print_sensitivity(spec: DatasetSpec, directory: Path, seconds: float) -> None:
-    """Print a new dataset's parameters and how strongly each changes the image."""
+def print_sensitivity(spec: DatasetSpec, directory: Path, seconds: float | None = None) -> None:
+    """Print a dataset's parameters and how strongly each changes the image; without `seconds` it is not written."""
     effects = {row["name"]: row for row in spec.sensitivity}
     columns = [
         Column("parameter", text=True), Column("range"), Column("unit", text=True), Column("classes", drop=1),
@@ -57,7 +57,8 @@ def print_sensitivity(spec: DatasetSpec, directory: Path, seconds: float) -> Non
     splits = ", ".join(f"{count} {split}" for split, count in spec.counts.items())
     caption = (
         "one step, whole range: median change of the image, in levels of 255, when only that parameter changes\n"
-        f"{sum(spec.counts.values())} samples ({splits}) in {seconds:.1f} s"
+        f"{sum(spec.counts.values())} samples ({splits}) "
+        + ("are not written" if seconds is None else f"in {seconds:.1f} s")
     )
     show(columns, rows, str(directory), caption, all_in="vimh_dataset_info.json")
 

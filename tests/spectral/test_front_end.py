@@ -48,7 +48,9 @@ def stft_decibels(audio, height, width, n_fft, n_window, window_type, hop):
     window = window_of(window_type, n_window)
     frames = [audio[i * hop : i * hop + n_window] * window for i in range(width)]
     spectra = [np.abs(np.fft.rfft(frame, n_fft))[1 : height + 1] * 2 / window.sum() for frame in frames]
-    return 20 * np.log10(np.stack(spectra, axis=1))
+    levels = np.stack(spectra, axis=1)
+    levels[n_fft // 2 - 1 :] /= 1 + (n_fft % 2 == 0)  # Nyquist has no mirror image
+    return 20 * np.log10(levels)
 
 
 @pytest.mark.parametrize("window_type", WINDOWS)
@@ -81,6 +83,16 @@ def test_sine_at_a_bin_reads_its_level(window_type, amplitude):
     image = decibels_of(sine(10 * FS / 128, amplitude=amplitude), window_type=window_type)
     np.testing.assert_allclose(image[9], 20 * np.log10(amplitude), atol=2e-3)  # row 9 is bin 10
     assert np.all(image.argmax(axis=0) == 9)
+
+
+@pytest.mark.parametrize("window_type", WINDOWS)
+@pytest.mark.parametrize("amplitude", [1.0, 0.1])
+@pytest.mark.parametrize("n_window", [128, 50])
+def test_a_tone_at_half_the_sample_rate_reads_its_level(window_type, amplitude, n_window):
+    tone = amplitude * np.cos(np.pi * np.arange(8000))
+    sizes = {"height": 64, "n_fft": 128, "n_window": n_window, "window_type": window_type}
+    image = image_of(tone, **sizes, floor_db=-80, ceil_db=0, channels=("magnitude", "stft_32"))
+    np.testing.assert_allclose(-80 + 80 * image[:, -1], 20 * np.log10(amplitude), atol=2e-3)
 
 
 def test_global_scaling_is_linear_between_floor_and_ceiling():
