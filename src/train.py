@@ -200,8 +200,8 @@ def main(config: DictConfig) -> float | None:
     if config.get("resume") and is_finished(directory):
         session = read_record(directory)[-1]
         if session["limits"].items() <= limits(config).items():
-            longer = "trainer.max_epochs=..., or callbacks.early_stopping.patience=... where that ended it,"
-            log.info("%s is finished; %s beside resume= trains it for longer", directory, longer)
+            longer = "trainer.max_epochs=... (or callbacks.early_stopping.patience=..., where that ended it)"
+            log.info("%s is finished; to train it for longer, give %s with resume=", directory, longer)
             return session["score"]
     if launched() and not config.get("resume") and is_finished(directory):  # its name is that of a torchrun or a job
         raise UserError(f"{directory}: holds a finished run; give the new one another name, or go on with resume=")

@@ -1,6 +1,7 @@
 """The LightningDataModule of a VIMH directory, which it makes first when a recipe says how."""
 
 import logging
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -248,6 +249,6 @@ def _refuse_other_recipe(directory: Path, wanted: Mapping[str, Any]) -> None:
     difference = first_difference(generator.get("config") or {}, wanted)
     if difference:
         raise UserError(
-            f"{directory}: was generated with {difference}; give data.data_dir={directory} to use it as it is, "
-            "or dataset.name=... to make another"
+            f"{directory}: was generated with {difference}; give {shlex.quote(f'data.data_dir={directory}')} to use it "
+            "as it is, or dataset.name=... to make another"
         )

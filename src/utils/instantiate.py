@@ -87,7 +87,8 @@ def build(config: DictConfig, where: str) -> Any:
     try:
         return instantiate(config)
     except InstantiationException as error:
-        raise UserError(f"{where}: {one_line(error.__cause__ or error)}") from error
+        cause = one_line(error.__cause__ or error)
+        raise UserError(cause if cause.startswith(f"{where}.") else f"{where}: {cause}") from error
 
 
 def build_all(configs: DictConfig | None, where: str) -> list[Any]:

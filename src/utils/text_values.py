@@ -88,7 +88,8 @@ def _quote_word(word: str, sweeps: bool) -> str:
         value.encode()
     except UnicodeEncodeError:
         raise UserError(f"{key}: {value} is not UTF-8, and a config must be; rename it, or give its folder") from None
-    if is_choice or is_list:
+    is_file = is_choice and not sweeps and _unquote(value).endswith(".yaml")  # as in experiment=best.yaml
+    if is_list or (is_choice and not is_file):
         return _quote_choices(word, start, key, value, is_list)
     if sweeps and not key.startswith("hydra."):
         return word if _is_function(value) else f"{start}={_quote_items(key, value)}"

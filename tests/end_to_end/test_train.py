@@ -234,7 +234,7 @@ def test_mixed_precision_trains_to_finite_losses_near_those_of_float32(data_root
         (["callbacks.model_checkpoint.save_top_k=3"], ["save_top_k: 3 given", "best.ckpt", "+callbacks=periodic_chec"]),
         (["monitor=val/nmea"], ["monitor: no metric 'val/nmea'", "Did you mean 'val/nmae'?"]),
         (["data.data_dir=nowhere/at_all"], ["data.data_dir: nowhere/at_all does not exist", "null"]),
-        (["data.batch_size=0"], ["data: data.batch_size: 0 given"]),
+        (["data.batch_size=0"], ["data.batch_size: 0 given"]),
         (["data.labels=exakt"], ["data.labels: 'exakt' given"]),
         (["data=vimh_stk"], ["vimh_stk does not exist", "null to generate"]),
         (["dataset.size=2"], ["dataset.size: 2 given", "greater than or equal to 3"]),
