@@ -236,7 +236,7 @@ ae: $(READY) ## report of the newest best checkpoint, with sounds to listen to
 	$(PYTHON) src/eval.py ckpt_path=best report=true
 
 runs: $(READY) ## all training runs in one table, the newest last
-	@$(PYTHON) src/runs.py
+	$(PYTHON) src/runs.py
 
 tensorboard tb: $(READY) ## training curves, on port 6006
 	$(VENV)/bin/tensorboard --logdir logs --port 6006

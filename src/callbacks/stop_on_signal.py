@@ -16,6 +16,7 @@ from lightning.pytorch.callbacks import Checkpoint
 
 from src.callbacks.resumable_checkpoint import can_resume_after
 from src.utils.errors import Interrupted
+from src.utils.terminal import is_interactive
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +39,7 @@ class StopOnSignal(Checkpoint):
 
     def __enter__(self) -> None:
         self._pid = os.getpid()
+        self._room = "\n\n" if is_interactive() else ""  # for the progress bar, which draws over the last two lines
         self._before = self._listen()  # workers inherit the handler: Ctrl-C reaches them as well, and would end them
 
     def __exit__(self, *error: object) -> None:
@@ -83,7 +85,8 @@ class StopOnSignal(Checkpoint):
             raise KeyboardInterrupt
         self._is_told, self.received = True, number
         repeat = "press Ctrl-C again" if number == signal.SIGINT else "send the signal again"
-        os.write(2, f"\nstopping after this batch; {repeat} to quit now\n".encode())  # logging is not reentrant
+        text = f"\nstopping after this batch; {repeat} to quit now\n{self._room}"
+        os.write(2, text.encode())  # logging is not reentrant
 
     def _stopping(self, trainer: Trainer) -> bool:
         """Tell whether any process was told to stop; all get the same answer, and a later signal waits for the next."""
