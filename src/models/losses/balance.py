@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from src.models.losses.base import Loss, shown
+from src.models.losses.base import Loss
+from src.utils.errors import shown
 
 _EMA = 0.999  # of gradient norms, as published
 _TINY = 1e-12

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from src.models.losses.inputs import KINDS, require_input
+from src.utils.errors import shown
 
 Reduction = Literal["none", "mean", "sum"]
 
@@ -122,18 +123,6 @@ def require_pairs(num_classes: int) -> None:
     require(2 <= num_classes <= 4096, "num_classes", num_classes, "from 2 to 4096, whose pairs fill a table")
 
 
-def shown(value: Any) -> str:
-    """Return a value as it stands in a message: escaped, and cut after 80 characters."""
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
-
-
-def printable(name: str) -> str:
-    """Return a name as it stands in a message: without quotes, escaped, and cut after 160 characters."""
-    text = repr(name)[1:-1]
-    return text if len(text) <= 160 else f"{text[:157]}..."
-
-
 def _widen(value: Any) -> Any:
     """Return half-precision tensors as float32 and anything else as it is."""
     if isinstance(value, Tensor) and value.dtype in (torch.float16, torch.bfloat16):
@@ -143,4 +132,6 @@ def _widen(value: Any) -> Any:
 
 def _without_autocast(tensor: Tensor) -> contextlib.AbstractContextManager:
     device = tensor.device.type
-    return torch.autocast(device, enabled=False) if torch.is_autocast_enabled(device) else contextlib.nullcontext()
+    if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
+        return torch.autocast(device, enabled=False)
+    return contextlib.nullcontext()

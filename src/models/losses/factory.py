@@ -7,10 +7,10 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
-from src.models.losses.base import Loss, printable, shown
+from src.models.losses.base import Loss
 from src.models.losses.locate import SHORTHANDS, build, find, full_path, loss_names
 from src.models.losses.module_loss import ModuleLoss
-from src.utils.errors import did_you_mean
+from src.utils.errors import did_you_mean, printable, shown
 
 _NAMING = ("_target_", "class_path", "loss", "module")  # keys of a config that name a class
 _DEEPEST = 48  # lists and mappings inside one another: 16 weighted sums
@@ -101,7 +101,7 @@ def _parts(config: Mapping[str, Any]) -> tuple[str | type[nn.Module], dict[str, 
         target, given = rest.pop("class_path"), rest.pop("init_args", None) or {}
         if rest:
             raise ValueError(
-                f"{printable(str(target))}: no key '{printable(next(iter(rest)))}' beside class_path; "
+                f"{printable(str(target))}: no key '{printable(str(next(iter(rest))))}' beside class_path; "
                 "arguments go into init_args"
             )
         if not isinstance(given, Mapping):
@@ -124,7 +124,7 @@ def _arguments(
     for argument in given:
         if argument not in takes and not open_ended:
             advice = did_you_mean(argument, takes)
-            raise ValueError(f"{name}: no argument '{printable(argument)}'.{advice} It takes {', '.join(takes)}.")
+            raise ValueError(f"{name}: no argument '{printable(str(argument))}'.{advice} It takes {', '.join(takes)}.")
     known = {"context": context, **context} if own else context
     arguments = {key: known[key] for key in takes if key in known}
     for argument, value in given.items():

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from src.models.losses import known_modules
-from src.models.losses.base import Loss, printable
-from src.utils.errors import did_you_mean
+from src.models.losses.base import Loss
+from src.utils.errors import did_you_mean, printable
 
 SHORTHANDS = {"l1": {"p": 1}, "l2": {"p": 2}}  # of distance
 _OURS = "src.models.losses"

@@ -4,11 +4,11 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from src.models.losses.base import Loss, printable, shown
+from src.models.losses.base import Loss
 from src.models.losses.factory import create_loss_function
 from src.models.losses.locate import loss_names
 from src.models.losses.module_loss import ModuleLoss
-from src.utils.errors import did_you_mean
+from src.utils.errors import did_you_mean, printable, shown
 
 _KEYS = ("loss", "weight", "name")
 _SCHEDULE_KEYS = ("start", "end", "steps", "shape")
