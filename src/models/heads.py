@@ -120,8 +120,9 @@ class Head(nn.Module):
 
     def try_loss(self) -> None:
         """Compute a copy of the loss on two examples; ValueError, with what it is given, where that fails."""
-        prediction, target = self.feed(torch.zeros(2, self.num_outputs, requires_grad=True), torch.tensor([0.0, 1.0]))
-        require_usable(self.loss_function, prediction, target)
+        with torch.enable_grad():  # also where a model is only restored
+            raw = torch.zeros(2, self.num_outputs, requires_grad=True)
+            require_usable(self.loss_function, *self.feed(raw, torch.tensor([0.0, 1.0])))
 
     def feed(self, raw: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """Return the prediction and target that the loss takes."""
