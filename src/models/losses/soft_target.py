@@ -9,6 +9,7 @@ from torch.nn import functional
 from src.models.losses.base import Loss, Reduction, one_of, require
 
 Mode = Literal["triangular", "log_triangular", "gaussian"]
+_MOST_CLASSES = 8192  # the table of targets has as many rows as columns: 256 MiB
 
 
 class SoftTargetLoss(Loss, name="soft_target", takes=("levels",)):
@@ -33,7 +34,7 @@ class SoftTargetLoss(Loss, name="soft_target", takes=("levels",)):
         reduction: Reduction = "mean",
     ):
         super().__init__(reduction)
-        require(num_classes >= 2, "num_classes", num_classes, "at least 2")
+        require(2 <= num_classes <= _MOST_CLASSES, "num_classes", num_classes, f"2 to {_MOST_CLASSES}")
         one_of("mode", mode, ("triangular", "log_triangular", "gaussian"))
         require(0 <= width < float("inf"), "width", width, "at least 0 levels")
         require(0 < sigma < float("inf"), "sigma", sigma, "above 0 levels")
