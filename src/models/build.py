@@ -1,6 +1,7 @@
 """A model from its plain config and a dataset's spec: before training, and out of a checkpoint."""
 
 from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from src.data.spec import DatasetSpec
 from src.models.checkpoint_file import load_plain
 from src.models.checkpoint_schema import require_contents
 from src.models.components.timm_backbone import FILE_ARGUMENTS, FILE_OPTIONS
-from src.models.rehearsal import load_matching, rehearse
+from src.models.rehearsal import bounded, load_matching, rehearse_network
 from src.models.trust import is_listed, require_allowed
 from src.models.vimh_lit_module import AUXILIARY_INPUTS, VIMHLitModule
 from src.utils.errors import UserError, one_line, printable
@@ -62,13 +63,14 @@ def restore_model(checkpoint: Mapping[str, Any]) -> VIMHLitModule:
     spec = DatasetSpec.from_dict(checkpoint["dataset_spec"])
     inputs = (1, *spec.image_shape), (1, AUXILIARY_INPUTS)
     try:
-        if is_listed(config):
-            rehearse(lambda: build_model(config, spec), weights, *inputs)
-        model = build_model(config, spec)
-        load_weights(model, checkpoint)
-        model.eval()
-        with torch.inference_mode():
-            answers = model.predict(*(torch.full(shape, 0.5) for shape in inputs))[0]
+        with bounded(weights) if is_listed(config) else nullcontext():
+            if is_listed(config):
+                _rehearse_network(config["network"], spec, weights)
+            model = build_model(config, spec)
+            load_weights(model, checkpoint)
+            model.eval()
+            with torch.inference_mode():
+                answers = model.predict(*(torch.full(shape, 0.5) for shape in inputs))[0]
     except UserError as error:
         raise error if str(error).startswith("ckpt_path: ") else UserError(f"ckpt_path: {error}") from error
     except _FAULTS as error:
@@ -77,6 +79,13 @@ def restore_model(checkpoint: Mapping[str, Any]) -> VIMHLitModule:
     if not answers.isfinite().all():
         raise UserError("ckpt_path: its model answers with values that are not finite; train again")
     return model
+
+
+def _rehearse_network(config: Mapping[str, Any], spec: DatasetSpec, weights: Mapping[str, torch.Tensor]) -> None:
+    channels, *size = spec.image_shape
+    own = {name.removeprefix("network."): one for name, one in weights.items() if name.startswith("network.")}
+    make = instantiate(config, _partial_=True)
+    rehearse_network(lambda: make(in_channels=channels, image_size=tuple(size)), own, spec.image_shape)
 
 
 def _without_files(config: Mapping[str, Any]) -> dict[str, Any]:
