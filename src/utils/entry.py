@@ -31,10 +31,10 @@ from src.utils.workers import worker_died
 log = logging.getLogger(__name__)
 
 _CONFIGS = Path(__file__).resolve().parents[2] / "configs"
-# model=NAME_ordinal: model=NAME heads=ordinal; the longer of two that fit stands first
+# model=NAME_ordinal means model=NAME heads=ordinal; the longer of two suffixes that fit comes first
 _HEADS = tuple(sorted((f"_{path.stem}" for path in (_CONFIGS / "heads").glob("*.yaml")), key=len, reverse=True))
-_LISTS = ("callbacks", "logger")  # groups of which several choices join
-_NOTHING = {f"{group}={word}": f"{group}=none" for group in _LISTS for word in ("null", "[]")}  # Hydra takes neither
+_LISTS = ("callbacks", "logger")  # groups of which several choices are combined
+_NOTHING = {f"{group}={word}": f"{group}=none" for group in _LISTS for word in ("null", "[]")}  # Hydra accepts neither
 
 
 def task(function: Callable[[DictConfig], object]) -> Callable[[DictConfig], object]:
@@ -91,8 +91,8 @@ def expand(word: str) -> list[str]:
 def join(words: list[str], group: str) -> list[str]:
     """Return a command line on which every `+group=name` is in one list; UserError for a sweep over them.
 
-    Hydra refuses to add one choice to a group that has one, and takes a single list of more. A choice that is
-    given itself heads that list, so that callbacks=none +callbacks=ema is callbacks=[none,ema].
+    Hydra refuses to add a choice to a group that has one already, but accepts one list of several. A choice given
+    without `+` comes first in that list, so that callbacks=none +callbacks=ema is callbacks=[none,ema].
     """
     more = [word for word in words if word.startswith(f"+{group}=")]
     if not more:
@@ -102,11 +102,11 @@ def join(words: list[str], group: str) -> list[str]:
     for word in given + more:
         value = word.partition("=")[2]
         if ("," in value and value[0] != "[") or "],[" in value:
-            raise UserError(f"{word}: a sweep takes whole lists, as in {group}=[default],[default,NAME]")
+            raise UserError(f"{word}: a sweep needs whole lists, as in '{group}=[default],[default,NAME]'")
         names += [name.strip() for name in value.strip("[]").split(",")]
     joined = f"{'' if given else '+'}{group}=[{','.join(names)}]"
     others = [word for word in words if word not in given + more]
-    at = sum(word in others for word in words[: words.index(more[0])])  # in its place: flags may stand around it
+    at = sum(word in others for word in words[: words.index(more[0])])  # at its place, between the options around it
     return [*others[:at], joined, *others[at:]]
 
 
@@ -165,7 +165,7 @@ def _set_surroundings() -> None:
     # else Hydra copies the schemas of all plugins for each of the 150 groups that --help lists, which takes a second
     ConfigStore.__deepcopy__ = lambda store, _: store
     argparse.ArgumentParser.error = _refuse_option  # Hydra's parser would print its whole usage
-    logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it reports each list of fonts that it makes
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it reports where it keeps its list of fonts
     warnings.filterwarnings("ignore", r"\s*'hydra/launcher/\w+' is validated")  # ours keep the keys of the plugins' own
     for name, descriptor in (("stdout", 1), ("stderr", 2)):
         if getattr(sys, name) is None:  # closed by whoever started this: a file opened next would take its place

@@ -54,7 +54,7 @@ def _require_validation(config: DictConfig) -> None:
 
 
 def watched(config: DictConfig) -> dict[str, str]:
-    """Return the keys that name a metric, and the metrics."""
+    """Return the keys of a config that name a metric, with those names."""
     callbacks = {role: one for role, one in (config.get("callbacks") or {}).items() if isinstance(one, Mapping)}
     named = {f"callbacks.{role}.monitor": one.get("monitor") for role, one in callbacks.items()}
     named["model.scheduler.monitor"] = OmegaConf.select(config, "model.scheduler.monitor")
@@ -62,7 +62,7 @@ def watched(config: DictConfig) -> dict[str, str]:
 
 
 def require_known(metrics: Mapping[str, str], known: Collection[str]) -> None:
-    """UserError for the first of some metrics, by their keys, that is not known."""
+    """UserError for the first metric that is not known; `metrics` maps the keys that name them to the names."""
     for key, metric in metrics.items():
         if metric not in known:
             raise UserError(f"{key}: no metric '{metric}'.{did_you_mean(metric, known)}")

@@ -1,7 +1,7 @@
-"""Which of a run's processes this is and what they share, by what their launcher put into the environment.
+"""Which of a run's processes this is and what they share, by what their launcher sets in the environment.
 
-Lightning (on one machine), torchrun and srun start the same command once a device. Each of these processes composes
-its own config, so the name of the run's directory must come from what all of them know.
+Lightning (on one machine), torchrun and srun start the same command once for each device. Each of these processes
+composes its own config, so the name of the run's directory must come from values that all of them have.
 """
 
 import logging
@@ -98,7 +98,7 @@ def explain_death(record: logging.LogRecord) -> bool:
 
 
 def join_run(words: list[str]) -> list[str]:
-    """Return a command line with which all processes of a run share its directory; UserError where none can be named.
+    """Return a command line with which all processes of a run share its directory; UserError where it has no name.
 
     Lightning's own launcher does this for the processes that it starts.
     """
@@ -112,15 +112,15 @@ def join_run(words: list[str]) -> list[str]:
 
 
 def _shared_name() -> str | None:
-    """Return what torchrun or srun calls the run: the same after a requeue, which thus goes on in its directory."""
+    """Return what torchrun or srun calls the run: the same after a requeue, which thus continues in its directory."""
     if "TORCHELASTIC_RUN_ID" not in os.environ:
         return f"slurm_{os.environ['SLURM_JOB_ID']}_{os.environ.get('SLURM_STEP_ID', 0)}" if _by_srun() else None
     given = os.environ["TORCHELASTIC_RUN_ID"]
     if given != "none":
         return f"torchrun_{given}"
     if int(os.environ["GROUP_WORLD_SIZE"]) > 1:
-        raise UserError("torchrun: the nodes know no name for their run; give each of them the same --rdzv-id=NAME")
-    return f"{time.strftime('%Y-%m-%d')}_torchrun_{os.getppid()}"  # the one process that started all others
+        raise UserError("torchrun: the run has no name that all nodes know; give each node the same --rdzv-id=NAME")
+    return f"{time.strftime('%Y-%m-%d')}_torchrun_{os.getppid()}"  # the process that started all others
 
 
 def _by_srun() -> bool:

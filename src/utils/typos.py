@@ -58,7 +58,7 @@ def _nearest_key(cause: ConfigAttributeError | ConfigKeyError) -> str:
         return f" Did you mean '{_RENAMED[cause.full_key]}'?"
     root = OmegaConf.to_container(cause.parent_node._get_root(), resolve=False)
     groups = [path.name for path in CONFIGS.iterdir() if path.is_dir()]  # some, as experiment, leave no key
-    return _nearest(cause.full_key, [*_keys(root), *groups], map(str, cause.parent_node))
+    return nearest(cause.full_key, [*_keys(root), *groups], map(str, cause.parent_node))
 
 
 def _nothing_to_delete(key: str) -> str:
@@ -94,8 +94,8 @@ def _unreadable(word: str) -> str:
     return f"{word}: cannot be read; if it is text, paste {shlex.quote(f'{key}={quote(value, Quote.double)}')}"
 
 
-def _nearest(given: str, known: list[str], siblings: Iterator[str]) -> str:
-    """Suggest a whole path, also for the bare last part of one, as lr for model.optimizer.lr."""
+def nearest(given: str, known: list[str], siblings: Iterator[str]) -> str:
+    """Suggest a full key, also for the last part of one alone, such as lr for model.optimizer.lr."""
     inside = [path for path in known if path.endswith(f".{given}")]
     others = [path for path in known if not given.startswith(f"{path}.")]
     close = inside or get_close_matches(given, others, n=1, cutoff=0.7)
@@ -103,7 +103,7 @@ def _nearest(given: str, known: list[str], siblings: Iterator[str]) -> str:
 
 
 def _keys(config: Mapping[Any, Any], prefix: str = "") -> Iterator[str]:
-    """Yield the dotted path of every key, those of Hydra itself last."""
+    """Yield the dotted name of every key, those of Hydra itself last."""
     for key, value in sorted(config.items(), key=lambda pair: pair[0] == "hydra" and not prefix):
         yield f"{prefix}{key}"
         if isinstance(value, Mapping):

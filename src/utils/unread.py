@@ -13,8 +13,8 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from src.utils.errors import UserError, did_you_mean
-from src.utils.typos import CONFIGS
+from src.utils.errors import UserError
+from src.utils.typos import CONFIGS, nearest
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ def refuse_unread(words: Iterable[str], entry: str) -> None:
             raise UserError(f"{key}: this command has no group {first} (--help lists those that it has)")
         parent = key.rpartition(".")[0]
         siblings = [name for name in known if name.rpartition(".")[0] == parent]
-        suggestion = did_you_mean(key, siblings or known)
+        suggestion = nearest(key, known, iter(siblings or known))
         raise UserError(f"{key}: added with +, but this command does not read it.{suggestion}")
 
 

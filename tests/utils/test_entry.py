@@ -204,7 +204,7 @@ def test_callbacks_and_loggers_are_added_and_dropped_by_name(monkeypatch, words,
 
 @pytest.mark.parametrize("word", ["+callbacks=ema,swa", "+callbacks=[ema],[swa]"])
 def test_a_sweep_over_what_is_added_is_refused(word):
-    with pytest.raises(UserError, match=r"a sweep takes whole lists, as in callbacks=\[default\],\[default,NAME\]$"):
+    with pytest.raises(UserError, match=r"a sweep needs whole lists, as in 'callbacks=\[default\],\[default,NAME\]'$"):
         join([word, "-m"], "callbacks")
 
 
