@@ -59,7 +59,7 @@ class EpochLog(TrainingProgress):
         count = self.epochs - self._first_epoch
         took = duration(time.monotonic() - self._started)
         where = f" in epoch {self.best_epoch}" if self.best_epoch else ""
-        best = "" if math.isnan(self.best) else f"; best {self.metric} {shown(self.best)}{where}"
+        best = "" if self.best is None else f"; best {self.metric} {shown(self.best)}{where}"
         if count and trainer.is_global_zero:  # on a terminal as well, where the bar has gone
             log.info("%strained %d epoch%s in %s%s", job_label(), count, "" if count == 1 else "s", took, best)
 
@@ -67,10 +67,10 @@ class EpochLog(TrainingProgress):
         """Write the figures of an epoch that is not complete."""
         if trainer.is_global_zero:
             done = f"{self.epochs + self.fraction:.2f}" if self.fraction else f"batch {self.batches}"
-            value = self.value if self.validated else math.nan
+            value = self.value if self.validated else None
             self._write_figures(trainer, done, self.running_loss(pl_module), value)
 
-    def _write_figures(self, trainer: Trainer, done: str, train_loss: float, value: float) -> None:
+    def _write_figures(self, trainer: Trainer, done: str, train_loss: float | None, value: float | None) -> None:
         total, left = self.planned_epochs(trainer), self.seconds_left(trainer)
         name = shortened(self.metric, _WIDEST_NAME)
         widths = (8 if total is None else len(f"{total}.00/{total}"), 10, max(10, len(name)), 10, 7)

@@ -9,7 +9,7 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, Timer
 from torch import Tensor
 
-from src.utils.errors import UserError
+from src.utils.errors import UserError, did_you_mean
 
 _RECENT = 5  # epochs whose mean duration predicts the next ones: the first ones compile and fill caches
 
@@ -26,8 +26,11 @@ class TrainingProgress(Callback):
         if mode not in ("min", "max"):
             raise UserError(f"{type(self).__name__}.mode: {mode!r} given; min or max")
         self.metric, self.mode = metric, mode
+        self._is_of_training = metric.startswith("train/")  # logged at the end of an epoch, after its validation
         self.epochs = self.batches = 0  # epochs completed, and batches of the current one
-        self.train_loss = self.value = self.best = math.nan  # the last values, nan where there are none yet
+        self.train_loss: float | None = None  # the last values, None where there are none yet
+        self.value: float | None = None
+        self.best: float | None = None
         self.best_epoch: int | None = None  # None where another session found it
         self.validated = False  # in the current epoch
         self._durations: deque[float] = deque(maxlen=_RECENT)
@@ -45,6 +48,14 @@ class TrainingProgress(Callback):
     def epoch_seconds(self) -> float:
         """The duration of the current epoch so far, with its validations and checkpoints."""
         return time.monotonic() - self._began
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """UserError for a metric that the module does not log."""
+        super().setup(trainer, pl_module, stage)
+        known = getattr(pl_module, "monitorable", ())
+        if stage == "fit" and known and self.metric not in known:
+            name = type(self).__name__
+            raise UserError(f"{name}.metric: no metric '{self.metric}'.{did_you_mean(self.metric, known)}")
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.epochs = trainer.current_epoch
@@ -67,7 +78,8 @@ class TrainingProgress(Callback):
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.state.fn == "fit" and not trainer.sanity_checking:
             self.validated = True
-            self._observe(trainer.callback_metrics.get(self.metric), self.epochs + 1)
+            if not self._is_of_training:
+                self._observe(trainer.callback_metrics.get(self.metric), self.epochs + 1)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._is_ending = True
@@ -124,21 +136,24 @@ class TrainingProgress(Callback):
         self.epochs, self.batches = self.epochs + 1, 0
         metrics = trainer.callback_metrics
         self.train_loss = _number(metrics.get("train/loss"))
-        if self.metric.startswith("train/"):
+        if self._is_of_training:
             self._observe(metrics.get(self.metric), self.epochs)
         elif not self.validated:
-            self.value = math.nan
+            self.value = None
         self.epoch_ended(trainer)
 
     def _observe(self, value: Tensor | None, epoch: int) -> None:
         self.value = _number(value)
-        if math.isnan(self.best) or (self.value < self.best if self.mode == "min" else self.value > self.best):
+        if self.value is None or math.isnan(self.value):
+            return
+        sign = 1 if self.mode == "min" else -1
+        if self.best is None or sign * self.value < sign * self.best:
             self.best, self.best_epoch = self.value, epoch
 
 
-def shown(value: float) -> str:
+def shown(value: float | None) -> str:
     """Return a loss or an error with four digits, `-` where there is none."""
-    return "-" if math.isnan(value) else f"{value:.4g}"
+    return "-" if value is None else f"{value:.4g}"
 
 
 def shortened(metric: str, width: int) -> str:
@@ -147,13 +162,13 @@ def shortened(metric: str, width: int) -> str:
     return name if len(name) <= width else f"...{name[3 - width :]}"
 
 
-def _number(value: Tensor | None) -> float:
-    return math.nan if value is None else float(value)
+def _number(value: Tensor | None) -> float | None:
+    return None if value is None else float(value)
 
 
-def _best_before(trainer: Trainer, metric: str) -> float:
+def _best_before(trainer: Trainer, metric: str) -> float | None:
     """Return the best value of the sessions before this one, as the checkpoint callback remembers it."""
     for callback in trainer.checkpoint_callbacks:
         if getattr(callback, "monitor", None) == metric and isinstance(callback.best_model_score, Tensor):
             return float(callback.best_model_score)
-    return math.nan
+    return None

@@ -1,6 +1,5 @@
 """What a run has reached, in its record, for tables of runs."""
 
-import math
 import time
 
 from lightning import Trainer
@@ -20,8 +19,8 @@ class RecordProgress(TrainingProgress):
         self._next_write = 0.0
 
     def epoch_ended(self, trainer: Trainer) -> None:
-        score = None if math.isnan(self.best) else self.best
-        self.session.entry.update(epochs=self.epochs, planned_epochs=self.planned_epochs(trainer), score=score)
+        planned = self.planned_epochs(trainer)
+        self.session.entry.update(epochs=self.epochs, planned_epochs=planned, score=self.best)
         if time.monotonic() >= self._next_write:
             self.session.write()
             self._next_write = time.monotonic() + _EVERY_S

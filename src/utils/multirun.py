@@ -1,7 +1,12 @@
 """What Hydra says of the job that this process runs."""
 
+import warnings
+
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
+
+# in the processes of launchers as well, which import this with the job: our launchers keep the plugins' own keys
+warnings.filterwarnings("ignore", r"\s*'hydra/launcher/\w+' is validated")
 
 _DEFAULT_HEADS = "regression"  # of configs/train.yaml: not a part of a model's name
 _ONE_AT_A_TIME = "BasicLauncher"  # Hydra's own: each job has the terminal to itself

@@ -170,7 +170,22 @@ def test_a_sanity_check_is_no_validation(clock):
     trainer, callback = trainer_of(sanity_checking=True), TrainingProgress("val/x")
     trainer.callback_metrics["val/x"] = torch.tensor(1.0)
     callback.on_validation_end(trainer, None)
-    assert math.isnan(callback.value) and not callback.validated
+    assert callback.value is None and not callback.validated
+
+
+def test_a_metric_that_is_not_logged_is_refused_before_training():
+    module = SimpleNamespace(monitorable=["train/loss", "val/nmae"])
+    with pytest.raises(UserError, match=r"^TrainingProgress.metric: no metric 'val/nmea'. Did you mean 'val/nmae'\?$"):
+        TrainingProgress("val/nmea").setup(None, module, "fit")
+    TrainingProgress("test/nmae").setup(None, module, "test")
+
+
+def test_a_training_loss_is_not_taken_for_that_of_the_epoch_before(clock):
+    trainer, callback = trainer_of(), TrainingProgress("train/loss")
+    trainer.callback_metrics["train/loss"] = torch.tensor(0.1)
+    callback.on_train_start(trainer, None)
+    callback.on_validation_end(trainer, None)
+    assert callback.value is None and callback.best is None
 
 
 def test_another_mode_than_min_and_max_is_refused():
@@ -179,7 +194,8 @@ def test_another_mode_than_min_and_max_is_refused():
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(math.nan, "-"), (0.0, "0"), (0.0456123, "0.04561"), (1234567, "1.235e+06"), (-2.5, "-2.5")]
+    ("value", "text"),
+    [(None, "-"), (math.nan, "nan"), (0.0, "0"), (0.0456123, "0.04561"), (1234567, "1.235e+06"), (-2.5, "-2.5")],
 )
 def test_values_are_shown_with_four_digits(value, text):
     assert shown(value) == text
