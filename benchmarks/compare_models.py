@@ -30,6 +30,8 @@ from readme import update_readme
 from rich.console import Console
 from rich.table import Table
 
+from src.utils.files import write_whole
+
 HEADS = sorted(path.stem for path in (ROOT / "configs/heads").glob("*.yaml"))
 SYNTHS = ("simple_saw", "moog_basic")
 BATCH_SIZE = 32  # small batches are what suits the norm-free networks
@@ -135,7 +137,7 @@ def compare(arguments: argparse.Namespace) -> dict[str, dict]:
             done[key] = future.result()
             console.print(f"{key}: {100 * done[key]['nmae']:.3g} %, {done[key]['epoch_seconds']:.2g} s an epoch")
             if store:
-                store.write_text(json.dumps(done, indent=1) + "\n")
+                write_whole(store, (json.dumps(done, indent=1) + "\n").encode())
     finally:
         pool.shutdown(wait=False, cancel_futures=True)  # after a failure or Ctrl-C the other runs are not waited for
     return done
@@ -163,7 +165,7 @@ def update_headers(arguments: argparse.Namespace, done: dict[str, dict]) -> None
         path = ROOT / "configs/model" / f"{model}.yaml"
         lines = path.read_text().splitlines(keepends=True)
         lines[1] = f"# {arguments.epochs} epochs of {arguments.size:,} clips: {reached} (nearest neighbours {floor}).\n"
-        path.write_text("".join(lines))
+        write_whole(path, "".join(lines).encode())
 
 
 def rows(arguments: argparse.Namespace, done: dict[str, dict], synth: str) -> list[list[str]]:

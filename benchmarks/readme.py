@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from src.utils.files import write_whole
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -10,4 +12,4 @@ def update_readme(name: str, table: str) -> None:
     path = ROOT / "README.md"
     begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
     before, rest = path.read_text().split(begin)
-    path.write_text(f"{before}{begin}\n{table}\n{end}{rest.split(end)[1]}")
+    write_whole(path, f"{before}{begin}\n{table}\n{end}{rest.split(end)[1]}".encode())

@@ -13,6 +13,7 @@ from src.evaluation.evaluate import Evaluation, predict_values
 from src.evaluation.plots import scatter_figure
 from src.evaluation.rerender import rendering_source
 from src.models.vimh_lit_module import VIMHLitModule
+from src.utils.files import write_whole
 
 _PLOTTED = 1000
 _HEARD = 6  # sounds: enough to judge by ear, few enough to listen to
@@ -53,7 +54,7 @@ def write_report(evaluation: Evaluation, model: VIMHLitModule, datamodule: VIMHD
         sounds=_sounds(model, truth[:_HEARD], predicted[:_HEARD]),
     )
     path = output_dir / "report.html"
-    path.write_text(page)
+    write_whole(path, page.encode())
     return path
 
 
