@@ -33,6 +33,7 @@ from omegaconf import OmegaConf
 from readme import update_block
 
 from src.evaluation.intervals import rounded, written_interval
+from src.utils.files import write_whole
 from src.utils.table import Column, markdown, show
 
 HEADS = sorted(path.stem for path in (ROOT / "configs/heads").glob("*.yaml"))
@@ -161,7 +162,7 @@ def compare(arguments: argparse.Namespace) -> dict[str, dict]:
             told = f"{key}: {100 * done[key]['nmae']:.3g} %, {done[key]['epoch_seconds']:.2g} s an epoch"
             print(told, file=sys.stderr, flush=True)
             if store:
-                store.write_text(json.dumps(done, indent=1) + "\n")
+                write_whole(store, (json.dumps(done, indent=1) + "\n").encode())
     finally:
         pool.shutdown(wait=False, cancel_futures=True)  # after a failure or Ctrl-C the other runs are not waited for
     return done
@@ -189,7 +190,7 @@ def update_headers(arguments: argparse.Namespace, done: dict[str, dict]) -> None
         path = ROOT / "configs/model" / f"{model}.yaml"
         lines = path.read_text().splitlines(keepends=True)
         lines[1] = f"# {arguments.epochs} epochs of {arguments.size:,} clips: {reached} (nearest neighbours {floor}).\n"
-        path.write_text("".join(lines))
+        write_whole(path, "".join(lines).encode())
 
 
 def table_of(

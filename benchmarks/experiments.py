@@ -17,7 +17,12 @@ import textwrap
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+import rootutils
+
+ROOT = rootutils.setup_root(__file__, indicator="pyproject.toml", pythonpath=True)
+
+from src.utils.files import write_whole
+
 ELSEWHERE = {"vimh_cnn_stk"}  # trains on a dataset of the user's own
 WIDTH = 114  # of a header's lines
 
@@ -81,8 +86,8 @@ def main() -> None:
         results = json.loads(store.read_text())  # read again: another benchmark may have written meanwhile
         results["experiments"] = dict(sorted((results.get("experiments", {}) | {experiment: figures}).items()))
         path = ROOT / f"configs/experiment/{experiment}.yaml"
-        path.write_text(with_figures(path.read_text(), figures))
-        store.write_text(json.dumps(results, indent=1) + "\n")
+        write_whole(path, with_figures(path.read_text(), figures).encode())
+        write_whole(store, (json.dumps(results, indent=1) + "\n").encode())
         print(f"{experiment}: {sentence(figures)}", flush=True)
 
 

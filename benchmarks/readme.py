@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from src.utils.files import write_whole
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -13,4 +15,4 @@ def update_block(name: str, table: str, root: Path = ROOT) -> None:
         raise ValueError(f"neither README.md nor a page of docs has the marker {begin}")
     for path in pages:
         before, rest = path.read_text().split(begin)
-        path.write_text(f"{before}{begin}\n{table}\n{end}{rest.split(end)[1]}")
+        write_whole(path, f"{before}{begin}\n{table}\n{end}{rest.split(end)[1]}".encode())

@@ -29,6 +29,7 @@ from startup import measure_startup
 from training_step import measure_training_step
 
 from src.data.generate import available_cores
+from src.utils.files import write_whole
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,7 @@ def main() -> None:
         content |= {"backbones": networks, "loss_direction": directions}
         store = ROOT / "benchmarks/results.json"
         kept = {"experiments": json.loads(store.read_text()).get("experiments", {})}  # see experiments.py
-        store.write_text(json.dumps(content | kept, indent=1) + "\n")
+        write_whole(store, (json.dumps(content | kept, indent=1) + "\n").encode())
         update_block("benchmarks", table)
         update_block("backbones", backbones.markdown(networks))
         update_block("directions", directions_table(directions))

@@ -18,10 +18,12 @@ from omegaconf import OmegaConf
 from src.data.spec import INFO_FILE, DatasetSpec, read_spec
 from src.evaluation.architecture import Layer, describe_blocks, describe_layers
 from src.evaluation.architecture_plot import block_figure
+from src.evaluation.plots import save_figure
 from src.models.build import build_model
 from src.models.vimh_lit_module import VIMHLitModule
 from src.synth.parameters import ParameterSpace, ParameterSpec
 from src.utils.errors import UserError
+from src.utils.files import write_whole
 from src.utils.table import Column, plain, show
 
 CONFIGS = ROOT / "configs"
@@ -76,7 +78,7 @@ def main() -> None:
         if arguments.vgg:
             path = arguments.output / f"{name}_{size}_vgg.{arguments.format}"
             title = f"{name}: {count(model):,} parameters"
-            block_figure(title, describe_blocks(model, *inputs(model))).savefig(path, dpi=150)
+            save_figure(block_figure(title, describe_blocks(model, *inputs(model))), path, dpi=150)
             print(f"drawing: {path}")
         if arguments.graph:
             print(save_graph(model, arguments.output / f"{name}_{size}_graph.{arguments.format}"))
@@ -163,7 +165,7 @@ def save_graph(model: VIMHLitModule, path: Path) -> str:
         return "the graph needs torchview: uv pip install torchview"
     graph = draw_graph(model, input_data=inputs(model), expand_nested=True, depth=5, device="cpu").visual_graph
     graph.attr(dpi="110" if path.suffix == ".png" else "72")
-    graph.render(outfile=path, cleanup=True, quiet=True)
+    write_whole(path, graph.pipe(format=path.suffix.removeprefix("."), quiet=True))
     return f"graph: {path}"
 
 

@@ -8,7 +8,7 @@ import rootutils
 ROOT = rootutils.setup_root(__file__, indicator="pyproject.toml", pythonpath=True)
 
 from src.data.vimh_dataset import VIMHDataset
-from src.evaluation.plots import image_figure
+from src.evaluation.plots import image_figure, save_figure
 
 
 def main() -> None:
@@ -35,7 +35,7 @@ def main() -> None:
     images = dataset.__getitems__(rows)["image"].numpy()
     values = spec.space.denormalize(dataset.targets()[rows])
     picture = ROOT / "logs" / f"{directory.name}.png"
-    image_figure(spec.space, images, values).savefig(picture, dpi=110)
+    save_figure(image_figure(spec.space, images, values), picture)
     print(f"  picture: {picture}")
 
 

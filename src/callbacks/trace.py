@@ -7,6 +7,8 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from torch.profiler import ProfilerActivity, profile, schedule
 
+from src.utils.files import write_whole
+
 log = logging.getLogger(__name__)
 
 
@@ -52,6 +54,10 @@ class Trace(Callback):
 
 def _write(done: profile, stem: Path) -> None:
     stem.parent.mkdir(parents=True, exist_ok=True)
-    done.export_chrome_trace(f"{stem}.pt.trace.json")
-    stem.with_suffix(".txt").write_text(done.key_averages().table(sort_by="self_cpu_time_total", row_limit=30))
-    log.info("trace, for https://ui.perfetto.dev or TensorBoard's profiler plugin: %s.pt.trace.json", stem)
+    trace = stem.with_name(f"{stem.name}.pt.trace.json")
+    partial = trace.with_name(f".{trace.name}.partial")
+    done.export_chrome_trace(str(partial))
+    partial.replace(trace)
+    table = done.key_averages().table(sort_by="self_cpu_time_total", row_limit=30)
+    write_whole(stem.with_suffix(".txt"), table.encode())
+    log.info("trace, for https://ui.perfetto.dev or TensorBoard's profiler plugin: %s", trace)

@@ -1,6 +1,7 @@
 """Files that are mapped into memory, and what happens when somebody changes one that is in use."""
 
 import ctypes
+import functools
 import logging
 import os
 import signal
@@ -48,6 +49,7 @@ def changed(path: Path) -> str:
     return f"{path_text(path)}: was changed while it was in use; restore it or make the dataset again, and start again"
 
 
+@functools.cache
 def _answer_bus_errors() -> None:
     """Have SIGBUS answered; Python's own handlers run between two instructions only, and this signal is one's fault."""
     ctypes.CDLL(None).signal(signal.SIGBUS, _end_in_one_line)

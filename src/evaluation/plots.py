@@ -1,6 +1,8 @@
 """Pictures of a model's answers and of a dataset's labels."""
 
+import io
 import math
+from pathlib import Path
 
 import matplotlib
 import numpy as np
@@ -9,12 +11,20 @@ from matplotlib.figure import Figure
 
 from src.evaluation.confusion import category_names, count_answers, nearest_category
 from src.synth.parameters import ParameterSpace, ParameterSpec
+from src.utils.files import write_whole
 from src.utils.table import plain
 
 matplotlib.use("agg")  # files only: no window system is asked for
 
 _COLUMNS = 4
 _NAMED = 12  # categories whose names fit on an axis
+
+
+def save_figure(figure: Figure, path: Path, dpi: int = 110) -> None:
+    """Write a picture, whole or not at all, in the format that the path's suffix names."""
+    content = io.BytesIO()
+    figure.savefig(content, format=path.suffix.removeprefix("."), dpi=dpi)
+    write_whole(path, content.getbuffer())
 
 
 def _panels(space: ParameterSpace) -> tuple[Figure, list[Axes]]:

@@ -32,21 +32,27 @@ def require_content(path: Path, remedy: str) -> None:
 
     Devices, pipes and sockets are refused, since they may block or never end, and so are pointers of Git LFS.
     """
-    name = path_text(path)
+    fault = _fault(path, remedy)
+    if fault:
+        raise UserError(f"{printable(path)}: {fault}")
+
+
+def _fault(path: Path, remedy: str) -> str | None:
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
-            raise UserError(f"{name}: {_kind(status.st_mode)} and not a file; {remedy}")
+            return f"{_kind(status.st_mode)} and not a file; {remedy}"
         if status.st_size == 0:
-            raise UserError(f"{name}: 0 bytes; restore it, or make it again")
+            return "0 bytes; restore it, or make it again"
         with path.open("rb") as file:
             start = file.read(len(_LFS_POINTER))
-    except FileNotFoundError as error:
-        raise UserError(f"{name}: no such file; {remedy}") from error
+    except FileNotFoundError:
+        return f"no such file; {remedy}"
     except OSError as error:
-        raise UserError(f"{name}: cannot be read ({error.strerror}); {remedy}") from error
+        return f"cannot be read ({error.strerror}); {remedy}"
     if start == _LFS_POINTER:
-        raise UserError(f"{name}: a pointer of Git LFS and not the file itself; fetch it with: git lfs pull")
+        return "a pointer of Git LFS and not the file itself; fetch it with: git lfs pull"
+    return None
 
 
 def _kind(mode: int) -> str:
