@@ -10,8 +10,10 @@ import rootutils
 
 rootutils.setup_root(__file__, indicator="pyproject.toml", pythonpath=True)
 
+from rich.console import Console
+from rich.table import Table
+
 from src.models.losses import Loss
-from src.utils.table import Column, show
 
 HEADINGS = ("class", "name", "takes", "source")
 
@@ -43,7 +45,10 @@ def main() -> None:
     if parser.parse_args().markdown:
         print(markdown())
         return
-    show([Column(heading, text=True) for heading in HEADINGS], rows())
+    table = Table(*HEADINGS)
+    for row in rows():
+        table.add_row(*row)
+    Console().print(table)
 
 
 if __name__ == "__main__":

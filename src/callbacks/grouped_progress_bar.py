@@ -1,15 +1,12 @@
 """A progress bar below a table of the heads: how far off each one is, and whether it gets better."""
 
-import math
 from typing import Any
 
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import RichProgressBar
 from rich.console import Group
 from rich.progress import Progress
-from rich.text import Text
-
-from src.utils.table import Column, table, terminal
+from rich.table import Table
 
 
 class GroupedProgressBar(RichProgressBar):
@@ -20,7 +17,7 @@ class GroupedProgressBar(RichProgressBar):
 
     def __init__(self, **options: Any):
         super().__init__(**options)
-        self.table: Group | None = None
+        self.table: Table | None = None
         self._last: dict[str, float] = {}
         self._best: dict[str, float] = {}
 
@@ -30,20 +27,14 @@ class GroupedProgressBar(RichProgressBar):
             self._read(trainer, {one.name: one.unit for one in pl_module.spec.space})
 
     def _read(self, trainer: Trainer, units: dict[str, str]) -> None:
-        rows = []
+        self.table = Table("head", "unit", "MAE", "", "best", title=f"Validation after epoch {trainer.current_epoch}")
         for name, unit in units.items():
-            error = float(trainer.callback_metrics.get(f"val/{name}_mae", math.nan))
-            if math.isnan(error):  # a category has an accuracy instead
-                unit, error = "share of wrong answers", 1 - float(trainer.callback_metrics[f"val/{name}_acc"])
-            change = error - self._last.get(name, error)
-            arrow = "↓" if change < 0 else "↑" if change > 0 else ""
-            self._last[name] = error
-            self._best[name] = min(error, self._best.get(name, error))
-            rows.append([name, unit, f"{error:.4g}", arrow, f"{self._best[name]:.4g}"])
-        columns = [Column("head", text=True), Column("unit", text=True), Column("MAE"), Column(""), Column("best")]
-        console = terminal()
-        drawn, _ = table(columns, rows, console.width, encoding=console.encoding)
-        self.table = Group(Text(f"Validation after epoch {trainer.current_epoch}", "bold"), drawn)
+            mae = float(trainer.callback_metrics[f"val/{name}_mae"])
+            change = mae - self._last.get(name, mae)
+            arrow = "[green]↓[/]" if change < 0 else "[red]↑[/]" if change > 0 else ""
+            self._last[name] = mae
+            self._best[name] = min(mae, self._best.get(name, mae))
+            self.table.add_row(name, unit, f"{mae:.4g}", arrow, f"{self._best[name]:.4g}")
 
     def _init_progress(self, trainer: Trainer) -> None:
         super()._init_progress(trainer)

@@ -11,12 +11,12 @@ from optuna.distributions import CategoricalDistribution
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 from optuna.visualization import plot_optimization_history, plot_parallel_coordinate
+from rich.console import Console
+from rich.table import Table
 
 from src.utils.files import write_whole
 from src.utils.locks import locked
 from src.utils.sweep_study import CAUSE, COMMAND, MONITOR, WANTED, counts
-from src.utils.table import Column
-from src.utils.table import show as show_table
 
 log = logging.getLogger(__name__)
 
@@ -43,11 +43,14 @@ code {{ background: #f4f4f4; padding: .1rem .3rem }} .best {{ background: #e8f4e
 def show(study: Study, directory: Path) -> None:
     """Print a study's trials and write its report.html below `directory`."""
     rows, names = sorted(study.get_trials(), key=_rank), _names(study)
+    table = Table(*_headings(names), title=f"study {study.study_name}", caption=_summary(study))
+    for trial in rows:
+        table.add_row(*_cells(trial, names))
+    console = Console()
+    Console(width=None if console.is_terminal else 10_000).print(table)  # a pipe or file has no width to fit into
     path = Path(directory) / "report.html"
     with locked(path.with_name("asking")):  # several searches may end at once
         write_whole(path, _page(study, rows, names).encode())
-    cells = [_cells(trial, names) for trial in rows]
-    show_table(_columns(names), cells, f"study {study.study_name}", _summary(study), all_in="report.html")
     log.info("report: %s", path)
     if (best := path.with_name("best.yaml")).exists():
         log.info("the best trial again: %s", best.read_text().splitlines()[2].removeprefix("# "))
@@ -131,15 +134,7 @@ def _rank(trial: FrozenTrial) -> tuple[int, float]:
 
 def _headings(names: list[str]) -> list[str]:
     short = [".".join(name.lstrip("+").split(".")[-2:]) for name in names]
-    return ["trial", "value", "state", *short, "seconds", "cause"]
-
-
-def _columns(names: list[str]) -> list[Column]:
-    """Return the columns of the printed table; where it is too wide, causes of failures are the first to go."""
-    drops = {"seconds": 1, "cause": 2}
-    return [
-        Column(one, text=one not in ("trial", "value", "seconds"), drop=drops.get(one, 0)) for one in _headings(names)
-    ]
+    return ["trial", "value", "state", *short, "seconds", ""]
 
 
 def _cells(trial: FrozenTrial, names: list[str]) -> list[str]:

@@ -36,8 +36,8 @@ _FIGURES = (  # heading, figure, and the `drop` of its column and of its interva
 _PERCENT = ("relative_mae", "accuracy", "within_one_step", "baseline_accuracy")
 
 
-def print_sensitivity(spec: DatasetSpec, directory: Path, seconds: float) -> None:
-    """Print a new dataset's parameters and how strongly each changes the image."""
+def print_sensitivity(spec: DatasetSpec, directory: Path, seconds: float | None = None) -> None:
+    """Print a new dataset's parameters and how strongly each changes the image; without `seconds` it is not written."""
     effects = {row["name"]: row for row in spec.sensitivity}
     columns = [
         Column("parameter", text=True), Column("range"), Column("unit", text=True), Column("classes", drop=1),
@@ -57,8 +57,9 @@ def print_sensitivity(spec: DatasetSpec, directory: Path, seconds: float) -> Non
     splits = ", ".join(f"{count} {split}" for split, count in spec.counts.items())
     caption = (
         "one step, whole range: median change of the image, in levels of 255, when only that parameter changes\n"
-        f"{sum(spec.counts.values())} samples ({splits}) in {seconds:.1f} s"
+        f"{sum(spec.counts.values())} samples ({splits}) "
     )
+    caption += "are not written" if seconds is None else f"in {seconds:.1f} s"
     show(columns, rows, str(directory), caption, all_in="vimh_dataset_info.json")
 
 
@@ -163,42 +164,58 @@ def print_evaluation(evaluation: Evaluation) -> None:
             show(columns, rows if len(columns) > 4 else rows[:_MISTAKES], title, all_in=_ALL_IN)
 
 
-def print_predictions(predictions: list[Prediction], space: ParameterSpace) -> None:
-    """Print the parameters of one sound down the page, of several across it or, where only that fits, down it too."""
-    caption = ""
+def print_predictions(predictions: list[Prediction], space: ParameterSpace, calibrated_on: int | None = None) -> None:
+    """Print the parameters of one sound down the page, of several across it or, where only that fits, down it too.
+
+    `calibrated_on` is how many validation sounds the uncertainties are fitted to, 0 for none.
+    """
+    notes = []
+    if calibrated_on is not None:
+        fitted = f"fitted to the errors on {calibrated_on:,} validation sounds"
+        fitted = fitted if calibrated_on else "rough, never calibrated"
+        notes.append(f"+- (standard uncertainty), interval: {fitted}")
     if any(spec.kind == "categorical" for spec in space):
-        caption = "+- beside a category: the probability that it is wrong"
+        notes.append("+- beside a category: the probability that it is wrong")
+    if len(predictions) == 1:
+        _print_one(predictions[0], space, notes)
+        return
     shown = predictions[:_SHOWN]
     if len(predictions) > len(shown):
-        caption = f"{caption}\nthe first {_SHOWN} of {len(predictions)} sounds; predictions.csv has all".strip()
-    cells = [
-        [
-            _prediction(spec, value, doubt)
-            for spec, value, doubt in zip(space, one.values, one.uncertainties, strict=True)
-        ]
-        for one in shown
-    ]
-    if len(shown) == 1:
-        columns = [Column("parameter", text=True), Column("value"), Column("+-"), Column("unit", text=True)]
-        rows = [[spec.name, *pair, spec.unit] for spec, pair in zip(space, cells[0], strict=True)]
-        show(columns, rows, shown[0].name, caption, "predictions.csv")
-        return
-    cells = [[f"{value} +- {doubt}" if doubt else value for value, doubt in line] for line in cells]
+        notes.append(f"the first {_SHOWN} of {len(predictions)} sounds; predictions.csv has all")
+    cells = []
+    for one in shown:
+        pairs = [_prediction(*parameter) for parameter in zip(space, one.values, one.uncertainties, strict=True)]
+        cells.append([f"{value} +- {uncertainty}" if uncertainty else value for value, uncertainty in pairs])
     columns = [Column("sound", text=True), *(Column(_heading(spec)) for spec in space)]
     rows = [[one.name, *line] for one, line in zip(shown, cells, strict=True)]
     down = [Column("parameter", text=True), *(Column(one.name) for one in shown)]
     turned = [[_heading(spec), *(line[at] for line in cells)] for at, spec in enumerate(space)]
     if not fits(columns, rows) and fits(down, turned):
         columns, rows = down, turned
-    show(columns, rows, caption=caption)
+    show(columns, rows, caption="\n".join(notes))
+
+
+def _print_one(prediction: Prediction, space: ParameterSpace, notes: list[str]) -> None:
+    columns = [Column("parameter", text=True), Column("value"), Column("+-")]
+    rows = [
+        [spec.name, *_prediction(spec, value, uncertainty)]
+        for spec, value, uncertainty in zip(space, prediction.values, prediction.uncertainties, strict=True)
+    ]
+    if hasattr(prediction, "low_90"):
+        columns.append(Column("90 % interval", drop=1))
+        for row, low, high in zip(rows, prediction.low_90, prediction.high_90, strict=True):
+            row.append(f"{low:.4g}..{high:.4g}" if math.isfinite(low) else "")
+    for row, spec in zip(rows, space, strict=True):
+        row.append(spec.unit)
+    show([*columns, Column("unit", text=True)], rows, prediction.name, "\n".join(notes), "predictions.csv")
 
 
 def _heading(spec: ParameterSpec) -> str:
     return f"{spec.name} [{spec.unit}]" if spec.unit else spec.name
 
 
-def _prediction(spec: ParameterSpec, value: float, doubt: float) -> tuple[str, str]:
+def _prediction(spec: ParameterSpec, value: float, uncertainty: float) -> tuple[str, str]:
     """Return a predicted value and its uncertainty, which is blank where the model does not know it."""
     if spec.kind == "categorical":
-        return category_name(spec, value), f"{100 * doubt:.2g} %" if math.isfinite(doubt) else ""
-    return f"{value:.4g}", f"{doubt:.2g}" if math.isfinite(doubt) else ""
+        return category_name(spec, value), f"{100 * uncertainty:.2g} %" if math.isfinite(uncertainty) else ""
+    return f"{value:.4g}", f"{uncertainty:.2g}" if math.isfinite(uncertainty) else ""
