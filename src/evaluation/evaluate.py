@@ -86,39 +86,54 @@ def evaluate(model: VIMHLitModule, datamodule: VIMHDataModule, trainer: Trainer)
     The figures are those of float32 predictions of all test sounds, whatever the trainer's precision, number of
     processes and limit of batches.
     """
-    test, train = datamodule.dataset("test"), datamodule.dataset("train")
+    spec, test, train = datamodule.spec, datamodule.dataset("test"), datamodule.dataset("train")
     model.to(trainer.strategy.root_device)
     values, levels = predict_split(model, test, datamodule.eval_batch_size)
-    metrics = trainer.test(model, datamodule=datamodule, verbose=False)[0]
-    space = datamodule.spec.space
-    truth, known = space.denormalize(test.targets()), space.denormalize(train.targets())
-    classes, mean, typical = space.to_class(truth), known.mean(axis=0), _typical(space, known)
-    rounding = label_rounding(space, truth) if test.values is None else [None] * len(space)
+    tested = trainer.test(model, datamodule=datamodule, verbose=False)  # nothing where no batch is to be tested
+    truth, known = spec.space.denormalize(test.targets()), spec.space.denormalize(train.targets())
+    quantised = test.values is None
+    rows, categories, relative_errors = _head_figures(spec.space, values, levels, truth, known, quantised)
+    trained = (model.heads.weights > 0).cpu().numpy()
+    nmae = relative_errors[:, trained].mean(axis=1)
+    return Evaluation(
+        dataset=spec.name,
+        num_samples=len(test),
+        nmae=float(nmae.mean()),
+        nmae_interval=interval(resampled_means(nmae[:, None])[:, 0], len(nmae)),
+        metrics=tested[0] if tested else {},
+        rows=tuple(rows),
+        categories=tuple(categories),
+        image_error=_image_error(datamodule, test, values, truth, _typical(spec.space, known)),
+    )
+
+
+def _head_figures(
+    space: ParameterSpace, values: np.ndarray, levels: np.ndarray, truth: np.ndarray, known: np.ndarray, quantised: bool
+) -> tuple[list[HeadRow], list[CategoryRow], np.ndarray]:
+    """Return the figures of predicted values and classes (n, P), and errors as shares of the ranges (n, P).
+
+    `truth` (n, P) and `known` (m, P) are the test and training splits' values, all in physical units.
+    """
+    classes, mean = space.to_class(truth), known.mean(axis=0)
+    usual = space.to_class(_typical(space, known))
+    rounding = label_rounding(space, truth) if quantised else [None] * len(space)
     rows, categories, relative_errors = [], [], []
     for at, one in enumerate(space):
         error, distance = np.abs(values[:, at] - truth[:, at]), np.abs(levels[:, at] - classes[:, at])
         accuracy, accuracy_interval = _share(distance == 0)
-        intervals = {"accuracy": accuracy_interval}
         if one.kind == "categorical":
-            usual = classes[:, at] == space.to_class(typical)[at]
-            baseline, intervals["baseline_accuracy"] = _share(usual)
+            baseline, baseline_interval = _share(classes[:, at] == usual[at])
+            intervals = {"accuracy": accuracy_interval, "baseline_accuracy": baseline_interval}
             answers = count_answers(one, classes[:, at], levels[:, at])
             categories.append(CategoryRow(one.name, accuracy, baseline, intervals, answers))
             relative_errors.append(distance > 0)
         else:
+            near, near_interval = _share(distance <= 1)
             errors = _errors(error, np.abs(mean[at] - truth[:, at]), rounding[at])
-            near, errors["intervals"]["within_one_step"] = _share(distance <= 1)
-            errors["intervals"] |= intervals
-            rows.append(HeadRow(**errors, name=one.name, unit=one.unit, accuracy=accuracy, within_one_step=near))
+            errors["intervals"] |= {"accuracy": accuracy_interval, "within_one_step": near_interval}
+            rows.append(HeadRow(name=one.name, unit=one.unit, accuracy=accuracy, within_one_step=near, **errors))
             relative_errors.append(error / (one.max - one.min))
-    trained = (model.heads.weights > 0).cpu().numpy()
-    nmae = np.column_stack(relative_errors)[:, trained].mean(axis=1)
-    nmae_interval = interval(resampled_means(nmae[:, None])[:, 0], len(nmae))
-    image_error = _image_error(datamodule, test, values, truth, typical)
-    return Evaluation(
-        datamodule.spec.name, len(test), float(nmae.mean()), nmae_interval, metrics, tuple(rows), tuple(categories),
-        image_error,
-    )  # fmt: skip
+    return rows, categories, np.column_stack(relative_errors)
 
 
 def _errors(error: np.ndarray, baseline: np.ndarray, rounding: float | None) -> dict[str, Any]:

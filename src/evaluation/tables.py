@@ -37,7 +37,7 @@ _PERCENT = ("relative_mae", "accuracy", "within_one_step", "baseline_accuracy")
 
 
 def print_sensitivity(spec: DatasetSpec, directory: Path, seconds: float | None = None) -> None:
-    """Print a dataset's parameters and how strongly each changes the image; without `seconds` it is not written."""
+    """Print a new dataset's parameters and how strongly each changes the image; without `seconds` it is not written."""
     effects = {row["name"]: row for row in spec.sensitivity}
     columns = [
         Column("parameter", text=True), Column("range"), Column("unit", text=True), Column("classes", drop=1),
@@ -58,8 +58,8 @@ def print_sensitivity(spec: DatasetSpec, directory: Path, seconds: float | None 
     caption = (
         "one step, whole range: median change of the image, in levels of 255, when only that parameter changes\n"
         f"{sum(spec.counts.values())} samples ({splits}) "
-        + ("are not written" if seconds is None else f"in {seconds:.1f} s")
     )
+    caption += "are not written" if seconds is None else f"in {seconds:.1f} s"
     show(columns, rows, str(directory), caption, all_in="vimh_dataset_info.json")
 
 
