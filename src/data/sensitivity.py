@@ -78,8 +78,8 @@ def _find_cause(source: Source, spec: ParameterSpec, range_db: float, earlier: l
         return "spectral.image_scaling=per_sample removes it from the image"
     allowed = {one.name: one for one in source.synth.voice.parameters}
     try:
-        own = _range_of(spec)
-        if own != _range_of(allowed[spec.name]) and _moved(source, {spec.name: allowed[spec.name]}, spec.name) > 0.5:
+        own, widest = spec.describe_range(False), allowed[spec.name]
+        if own != widest.describe_range(False) and _moved(source, {spec.name: widest}, spec.name) > 0.5:
             return f"its range, {own}, is too narrow"
         for freed in earlier:
             if spec.name not in freed and _moved(source, freed, spec.name) >= _MOVED_SHARE:
@@ -103,7 +103,8 @@ def _leave_out(freed: _Freed, name: str) -> _Freed:
 
 
 def _describe_freed(source: Source, freed: _Freed) -> str:
-    return " and ".join(f"{one.name} is {_range_of(one)}" for one in source.synth.space.specs if one.name in freed)
+    causes = [spec for spec in source.synth.space.specs if spec.name in freed]
+    return " and ".join(f"{spec.name} is {spec.describe_range(False)}" for spec in causes)
 
 
 def _moved(source: Source, freed: _Freed, name: str) -> float:
@@ -126,12 +127,6 @@ def _moved(source: Source, freed: _Freed, name: str) -> float:
         values, other = (_with(values, column, end) for end in (space.min[column], space.max[column]))
     changes = _changes(wider.images(values)[0], wider.images(other)[0])
     return float(np.mean(changes >= BLIND_LEVELS))
-
-
-def _range_of(spec: ParameterSpec) -> str:
-    if spec.is_fixed:
-        return spec.format(spec.min)
-    return f"{spec.format(spec.min)}..{spec.format(spec.max)} {spec.unit}".rstrip()
 
 
 def _with(values: np.ndarray, column: int, given: float | np.ndarray) -> np.ndarray:

@@ -99,15 +99,3 @@ def histogram_figure(space: ParameterSpace, values: np.ndarray) -> Figure:
         axes[at].hist(values[:, at], bins=min(spec.num_classes, 64))
         _name(axes[at], spec.name, spec.unit, "samples")
     return figure
-
-
-def image_figure(space: ParameterSpace, images: np.ndarray, values: np.ndarray, columns: int = 4) -> Figure:
-    """Show magnitude images (n, C, H, W) uint8, lowest frequency at the bottom, with their values (n, P)."""
-    rows = math.ceil(len(images) / columns)
-    figure = Figure(figsize=(3.2 * columns, 3.2 * rows), layout="constrained")
-    for axis, image, row in zip(figure.subplots(rows, columns, squeeze=False).ravel(), images, values, strict=False):
-        axis.imshow(image[0], origin="lower", aspect="auto", vmin=0, vmax=255, cmap="magma")
-        lines = (f"{plain(name)} {value:.3g}" for name, value in zip(space.names, row, strict=True))
-        axis.set_title("\n".join(lines), fontsize=7, parse_math=False)
-        axis.set(xticks=[], yticks=[])
-    return figure

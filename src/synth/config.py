@@ -72,13 +72,21 @@ def load_synth(config: SynthConfig) -> Synth:
         if name not in voice.settings:
             raise UserError(f"synth.settings.{name}: unknown to {voice.name}.{did_you_mean(name, voice.settings)}")
     given = {name: _parameter(voice, name, entry) for name, entry in config.parameters.items()}
-    rest = [spec.fixed_at(spec.default) for spec in voice.parameters if spec.name not in given]
+    rest = [_at_default(spec) for spec in voice.parameters if spec.name not in given]
     space = ParameterSpace([*given.values(), *rest])
     if not len(space):
         raise UserError("synth.parameters: no parameter varies; give at least one {min, step, max}")
     if len(space) > 255:
         raise UserError(f"synth.parameters: {len(space)} parameters vary; a VIMH record holds at most 255")
     return Synth(config, voice, space)
+
+
+def _at_default(spec: ParameterSpec) -> ParameterSpec:
+    if spec.default is None:
+        raise UserError(
+            f"synth.parameters.{spec.name}: not given, and the voice has no default for it; give it a value"
+        )
+    return spec.fixed_at(spec.default)
 
 
 def _parameter(voice: Voice, name: str, entry: dict[str, Any]) -> ParameterSpec:

@@ -131,6 +131,15 @@ class ParameterSpec(BaseModel):
             return f"{value:g}"
         return self.values[min(max(round(value - self.min), 0), len(self.values) - 1)]
 
+    def describe_range(self, with_step: bool = True) -> str:
+        """Return what values it may have: names of categories, one value, or a range with step and unit."""
+        if self.is_fixed:
+            return self.format(self.min)
+        if self.values is not None:
+            return ", ".join(self.values)
+        step = f" by {self.step:g}" if with_step else ""
+        return f"{self.min:g}..{self.max:g}{step} {self.unit}".rstrip()
+
     @property
     def num_classes(self) -> int:
         """Number of points of the step grid: 1 + round((max - min) / step)."""

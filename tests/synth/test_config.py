@@ -58,6 +58,13 @@ def test_unit_and_description_come_from_the_voice_and_the_scale_may_be_given():
     assert (spec.unit, spec.scale, spec.default) == ("Hz", "log", 1000) and spec.description
 
 
+def test_a_parameter_without_a_default_must_be_given(monkeypatch):
+    voice = Voice("bare", (ParameterSpec(name="level", min=0, max=1), *NAMED_VOICE.parameters[:1]), NAMED_VOICE.render)
+    monkeypatch.setattr("tests.synth.test_config.NAMED_VOICE", voice)
+    with pytest.raises(UserError, match=r"^synth.parameters.level: not given, and the voice has no default"):
+        named({"wave": {"values": list(WAVES)}})
+
+
 def test_render_is_the_voice_with_its_settings():
     one = synth({"filter_cutoff": CUTOFF}, settings={"oscillator": "naive", "drive": 0})
     values = np.array([[300.0], [1500.0]])
