@@ -2,6 +2,7 @@
 
     python benchmarks/calibration.py                                    # all of them: about 15 minutes on one core
     python benchmarks/calibration.py --heads gaussian soft --synths simple_saw --epochs 3 --keep /tmp/look.json
+    python benchmarks/calibration.py --missing                          # continue an interrupted run
 
 Each model is chosen and calibrated on the validation split and judged on the test split, which plays no part before.
 Rows go into calibration.json as soon as a model is done; a line that ends with * is outside the bounds: intervals
@@ -60,6 +61,12 @@ def to_json(row: Coverage) -> dict:
     return plain | {"rank_correlation": None if math.isnan(row.rank_correlation) else row.rank_correlation}
 
 
+def from_json(plain: dict) -> Coverage:
+    """Return the row that `to_json` was given."""
+    correlation = plain["rank_correlation"]
+    return Coverage(**plain | {"rank_correlation": math.nan if correlation is None else correlation})
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--heads", nargs="+", choices=HEADS, default=HEADS)
@@ -68,24 +75,26 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--keep", type=Path, default=ROOT / "benchmarks/calibration.json", help="where the rows go")
+    parser.add_argument("--missing", action="store_true", help="only those that this file does not have yet")
     arguments = parser.parse_args()
     quiet_lightning()
     torch.set_num_threads(1)  # tensors are small: more threads would wait for each other
     settings = {"model": MODEL, "machine": platform.machine(), "torch": torch.__version__}
     settings |= {key: getattr(arguments, key) for key in ("size", "epochs", "seed")}
-    measured: dict[str, dict[str, list[Coverage]]] = {}
+    content = json.loads(arguments.keep.read_text()) if arguments.missing else {"settings": settings, "coverage": {}}
+    if content["settings"] != settings:
+        parser.error(f"--missing: {arguments.keep} was measured with {content['settings']}; measure all of it again")
     for synth in arguments.synths:
-        measured[synth] = {}
+        rows = content["coverage"].setdefault(synth, {})
         for heads in arguments.heads:
-            measured[synth][heads] = run_one(heads, synth, arguments.size, arguments.epochs, arguments.seed)
-            rows = {
-                name: {kind: [to_json(row) for row in found] for kind, found in kinds.items()}
-                for name, kinds in measured.items()
-            }
-            arguments.keep.write_text(json.dumps({"settings": settings, "coverage": rows}, indent=1) + "\n")
-        count = next(iter(measured[synth].values()))[0].count
+            if heads not in rows:
+                found = run_one(heads, synth, arguments.size, arguments.epochs, arguments.seed)
+                rows[heads] = [to_json(row) for row in found]
+                arguments.keep.write_text(json.dumps(content, indent=1) + "\n")
+        groups = {heads: [from_json(row) for row in rows[heads]] for heads in arguments.heads}
+        count = groups[arguments.heads[0]][0].count
         title = f"{synth}: {arguments.size:,} clips, {arguments.epochs} epochs, {count:,} test clips"
-        print(title, table(measured[synth].items()), sep="\n", flush=True)
+        print(title, table(groups.items()), sep="\n", flush=True)
 
 
 if __name__ == "__main__":
