@@ -29,7 +29,7 @@ FLAGS = {
 
 
 def to_overrides(arguments: list[str]) -> list[str]:
-    """Translate this command's flags into Hydra overrides; everything else passes as it is."""
+    """Translate this command's flags into Hydra overrides; all other arguments stay as they are."""
     translated = [FLAGS.get(argument, argument) for argument in arguments]
     envelopes = [name for name in ("temporal_envelope", "spectral_envelope") if name in translated]
     if envelopes:
@@ -38,7 +38,7 @@ def to_overrides(arguments: list[str]) -> list[str]:
 
 
 class GenerateConfig(BaseModel):
-    """Where a dataset goes and how it is made; none of this reaches its bytes."""
+    """Where a dataset goes and how it is made; its bytes depend on none of this."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -52,6 +52,7 @@ class Command(BaseModel):
     """What the config holds besides the recipe."""
 
     overwrite: bool  # checked, since any text, even `no`, would count as true
+    allow_blind: bool
     shard: int | None = Field(ge=0)
     num_shards: int | None = Field(ge=1, le=2**20)
     merge: bool
@@ -61,9 +62,9 @@ class Command(BaseModel):
     def check_shards(self) -> None:
         """UserError unless shard, num_shards and merge make sense together."""
         if self.num_shards is None and (self.merge or self.shard is not None):
-            raise UserError("num_shards: not given; say into how many parts, as in num_shards=16 shard=range(16)")
+            raise UserError("num_shards: not given; give the number of parts, as in num_shards=16 'shard=range(16)'")
         if self.num_shards is not None and self.merge == (self.shard is not None):
-            raise UserError("num_shards: give with it either shard=NUMBER, to make that part, or merge=true")
+            raise UserError("num_shards: also give either shard=NUMBER, to make that part, or merge=true")
         if self.shard is not None and self.shard >= self.num_shards:
             raise UserError(
                 f"shard: {self.shard} given; of num_shards={self.num_shards} the last is {self.num_shards - 1}"
@@ -82,25 +83,40 @@ def main(config: DictConfig) -> None:
         raise UserError(describe(error)) from error
     command.check_shards()
     recipe = parse_recipe({key: plain[key] for key in ("synth", "spectral", "dataset") if key in plain})
-    from src.data.generate import generate
+    if config.extras.print_config:
+        sys.stdout.write(OmegaConf.to_yaml(config, resolve=True))
+    import torch
+
+    from src.data.generate import describe_source, generate
     from src.data.paths import to_place
+    from src.data.sensitivity import BlindError
     from src.data.shards import make_shard, merge_shards
+    from src.data.source import load_source
     from src.evaluation.tables import print_sensitivity
 
+    if config.extras.num_threads:
+        torch.set_num_threads(config.extras.num_threads)
     settings = command.generate
     output_dir = to_place(settings.output_dir, settings.cache_dir)
     started_in = Path(HydraConfig.get().runtime.cwd)
     if isinstance(output_dir, Path) and started_in != Path.cwd():  # a launcher's worker may be anywhere
         output_dir = started_in / output_dir
     began = time.perf_counter()
-    if command.shard is not None:
-        make_shard(recipe, output_dir, command.shard, command.num_shards, command.overwrite, settings.workers)
-        return
-    if command.merge:
-        merging = command.num_shards, command.overwrite, settings.pickle, command.keep_shards
-        place, spec = merge_shards(recipe, output_dir, *merging)
-    else:
-        place, spec = generate(recipe, output_dir, command.overwrite, settings.pickle, settings.workers)
+    allow_blind, overwrite = command.allow_blind, command.overwrite
+    try:
+        if command.shard is not None:
+            shard = command.shard, command.num_shards
+            make_shard(recipe, output_dir, *shard, overwrite, settings.workers, allow_blind)
+            return
+        if command.merge:
+            merging = command.num_shards, overwrite, settings.pickle, command.keep_shards
+            place, spec = merge_shards(recipe, output_dir, *merging, allow_blind)
+        else:
+            place, spec = generate(recipe, output_dir, overwrite, settings.pickle, settings.workers, allow_blind)
+    except BlindError as error:
+        source = load_source(recipe)
+        print_sensitivity(describe_source(source, error.rows), output_dir / source.name)
+        raise UserError(f"{error}; nothing was written, allow_blind=true writes the dataset all the same") from error
     print_sensitivity(spec, place, time.perf_counter() - began)
 
 

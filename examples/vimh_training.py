@@ -1,4 +1,4 @@
-"""Look at a dataset, train on it, look at what was learned: `--demo --save-plots`."""
+"""Look at a dataset, train on it, and look at what the model has learned: `--demo --save-plots`."""
 
 import argparse
 import tempfile
@@ -14,25 +14,27 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from omegaconf import OmegaConf
 
 from src.data.vimh_datamodule import VIMHDataModule
+from src.evaluation.dataset_picture import dataset_figure
 from src.evaluation.evaluate import evaluate, predict_values, require_same_task
-from src.evaluation.plots import histogram_figure, image_figure, scatter_figure
+from src.evaluation.plots import histogram_figure, save_figure, scatter_figure
 from src.evaluation.tables import print_evaluation
 from src.models.build import build_model, load_checkpoint
 from src.train import train
 from src.utils.errors import UserError
+from src.utils.files import write_whole
 from src.utils.instantiate import quiet_lightning
 
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--demo", action="store_true", help="make a small simple_saw dataset if none is given")
+    parser.add_argument("--demo", action="store_true", help="make a small simple_saw dataset")
     parser.add_argument("--data-dir", type=Path, help="a VIMH directory")
     parser.add_argument("--max-epochs", type=int, default=30)
     parser.add_argument("--batch-size", type=int, default=32)
-    parser.add_argument("--analyze-only", action="store_true", help="look at the data and stop")
-    parser.add_argument("--checkpoint", type=Path, help="test this one instead of training")
+    parser.add_argument("--analyze-only", action="store_true", help="look at the data, then stop")
+    parser.add_argument("--checkpoint", type=Path, help="test this checkpoint instead of training")
     parser.add_argument("--save-plots", action="store_true", help="write PNGs")
-    parser.add_argument("--export-results", type=Path, help="write the test's figures as JSON")
+    parser.add_argument("--export-results", type=Path, help="write the test results as JSON")
     parser.add_argument("--output-dir", type=Path, default=ROOT / "logs/examples/vimh_training")
     arguments = parser.parse_args()
     if not arguments.demo and not arguments.data_dir:
@@ -56,15 +58,16 @@ def main() -> None:
     space, output = data.spec.space, arguments.output_dir
     print(f"{data.data_dir}: {data.spec.counts}, images (C, H, W) {data.spec.image_shape}")
     for spec in space:
-        print(f"  {spec.name}: {spec.min:g}..{spec.max:g} by {spec.step:g} {spec.unit}, {spec.num_classes} classes")
+        print(f"  {spec.name}: {spec.describe_range()}, {spec.num_classes} classes")
     dataset = data.dataset("train")
     values = space.denormalize(dataset.targets())
     if arguments.save_plots:
         output.mkdir(parents=True, exist_ok=True)
         rows = next(dataset.batches_by_shape(8))
-        images = dataset.__getitems__(rows)["image"].numpy()
-        image_figure(space, images, values[rows]).savefig(output / "samples.png", dpi=110)
-        histogram_figure(space, values).savefig(output / "parameters.png", dpi=110)
+        batch = dataset.__getitems__(rows)
+        figure = dataset_figure(data.spec, batch["image"].numpy(), values[rows], batch["scale"].numpy())
+        save_figure(figure, output / "samples.png")
+        save_figure(histogram_figure(space, values), output / "parameters.png")
     if not arguments.analyze_only:
         evaluation, model = learn(arguments, config, data)
         print_evaluation(evaluation)
@@ -72,16 +75,15 @@ def main() -> None:
         if arguments.save_plots:
             predicted = predict_values(model, test, 1000)
             truth = space.denormalize(test.targets()[: len(predicted)])
-            scatter_figure(space, truth, predicted).savefig(output / "scatter.png", dpi=110)
+            save_figure(scatter_figure(space, truth, predicted), output / "scatter.png")
         if arguments.export_results:
-            arguments.export_results.parent.mkdir(parents=True, exist_ok=True)
-            arguments.export_results.write_bytes(evaluation.to_json())
+            write_whole(arguments.export_results, evaluation.to_json())
     if arguments.save_plots:
         print(f"plots: {output}")
 
 
 def learn(arguments: argparse.Namespace, config, data: VIMHDataModule):
-    """Train, or load what was trained; return its evaluation and the model."""
+    """Train a model, or load a checkpoint; return its evaluation and the model."""
     with tempfile.TemporaryDirectory() as folder:
         keep_best = ModelCheckpoint(folder, "best", config.monitor, enable_version_counter=False)
         trainer = Trainer(

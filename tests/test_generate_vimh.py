@@ -84,18 +84,18 @@ def test_help_names_the_groups(tmp_path):
     [
         (["dataset.size=2"], ["dataset.size: 2 given", "greater than or equal to 3"]),
         (["dataset.sampling=lhs"], ["dataset.sampling: 'lhs' given", "'random', 'sobol' or 'grid'"]),
-        (["spectral.height=999"], ["spectral: height 999 is above n_fft // 2 = 40"]),
+        (["spectral.height=999", "spectral.n_fft=80"], ["spectral: height 999 is above n_fft // 2 = 40"]),
         (["spectral.floor_db=nan"], ["spectral.floor_db: nan given", "finite"]),
         (["+synth.voices=3"], ["synth.voices: 3 given", "not permitted"]),
         (["generate.workers=0"], ["generate.workers: 0 given", "greater than or equal to 1"]),
         (["overwrite=maybe"], ["overwrite: 'maybe' given", "boolean"]),
         (["~generate"], ["generate: Field required"]),
         (["~synth"], ["dataset.size", "Missing mandatory value"]),
-        (["num_shards=3"], ["num_shards", "either shard=NUMBER", "or merge=true"]),
-        (["num_shards=3", "shard=1", "merge=true"], ["num_shards", "either shard=NUMBER"]),
+        (["num_shards=3"], ["num_shards: give it with shard=NUMBER", "or with merge=true"]),
+        (["num_shards=3", "shard=1", "merge=true"], ["num_shards: give it with shard=NUMBER"]),
         (["num_shards=3", "shard=3"], ["shard: 3 given", "num_shards=3", "the last is 2"]),
         (["num_shards=0", "shard=0"], ["num_shards: 0 given", "greater than or equal to 1"]),
-        (["shard=1"], ["num_shards: not given", "num_shards=16 shard=range(16)"]),
+        (["shard=1"], ["num_shards: not given", "num_shards=16 'shard=range(16)'"]),
         (["shard=range(3)", "num_shards=3"], ["shard=range(3)", "--multirun"]),
         (["merge=true", "num_shards=2"], ["2 of 2 shards are not there", "num_shards=2 shard=0,1"]),
         (["generate.output_dir=s4://b/data"], ["s4://b/data", "no file system that fsspec knows"]),
@@ -149,8 +149,22 @@ def test_generating_refusing_and_overwriting(tmp_path):
     done = command(tmp_path, "--normalize", *SMALL, "overwrite=true", f"dataset.name={made.name}")
     assert done.returncode == 0 and digests(made) != before[0] and not (made / "train_batch").exists()
     # loudness was scaled away, and no envelope brings it back: said in a warning, and in the table
-    assert "[WARNING] note_velocity does not reach the image" in done.stdout and "BLIND" in done.stdout
+    assert "[WARNING] note_velocity has no measurable effect" in done.stdout
     assert [path.name for path in (tmp_path / "data").iterdir()] == [made.name]
+
+
+def test_a_label_without_effect_is_shown_and_not_written_unless_allowed(tmp_path):
+    done = command(tmp_path, "synth=simple_saw_classic", "dataset.size=70")
+    assert done.returncode == 1 and "Traceback" not in done.stdout + done.stderr
+    assert "BLIND" in done.stdout and "70 samples (56 train, 7 val, 7 test) are not written" in done.stdout
+    (error,) = [line for line in (done.stdout + done.stderr).splitlines() if "[ERROR]" in line]
+    assert "note_velocity has no measurable effect because its range, 126..127 MIDI velocity, is too narrow" in error
+    assert "nothing was written, allow_blind=true writes the dataset all the same" in error
+    assert not list(tmp_path.rglob("vimh*"))
+    done = command(tmp_path, "synth=simple_saw_classic", "dataset.size=70", "allow_blind=true")
+    assert done.returncode == 0 and "BLIND" in done.stdout and "[WARNING] note_velocity has no" in done.stdout
+    (made,) = (tmp_path / "data").iterdir()
+    assert json.loads((made / "vimh_dataset_info.json").read_text())["sensitivity"][0]["blind"]
 
 
 @pytest.mark.slow
@@ -213,7 +227,7 @@ def test_a_shard_that_fails_leaves_the_others_whole(tmp_path):
     assert "1-of-3: was made with dataset.seed = 5, where 0 is asked for" in output
     assert sorted(path.name for path in tmp_path.glob("data/*.shards/*")) == ["0-of-3", "1-of-3", "2-of-3"]
     done = command(tmp_path, "-m", *words, "shard=range(3)", "overwrite=true")
-    assert done.returncode == 0 and done.stdout.count("made already") == 2
+    assert done.returncode == 0 and done.stdout.count("exists already") == 2
 
 
 @pytest.mark.slow

@@ -8,34 +8,40 @@ import rootutils
 ROOT = rootutils.setup_root(__file__, indicator="pyproject.toml", pythonpath=True)
 
 from src.data.vimh_dataset import VIMHDataset
-from src.evaluation.plots import image_figure
+from src.evaluation.dataset_picture import dataset_figure
+from src.evaluation.plots import save_figure
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("directory", nargs="?", type=Path, help="a VIMH directory; without it the newest below data")
-    parser.add_argument("--match", default="", help="look only at names that contain this")
+    parser.add_argument("directory", nargs="?", type=Path, help="a VIMH directory; without it, the newest in data")
+    parser.add_argument("--match", default="", help="only look at names that contain this")
     arguments = parser.parse_args()
     found = sorted((ROOT / "data").glob("*/vimh_dataset_info.json"), key=lambda path: path.stat().st_mtime)
     found = [path.parent for path in found if arguments.match in path.parent.name]
     if not arguments.directory and not found:
         raise SystemExit(
-            f"data holds no dataset{f' with {arguments.match}' if arguments.match else ''}; try `make sds`"
+            f"data holds no dataset{f' with {arguments.match}' if arguments.match else ''}; make one: make sds"
         )
     directory = arguments.directory or found[-1]
     dataset = VIMHDataset(directory)
     spec = dataset.spec
-    print(f"{directory}\n  {spec.counts}, images (C, H, W) {spec.image_shape}")
-    print(f"  {spec.synth_type}, {spec.duration} s at {spec.sample_rate} Hz")
+    counts = ", ".join(f"{count} {split}" for split, count in spec.counts.items())
+    channels, height, width = spec.image_shape
+    print(f"{directory}\n  {counts}; images {height}x{width}, {channels} channel{'s' if channels > 1 else ''}")
+    if spec.duration and spec.sample_rate:
+        print(f"  {spec.synth_type}, {spec.duration:g} s at {spec.sample_rate:g} Hz")
+    effects = {row["name"]: row["step_levels"] for row in spec.sensitivity}
     for one in spec.space:
-        print(f"  {one.name}: {one.min:g}..{one.max:g} by {one.step:g} {one.unit}, {one.num_classes} classes")
-    for row in spec.sensitivity:
-        print(f"  {row['name']}: one step moves the image by {row['step_levels']:.2f} of 255 levels")
+        print(f"  {one.name}: {one.describe_range()}, {one.num_classes} classes")
+        if one.name in effects:
+            print(f"    a step changes the image by {effects[one.name]:.2f} of 255 levels")
     rows = next(dataset.batches_by_shape(12))
-    images = dataset.__getitems__(rows)["image"].numpy()
+    batch = dataset.__getitems__(rows)
     values = spec.space.denormalize(dataset.targets()[rows])
+    figure = dataset_figure(spec, batch["image"].numpy(), values, batch["scale"].numpy())
     picture = ROOT / "logs" / f"{directory.name}.png"
-    image_figure(spec.space, images, values).savefig(picture, dpi=110)
+    save_figure(figure, picture)
     print(f"  picture: {picture}")
 
 

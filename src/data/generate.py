@@ -10,18 +10,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from src import __version__
 from src.data.paths import Place
-from src.data.recipe import SPLITS, Recipe
+from src.data.recipe import SPLITS, DatasetConfig, Recipe
 from src.data.records import CURRENT_METADATA_BYTES, pack_records
-from src.data.sensitivity import UNMOVED_SHARE, describe_blind, describe_unmoved, measure_sensitivity
+from src.data.sensitivity import check_sensitivity
 from src.data.source import BLOCK, Source, load_source
 from src.data.spec import DatasetSpec
 from src.data.writer import DatasetWriter
 from src.synth.parameters import ParameterSpace
 from src.utils.errors import UserError
+from src.utils.terminal import counted
 
 log = logging.getLogger(__name__)
 
@@ -59,9 +59,9 @@ def describe_source(source: Source, sensitivity: list[dict[str, Any]]) -> Datase
 
 
 def blocks(source: Source, indices: range, workers: int) -> Iterator[tuple[int, tuple[np.ndarray, ...]]]:
-    """Yield (index, block) in order, `workers` of them under way at once.
+    """Yield (index, block) in order while `workers` threads render the following ones.
 
-    Each thread runs torch single-threaded: its arithmetic then never depends on how many there are.
+    Each thread runs torch with a single thread, so that the arithmetic does not depend on how many there are.
     """
     threads = torch.get_num_threads()
     with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
@@ -86,41 +86,59 @@ def render(source: Source, indices: range, workers: int | None = None) -> Iterat
 
 
 def generate(
-    recipe: Recipe, output_dir: Place, overwrite: bool = False, pickle: bool = False, workers: int | None = None
+    recipe: Recipe,
+    output_dir: Place,
+    overwrite: bool = False,
+    pickle: bool = False,
+    workers: int | None = None,
+    allow_blind: bool = False,
 ) -> tuple[Place, DatasetSpec]:
     """Make the dataset of a recipe below `output_dir`, a directory or a URL; return its place and spec.
 
-    The bytes are a pure function of the recipe: neither `workers` nor an interrupted earlier try
-    reaches them. UserError: the directory exists, the disk is full, the recipe is at fault.
+    The bytes are a pure function of the recipe: they depend neither on `workers` nor on an earlier try that was
+    interrupted. UserError: the directory exists, the disk is full, the recipe is at fault. BlindError: a label has no
+    measurable effect on the records, and `allow_blind` does not permit that.
     """
     source = load_source(recipe)
     check(source)
     chunks = render(source, range(-(-recipe.dataset.size // BLOCK)), workers)
-    return assemble(source, output_dir, chunks, overwrite, pickle)
+    return assemble(source, output_dir, chunks, overwrite, pickle, allow_blind)
 
 
 def check(source: Source) -> None:
-    """UserError for a recipe that cannot be made, a warning for one that hides much of its sounds."""
-    size = source.recipe.dataset.size
+    """UserError for a recipe that cannot be made, a warning for one whose images leave out much of the sounds."""
     if source.front_end.visible_seconds < 0.9 * source.recipe.synth.duration:
         log.warning(
-            "spectral.hop_length %d: the images show the first %.2f s of %.2f s",
+            "spectral.hop_length %d: the images show only the first %.2f s of %.2f s",
             *(source.front_end.hop_length, source.front_end.visible_seconds, source.recipe.synth.duration),
         )
     for name, entry in source.recipe.synth.parameters.items():
         if entry.get("value") is not None and {"min", "max"} & entry.keys():
             log.warning("%s: fixed at %s; synth.parameters.%s.value=null lets it vary", name, entry["value"], name)
+    _refuse_repetition(source.synth.space, source.recipe.dataset)
     if source.recipe.dataset.sampling == "grid":
-        _check_grid(source.synth.space, size)
+        _warn_of_fixed(source.synth.space, source.recipe.dataset.size)
 
 
-def _check_grid(space: ParameterSpace, size: int) -> None:
-    combinations = math.prod(space.num_classes)
-    if size > combinations:
+def _refuse_repetition(space: ParameterSpace, dataset: DatasetConfig) -> None:
+    """UserError where a sound would be made twice: one could be in train and the other in test."""
+    combinations = math.prod(space.num_classes) if dataset.sampling == "grid" else space.num_combinations
+    if combinations is not None and dataset.size > combinations:
+        source = "the grid has" if dataset.sampling == "grid" else "no parameter is continuous, so there are"
+        other = ", or dataset.sampling=random" if space.num_combinations is None else ""
         raise UserError(
-            f"dataset.size: {size} given; the grid has {combinations} combinations, and one that came twice could be "
-            "in train and test alike; give at most that, or dataset.sampling=random"
+            f"dataset.size: {dataset.size} given; {source} {combinations} combinations, and a repeated one could be in "
+            f"train and in test; give at most dataset.size={combinations}{other}"
         )
+    if combinations is not None and dataset.sampling == "sobol":
+        raise UserError(
+            "dataset.sampling: sobol repeats combinations where no parameter is continuous, and a repeated one could "
+            "be in train and in test; give dataset.sampling=random, which takes each combination once"
+        )
+
+
+def _warn_of_fixed(space: ParameterSpace, size: int) -> None:
+    combinations = math.prod(space.num_classes)
     faster = [math.prod(space.num_classes[at + 1 :]) for at in range(len(space))]  # the last one moves first
     if fixed := [name for name, period in zip(space.names, faster, strict=True) if size <= period]:
         log.warning(
@@ -131,31 +149,19 @@ def _check_grid(space: ParameterSpace, size: int) -> None:
 
 
 def assemble(
-    source: Source, output_dir: Place, chunks: Iterable[Chunk], overwrite: bool, pickle: bool
+    source: Source, output_dir: Place, chunks: Iterable[Chunk], overwrite: bool, pickle: bool, allow_blind: bool
 ) -> tuple[Place, DatasetSpec]:
     """Write a dataset from its samples, wherever they come from; return its place and spec."""
     place = output_dir / source.name
     writer = DatasetWriter(place, describe_source(source, []), overwrite, pickle)
-    with writer, _progress() as progress:
+    with writer, counted(place.name, "samples", source.recipe.dataset.size) as advance:
         split_of, row_of = source.recipe.place()
-        sensitivity = measure_sensitivity(source)  # inside `with`: an existing directory was refused before this work
-        for row in sensitivity:
-            if row["blind"]:
-                log.warning(describe_blind(row))
-            elif row["unmoved"] > UNMOVED_SHARE:
-                log.warning(describe_unmoved(row))
-        writer.spec = describe_source(source, sensitivity)
-        task = progress.add_task(place.name, total=source.recipe.dataset.size)
+        writer.spec = describe_source(source, check_sensitivity(source, allow_blind))  # `with` refused an existing one
         for start, records, values in chunks:
             at = slice(start, start + len(records))
             for number, split in enumerate(SPLITS):
                 members = split_of[at] == number
                 if members.any():
                     writer.write(split, row_of[at][members], records[members], values[members])
-            progress.advance(task, len(values))
+            advance(len(values))
     return place, writer.spec
-
-
-def _progress() -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, transient=True)

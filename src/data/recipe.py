@@ -13,7 +13,6 @@ from src.utils.errors import UserError
 SPLITS = ("train", "val", "test")
 _UNION_PARTS = ("int", "literal['auto']")  # pydantic names the member of a union that it tried
 _SHOWN_FAULTS = 5
-_ENVELOPES = {"temporal_envelope": "_temporal", "spectral_envelope": "_spectral"}
 
 
 class DatasetConfig(BaseModel):
@@ -55,20 +54,6 @@ class Recipe(BaseModel):
     synth: SynthConfig
     spectral: SpectralConfig
     dataset: DatasetConfig
-
-    def dataset_name(self, num_parameters: int) -> str:
-        """Return the directory's name; for people, since nothing is parsed out of it."""
-        if self.dataset.name:
-            return self.dataset.name
-        spectral, synth = self.spectral, self.synth
-        envelopes = [suffix for channel, suffix in _ENVELOPES.items() if channel in spectral.channels]
-        return (
-            f"vimh-{spectral.height}x{spectral.width}x{len(spectral.channels)}_{synth.sample_rate}Hz_"
-            f"{str(float(synth.duration)).replace('.', 'p')}s_{self.dataset.size}dss_{synth.name}_{num_parameters}p"
-            + ("_envelopes" if len(envelopes) == 2 else "".join(envelopes))
-            + ("_normalized" if spectral.image_scaling == "per_sample" else "")
-            + ("_shuffled" if self.dataset.shuffle else "")
-        )
 
     def place(self) -> tuple[np.ndarray, np.ndarray]:
         """Return each sample's split (n,) uint8, an index into SPLITS, and its row there (n,) int64.

@@ -1,42 +1,138 @@
-"""How strongly each parameter moves the image: which labels the data can carry, and which not."""
+"""How strongly each parameter changes the image: which labels the data can carry, and why others have no effect."""
 
+import logging
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from src.data.source import BLOCK, Source
+from src.synth.parameters import ParameterSpace, ParameterSpec
+from src.utils.errors import UserError
 
-BLIND_LEVELS = 1.0  # a whole range that moves the image by less than one byte level cannot be read from it
+log = logging.getLogger(__name__)
+
+BLIND_LEVELS = 1.0  # a whole range that changes the image by less than one byte level cannot be read from it
 BLIND_STEP_LEVELS = 0.2
-UNMOVED_SHARE = 0.05  # no parameter of ours leaves any image as it was; a clamped quarter of a range leaves a quarter
+BLIND_DB = 0.3  # the same for the dB range that a record holds beside its image: about one byte level of 80 dB
+UNMOVED_SHARE = 0.05  # the shipped parameters leave no image unchanged; a quarter of a range beyond a limit leaves 0.25
+_TRIALS = BLOCK  # sounds of other ranges that are compared to find a cause
+_MOVED_SHARE = 0.02  # of them that must change
+
+_Freed = dict[str, ParameterSpec]  # parameters by name, with the range that the voice allows
+
+
+class BlindError(UserError):
+    """A dataset would hold labels that nothing in its records can tell; `rows` is the whole report."""
+
+    def __init__(self, rows: list[dict[str, Any]]):
+        self.rows = rows
+        groups: dict[str, list[dict[str, Any]]] = {}
+        for row in filter(is_lost, rows):
+            groups.setdefault(row["cause"], []).append(row)
+        super().__init__("; ".join(map(_describe_together, groups.values())))
 
 
 def measure_sensitivity(source: Source, count: int = BLOCK) -> list[dict[str, Any]]:
-    """Return, per varying parameter, {name, step_levels, range_levels, blind, unmoved}.
+    """Return, per varying parameter, {name, step_levels, range_levels, blind, unmoved, range_db, cause}.
 
-    `step_levels` is the median, over the dataset's first `count` samples (of a grid, whose first ones are a corner,
-    over as many random ones), of the mean absolute image change, in uint8 levels, when that parameter alone moves by
-    one step (down where it cannot go up), and `unmoved` the share of images that do not change at all then;
-    `range_levels` is the median change when it moves from its minimum to its maximum.
+    `step_levels` is the median, over the dataset's first `count` samples, of the mean absolute image change in uint8
+    levels when only that parameter changes by one step (down where it cannot go up); `unmoved` is the share of images
+    that do not change at all then. `range_levels` is the median change between its minimum and its maximum, and
+    `range_db` that of the record's dB range. `cause` says why a blind parameter has no effect, where that is found.
+    The first samples of a grid are a corner of it, so random ones stand in for them.
     """
     space, dataset = source.synth.space, source.recipe.dataset
     sampling = "random" if dataset.sampling == "grid" else dataset.sampling
     values = space.sample(dataset.seed, 0, count, sampling).astype(np.float64)
     here = source.images(values)[0]
-    report = []
+    report: list[dict[str, Any]] = []
+    causes: list[_Freed] = []
     for column, spec in enumerate(space):
-        stepped, low, high = values.copy(), values.copy(), values.copy()
         up = values[:, column] + spec.step <= spec.max
-        stepped[:, column] += np.where(up, spec.step, -spec.step)
-        stepped[:, column] = np.clip(stepped[:, column], spec.min, spec.max)
-        low[:, column], high[:, column] = spec.min, spec.max
+        stepped = values.copy()
+        stepped[:, column] = np.clip(values[:, column] + np.where(up, spec.step, -spec.step), spec.min, spec.max)
         steps = _changes(here, source.images(stepped)[0])
-        step_levels = round(float(np.median(steps)), 4)
-        range_levels = round(float(np.median(_changes(source.images(low)[0], source.images(high)[0]))), 4)
-        row = {"name": spec.name, "step_levels": step_levels, "range_levels": range_levels}
-        row["blind"] = step_levels < BLIND_STEP_LEVELS and range_levels < BLIND_LEVELS
-        report.append(row | {"unmoved": float(np.mean(steps == 0))})
+        (low, low_db), (high, high_db) = (source.images(_with(values, column, end)) for end in (spec.min, spec.max))
+        row: dict[str, Any] = {
+            "name": spec.name,
+            "step_levels": round(float(np.median(steps)), 4),
+            "range_levels": round(float(np.median(_changes(low, high))), 4),
+        }
+        row["blind"] = row["step_levels"] < BLIND_STEP_LEVELS and row["range_levels"] < BLIND_LEVELS
+        row["unmoved"] = float(np.mean(steps == 0))
+        row["range_db"] = round(float(np.median(np.abs(high_db - low_db).max(axis=1))), 4)
+        row["cause"] = _find_cause(source, spec, row["range_db"], causes) if row["blind"] else ""
+        report.append(row)
     return report
+
+
+def _find_cause(source: Source, spec: ParameterSpec, range_db: float, earlier: list[_Freed]) -> str:
+    """Return why a varying parameter has no effect on the image, as in `filter_env_amount is 0`; "" if unknown.
+
+    Found by measuring: first the parameter's own range is extended to what the voice allows, then those of all other
+    parameters. Where that gives an effect, the others go back one by one, and those that the effect needs are the
+    cause. It is added to `earlier`, the causes of other parameters, which are tried first.
+    """
+    if range_db >= BLIND_DB:
+        return "spectral.image_scaling=per_sample removes it from the image"
+    allowed = {one.name: one for one in source.synth.voice.parameters}
+    try:
+        own, widest = spec.describe_range(False), allowed[spec.name]
+        if own != widest.describe_range(False) and _moved(source, {spec.name: widest}, spec.name) > 0.5:
+            return f"its range, {own}, is too narrow"
+        for freed in earlier:
+            if spec.name not in freed and _moved(source, freed, spec.name) >= _MOVED_SHARE:
+                return _describe_freed(source, freed)
+        others = [one for one in source.synth.space.specs if one.name != spec.name]
+        freed = {one.name: allowed[one.name] for one in others}
+        if _moved(source, freed, spec.name) < _MOVED_SHARE:
+            return ""
+        without = {name: _moved(source, _leave_out(freed, name), spec.name) for name in freed}
+        for name in sorted(without, key=without.get, reverse=True):  # what the effect needs least goes back first
+            if _moved(source, _leave_out(freed, name), spec.name) >= _MOVED_SHARE:
+                freed = _leave_out(freed, name)
+    except UserError:  # a voice that fails at values which the dataset does not hold
+        return ""
+    earlier.append(freed)
+    return _describe_freed(source, freed)
+
+
+def _leave_out(freed: _Freed, name: str) -> _Freed:
+    return {other: spec for other, spec in freed.items() if other != name}
+
+
+def _describe_freed(source: Source, freed: _Freed) -> str:
+    causes = [spec for spec in source.synth.space.specs if spec.name in freed]
+    return " and ".join(f"{spec.name} is {spec.describe_range(False)}" for spec in causes)
+
+
+def _moved(source: Source, freed: _Freed, name: str) -> float:
+    """Return the share of images that a parameter changes when some parameters have other ranges.
+
+    Each sound takes about half of these parameters from their other range and the rest as the recipe has them.
+    """
+    synth = source.synth
+    space = ParameterSpace(freed.get(spec.name, spec) for spec in synth.space.specs)
+    wider = replace(source, synth=replace(synth, space=space))
+    values = space.sample(0, 0, _TRIALS).astype(np.float64)
+    given = synth.space.complete(synth.space.sample(0, 0, _TRIALS))
+    as_given = np.random.default_rng(0).random(values.shape) < 0.5
+    as_given[:, space.index(name)] = False
+    values = np.where(as_given, np.stack([given[one] for one in space.names], axis=1), values)
+    column = space.index(name)
+    if name in freed:  # two values of its range: its ends may be silent
+        other = _with(values, column, np.roll(values[:, column], 1))
+    else:
+        values, other = (_with(values, column, end) for end in (space.min[column], space.max[column]))
+    changes = _changes(wider.images(values)[0], wider.images(other)[0])
+    return float(np.mean(changes >= BLIND_LEVELS))
+
+
+def _with(values: np.ndarray, column: int, given: float | np.ndarray) -> np.ndarray:
+    changed = values.copy()
+    changed[:, column] = given
+    return changed
 
 
 def _changes(before: np.ndarray, after: np.ndarray) -> np.ndarray:
@@ -44,17 +140,56 @@ def _changes(before: np.ndarray, after: np.ndarray) -> np.ndarray:
     return np.abs(before.astype(np.int16) - after).mean(axis=(1, 2, 3))
 
 
+def is_lost(row: dict[str, Any]) -> bool:
+    """Tell whether nothing in a record carries a parameter, neither the image nor its dB range."""
+    return row["blind"] and row.get("range_db", 0.0) < BLIND_DB
+
+
 def describe_blind(row: dict[str, Any]) -> str:
-    """Return the warning for one blind parameter."""
+    """Return one sentence about a parameter without measurable effect: the cause, the figures, what to do."""
+    name, cause = row["name"], row.get("cause", "")
+    remedy = "fix the parameter, widen its range, or choose a front end that shows it"
+    if "per_sample" in cause:
+        remedy = "give spectral.image_scaling=global, or model.auxiliary=film, which reads the dB range"
+    elif cause.endswith("too narrow"):
+        remedy = "widen the range, or fix the parameter"
+    elif cause:
+        remedy = f"change that, or fix {name}"
+    because = f" because {cause}" if cause else ""
     return (
-        f"{row['name']} does not reach the image: a step moves it by {row['step_levels']:.2f} of 255 levels, the whole "
-        f"range by {row['range_levels']:.2f}; fix the parameter, widen its range, or choose a front end that shows it"
+        f"{name} has no measurable effect{because}: a step changes the image by {row['step_levels']:.2f} of 255 "
+        f"levels, the whole range by {row['range_levels']:.2f}; {remedy}"
     )
+
+
+def _describe_together(rows: list[dict[str, Any]]) -> str:
+    """Return one sentence about parameters that have no effect for the same reason."""
+    if len(rows) == 1:
+        return describe_blind(rows[0])
+    *first, last = (row["name"] for row in rows)
+    cause = rows[0]["cause"]
+    because = (
+        f" because {cause}; change that, or fix them" if cause else "; fix them, or choose a front end that shows them"
+    )
+    return f"{', '.join(first)} and {last} have no measurable effect{because}"
 
 
 def describe_unmoved(row: dict[str, Any]) -> str:
-    """Return the warning for a parameter of which a part of the range sounds alike."""
+    """Return a warning about a parameter whose range holds values that sound alike."""
     return (
-        f"{row['name']}: a step changes nothing at all in {100 * row['unmoved']:.0f} % of the images; where its range, "
-        "or another parameter's, goes beyond what can be heard at this sample rate, labels differ and sounds do not"
+        f"{row['name']}: a step changes nothing at all in {100 * row['unmoved']:.0f} % of the images; its range, or "
+        "another parameter's, goes beyond what this sample rate can carry, so that different labels have the same sound"
     )
+
+
+def check_sensitivity(source: Source, allow_blind: bool) -> list[dict[str, Any]]:
+    """Return what `measure_sensitivity` finds, after warnings; BlindError unless a label that is lost is allowed."""
+    rows = measure_sensitivity(source)
+    if any(is_lost(row) for row in rows) and not allow_blind:
+        raise BlindError(rows)
+    for row in rows:
+        if row["blind"]:
+            log.warning(describe_blind(row))
+        elif row["unmoved"] > UNMOVED_SHARE:
+            log.warning(describe_unmoved(row))
+    return rows

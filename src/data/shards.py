@@ -23,6 +23,7 @@ from src.data.paths import Place, RemotePath, is_whole
 from src.data.publish import clear_remains, publish, refuse_existing
 from src.data.recipe import Recipe
 from src.data.records import CURRENT_METADATA_BYTES, record_bytes
+from src.data.sensitivity import check_sensitivity
 from src.data.source import BLOCK, Source, load_source
 from src.data.spec import INFO_FILE, DatasetSpec, first_difference, parse_spec
 from src.utils.errors import UserError
@@ -50,11 +51,18 @@ def shard_indices(size: int, shard: int, num_shards: int) -> range:
 
 
 def make_shard(
-    recipe: Recipe, output_dir: Place, shard: int, num_shards: int, overwrite: bool = False, workers: int | None = None
+    recipe: Recipe,
+    output_dir: Place,
+    shard: int,
+    num_shards: int,
+    overwrite: bool = False,
+    workers: int | None = None,
+    allow_blind: bool = False,
 ) -> Place:
-    """Make one shard of a recipe's dataset, unless it is there and whole; return its place.
+    """Make one shard of a recipe's dataset, unless a complete one exists; return its place.
 
-    UserError: the merged dataset exists, or the shard is one of another recipe; `overwrite` permits both.
+    UserError: the merged dataset exists, or the shard is of another recipe; `overwrite` permits both. BlindError as
+    from `src.data.generate.generate`.
     """
     began = time.perf_counter()
     source = load_source(recipe)
@@ -63,8 +71,9 @@ def make_shard(
         refuse_existing(output_dir / source.name, INFO_FILE)
     place = _shards_dir(source, output_dir) / f"{shard}-of-{num_shards}"
     if _is_made(place, source, overwrite):
-        log.info("%s: made already", place)
+        log.info("%s: exists already", place)
         return place
+    check_sensitivity(source, allow_blind)
     blocks = shard_indices(recipe.dataset.size, shard, num_shards)
     needed = len(blocks) * BLOCK * sum(_row_bytes(source))
     try:
@@ -83,7 +92,13 @@ def make_shard(
 
 
 def merge_shards(
-    recipe: Recipe, output_dir: Place, num_shards: int, overwrite: bool = False, pickle: bool = False, keep: bool = True
+    recipe: Recipe,
+    output_dir: Place,
+    num_shards: int,
+    overwrite: bool = False,
+    pickle: bool = False,
+    keep: bool = True,
+    allow_blind: bool = False,
 ) -> tuple[Place, DatasetSpec]:
     """Merge all shards into the dataset, reading each once; return its place and spec.
 
@@ -117,7 +132,7 @@ def merge_shards(
         for shard, (place, manifest) in enumerate(zip(places, manifests, strict=True))
         for chunk in _read(place, manifest, source, shard_indices(recipe.dataset.size, shard, num_shards))
     )
-    merged = assemble(source, output_dir, chunks, overwrite, pickle)
+    merged = assemble(source, output_dir, chunks, overwrite, pickle, allow_blind)
     if keep:
         log.info("%s: kept; keep_shards=false removes them", shards_dir)
     else:

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from src.data.names import dataset_name
 from src.data.recipe import Recipe
 from src.spectral.front_end import FrontEnd
 from src.synth.config import Synth, load_synth
 
-BLOCK = 64  # samples are always rendered in these aligned blocks, so that no other choice reaches their bytes
+BLOCK = 64  # samples are always rendered in these aligned blocks, so that their bytes depend on no other choice
 
 
 @dataclass(frozen=True)
@@ -22,12 +23,13 @@ class Source:
 
     @property
     def name(self) -> str:
-        return self.recipe.dataset_name(len(self.synth.space))
+        """The name of the dataset's directory."""
+        return dataset_name(self.recipe, self.synth)
 
     def images(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Render values (n, P) -> images (n, C, H, W) uint8 and dB ranges (n, 2) float32.
 
-        Works through full blocks, the last one padded, so that every clip meets the same arithmetic.
+        Renders full blocks, the last one padded, so that every clip goes through the same arithmetic.
         """
         images, scales = [], []
         for start in range(0, len(values), BLOCK):

@@ -5,6 +5,7 @@ import logging
 import numpy as np
 import torch
 
+from src.data.overlap import count_shared
 from src.data.sensitivity import describe_blind
 from src.data.vimh_datamodule import VIMHDataModule
 from src.data.vimh_dataset import images_to_float
@@ -16,8 +17,15 @@ log = logging.getLogger(__name__)
 
 def preflight(datamodule: VIMHDataModule, model: VIMHLitModule, allow_blind: bool = False) -> None:
     """UserError names the head, or the file, at fault and the remedy."""
-    datamodule.setup("test")  # its headers are checked now, not after the training; nothing of it is read
+    datamodule.setup("test")  # its headers are checked before the training, not after it
     dataset = datamodule.dataset("train")
+    shared, looked_at = count_shared(dataset, datamodule.dataset("test"))
+    if shared:
+        log.warning(
+            "%s: %d of %d test records are also training records, so the test error is too low; split it so that no "
+            "sound is in both",
+            *(datamodule.data_dir, shared, looked_at),
+        )
     space = datamodule.spec.space
     trained = {name for name, weight in zip(space.names, model.heads.weights.tolist(), strict=True) if weight}
     targets = dataset.targets()

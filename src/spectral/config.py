@@ -1,6 +1,9 @@
 """The schema of a `spectral` config: what the spectral image of a sound looks like."""
 
-from typing import Literal
+import re
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -14,10 +17,15 @@ CHANNELS = (
     "group_delay",
     "modulation",
 )
+_MOST_BINS = 2**24  # of one image's frames, or of its mel filters: 128 MiB
 
 
 class SpectralConfig(BaseModel):
-    """Settings of the front end; see `src.spectral.front_end.FrontEnd` for what they do."""
+    """Settings of the front end; see `src.spectral.front_end.FrontEnd` for what they do.
+
+    `n_fft` may be given as a multiple of the height, `2.5 * height`, and `n_window` as one of n_fft, `0.5 * n_fft`:
+    another height alone then changes all three. A field holds the resulting number.
+    """
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
@@ -32,16 +40,27 @@ class SpectralConfig(BaseModel):
     image_scaling: Literal["global", "per_sample"] = "global"
     floor_db: float = Field(-80.0, ge=-200)
     ceil_db: float = Field(0.0, le=60)
-    channels: tuple[str, ...] = ("magnitude",)
+    channels: tuple[str, ...] = Field(("magnitude",), max_length=64)
     freq_min: float = Field(0.0, ge=0, description="mel only: lowest frequency, Hz")
     freq_max_ratio: float = Field(1.0, gt=0, le=1, description="mel only: highest frequency / (sample_rate / 2)")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _resolve_multiples(cls, values: Any) -> Any:
+        if isinstance(values, Mapping):
+            values = dict(values)
+            for key, base in (("n_fft", "height"), ("n_window", "n_fft")):
+                if isinstance(values.get(key), str) and isinstance(values.get(base), int):
+                    values[key] = _multiply(key, values[key], base, values[base])
+        return values
 
     @field_validator("channels")
     @classmethod
     def _check_channels(cls, channels: tuple[str, ...]) -> tuple[str, ...]:
         for channel in channels:
             size = channel.removeprefix("stft_")
-            if channel not in CHANNELS and not (channel.startswith("stft_") and size.isdecimal() and int(size) >= 4):
+            is_stft = channel.startswith("stft_") and size.isdecimal() and len(size) <= 5 and 4 <= int(size) <= 65536
+            if channel not in CHANNELS and not is_stft:
                 raise ValueError(f"{channel!r} is none of {', '.join(CHANNELS)} or stft_N (another resolution)")
         if channels[:1] != ("magnitude",) or len(set(channels)) != len(channels):
             raise ValueError("must begin with 'magnitude' and name no channel twice")
@@ -49,6 +68,8 @@ class SpectralConfig(BaseModel):
 
     @model_validator(mode="after")
     def _check_sizes(self) -> "SpectralConfig":
+        if self.n_fft * max(self.height, self.width) > _MOST_BINS:
+            raise ValueError(f"n_fft {self.n_fft} at height {self.height} and width {self.width} needs too much memory")
         if self.n_window > self.n_fft:
             raise ValueError(f"n_window {self.n_window} is above n_fft {self.n_fft}")
         if self.type == "stft" and self.height > self.n_fft // 2:
@@ -77,3 +98,17 @@ class SpectralConfig(BaseModel):
                 f"clip has {num_samples}; use 'auto' or at most {most}"
             )
         return self.hop_length
+
+
+def _multiply(key: str, given: str, base: str, value: int) -> int:
+    """Return the size that `2.5 * height` stands for; an FFT's is even. ValueError when the text is no such product."""
+    found = re.fullmatch(rf"(?:([0-9]{{1,4}}(?:[./][0-9]{{1,4}})?) *\* *)?{base}|([0-9]{{1,9}})", given.strip())
+    if not found:
+        raise ValueError(f"{key} {given[:40]!r} is not a number or a multiple of {base}, as in 2.5 * {base}")
+    if found[2]:
+        return int(found[2])
+    try:
+        size = Fraction(found[1] or 1) * value
+    except ZeroDivisionError as error:
+        raise ValueError(f"{key} {given!r} divides by zero") from error
+    return 2 * round(size / 2) if key == "n_fft" else round(size)

@@ -92,7 +92,7 @@ class FrontEnd(nn.Module):
         """Return (B, H or all bins from 1, W) complex spectra, full-scale sine = 1."""
         rows = self.config.height if self.config.type == "stft" else n_fft // 2
         spectrum = torch.fft.rfft(frames, n=n_fft)[..., 1 : rows + 1]
-        return spectrum.transpose(1, 2) * (2.0 / self.window.sum())
+        return spectrum.transpose(1, 2) * _amplitude_scale(n_fft, self.window)[1 : rows + 1]
 
     def _scale(self, power: Tensor) -> Tensor:
         config = self.config
@@ -147,13 +147,25 @@ class FrontEnd(nn.Module):
         n_fft = int(name.removeprefix("stft_"))
         window = _WINDOWS[config.window_type](n_fft).to(audio.device)
         frames = self._frames(audio, n_fft, self.hop_lengths[name]) * window
-        power = _power(torch.fft.rfft(frames).transpose(1, 2) * (2.0 / window.sum()))
+        power = _power(torch.fft.rfft(frames).transpose(1, 2) * _amplitude_scale(n_fft, window))
         if config.type == "mel":
             rows = self.mel.argmax(dim=1) + 1
         else:
             rows = torch.arange(1, config.height + 1, device=audio.device)
         nearest = (rows * n_fft / config.n_fft).round().long().clamp(1, n_fft // 2)
         return self._scale(power[:, nearest])
+
+
+def _amplitude_scale(n_fft: int, window: Tensor) -> Tensor:
+    """Return (n_fft // 2 + 1, 1) factors by which a full-scale sine reads 1 at its bin.
+
+    A real sine's amplitude is split between a positive and a negative frequency, except at DC and at Nyquist.
+    """
+    scale = (2.0 / window.sum()).expand(n_fft // 2 + 1).clone()
+    scale[0] /= 2.0
+    if n_fft % 2 == 0:
+        scale[-1] /= 2.0
+    return scale[:, None]
 
 
 def _power(spectrum: Tensor) -> Tensor:

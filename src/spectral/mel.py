@@ -4,6 +4,8 @@ import numpy as np
 
 from src.utils.errors import UserError
 
+_MOST_WEIGHTS = 2**24  # 64 MiB for the half of the bins that count, several times that on the way
+
 
 def hz_to_mel(frequency: np.ndarray | float) -> np.ndarray | float:
     """Return mel = 1127 ln(1 + f / 700) (Young et al., The HTK Book)."""
@@ -15,19 +17,30 @@ def mel_to_hz(mel: np.ndarray | float) -> np.ndarray | float:
     return 700.0 * np.expm1(np.asarray(mel) / 1127.0)
 
 
-def mel_matrix(num_bands: int, n_fft: int, sample_rate: float, freq_min: float, freq_max_ratio: float) -> np.ndarray:
-    """Return (num_bands, n_fft // 2) float64 weights over bins 1 .. n_fft // 2, each row's sum 1.
+def mel_centres(num_bands: int, freq_min: float, freq_max: float) -> np.ndarray:
+    """Return the centre frequencies of mel bands, (num_bands,) Hz."""
+    return _edges(num_bands, freq_min, freq_max)[1:-1]
 
-    UserError when a triangle is too narrow to hold a bin, since its row would always be black, or
-    when `freq_min` is not below the highest frequency.
+
+def _edges(num_bands: int, freq_min: float, freq_max: float) -> np.ndarray:
+    return mel_to_hz(np.linspace(hz_to_mel(freq_min), hz_to_mel(freq_max), num_bands + 2))
+
+
+def mel_matrix(num_bands: int, n_fft: int, sample_rate: float, freq_min: float, freq_max_ratio: float) -> np.ndarray:
+    """Return (num_bands, n_fft // 2) float64 weights over bins 1 .. n_fft // 2; each row sums to 1.
+
+    UserError when a triangle is too narrow to hold a bin, since its row would always be black, or when `freq_min` is
+    not below the highest frequency.
     """
+    if num_bands * n_fft > _MOST_WEIGHTS:
+        raise UserError(f"spectral: {num_bands} mel bands of n_fft {n_fft} need too much memory; lower one of them")
     freq_max = freq_max_ratio * sample_rate / 2
     if freq_min >= freq_max:
         raise UserError(
             f"spectral.freq_min: {freq_min:g} Hz is not below the highest frequency, {freq_max:g} Hz; "
             "lower it or raise spectral.freq_max_ratio"
         )
-    edges = mel_to_hz(np.linspace(hz_to_mel(freq_min), hz_to_mel(freq_max), num_bands + 2))
+    edges = _edges(num_bands, freq_min, freq_max)
     bins = np.arange(1, n_fft // 2 + 1) * sample_rate / n_fft
     low, centre, high = edges[:-2, None], edges[1:-1, None], edges[2:, None]
     weights = np.maximum(0.0, np.minimum((bins - low) / (centre - low), (high - bins) / (high - centre)))

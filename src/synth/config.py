@@ -1,12 +1,13 @@
 """The schema of a `synth` config: checked before any work, and the only way to a ParameterSpace."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from src.synth.parameters import ParameterSpace, ParameterSpec
+from src.synth.parameters import YAML_WORDS, ParameterSpace, ParameterSpec
 from src.synth.voice import Voice, load_voice
 from src.utils.errors import UserError, did_you_mean
 
@@ -22,6 +23,16 @@ class SynthConfig(BaseModel):
     duration: float = Field(gt=0, le=60)
     settings: dict[str, Any] = {}
     parameters: dict[str, dict[str, Any]]
+
+    @field_validator("parameters", mode="before")
+    @classmethod
+    def _hint_at_quotes(cls, parameters: Any) -> Any:
+        for name in parameters if isinstance(parameters, dict) else ():
+            if isinstance(name, bool):
+                raise ValueError(f"a parameter is named {name}; {YAML_WORDS}:")
+            if not isinstance(name, str):
+                raise ValueError(f'a parameter is named {name}, which is not a text; quote it, as in "{name}":')
+        return parameters
 
     @property
     def num_samples(self) -> int:
@@ -53,25 +64,29 @@ class Synth:
 def load_synth(config: SynthConfig) -> Synth:
     """Return the voice and the space that a config asks for; UserError names the key at fault.
 
-    A parameter is given as {min, step, max} (it varies) or {value} (fixed); one that is not given
-    keeps the voice's default.
+    A parameter is given as {min, step, max} or {values} (it varies), or as {value} (it is fixed). One that is not
+    given keeps the voice's default.
     """
     voice = load_voice(config.voice)
     for name in config.settings:
         if name not in voice.settings:
             raise UserError(f"synth.settings.{name}: unknown to {voice.name}.{did_you_mean(name, voice.settings)}")
     given = {name: _parameter(voice, name, entry) for name, entry in config.parameters.items()}
-    rest = [
-        spec.model_copy(update={"min": spec.default, "max": spec.default, "step": 0.0})
-        for spec in voice.parameters
-        if spec.name not in given
-    ]
+    rest = [_at_default(spec) for spec in voice.parameters if spec.name not in given]
     space = ParameterSpace([*given.values(), *rest])
     if not len(space):
-        raise UserError("synth.parameters: none of them varies; give at least one {min, step, max}")
+        raise UserError("synth.parameters: no parameter varies; give at least one {min, step, max}")
     if len(space) > 255:
-        raise UserError(f"synth.parameters: {len(space)} vary; a VIMH record holds at most 255")
+        raise UserError(f"synth.parameters: {len(space)} parameters vary; a VIMH record holds at most 255")
     return Synth(config, voice, space)
+
+
+def _at_default(spec: ParameterSpec) -> ParameterSpec:
+    if spec.default is None:
+        raise UserError(
+            f"synth.parameters.{spec.name}: not given, and the voice has no default for it; give it a value"
+        )
+    return spec.fixed_at(spec.default)
 
 
 def _parameter(voice: Voice, name: str, entry: dict[str, Any]) -> ParameterSpec:
@@ -80,11 +95,9 @@ def _parameter(voice: Voice, name: str, entry: dict[str, Any]) -> ParameterSpec:
         allowed = voice.spec(name)
     except UserError as error:
         raise UserError(f"{where}: {error}") from error
-    entry = dict(entry)
-    value = entry.pop("value", None)
-    if value is not None:  # wins, so that +synth.parameters.NAME.value=... fixes one that a config varies
-        entry |= {"min": value, "max": value, "step": 0.0}
-    merged = {**allowed.model_dump(include={"unit", "description", "scale", "kind", "default"}), **entry, "name": name}
+    entry = _with_range(where, dict(entry), allowed)
+    kept = allowed.model_dump(include={"unit", "description", "scale", "kind", "default"})
+    merged = {**kept, **entry, "name": name}
     for key in ("min", "max"):
         value = merged.get(key)
         if isinstance(value, bool) or not isinstance(value, int | float):
@@ -100,3 +113,40 @@ def _parameter(voice: Voice, name: str, entry: dict[str, Any]) -> ParameterSpec:
         where = ".".join([where, *map(str, fault["loc"])])
         given = f"{fault['input']!r} given; " if fault["loc"] else ""
         raise UserError(f"{where}: {given}{fault['msg'].removeprefix('Value error, ')}") from error
+
+
+def _with_range(where: str, entry: dict[str, Any], allowed: ParameterSpec) -> dict[str, Any]:
+    """Return a config's entry with min and max, also where `value` or the names of categories give them."""
+    names = entry.get("values")
+    value = entry.pop("value", None)
+    if value is not None:  # it wins, so that +synth.parameters.NAME.value=... fixes a parameter that a config varies
+        if isinstance(value, bool):
+            raise UserError(f"{where}.value: {value} is neither a number nor a name; {YAML_WORDS}")
+        if isinstance(value, str):
+            value = allowed.min + _find(f"{where}.value", [value], allowed.values or names)
+        return entry | {"min": value, "max": value, "step": 0.0, "values": _names_of(allowed, value, value)}
+    if isinstance(names, list | tuple):
+        first = allowed.min + (_find(f"{where}.values", names, allowed.values) if allowed.values else 0)
+        return {"min": first, "max": first + len(names) - 1, **entry}
+    return {**entry, "values": _names_of(allowed, entry.get("min"), entry.get("max"))}
+
+
+def _find(where: str, names: Sequence[Any], known: Sequence[str] | None) -> int:
+    """Return where names begin in a list of known ones, which must hold them side by side and in this order."""
+    if not known:
+        raise UserError(f"{where}: {names[0]!r} is not a number")
+    for name in names:
+        if name not in known:
+            hint = f"; {YAML_WORDS}" if isinstance(name, bool) else f"; known: {', '.join(known)}"
+            raise UserError(f"{where}: {name!r} given{hint}")
+    first = known.index(names[0]) if names else 0
+    if not names or list(known[first : first + len(names)]) != list(names):
+        raise UserError(f"{where}: {list(names)} given; give neighbours, in the order of {', '.join(known)}")
+    return first
+
+
+def _names_of(allowed: ParameterSpec, low: Any, high: Any) -> tuple[str, ...] | None:
+    """Return the voice's names of the categories low .. high; None where it has none."""
+    if allowed.values is None or not all(isinstance(end, int | float) for end in (low, high)):
+        return None
+    return allowed.values[max(0, round(low - allowed.min)) : round(high - allowed.min) + 1] or None

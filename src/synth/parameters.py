@@ -2,44 +2,91 @@
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from src.synth import sampling
 from src.utils.errors import UserError, did_you_mean
 
 DEFAULT_STEPS = 16  # a range without a step is cut into this many
-LARGEST = 3e38  # of float32
-MAX_CLASSES = 65536  # a finer step is a slip of the pen: its head would not fit into memory
+LARGEST = 3e38  # the largest float32, rounded down
+MAX_CLASSES = 65536  # a finer step is a typing error: its head would not fit into memory
+MAX_CATEGORY_LETTERS = 60  # so that a name fits into a table's column
 BYTE_LEVELS = 255  # a VIMH record stores a value as one byte
+YAML_WORDS = 'YAML reads on, off, yes and no as true and false: quote them, as in "on"'
+
+
+def _check_printable(text: str) -> str:
+    """Return a text without control characters; ValueError for any other, which could write to a terminal."""
+    if not text.isprintable():
+        raise ValueError("holds characters that cannot be printed")
+    return text
+
+
+Word = Annotated[str, Field(max_length=200), AfterValidator(_check_printable)]
 
 
 class ParameterSpec(BaseModel):
-    """One synthesizer parameter; `min == max` means fixed, so not a label."""
+    """One synthesizer parameter; `min == max` means fixed, so not a label.
+
+    `values` names the categories of a categorical parameter in order: category k is the number min + k, and min, max
+    and step may then be left out.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    name: str
+    name: Word
     min: float
     max: float
     step: float = Field(0.0, ge=0, description="grid of the classes; 0 asks for (max - min) / 16, for categories 1")
-    unit: str = ""
+    unit: Word = ""
     scale: Literal["lin", "log"] = "lin"
     kind: Literal["continuous", "ordinal", "categorical"] = "continuous"
     default: float | None = None
-    description: str = ""
+    description: str = Field("", max_length=10_000)
+    values: tuple[str, ...] | None = Field(None, max_length=MAX_CLASSES, description="names of the categories")
 
     @model_validator(mode="before")
     @classmethod
-    def _fill_step(cls, values: Any) -> Any:
+    def _fill_in(cls, values: Any) -> Any:
+        if isinstance(values, dict) and isinstance(values.get("values"), list | tuple):
+            values = {"kind": "categorical", "min": 0.0, **values}
+            if isinstance(values["min"], int | float):
+                values = {"max": values["min"] + len(values["values"]) - 1, **values}
         if isinstance(values, dict) and not values.get("step"):
             low, high = values.get("min"), values.get("max")
             if all(isinstance(end, int | float) and abs(end) <= LARGEST for end in (low, high)):
                 counted = values.get("kind") == "categorical" and low != high  # categories are numbered
                 values = {**values, "step": 1.0 if counted else max(0.0, (high - low) / DEFAULT_STEPS)}
         return values
+
+    @field_validator("values", mode="before")
+    @classmethod
+    def _hint_at_quotes(cls, names: Any) -> Any:
+        for name in names if isinstance(names, list | tuple) else ():
+            if isinstance(name, bool):
+                raise ValueError(f"{name} is not a text; {YAML_WORDS}")
+        return names
+
+    @field_validator("values")
+    @classmethod
+    def _check_names(cls, names: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        for name in names or ():
+            if not 0 < len(name) <= MAX_CATEGORY_LETTERS or not name.isprintable():
+                raise ValueError(f"{name[:80]!r} is not a name of 1 to {MAX_CATEGORY_LETTERS} printable characters")
+        if names is not None and len(set(names)) < max(1, len(names)):
+            raise ValueError("must name every category, each by a name of its own")
+        return names
 
     @model_validator(mode="after")
     def _check_range(self) -> "ParameterSpec":
@@ -53,11 +100,45 @@ class ParameterSpec(BaseModel):
             raise ValueError(f"step {self.step:g} must be above 0 and at most max - min = {self.max - self.min:g}")
         if not self.is_fixed and (self.max - self.min) / self.step > MAX_CLASSES - 1:
             raise ValueError(f"step {self.step:g} cuts the range into more than {MAX_CLASSES} classes")
+        if self.values is not None and self.kind != "categorical":
+            raise ValueError(f"values are for categorical parameters, and kind is {self.kind}")
+        if self.values is not None and (len(self.values) != self.num_classes or self.step not in (0, 1)):
+            raise ValueError(
+                f"{len(self.values)} values do not fit min {self.min:g}, max {self.max:g} and step {self.step:g}; "
+                "leave out min, max and step"
+            )
         return self
+
+    @model_serializer(mode="wrap")
+    def _leave_out_missing_values(self, serialize: Any) -> dict[str, Any]:
+        plain = serialize(self)
+        if plain.get("values") is None:
+            plain.pop("values", None)  # most parameters have none, and older programs do not know the key
+        return plain
 
     @property
     def is_fixed(self) -> bool:
         return self.min == self.max
+
+    def fixed_at(self, value: float) -> "ParameterSpec":
+        """Return this parameter fixed at a value of its range."""
+        names = None if self.values is None else (self.values[round(value - self.min)],)
+        return self.model_copy(update={"min": value, "max": value, "step": 0.0, "values": names})
+
+    def format(self, value: float) -> str:
+        """Return a value as people read it: a category by its name, a number without its unit."""
+        if self.values is None:
+            return f"{value:g}"
+        return self.values[min(max(round(value - self.min), 0), len(self.values) - 1)]
+
+    def describe_range(self, with_step: bool = True) -> str:
+        """Return what values it may have: names of categories, one value, or a range with step and unit."""
+        if self.is_fixed:
+            return self.format(self.min)
+        if self.values is not None:
+            return ", ".join(self.values)
+        step = f" by {self.step:g}" if with_step else ""
+        return f"{self.min:g}..{self.max:g}{step} {self.unit}".rstrip()
 
     @property
     def num_classes(self) -> int:
@@ -81,6 +162,14 @@ class ParameterSpace:
         self.max = np.array([spec.max for spec in self.varying])
         self.step = np.array([spec.step for spec in self.varying])
         self._log = np.array([spec.scale == "log" for spec in self.varying], bool)
+
+    @property
+    def num_combinations(self) -> int | None:
+        """How many different values a sample can have; None where a parameter is continuous, or where it is huge."""
+        if any(spec.kind == "continuous" for spec in self.varying):
+            return None
+        count = math.prod(self.num_classes)
+        return count if count <= sampling.MAX_ORDERED else None
 
     def __len__(self) -> int:
         return len(self.varying)
@@ -135,14 +224,18 @@ class ParameterSpace:
     def sample(self, seed: int, index: int, count: int | None = None, mode: str = "random") -> np.ndarray:
         """Draw the values of sample `index` -> (P,) float32, or of `count` of them -> (count, P).
 
-        Continuous parameters are uniform on their scale, the others uniform over their classes;
-        `grid` walks the step grid. Rounded to float32, since that is what is stored as the label.
+        Continuous parameters are uniform on their scale, the others uniform over their classes. Where none is
+        continuous, `random` draws every combination of classes once before any comes again. `grid` walks the step
+        grid. Rounded to float32, since that is what is stored as the label.
         """
         if mode not in sampling.MODES:
             raise UserError(f"sampling: {mode!r} given; one of {', '.join(sampling.MODES)}")
         n = 1 if count is None else count
         if mode == "grid":
             values = self.from_class(sampling.grid_classes(self.num_classes, index, n))
+        elif mode == "random" and self.num_combinations is not None:
+            order = sampling.shuffled(self.num_combinations, seed, index, n)
+            values = self.from_class(sampling.combinations(self.num_classes, order))
         else:
             points = sampling.sobol_points if mode == "sobol" else sampling.random_points
             unit = points(len(self), seed, index, n)

@@ -1,10 +1,13 @@
-"""Points of the unit cube, each a pure function of (seed, index), for drawing parameters."""
+"""Points of the unit cube and of step grids, each a pure function of (seed, index), for drawing parameters."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
 MODES = ("random", "sobol", "grid")
+MAX_ORDERED = 2**62  # combinations that are drawn without repetition; of more, none comes twice by chance
+_ROUNDS = 12  # with 8, orders of six numbers are measurably not uniform
+_KEYS_AT = 2**191  # Philox counter of the keys: beyond those of samples, below those of src.data.recipe
 
 
 def random_points(num_dims: int, seed: int, start: int, count: int) -> np.ndarray:
@@ -29,12 +32,45 @@ def sobol_points(num_dims: int, seed: int, start: int, count: int) -> np.ndarray
 
 
 def grid_classes(num_classes: Sequence[int], start: int, count: int) -> np.ndarray:
-    """Return (count, P) int64 class indices walking the step grid in order, the last one fastest.
+    """Return (count, P) int64 class indices that walk the step grid in order, the last one fastest.
 
     The walk begins again when it has visited every combination.
     """
-    index = np.arange(start, start + count, dtype=np.int64)
-    digits = np.empty((count, len(num_classes)), np.int64)
+    return combinations(num_classes, np.arange(start, start + count, dtype=np.int64))
+
+
+def combinations(num_classes: Sequence[int], index: np.ndarray) -> np.ndarray:
+    """Return the (n, P) int64 class indices of the combinations with numbers `index` (n,), the last one fastest."""
+    digits = np.empty((len(index), len(num_classes)), np.int64)
     for column in reversed(range(len(num_classes))):
         index, digits[:, column] = np.divmod(index, num_classes[column])
     return digits
+
+
+def shuffled(size: int, seed: int, start: int, count: int) -> np.ndarray:
+    """Return (count,) int64: places `start` .. of a random order of 0 .. size - 1, which begins again after its end.
+
+    A Feistel network over a power of four, followed until it falls below `size` (Black & Rogaway, "Ciphers with
+    arbitrary finite domains", CT-RSA 2002): any place is computed without the others. `size` is at most 2^62.
+    """
+    bits = ((size - 1).bit_length() + 1) // 2
+    generator = np.random.Generator(np.random.Philox(key=seed, counter=_KEYS_AT))
+    keys = generator.integers(0, 2**64, _ROUNDS, np.uint64, endpoint=False)
+    values = np.array([place % size for place in range(start, start + count)], np.uint64)
+    outside = np.ones(count, bool)
+    while outside.any():
+        values[outside] = _encrypt(values[outside], keys, np.uint64(bits))
+        outside = values >= size
+    return values.astype(np.int64)
+
+
+def _encrypt(values: np.ndarray, keys: np.ndarray, bits: np.uint64) -> np.ndarray:
+    """Return the images of numbers below 4^bits under a permutation of these."""
+    mask = (np.uint64(1) << bits) - np.uint64(1)
+    left, right = values >> bits, values & mask
+    for key in keys:
+        mixed = right + key  # then the finaliser of SplitMix64 (Steele et al., OOPSLA 2014)
+        mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        left, right = right, left ^ ((mixed ^ (mixed >> np.uint64(31))) & mask)
+    return (left << bits) | right

@@ -27,8 +27,8 @@ FILES = [*SPLITS, *(f"{split}_params.npy" for split in SPLITS)]
 ROOT = Path(__file__).parents[2]
 
 
-def made(root, workers=None, **changes):
-    return generate(tiny_recipe(**changes), root, workers=workers)[0]
+def made(root, workers=None, allow_blind=False, **changes):
+    return generate(tiny_recipe(**changes), root, workers=workers, allow_blind=allow_blind)[0]
 
 
 def sums(directory):
@@ -134,9 +134,45 @@ def test_a_link_to_what_is_not_there_is_told_before_anything_is_rendered(tmp_pat
 
 
 def test_a_grid_that_would_come_round_again_is_refused(tmp_path):
-    with pytest.raises(UserError, match=r"dataset.size: 191 given; the grid has 190 combinations"):
+    with pytest.raises(UserError, match=r"dataset.size: 191 given; the grid has 190 .*, or dataset.sampling=random$"):
         made(tmp_path, **{"dataset.sampling": "grid", "dataset.size": 191})
     assert not list(tmp_path.iterdir())
+
+
+DISCRETE = {"synth.parameters": {
+    "note_number": {"kind": "ordinal", "min": 48, "step": 1, "max": 64},
+    "filter_enabled": {"values": ["bypassed", "filtered"]},
+    "filter_cutoff": {"kind": "ordinal", "min": 200, "step": 400, "max": 1000},
+    "note_velocity": {"value": 100},
+}}  # fmt: skip
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+@pytest.mark.parametrize("sampling", ["random", "grid"])
+@pytest.mark.parametrize("size", [102, 60])
+def test_splits_share_no_combination_of_a_discrete_space(tmp_path, sampling, shuffle, size):
+    changes = {"dataset.sampling": sampling, "dataset.shuffle": shuffle, "dataset.size": size}
+    directory = made(tmp_path, **DISCRETE, **changes, allow_blind=True)
+    values = np.concatenate(list(values_of(directory).values()))
+    assert len(values) == size == len(np.unique(values, axis=0))
+
+
+@pytest.mark.parametrize("sampling", ["random", "sobol", "grid"])
+def test_more_samples_than_combinations_are_refused(tmp_path, sampling):
+    with pytest.raises(UserError, match=r"dataset.size: 103 given; .* 102 combinations, .*; give at most .*size=102$"):
+        made(tmp_path, **DISCRETE, **{"dataset.sampling": sampling, "dataset.size": 103})
+    assert not list(tmp_path.iterdir())
+
+
+def test_points_that_repeat_combinations_are_refused(tmp_path):
+    with pytest.raises(UserError, match=r"dataset.sampling: sobol repeats .*; give dataset.sampling=random, which"):
+        made(tmp_path, **DISCRETE, **{"dataset.sampling": "sobol", "dataset.size": 64})
+
+
+def test_one_continuous_parameter_is_enough_for_any_size(tmp_path):
+    parameters = DISCRETE["synth.parameters"] | {"note_velocity": {"min": 64, "max": 127}}
+    values = np.concatenate(list(values_of(made(tmp_path, **{"synth.parameters": parameters})).values()))
+    assert len(np.unique(values, axis=0)) == 150
 
 
 def test_shuffle_changes_the_order_and_not_the_samples(tmp_path):
@@ -190,7 +226,7 @@ def test_a_size_beyond_any_disk_is_refused_in_a_line(tmp_path):
 
 def test_a_hop_that_shows_a_part_says_which(tmp_path, caplog):
     made(tmp_path, **{"spectral.hop_length": 40})
-    assert "spectral.hop_length 40: the images show the first 0.04 s of 0.10 s" in caplog.text
+    assert "spectral.hop_length 40: the images show only the first 0.04 s of 0.10 s" in caplog.text
 
 
 def test_channels_and_scaling_reach_the_files(tmp_path):

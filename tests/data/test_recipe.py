@@ -66,29 +66,6 @@ def test_shuffle_orders_rows_by_the_seed():
     assert (place(size=100, shuffle=True)[1] != place(size=100, shuffle=True, seed=1)[1]).any()
 
 
-@pytest.mark.parametrize(
-    ("changes", "suffix"),
-    [
-        ({}, ""),
-        ({"spectral.channels": ["magnitude", "temporal_envelope"]}, "_temporal"),
-        ({"spectral.channels": ["magnitude", "spectral_envelope"]}, "_spectral"),
-        ({"spectral.channels": ["magnitude", "temporal_envelope", "spectral_envelope"]}, "_envelopes"),
-        ({"spectral.image_scaling": "per_sample"}, "_normalized"),
-        ({"dataset.shuffle": True}, "_shuffled"),
-        ({"spectral.image_scaling": "per_sample", "dataset.shuffle": True}, "_normalized_shuffled"),
-    ],
-)
-def test_name_tells_the_contents(changes, suffix):
-    recipe = tiny_recipe(**{"dataset.name": None, **changes})
-    channels = len(recipe.spectral.channels)
-    assert recipe.dataset_name(2) == f"vimh-8x6x{channels}_8000Hz_0p1s_150dss_tiny_2p{suffix}"
-
-
-def test_a_whole_number_of_seconds_is_written_with_its_decimal():
-    recipe = tiny_recipe(**{"dataset.name": None, "synth.duration": 2})
-    assert recipe.dataset_name(4) == "vimh-8x6x1_8000Hz_2p0s_150dss_tiny_4p"
-
-
 def test_systematic_is_the_ancestors_word_for_grid():
     assert DatasetConfig(size=10, sampling="systematic").sampling == "grid"
 

@@ -1,13 +1,15 @@
-"""The blind report: labels that the image cannot carry are named, and no others."""
+"""Labels without measurable effect are named with their cause, and nothing is written unless that is allowed."""
 
 import logging
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from src.data.generate import generate
 from src.data.recipe import parse_recipe
-from src.data.sensitivity import describe_blind, measure_sensitivity
+from src.data.sensitivity import BlindError, describe_blind, measure_sensitivity
+from src.data.shards import make_shard
 from src.data.source import load_source
 from src.data.spec import read_spec
 from tests import running
@@ -46,34 +48,122 @@ def test_the_definition_on_a_voice_whose_image_is_known(monkeypatch):
         assert rows[column]["range_levels"] == pytest.approx(np.median(ranges), abs=1e-4)
 
 
-def test_simple_saw_classics_velocity_is_blind():
+def causes(*overrides):
+    return {name: row["cause"] for name, row in report(*overrides).items() if row["blind"]}
+
+
+def test_simple_saw_classics_velocity_has_no_measurable_effect():
     rows = report("synth=simple_saw_classic")
     assert blind(rows) == {"note_velocity"}
     # 126..127 is 0.0687 dB of the 80 dB in 255 levels: 0.22 of one level
     assert rows["note_velocity"]["range_levels"] < 20 * np.log10(127 / 126) * 255 / 80 + 0.1
+    assert describe_blind(rows["note_velocity"]).startswith(
+        "note_velocity has no measurable effect because its range, 126..127 MIDI velocity, is too narrow: a step "
+    )
 
 
-def test_an_envelope_of_amount_0_makes_its_times_blind():
+def test_the_parameter_that_switches_others_off_is_the_cause():
     rows = report("synth=moog_envelope", "+synth.parameters.filter_env_amount.value=0")
-    unheard = {f"filter_env_{stage}" for stage in ("attack", "decay", "sustain", "release")}
-    assert blind(rows) == unheard
-    assert all(rows[name]["step_levels"] == rows[name]["range_levels"] == 0 for name in unheard)
-    text = describe_blind(rows["filter_env_attack"])
-    assert text.startswith("filter_env_attack does not reach the image: ") and "\n" not in text
-    assert "fix the parameter" in text
+    without = {f"filter_env_{stage}" for stage in ("attack", "decay", "sustain", "release")}
+    assert blind(rows) == without
+    for name in without:
+        assert rows[name]["step_levels"] == rows[name]["range_levels"] == 0
+        text = describe_blind(rows[name])
+        assert text.startswith(f"{name} has no measurable effect because filter_env_amount is 0: ") and "\n" not in text
+        assert text.endswith(f"; change that, or fix {name}")
 
 
-def test_per_sample_scaling_makes_velocity_blind():
+ATTACK = "+synth.parameters.filter_env_attack={min: 0, step: 0.1, max: 0.5}"
+DECAY = "+synth.parameters.filter_env_decay={min: 0, step: 0.1, max: 0.5}"
+RESONANCE = "+synth.parameters.filter_resonance={min: 0, step: 0.1, max: 0.5}"
+TINY_AMOUNT = [f"synth.parameters.filter_env_amount.{key}={value}" for key, value in
+               (("min", 0), ("step", 0.001), ("max", 0.002))]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (["synth=simple_saw", RESONANCE], {"filter_resonance": "filter_enabled is 0"}),
+        (["synth=moog_basic", ATTACK], {"filter_env_attack": "filter_env_amount is 0"}),
+        (["synth=simple_saw", ATTACK], {"filter_env_attack": "filter_enabled is 0 and filter_env_amount is 0"}),
+        # a sustain of 1 leaves the decay nothing to fall by
+        (["synth=moog_basic", DECAY], {"filter_env_decay": "filter_env_sustain is 1 and filter_env_amount is 0"}),
+        (
+            ["synth=moog_basic", "+synth.parameters.note_velocity.value=0"],
+            dict.fromkeys(["log10_decay_time", "filter_cutoff", "filter_resonance"], "note_velocity is 0"),
+        ),
+        (
+            ["synth=moog_envelope", *TINY_AMOUNT],
+            dict.fromkeys(
+                [f"filter_env_{stage}" for stage in ("attack", "decay", "sustain", "release")],
+                "filter_env_amount is 0..0.002 octaves",
+            )
+            | {"filter_env_amount": "its range, 0..0.002 octaves, is too narrow"},
+        ),
+        (["synth=simple_saw", "spectral.floor_db=-10"], {"note_velocity": ""}),  # all of it is below the floor
+    ],
+)
+def test_causes_are_found_by_measuring(overrides, expected):
+    assert causes(*overrides) == expected
+
+
+def test_scaling_by_sample_takes_the_velocity_out_of_the_image_and_leaves_it_in_the_record():
     assert blind(report("synth=simple_saw")) == set()
-    assert blind(report("synth=simple_saw", "spectral.image_scaling=per_sample")) == {"note_velocity"}
+    rows = report("synth=simple_saw", "spectral.image_scaling=per_sample")
+    assert blind(rows) == {"note_velocity"}
+    # the level of a record's darkest and brightest pixel goes with the velocity
+    assert rows["note_velocity"]["range_db"] == pytest.approx(20 * np.log10(127 / 64), abs=0.01)
+    text = describe_blind(rows["note_velocity"])
+    assert "because spectral.image_scaling=per_sample removes it from the image" in text and "auxiliary=film" in text
 
 
-def test_generation_warns_and_stores_what_is_blind(tmp_path, caplog):
+class Broken:
+    """A voice that fails where its dataset never goes."""
+
+    def __init__(self, voice):
+        self.voice = voice
+
+    def __call__(self, parameters, sample_rate, num_samples, **settings):
+        audio = self.voice.render(parameters, sample_rate, num_samples, **settings)
+        audio[:, parameters["filter_cutoff"] > 5000] = np.nan
+        return audio
+
+
+def test_a_voice_that_fails_beyond_the_datasets_ranges_has_no_cause(monkeypatch):
+    source = load_source(parse_recipe(running.recipe("synth=simple_saw", RESONANCE)))
+    broken = replace(source.synth.voice, render=Broken(source.synth.voice))
+    source = replace(source, synth=replace(source.synth, voice=broken))
+    (row,) = [row for row in measure_sensitivity(source) if row["blind"]]
+    assert (row["name"], row["cause"]) == ("filter_resonance", "")
+
+
+def test_nothing_is_written_of_a_dataset_that_would_hold_a_lost_label(tmp_path):
+    recipe = parse_recipe(running.recipe("synth=moog_basic", "dataset.size=64", ATTACK, DECAY))
+    causes = "filter_env_attack has no measurable effect because filter_env_amount is 0: .*; filter_env_decay has no "
+    with pytest.raises(BlindError, match=causes):
+        generate(recipe, tmp_path)
+    with pytest.raises(BlindError, match=causes):
+        make_shard(recipe, tmp_path, 0, 1)
+    assert not list(tmp_path.iterdir())
+    directory, spec = generate(recipe, tmp_path, allow_blind=True)
+    assert [row["blind"] for row in read_spec(directory).sensitivity] == [False] * 4 + [True] * 2
+    assert read_spec(directory).sensitivity == spec.sensitivity
+    make_shard(recipe, tmp_path / "shards", 0, 1, allow_blind=True)
+
+
+def test_labels_without_effect_for_one_reason_are_told_together():
+    rows = [{"name": name, "blind": True, "step_levels": 0, "range_levels": 0, "cause": "a is 0"} for name in "xyz"]
+    assert str(BlindError(rows)) == "x, y and z have no measurable effect because a is 0; change that, or fix them"
+    rows = [row | {"cause": ""} for row in rows[:2]] + [row | {"blind": False} for row in rows[2:]]
+    assert str(BlindError(rows)).startswith("x and y have no measurable effect; fix them, or choose a front end")
+
+
+def test_generation_warns_of_what_only_the_db_range_tells_and_stores_it(tmp_path, caplog):
     changes = {"spectral.image_scaling": "per_sample"}
     with caplog.at_level(logging.WARNING):
         directory, spec = generate(tiny_recipe(**changes), tmp_path)
     assert [line.getMessage() for line in caplog.records] == [describe_blind(spec.sensitivity[0])]
-    assert "note_velocity does not reach the image" in caplog.text
+    assert "note_velocity has no measurable effect" in caplog.text
     assert read_spec(directory).sensitivity == spec.sensitivity
     assert [row["blind"] for row in spec.sensitivity] == [True, False]
 

@@ -5,9 +5,11 @@ from dataclasses import replace
 
 import pytest
 
+from src.data.generate import generate
 from src.data.spec import INFO_FILE, MAX_INFO_BYTES, DatasetSpec, read_spec
 from src.synth.parameters import ParameterSpec
 from src.utils.errors import UserError
+from tests.data.conftest import tiny_recipe
 from tests.data.references import ancestors_info, edit_info, read_info, write_info
 
 ANCESTORS_KEYS = set(ancestors_info((1, 3, 4), ["a"], {"train": 1, "test": 1}))
@@ -87,6 +89,35 @@ def test_kinds_of_parameter_entries(by_hand, entry, expected):
     edit_info(by_hand, parameter_names=["one"], parameter_mappings={"one": entry})
     one = read_spec(by_hand).space.varying[0]
     assert (one.min, one.max, one.step, one.kind, one.num_classes) == expected
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"values": ["sine", "saw"]},
+        {"min": 0, "max": 1, "step": 1, "kind": "categorical", "values": ["sine", "saw"]},
+        {"num_classes": 2, "values": ["sine", "saw"]},
+    ],
+)
+def test_names_of_categories_are_read(by_hand, entry):
+    fixed = {"mode": {"value": 1, "kind": "categorical", "values": ["mono"]}}
+    edit_info(by_hand, parameter_names=["wave"], parameter_mappings={"wave": entry}, fixed_parameters=fixed)
+    wave, mode = read_spec(by_hand).space.specs
+    assert (wave.values, wave.kind, wave.num_classes) == (("sine", "saw"), "categorical", 2)
+    assert mode.is_fixed and mode.values == ("mono",)
+
+
+def test_names_of_categories_are_written(tmp_path):
+    names = ["mellow", "bright"]
+    entry = {"kind": "categorical", "min": 0, "max": 1, "values": names}
+    parameters = {"filter_enabled": entry, "note_velocity": {"min": 64, "step": 7, "max": 127}}
+    changes = {"synth.parameters": parameters | {"filter_cutoff": {"value": 300}}}
+    directory, spec = generate(tiny_recipe(**changes), tmp_path)
+    info = read_info(directory)
+    assert info["parameter_mappings"]["filter_enabled"].items() >= {"values": names, "num_classes": 2}.items()
+    assert "values" not in info["parameter_mappings"]["note_velocity"]
+    assert read_spec(directory).space == spec.space == DatasetSpec.from_dict(spec.to_dict()).space
+    assert spec.space.varying[0].values == tuple(names)
 
 
 @pytest.mark.parametrize(("said", "meant"), [(14, 14), (6, 6), (3, 6), (None, None), ("14", None), (99, None)])

@@ -3,7 +3,10 @@
 import pytest
 from pydantic import ValidationError
 
+from src.data.recipe import parse_recipe
+from src.data.source import load_source
 from src.spectral.config import CHANNELS, SpectralConfig
+from tests import running
 
 GOOD = {"height": 32, "width": 32, "n_fft": 80, "n_window": 80}
 
@@ -62,6 +65,65 @@ def test_fault_names_key_value_and_what_is_allowed(change, words):
     text = ".".join(map(str, fault["loc"])) + ": " + fault["msg"]
     assert "\n" not in text and all(word in text for word in words), text
     assert next(iter(change)) in text
+
+
+@pytest.mark.parametrize(
+    ("n_fft", "n_window", "expected"),
+    [
+        ("2.5 * height", "n_fft", (80, 80)),
+        ("4*height", "0.5 * n_fft", (128, 64)),
+        ("16/3 * height", "n_fft", (170, 170)),  # an even number
+        ("3 * height", "80", (96, 80)),
+        (128, "n_fft", (128, 128)),
+        ("100", 50, (100, 50)),
+    ],
+)
+def test_sizes_may_be_multiples(n_fft, n_window, expected):
+    config = SpectralConfig(**GOOD | {"n_fft": n_fft, "n_window": n_window})
+    assert (config.n_fft, config.n_window) == expected
+    assert SpectralConfig(**config.model_dump(mode="json")) == config
+
+
+@pytest.mark.parametrize("spectral", ["stft_32x32", "stft_32x64", "stft_48x48", "mel_32x32"])
+@pytest.mark.parametrize("height", [16, 64, 128])
+def test_another_height_alone_is_enough(spectral, height):
+    """An STFT's rows cover the same range, and a mel band still holds a bin."""
+    given, changed = (
+        load_source(parse_recipe(running.recipe("synth=simple_saw", f"spectral={spectral}", *more))).front_end
+        for more in ([], [f"spectral.height={height}"])
+    )
+    ratio = height / given.config.height
+    assert changed.image_shape == (1, height, given.config.width)
+    assert changed.config.n_fft == pytest.approx(given.config.n_fft * ratio, abs=1)
+    assert changed.config.n_window == pytest.approx(given.config.n_window * ratio, abs=1)
+
+
+def test_a_number_is_used_as_it_is():
+    config = parse_recipe(running.recipe("spectral.height=40", "spectral.n_fft=80")).spectral
+    assert (config.height, config.n_fft, config.n_window) == (40, 80, 80)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"n_fft": "2,5 * height"}, ["n_fft '2,5 * height'", "as in 2.5 * height"]),
+        ({"n_fft": "1e999999999 * height"}, ["as in 2.5 * height"]),  # no power of ten that fills the memory
+        ({"n_fft": "1/0 * height"}, ["n_fft '1/0 * height' divides by zero"]),
+        ({"n_fft": "9999 * height"}, ["less than or equal to 65536"]),
+        ({"n_fft": "n_window"}, ["n_fft 'n_window' is not a number or a multiple of height"]),
+        ({"n_window": "height"}, ["n_window 'height' is not a number or a multiple of n_fft, as in 2.5 * n_fft"]),
+    ],
+)
+def test_what_is_no_multiple_is_told(change, words):
+    with pytest.raises(ValidationError) as raised:
+        SpectralConfig(**GOOD | change)
+    text = str(raised.value.errors()[0]["msg"])
+    assert all(word in text for word in words), text
+
+
+def test_a_missing_size_is_a_missing_field():
+    with pytest.raises(ValidationError, match="Field required"):
+        SpectralConfig(height=32, width=32, n_window=80)
 
 
 def test_a_mistyped_hop_names_both_allowed_forms():

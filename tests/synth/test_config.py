@@ -16,6 +16,16 @@ NAN_VOICE = Voice(
     parameters=(ParameterSpec(name="level", min=0, max=1, default=0.5),),
     render=lambda p, sample_rate, num_samples: np.where(p["level"] > 0.9, np.nan, np.ones((num_samples, 1))),
 )
+WAVES = ("sine", "triangle", "square", "saw")
+NAMED_VOICE = Voice(
+    name="named",
+    parameters=(
+        ParameterSpec(name="wave", values=WAVES, default=2, description="shape of the oscillator"),
+        ParameterSpec(name="octave", min=-1, max=2, kind="categorical", default=0),
+        ParameterSpec(name="level", min=0, max=1, default=0.5),
+    ),
+    render=lambda p, sample_rate, num_samples: np.ones((num_samples, 1)) * p["wave"],
+)
 NO_VOICE = "not a voice"
 
 
@@ -48,6 +58,13 @@ def test_unit_and_description_come_from_the_voice_and_the_scale_may_be_given():
     assert (spec.unit, spec.scale, spec.default) == ("Hz", "log", 1000) and spec.description
 
 
+def test_a_parameter_without_a_default_must_be_given(monkeypatch):
+    voice = Voice("bare", (ParameterSpec(name="level", min=0, max=1), *NAMED_VOICE.parameters[:1]), NAMED_VOICE.render)
+    monkeypatch.setattr("tests.synth.test_config.NAMED_VOICE", voice)
+    with pytest.raises(UserError, match=r"^synth.parameters.level: not given, and the voice has no default"):
+        named({"wave": {"values": list(WAVES)}})
+
+
 def test_render_is_the_voice_with_its_settings():
     one = synth({"filter_cutoff": CUTOFF}, settings={"oscillator": "naive", "drive": 0})
     values = np.array([[300.0], [1500.0]])
@@ -56,6 +73,75 @@ def test_render_is_the_voice_with_its_settings():
     expected = render(one.space.complete(values), 8000, 800, "naive", 0.0)
     np.testing.assert_array_equal(audio, expected)
     assert not np.array_equal(audio, synth({"filter_cutoff": CUTOFF}).render(values))
+
+
+def named(parameters):
+    return synth(parameters, voice="tests.synth.test_config.NAMED_VOICE").space
+
+
+@pytest.mark.parametrize(
+    ("entry", "low", "high", "names"),
+    [
+        ({"values": list(WAVES)}, 0, 3, WAVES),
+        ({"values": ["triangle", "square"]}, 1, 2, ("triangle", "square")),
+        ({"min": 1, "max": 3}, 1, 3, WAVES[1:]),
+        ({"values": list(WAVES), "value": None}, 0, 3, WAVES),
+    ],
+)
+def test_categories_are_given_by_name_or_number(entry, low, high, names):
+    (spec,) = named({"wave": entry})
+    assert (spec.min, spec.max, spec.step, spec.kind, spec.values) == (low, high, 1, "categorical", names)
+    assert (spec.num_classes, spec.default, spec.description) == (len(names), 2, "shape of the oscillator")
+
+
+@pytest.mark.parametrize("value", ["square", 2])
+def test_a_category_is_fixed_by_name_or_number(value):
+    space = named({"wave": {"values": list(WAVES), "value": value}, "level": {"min": 0, "max": 1}})
+    assert space.fixed["wave"] == 2 and space.specs[0].values == ("square",)
+    left_out = named({"level": {"min": 0, "max": 1}})
+    assert left_out.fixed["wave"] == 2 and {one.name: one.values for one in left_out.specs}["wave"] == ("square",)
+
+
+def test_a_config_may_name_the_categories_of_a_voice_that_has_numbers():
+    (spec,) = named({"octave": {"values": ["down", "as played", "up"]}})
+    assert (spec.min, spec.max, spec.values) == (-1, 1, ("down", "as played", "up"))
+    fixed = named({"octave": {"values": ["down", "as played", "up"], "value": "up"}, "level": {"min": 0, "max": 1}})
+    assert fixed.fixed["octave"] == 1
+
+
+@pytest.mark.parametrize(
+    ("parameters", "words"),
+    [
+        ({"wave": {"values": ["sine", "sawtooth"]}}, ["wave.values: 'sawtooth' given", "known: sine, triangle"]),
+        ({"wave": {"values": ["sine", "square"]}}, ["wave.values: ['sine', 'square'] given", "sine, triangle, square"]),
+        ({"wave": {"values": ["square", "sine"]}}, ["give neighbours, in the order of sine, triangle"]),
+        ({"wave": {"values": []}}, ["wave.values: [] given"]),
+        ({"wave": {"value": "sawtooth"}}, ["wave.value: 'sawtooth' given", "known: sine"]),
+        ({"wave": {"value": False}}, ["wave.value: False is neither a number nor a name", "YAML reads on, off"]),
+        ({"wave": {"values": [True, False]}}, ["wave.values: True given", 'quote them, as in "on"']),
+        ({"octave": {"values": [False, True]}}, ["octave.values", "False is not a text", 'quote them, as in "on"']),
+        ({"octave": {"values": ["a", "b"], "kind": "ordinal"}}, ["octave", "values are for categorical parameters"]),
+        ({"octave": {"values": ["a", "a"]}}, ["octave.values", "each by a name of its own"]),
+        ({"octave": {"values": [*"abcdef"]}}, ["octave.max: 4 is outside -1..2"]),
+        ({"octave": {"values": ["a", "b"], "max": 2}}, ["2 values do not fit min -1, max 2 and step 1"]),
+        ({"level": {"value": "loud"}}, ["level.value: 'loud' is not a number"]),
+    ],
+)
+def test_a_wrong_category_is_one_line(parameters, words):
+    with pytest.raises(UserError) as raised:
+        named(parameters)
+    message = str(raised.value)
+    assert "\n" not in message and all(word in message for word in words), message
+
+
+@pytest.mark.parametrize(
+    ("key", "words"), [(True, 'YAML reads on, off, yes and no as true and false: quote them, as in "on":'), (7, '"7":')]
+)
+def test_a_name_that_yaml_reads_as_something_else_is_told(key, words):
+    with pytest.raises(ValidationError) as raised:
+        synth({key: CUTOFF})
+    (fault,) = raised.value.errors()
+    assert fault["loc"] == ("parameters",) and f"a parameter is named {key}" in fault["msg"] and words in fault["msg"]
 
 
 @pytest.mark.parametrize(
@@ -73,7 +159,7 @@ def test_render_is_the_voice_with_its_settings():
         ({"filter_cutoff": {**CUTOFF, "step": -5}}, ["filter_cutoff.step: -5 given", "greater than or equal to 0"]),
         ({"filter_cutoff": {**CUTOFF, "stepp": 5}}, ["filter_cutoff.stepp: 5 given", "not permitted"]),
         ({"filter_cutoff": {**CUTOFF, "scale": "exp"}}, ["filter_cutoff.scale: 'exp' given", "'lin' or 'log'"]),
-        ({"filter_cutoff": {"value": 500}}, ["synth.parameters: none of them varies"]),
+        ({"filter_cutoff": {"value": 500}}, ["synth.parameters: no parameter varies"]),
     ],
 )
 def test_bad_parameter_is_one_line_naming_key_value_and_range(parameters, words):

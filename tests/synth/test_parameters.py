@@ -1,5 +1,7 @@
 """Every coding of a parameter's values, there and back."""
 
+import json
+
 import numpy as np
 import pytest
 from hypothesis import assume, given
@@ -166,6 +168,56 @@ def test_space_survives_plain_dicts():
     both = ParameterSpace([ParameterSpec(name="note", min=3, max=3), spec(20, 10, 90, scale="log", unit="Hz")])
     again = ParameterSpace.from_dicts(both.to_dicts())
     assert again == both and again.to_dicts() == both.to_dicts()
+
+
+def test_names_of_categories_give_range_step_and_kind():
+    wave = ParameterSpec(name="wave", values=["sine", "square", "saw"])
+    assert (wave.min, wave.max, wave.step, wave.kind, wave.num_classes) == (0, 2, 1, "categorical", 3)
+    assert wave.values == ("sine", "square", "saw")
+    assert [wave.format(value) for value in (0, 0.9, 2, 7)] == ["sine", "square", "saw", "saw"]
+    octave = ParameterSpec(name="octave", min=-1, values=("down", "up"))
+    assert (octave.min, octave.max) == (-1, 0) and octave.format(-1.0) == "down"
+    assert spec(0, 1, 10).format(2.5) == "2.5" and spec(0, 1, 10).values is None
+
+
+def test_a_parameter_is_fixed_at_a_value_of_its_range():
+    wave = ParameterSpec(name="wave", values=["sine", "square", "saw"]).fixed_at(1)
+    assert wave.is_fixed and (wave.min, wave.values, wave.num_classes) == (1, ("square",), 1)
+    assert wave == ParameterSpec(**wave.model_dump()) and wave.format(1) == "square"
+    assert spec(0, 1, 10).fixed_at(3) == spec(3, 0, 3)
+
+
+@repeatable
+@given(st.lists(st.text(st.characters(categories=["L", "N", "P", "S"]), min_size=1), min_size=2, unique=True))
+def test_any_names_survive_plain_json(names):
+    space = ParameterSpace([ParameterSpec(name="wave", values=names), spec(20, 10, 90)])
+    plain = json.loads(json.dumps(space.to_dicts()))
+    assert ParameterSpace.from_dicts(plain) == space
+    assert plain[0]["values"] == names and "values" not in plain[1]
+    classes = np.stack([np.arange(len(names)), np.zeros(len(names), int)], axis=1)
+    np.testing.assert_array_equal(space.to_class(space.from_class(classes)), classes)
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"values": []}, "must name every category"),
+        ({"values": ["a", "a"]}, "each by a name of its own"),
+        ({"values": ["a", ""]}, "'' is not a name of 1 to 60 printable characters"),
+        ({"values": ["a", "b\n"]}, "is not a name of 1 to 60 printable characters"),
+        ({"values": ["a", "b" * 61]}, "is not a name of 1 to 60 printable characters"),
+        ({"values": ["a", 3]}, "valid string"),
+        ({"values": ["a", True]}, "True is not a text; YAML reads on, off, yes and no as true and false"),
+        ({"values": "sine", "min": 0, "max": 1}, "valid tuple"),
+        ({"values": ["a", "b"], "kind": "continuous"}, "values are for categorical parameters, and kind is continuous"),
+        ({"values": ["a", "b"], "max": 2}, "2 values do not fit min 0, max 2 and step 1; leave out min, max and step"),
+        ({"values": ["a", "b"], "step": 0.5}, "2 values do not fit min 0, max 1 and step 0.5"),
+    ],
+)
+def test_names_that_do_not_fit_are_refused(fields, words):
+    with pytest.raises(ValidationError) as raised:
+        ParameterSpec(name="wave", **fields)
+    assert words in raised.value.errors()[0]["msg"]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from src.synth.parameters import ParameterSpace, ParameterSpec
-from src.synth.sampling import grid_classes, random_points, sobol_points
+from src.synth.sampling import grid_classes, random_points, shuffled, sobol_points
 from src.utils.errors import UserError
 from tests.synth.references import repeatable
 
@@ -137,3 +137,62 @@ def test_grid_ignores_the_seed():
 def test_unknown_mode_names_the_modes():
     with pytest.raises(UserError, match=r"^sampling: 'sobel' given; one of random, sobol, grid$"):
         SPACE.sample(0, 0, 4, "sobel")
+
+
+DISCRETE = ParameterSpace(
+    [
+        ParameterSpec(name="wave", values=["sine", "square", "saw"]),
+        ParameterSpec(name="octave", min=-2, max=2, step=1, kind="ordinal"),
+        ParameterSpec(name="note", min=60, max=60),
+    ]
+)
+
+
+@repeatable
+@given(size=st.integers(1, 3000), seed=st.integers(0, 2**64 - 1))
+def test_an_order_holds_every_number_once_and_begins_again(size, seed):
+    order = shuffled(size, seed, 0, size)
+    np.testing.assert_array_equal(np.sort(order), np.arange(size))
+    np.testing.assert_array_equal(shuffled(size, seed, size, size), order)
+
+
+@pytest.mark.parametrize("size", [2**61 + 1, 2**62])
+def test_an_order_of_many_numbers_is_computed_place_by_place(size):
+    order = shuffled(size, 3, 10**12, 5000)
+    assert len(np.unique(order)) == 5000 and order.min() >= 0 and order.max() < size
+    assert shuffled(size, 3, 10**12 + 77, 1)[0] == order[77]
+    assert stats.kstest(order / size, "uniform").pvalue > 1e-4
+
+
+def test_orders_differ_by_seed_and_are_no_pattern():
+    """Every number is as likely at every place: a chi-squared test, 25 of whose 36 counts are free."""
+    orders = np.stack([shuffled(6, seed, 0, 6) for seed in range(2000)])
+    counts = np.stack([np.bincount(column, minlength=6) for column in orders.T])
+    expected = len(orders) / 6
+    assert stats.chi2.sf(np.sum((counts - expected) ** 2 / expected), 25) > 1e-4
+    assert len(np.unique(orders, axis=0)) > 600  # of 720; 675 are expected
+
+
+def test_a_space_without_a_continuous_parameter_is_drawn_without_repetition():
+    assert DISCRETE.num_combinations == 15 and SPACE.num_combinations is None
+    values = DISCRETE.sample(4, 0, 15)
+    assert len(np.unique(values, axis=0)) == 15
+    np.testing.assert_array_equal(DISCRETE.sample(4, 15, 15), values)
+    assert (DISCRETE.sample(5, 0, 15) != values).any()
+
+
+@repeatable
+@given(cuts=st.lists(st.integers(0, 40), max_size=4), seed=st.integers(0, 2**63), start=st.integers(0, 10**7))
+def test_any_split_of_a_discrete_space_gives_the_same_rows(cuts, seed, start):
+    whole = DISCRETE.sample(seed, start, 40)
+    edges = [0, *sorted(cuts), 40]
+    shards = [DISCRETE.sample(seed, start + a, b - a) for a, b in itertools.pairwise(edges)]
+    np.testing.assert_array_equal(np.concatenate(shards), whole)
+
+
+def test_a_space_of_more_combinations_than_are_ordered_is_drawn_independently():
+    space = ParameterSpace(
+        [ParameterSpec(name=f"p{at}", min=0, max=2**16 - 1, kind="ordinal", step=1) for at in range(5)]
+    )
+    assert space.num_combinations is None
+    assert len(np.unique(space.sample(0, 0, 5000), axis=0)) == 5000

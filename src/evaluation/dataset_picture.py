@@ -1,0 +1,84 @@
+"""A picture of a dataset's first images, on the axes of a spectrogram: Hz, seconds and dB."""
+
+import math
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from src.data.spec import DatasetSpec
+from src.spectral.config import SpectralConfig
+from src.spectral.mel import mel_centres
+from src.synth.parameters import ParameterSpace
+
+matplotlib.use("agg")  # files only: no window system is asked for
+
+_COLUMNS = 4
+_MEL_TICKS = 5
+
+
+def dataset_figure(spec: DatasetSpec, images: np.ndarray, values: np.ndarray, scale: np.ndarray) -> Figure:
+    """Plot the magnitude channel of images (n, C, H, W) uint8, each under its parameters' values (n, P).
+
+    `scale` (n, 2) is the dB range of each image. Where it is empty, as in older files, colours are byte levels; where
+    the front end is unknown, the axes count rows and frames.
+    """
+    rows = math.ceil(len(images) / _COLUMNS)
+    lines = math.ceil(len(spec.space) / 2)
+    figure = Figure(figsize=(3.1 * _COLUMNS + 0.6, (2.3 + 0.13 * lines) * rows + 0.6), layout="constrained")
+    axes = figure.subplots(rows, _COLUMNS, squeeze=False, sharex=True, sharey=True)
+    low, high = scale[:, 0, None, None], scale[:, 1, None, None]
+    in_decibels = bool((high > low).all())
+    pixels = images[:, 0] / 255.0 * (high - low) + low if in_decibels else images[:, 0].astype(float)
+    limits = (low.min(), high.max()) if in_decibels else (0, 255)
+    extent, labels = _extent(spec, images.shape[2:])
+    for axis, image, row in zip(axes.ravel(), pixels, values, strict=False):
+        shown = axis.imshow(
+            image, origin="lower", aspect="auto", extent=extent, vmin=limits[0], vmax=limits[1], cmap="magma"
+        )
+        axis.set_title(_describe(spec.space, row), fontsize=7, parse_math=False)
+    for unused in axes.ravel()[len(images) :]:
+        unused.set_axis_off()
+    for axis in axes[-1]:
+        axis.set_xlabel(labels[0])
+    for axis in axes[:, 0]:
+        axis.set_ylabel(labels[1])
+    _name_mel_bands(axes[0, 0], spec)
+    figure.colorbar(shown, ax=axes, label="dB re full scale" if in_decibels else "byte level", aspect=40, pad=0.01)
+    channel = (spec.spectral or {}).get("channels", ["first channel"])[0]
+    figure.suptitle(f"{spec.name}: {channel} of the first {len(images)} training sounds", fontsize=10, parse_math=False)
+    return figure
+
+
+def _extent(spec: DatasetSpec, size: tuple[int, int]) -> tuple[tuple[float, float, float, float], tuple[str, str]]:
+    """Return where an image's edges lie on its axes (left, right, bottom, top), and the axes' labels."""
+    height, width = size
+    if spec.spectral is None or not spec.sample_rate or not spec.duration:
+        return (-0.5, width - 0.5, -0.5, height - 0.5), ("frame", "row")
+    config = SpectralConfig.model_validate(spec.spectral)
+    hop = config.hop_samples(config.n_window, round(spec.duration * spec.sample_rate)) / spec.sample_rate
+    left = config.n_window / spec.sample_rate / 2 - hop / 2  # a pixel lies about the middle of its frame
+    bottom, top = -0.5, height - 0.5
+    if config.type == "stft":  # row 0 is bin 1
+        bottom, top = (edge * spec.sample_rate / config.n_fft for edge in (0.5, height + 0.5))
+    return (left, left + width * hop, bottom, top), ("time (s)", "frequency (Hz)")
+
+
+def _name_mel_bands(axis: Axes, spec: DatasetSpec) -> None:
+    """Write the centre frequencies of some mel bands on the shared axis of rows."""
+    if spec.spectral is None or spec.spectral["type"] != "mel" or not spec.sample_rate:
+        return
+    config = SpectralConfig.model_validate(spec.spectral)
+    centres = mel_centres(config.height, config.freq_min, config.freq_max_ratio * spec.sample_rate / 2)
+    rows = np.unique(np.linspace(0, config.height - 1, _MEL_TICKS).round().astype(int))
+    axis.set_yticks(rows, [f"{centres[row]:.0f}" for row in rows])
+
+
+def _describe(space: ParameterSpace, row: np.ndarray) -> str:
+    """Return a sound's parameters, two a line."""
+    texts = []
+    for spec, value in zip(space, row, strict=True):
+        shown = spec.format(value) if spec.values else f"{value:.4g}"
+        texts.append(f"{spec.name} {shown}")
+    return "\n".join("   ".join(texts[at : at + 2]) for at in range(0, len(texts), 2))

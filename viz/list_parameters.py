@@ -1,0 +1,78 @@
+"""List what a voice can vary and what a synth config makes of it: `make list-parameters SYNTH=moog_basic`."""
+
+import argparse
+import textwrap
+
+import rootutils
+
+ROOT = rootutils.setup_root(__file__, indicator="pyproject.toml", pythonpath=True)
+
+from hydra import compose, initialize_config_dir
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
+
+from src.data.recipe import parse_recipe
+from src.synth.config import Synth, load_synth
+from src.synth.parameters import ParameterSpec
+from src.utils.errors import UserError, did_you_mean
+
+WIDTH = 80
+_HEADINGS = ("parameter", "allowed", "in this config", "default", "unit")
+
+
+def load(name: str) -> Synth:
+    """Return the synth of a config in configs/synth; UserError where there is none or it is at fault."""
+    known = sorted(path.stem for path in (ROOT / "configs/synth").glob("*.yaml"))
+    if name not in known:
+        raise UserError(f"SYNTH: no config '{name}'.{did_you_mean(name, known)}")
+    with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
+        try:
+            config = compose("generate", [f"synth={name}"])
+        except HydraException as error:
+            raise UserError(f"configs/synth/{name}.yaml: {' '.join(str(error).split())}") from error
+    recipe = {key: OmegaConf.to_container(config[key], resolve=True) for key in ("synth", "spectral", "dataset")}
+    return load_synth(parse_recipe(recipe).synth)
+
+
+def list_parameters(synth: Synth) -> list[str]:
+    """Return the lines of a table, none longer than 80 characters unless a single word is."""
+    here = {spec.name: spec for spec in synth.space.specs}
+    rows = [_HEADINGS, *(_row(allowed, here[allowed.name]) for allowed in synth.voice.parameters)]
+    widths = [min(max(len(row[at]) for row in rows), 22) for at in range(len(_HEADINGS))]
+    lines = []
+    for row, description in zip(rows, ["", *(spec.description for spec in synth.voice.parameters)], strict=True):
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        lines += textwrap.wrap("  ".join(cells).rstrip(), WIDTH, subsequent_indent="    ", **_WHOLE_WORDS)
+        lines += textwrap.wrap(description, WIDTH, initial_indent="  ", subsequent_indent="  ", **_WHOLE_WORDS)
+    return lines
+
+
+_WHOLE_WORDS = {"break_long_words": False, "break_on_hyphens": False, "replace_whitespace": False}
+
+
+def _row(allowed: ParameterSpec, here: ParameterSpec) -> tuple[str, ...]:
+    """Return a parameter's name, the range that its voice allows, the config's, the default and the unit."""
+    widest = ", ".join(allowed.values) if allowed.values else f"{allowed.min:g}..{allowed.max:g}"
+    given = f"{here.min:g}..{here.max:g} by {here.step:g}"
+    if here.is_fixed or here.values:
+        given = here.describe_range()
+    default = "" if allowed.default is None else allowed.format(allowed.default)
+    return allowed.name, widest, given, default, allowed.unit
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("synth", nargs="?", default="simple_saw", help="a config of configs/synth")
+    name = parser.parse_args().synth
+    synth = load(name)
+    varying = len(synth.space)
+    print(f"{name}: voice {synth.config.voice}, {varying} of {len(synth.voice.parameters)} parameters vary\n")
+    print("\n".join(list_parameters(synth)))
+    print(f"\nVary one: python generate_vimh.py synth={name} '+synth.parameters.NAME={{min: A, step: B, max: C}}'")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except UserError as error:
+        raise SystemExit(f"error: {error}") from error
