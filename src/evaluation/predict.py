@@ -85,7 +85,7 @@ def predict_files(
     for path in paths:
         try:
             clip = read_clip(path, front_end.sample_rate, front_end.num_samples, channel)
-            estimates = _predict_clip(model, front_end, clip)
+            estimates = estimate_clip(model, front_end, clip)
             if not np.isfinite(estimates.values).all():
                 raise UserError(f"{path_text(path)}: the model predicts values that are not finite; train it again")
             predictions.append(_prediction(path_text(path.name), estimates))
@@ -106,7 +106,7 @@ def predict_files(
     return predictions, faults
 
 
-def _predict_clip(model: VIMHLitModule, front_end: FrontEnd, clip: np.ndarray) -> Estimates:
+def estimate_clip(model: VIMHLitModule, front_end: FrontEnd, clip: np.ndarray) -> Estimates:
     """Return the estimates of one clip (T,), as arrays (P,) float64 in physical units."""
     with torch.inference_mode():
         image, scale = front_end(torch.from_numpy(clip)[None])
