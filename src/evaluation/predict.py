@@ -2,6 +2,7 @@
 
 import csv
 import json
+import logging
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from src.data.source import Source
 from src.data.spec import DatasetSpec, read_spec
 from src.data.vimh_dataset import VIMHDataset, images_to_float
 from src.evaluation.evaluate import require_same_task
@@ -20,6 +22,8 @@ from src.spectral.config import SpectralConfig
 from src.spectral.front_end import FrontEnd
 from src.synth.parameters import ParameterSpace
 from src.utils.errors import UserError
+
+log = logging.getLogger(__name__)
 
 _BATCH = 512
 
@@ -77,10 +81,19 @@ def predict_files(
         if render_dir is not None:
             stem = path.name if stems.count(path.stem) > 1 else path.stem  # a.wav and a.flac: two sounds
             write_clip(render_dir / f"{stem}_input.wav", clip, front_end.sample_rate)
-            if source is not None:
-                again = source.synth.render(values[None])[:, 0]
+            again = _rendered(source, values)
+            if again is not None:
                 write_clip(render_dir / f"{stem}_predicted.wav", again, front_end.sample_rate)
     return predictions, faults
+
+
+def _rendered(source: Source | None, values: np.ndarray) -> np.ndarray | None:
+    """Return the sound (T,) of values (P,), or None where no synth is here, or it fails on them."""
+    try:
+        return None if source is None else source.synth.render(values[None])[:, 0]
+    except UserError as error:  # the prediction stands without its sound
+        log.warning("not rendered: %s", error)
+        return None
 
 
 def predict_dataset(model: VIMHLitModule, directory: Path) -> list[Prediction]:

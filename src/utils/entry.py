@@ -14,7 +14,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from src.utils.errors import Interrupted, UserError, first_line, one_line
+from src.utils.errors import Interrupted, UserError, first_line, one_line, printable
 from src.utils.multirun import in_sweep, in_trial
 from src.utils.ranks import join_run, rank
 from src.utils.typos import explain
@@ -39,7 +39,7 @@ def task(function: Callable[[DictConfig], object]) -> Callable[[DictConfig], obj
         try:
             return function(config)
         except (UserError, OSError, OmegaConfBaseException) as error:
-            message = str(error) if isinstance(error, UserError) else one_line(error)
+            message = str(error) if isinstance(error, UserError) else printable(one_line(error))
             if not (isinstance(error, Interrupted) and (rank() or in_trial())):  # the first, or the search, says more
                 log.error(message)
             if not isinstance(error, Interrupted) and in_sweep():
