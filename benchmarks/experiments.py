@@ -29,6 +29,8 @@ ROOT = rootutils.setup_root(__file__, indicator="pyproject.toml", pythonpath=Tru
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
+from src.utils.files import write_whole
+
 STORE = ROOT / "benchmarks/results.json"
 ELSEWHERE = {"vimh_cnn_stk"}  # it trains on a dataset of the user's own
 WIDTH = 114  # characters of a header's line

@@ -64,6 +64,8 @@ class VIMHDataModule(LightningDataModule):
             raise UserError(f"data.num_workers: {num_workers} given; give 0 or more")
         if not 0 < val_fraction < 1:
             raise UserError(f"data.val_fraction: {val_fraction} given; give a share between 0 and 1")
+        if seed < 0:
+            raise UserError(f"data.seed: {seed} given; give at least 0")
         if labels not in ("exact", "quantised"):
             raise UserError(f"data.labels: '{labels}' given; give exact or quantised")
         if device_cache and (num_workers or pin_memory):
@@ -175,6 +177,8 @@ class VIMHDataModule(LightningDataModule):
 
     def _open(self, split: str, indices: np.ndarray | None = None, file: str | None = None) -> None:
         if split not in self._splits:
+            if read_spec(self.data_dir).sha256 != self.spec.sha256:  # testing may come hours after training
+                raise UserError(f"{self.data_dir}: was replaced while it was in use; train again on what is there now")
             self._splits[split] = VIMHDataset(
                 self.data_dir, file or split, self.labels, indices, self.verify, self.spec
             )

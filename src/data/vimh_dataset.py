@@ -35,6 +35,7 @@ class VIMHDataset(Dataset):
         spec: DatasetSpec | None = None,
     ):
         directory = fetch(to_place(data_dir))
+        self._directory, self._split, self._labels = directory, split, labels
         self.spec = spec or read_spec(directory)
         mapped = [path for path in (directory / split, directory / f"{split}_params.npy") if path.is_file()]
         self._mapped = [WatchedFile(path) for path in mapped]
@@ -43,6 +44,10 @@ class VIMHDataset(Dataset):
         self.values = None
         if labels == "exact":
             self.values = open_exact_values(directory, split, self.spec, self.records, verify)
+
+    def __reduce__(self) -> tuple[type, tuple[object, ...]]:
+        """Have a copy in another process open the files itself: a pickled map would be all of its bytes."""
+        return VIMHDataset, (self._directory, self._split, self._labels, self.indices, False, self.spec)
 
     def __len__(self) -> int:
         return len(self.records) if self.indices is None else len(self.indices)

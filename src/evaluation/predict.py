@@ -4,6 +4,7 @@ import csv
 import errno
 import io
 import json
+import logging
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from src.data.source import Source
 from src.data.spec import DatasetSpec, read_spec
 from src.data.vimh_dataset import VIMHDataset, images_to_float
 from src.evaluation.evaluate import require_same_task
@@ -24,6 +26,8 @@ from src.spectral.front_end import FrontEnd
 from src.synth.parameters import ParameterSpace
 from src.utils.errors import UserError
 from src.utils.files import path_text, write_whole
+
+log = logging.getLogger(__name__)
 
 _BATCH = 512
 _MOST_SAMPLES = 2**26  # of a clip: 60 s at 768 kHz are less
@@ -91,10 +95,10 @@ def predict_files(
             predictions.append(_prediction(path_text(path.name), estimates))
             if render_dir is None:
                 continue
-            sounds = {"input": clip}
-            if source is not None:
-                sounds["predicted"] = source.synth.render(estimates.values[None])[:, 0]
+            sounds = {"input": clip, "predicted": _rendered(source, estimates.values)}
             for kind, sound in sounds.items():
+                if sound is None:
+                    continue
                 name = f"{path.stem if unique else path.name}_{kind}.wav"
                 write_clip(render_dir / name, sound, front_end.sample_rate)
         except UserError as error:
@@ -113,6 +117,15 @@ def estimate_clip(model: VIMHLitModule, front_end: FrontEnd, clip: np.ndarray) -
         image = images_to_float(front_end.to_bytes(image))  # the network was trained on bytes
         estimates = model.predict(image, scale)
     return Estimates(*(one[0].numpy().astype(np.float64) for one in estimates))
+
+
+def _rendered(source: Source | None, values: np.ndarray) -> np.ndarray | None:
+    """Return the sound (T,) of values (P,), or None where no synth is here, or it fails on them."""
+    try:
+        return None if source is None else source.synth.render(values[None])[:, 0]
+    except UserError as error:  # the prediction stands without its sound
+        log.warning("not rendered: %s", error)
+        return None
 
 
 def predict_dataset(model: VIMHLitModule, directory: Path) -> list[Prediction]:

@@ -63,9 +63,9 @@ def restore_model(checkpoint: Mapping[str, Any]) -> VIMHLitModule:
     spec = DatasetSpec.from_dict(checkpoint["dataset_spec"])
     inputs = (1, *spec.image_shape), (1, AUXILIARY_INPUTS)
     try:
+        if is_listed(config):
+            _rehearse_network(config["network"], spec, weights)
         with bounded(weights) if is_listed(config) else nullcontext():
-            if is_listed(config):
-                _rehearse_network(config["network"], spec, weights)
             model = build_model(config, spec)
             load_weights(model, checkpoint)
             model.eval()

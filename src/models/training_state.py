@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 import torch
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
@@ -35,7 +35,15 @@ def _check_states(states: dict[str, Any]) -> dict[str, Any]:
             pending += [(inner, depth + 1) for inner in one]
         elif isinstance(one, int) and abs(one) > 2**64:
             raise ValueError(f"{shown(one)} given; a smaller number is needed")
+        elif isinstance(one, str) and (len(one) > 10_000 or not one.replace("\n", "").isprintable()):
+            raise ValueError(f"{shown(one)} given; a short printable text is needed")  # some are logged
     return states
+
+
+def _check_printable(name: str) -> str:
+    if not name.isprintable():
+        raise ValueError("holds characters that cannot be printed")
+    return name
 
 
 def _check_loops(loops: dict[str, Any]) -> dict[str, Any]:
@@ -63,6 +71,7 @@ def _check_no_method(state: dict[str, Any]) -> dict[str, Any]:
     return state
 
 
+Name = Annotated[str, Field(max_length=500), AfterValidator(_check_printable)]
 Count = Annotated[int, Field(ge=0, le=_MOST)]
 Rate = Annotated[float, Field(ge=0, lt=math.inf)]
 Endless = BeforeValidator(_check_states)
@@ -91,13 +100,13 @@ class _TrainingState(BaseModel):
     global_step: Count
     version: str = Field(alias="pytorch-lightning_version", pattern=r"^[2-9]\.[0-9]+(\.[0-9a-z]+)*$", max_length=40)
     loops: Annotated[dict[str, Any], Endless, BeforeValidator(_check_loops)]
-    callbacks: Annotated[dict[str, dict[Any, Any]], Endless]
+    callbacks: Annotated[dict[Name, dict[Any, Any]], Endless, Field(max_length=200)]
     optimizer_states: list[_Optimizer]
     lr_schedulers: list[Annotated[_Schedule, BeforeValidator(_check_no_method)]]
     rng_state: Tensor
-    metrics: dict[str, float] = {}
-    epoch_figures: dict[str, float] = {}
-    train_terms: dict[str, Tensor] = {}
+    metrics: dict[Name, float] = {}
+    epoch_figures: dict[Name, float] = {}
+    train_terms: dict[Name, Tensor] = {}
 
 
 def require_training_state(checkpoint: Mapping[str, Any], model: VIMHLitModule) -> None:

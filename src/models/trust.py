@@ -21,6 +21,7 @@ _TIMM_WORD = re.compile(r"[a-z0-9_.]{0,64}")
 _PLAIN_KEYS = {"_target_", "_partial_", "_convert_", "_recursive_"}
 _NAMING = ("_target_", "class_path")
 _LARGEST_SIZE = 65_536  # layers, channels, levels: a larger network would have to bring weights of gigabytes
+_LARGEST_FILTER = 8192  # auraloss makes a filter bank of n_fft x bins before anybody asks what for
 _LARGEST_NUMBER = 2**53
 _COUNTS = ("steps", "class_counts")  # numbers of batches and of examples, not sizes
 
@@ -74,7 +75,9 @@ def _require(value: Any, key: str, role: str, whose: _Whose, trust: Sequence[str
             raise UserError(f"{key}: {shown(value)} given; one of {', '.join(sorted(LIBRARY_WORDS))}")
     elif whose != "user" and isinstance(value, int | float):
         sizes = role in ("network", "heads") and not set(_COUNTS) & set(key.split("."))
-        most = _LARGEST_SIZE if sizes and isinstance(value, int) else _LARGEST_NUMBER
+        most = _LARGEST_NUMBER
+        if sizes and isinstance(value, int):
+            most = _LARGEST_FILTER if whose == "library" else _LARGEST_SIZE
         if not math.isfinite(value) or abs(value) > most:
             raise UserError(f"{key}: {shown(value)} given; a number of at most {most}")
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from src.synth.parameters import YAML_WORDS, ParameterSpace, ParameterSpec
 from src.synth.voice import Voice, load_voice
-from src.utils.errors import UserError, did_you_mean
+from src.utils.errors import UserError, did_you_mean, shown
 
 
 class SynthConfig(BaseModel):
@@ -101,17 +101,17 @@ def _parameter(voice: Voice, name: str, entry: dict[str, Any]) -> ParameterSpec:
     for key in ("min", "max"):
         value = merged.get(key)
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise UserError(f"{where}.{key}: {value!r} is not a number; give min, step and max, or value")
+            raise UserError(f"{where}.{key}: {shown(value)} is not a number; give min, step and max, or value")
         if not allowed.min <= value <= allowed.max:
             raise UserError(
-                f"{where}.{key}: {value:g} is outside {allowed.min:g}..{allowed.max:g} {allowed.unit}".rstrip()
+                f"{where}.{key}: {shown(value)} is outside {allowed.min:g}..{allowed.max:g} {allowed.unit}".rstrip()
             )
     try:
         return ParameterSpec(**merged)
     except ValidationError as error:
         fault = error.errors()[0]
         where = ".".join([where, *map(str, fault["loc"])])
-        given = f"{fault['input']!r} given; " if fault["loc"] else ""
+        given = f"{shown(fault['input'])} given; " if fault["loc"] else ""
         raise UserError(f"{where}: {given}{fault['msg'].removeprefix('Value error, ')}") from error
 
 
