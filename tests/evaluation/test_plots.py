@@ -11,7 +11,7 @@ from src.evaluation.plots import error_figure, histogram_figure, scatter_figure
 from src.synth.parameters import ParameterSpace, ParameterSpec
 from tests.evaluation.datasets import SPACE
 
-NAMES = ["$\\frac$", "a$b", "tab\tname", "<i>gain</i>", "gain[/]", "100 %", "{x}", "_a^b"]
+NAMES = ["$\\frac$", "a$b", "<i>gain</i>", "gain[/]", "100 %", "{x}", "_a^b"]
 
 
 def draw(figure):
@@ -28,7 +28,7 @@ def test_names_and_units_begin_no_formula(name):
     spec, scale = DatasetSpec(name, (1, 8, 8), space), np.tile([-80.0, 0.0], (4, 1))
     draw(dataset_figure(spec, np.zeros((4, 1, 8, 8), np.uint8), values[:4], scale))
     axis = draw(histogram_figure(space, values)).axes[0]
-    assert axis.get_title() == name.replace("\t", "\\t") == axis.get_xlabel()
+    assert axis.get_title() == name == axis.get_xlabel()
 
 
 def test_a_category_has_a_table_of_answers_instead_of_dots():
