@@ -28,7 +28,7 @@ from torch import Tensor
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
-from readme import update_readme
+from readme import update_block
 
 from src.models.losses.base import Loss
 from src.models.losses.cumulative import CumulativeSpectralLoss, SpectralOptimalTransportLoss
@@ -157,7 +157,7 @@ def main() -> None:
     if given.keep:
         store = ROOT / "benchmarks/results.json"
         store.write_text(json.dumps(json.loads(store.read_text()) | {"loss_direction": rows}, indent=1) + "\n")
-        update_readme("directions", markdown(rows))
+        update_block("directions", markdown(rows))
     print(f"share of {trials} trials in which the loss grew, 95 % interval, [published]")
     width = len(WAVES) * len(CENTS)
     groups = [rows[at : at + width] for at in range(0, len(rows), width)]

@@ -90,7 +90,9 @@ def missing_recipe(data_dir: str, spec: DatasetSpec, config: DictConfig) -> dict
     try:
         return recipe_to_make(spec, config.trust).model_dump(mode="json")
     except UserError as error:
-        raise UserError(f"{data_dir} does not exist, and cannot be made again ({error}); give data_dir=...") from error
+        raise UserError(
+            f"{data_dir} does not exist, and cannot be made again ({error}); give data.data_dir=..."
+        ) from error
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Writing checkpoints to the disk completely, or not at all."""
 
+import copy
 import io
 from pathlib import Path
 from typing import Any
@@ -35,9 +36,22 @@ class WholeCheckpoints(TorchCheckpointIO):
 def save_whole(content: Any, path: Path) -> None:
     """Write tensors and plain containers as one file; OSError, with its size, where the disk cannot hold it."""
     buffer = io.BytesIO()  # torch.save would hide the disk's error, so the bytes are written in a second step
-    torch.save(content, buffer)
+    torch.save(_plain(content), buffer)
     try:
         write_whole(path, buffer.getbuffer())
     except OSError as error:
         size = f"{buffer.getbuffer().nbytes / 2**20:.1f} MiB"
         raise OSError(error.errno, f"{error.strerror or error} while saving {size}") from error
+
+
+def _plain(value: Any) -> Any:
+    """Return containers in which all tensors are plain ones: FSDP adds attributes, which no reader of data accepts."""
+    if isinstance(value, torch.Tensor):
+        is_plain = type(value) in (torch.Tensor, torch.nn.Parameter) and not vars(value)
+        return value if is_plain else value.detach().as_subclass(torch.Tensor)
+    if isinstance(value, dict):
+        copied = copy.copy(value)  # of the same class: a state dict keeps its metadata
+        for key, inner in value.items():
+            copied[key] = _plain(inner)
+        return copied
+    return [_plain(inner) for inner in value] if isinstance(value, list) else value

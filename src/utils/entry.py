@@ -67,6 +67,8 @@ def task(function: Callable[[DictConfig], object]) -> Callable[[DictConfig], obj
 def _told(error: UserError | OSError | OmegaConfBaseException) -> str:
     if isinstance(error, OmegaConfBaseException):
         return explain(error)
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{error.filename}: {error.strerror}"
     return str(error) if isinstance(error, UserError) else one_line(error)
 
 
@@ -146,7 +148,8 @@ def run(main: Callable[[], object], prepare: Callable[[list[str]], list[str]] | 
         sys.stderr.write(f"{printable(str(_user_error(error) or explain(error)))}\n")
         sys.exit(1)
     except OSError as error:
-        sys.stderr.write(f"{one_line(error)}; give a directory that can be written, as in hydra.run.dir=...\n")
+        remedy = "give a directory that can be written, as in paths.log_dir=... or hydra.run.dir=..."
+        sys.stderr.write(f"{printable(_told(error))}; {remedy}\n")
         sys.exit(1)
 
 

@@ -28,7 +28,7 @@ def test_a_dataset_that_is_gone_is_made_again_byte_by_byte(trained, saw, tmp_pat
 
 def test_a_dataset_that_was_moved_is_tested_where_it_is(trained, saw, tmp_path):
     moved = shutil.copytree(saw, tmp_path / "elsewhere")
-    running.run("eval", tmp_path / "none", tmp_path / "out", f"ckpt_path={trained.best}", f"data_dir={moved}")
+    running.run("eval", tmp_path / "none", tmp_path / "out", f"ckpt_path={trained.best}", f"data.data_dir={moved}")
     assert results_of(tmp_path / "out") == trained.results
     assert not (tmp_path / "none").exists()
 
@@ -59,7 +59,7 @@ def test_a_dataset_without_validation_gives_up_the_same_training_samples(data_ro
     (directory / "vimh_dataset_info.json").write_text(json.dumps(info))
     running.run("train", data_root, tmp_path / "train", f"data.data_dir={directory}", "data.val_fraction=0.3", "seed=3")
     best = tmp_path / "train/checkpoints/best.ckpt"
-    running.run("eval", data_root, tmp_path / "eval", f"ckpt_path={best}", f"data_dir={directory}")
+    running.run("eval", data_root, tmp_path / "eval", f"ckpt_path={best}", f"data.data_dir={directory}")
     results = results_of(tmp_path / "eval")
     assert results == results_of(tmp_path / "train")
     assert results["image_error"] is None
@@ -80,7 +80,7 @@ def flipped(directory, name, at):
 def test_verify_notices_one_flipped_bit(trained, data_root, saw, tmp_path, caplog):
     directory = shutil.copytree(saw, tmp_path / "flipped")
     flipped(directory, "test", 500)
-    overrides = (f"ckpt_path={trained.best}", f"data_dir={directory}")
+    overrides = (f"ckpt_path={trained.best}", f"data.data_dir={directory}")
     running.run("eval", data_root, tmp_path, *overrides)
     message = running.fault(caplog, "eval", data_root, tmp_path, *overrides, "verify=true")
     assert "flipped/test: sha256" in message
@@ -106,14 +106,14 @@ def test_a_checkpoint_that_is_none_is_one_line(trained, data_root, tmp_path, cap
 def test_another_dataset_is_one_line(trained, data_root, tmp_path, caplog):
     running.run("train", data_root, tmp_path, "synth=moog_basic", "preflight.allow_blind=true", "debug=fdr")
     (moog,) = data_root.glob("*128dss_moog_basic_4p")
-    message = running.fault(caplog, "eval", data_root, tmp_path, f"ckpt_path={trained.best}", f"data_dir={moog}")
+    message = running.fault(caplog, "eval", data_root, tmp_path, f"ckpt_path={trained.best}", f"data.data_dir={moog}")
     assert "the model was trained on note_velocity 64..127" in message
 
 
 def test_a_data_dir_that_does_not_exist_is_one_line(trained, data_root, tmp_path, caplog):
-    given = (f"ckpt_path={trained.best}", f"data_dir={tmp_path / 'none'}")
+    given = (f"ckpt_path={trained.best}", f"data.data_dir={tmp_path / 'none'}")
     message = running.fault(caplog, "eval", data_root, tmp_path, *given)
-    assert message.startswith(f"{tmp_path / 'none'}: does not exist")
+    assert message.startswith(f"data.data_dir: {tmp_path / 'none'} does not exist; give a VIMH directory, or null")
 
 
 def test_a_report_is_written_when_asked_for(trained, data_root, saw, tmp_path):

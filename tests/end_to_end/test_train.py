@@ -178,7 +178,7 @@ def test_records_of_differing_shape_train_test_and_predict(data_root, tmp_path):
         [abs(one["a"] - code / 255) for one, code in zip(predictions.values(), a_codes(directory), strict=True)]
     )
     assert results["rows"][0]["mae"] == pytest.approx(error, rel=1e-5)
-    running.run("eval", data_root, tmp_path / "eval", f"ckpt_path={best}", f"data_dir={directory}", "report=true")
+    running.run("eval", data_root, tmp_path / "eval", f"ckpt_path={best}", f"data.data_dir={directory}", "report=true")
     assert (tmp_path / "eval/report.html").is_file()
 
 
@@ -262,6 +262,10 @@ def test_mixed_precision_trains_to_finite_losses_near_those_of_float32(data_root
         ),
         (["~model"], ["data and model: both groups are needed"]),
         (["++trainer.limit_train_batches=0.001"], ["trainer: ", "limit_train_batches"]),
+        (["+trainer.val_check_interval=100"], ["trainer: ", "val_check_interval"]),
+        (["+trainer.val_check_interval=0"], ["trainer.val_check_interval: 0 given; give at least 1"]),
+        (["data.num_workers=-1"], ["data.num_workers: -1 given; give 0 or more"]),
+        (["+model.adam_lr=0.1"], ["model.adam_lr: 0.1 given; the learning rate is model.optimizer.lr"]),
         (
             ["callbacks.early_stopping._target_=lightning.pytorch.callbacks.X"],
             ["callbacks.early_stopping._target_: ", "'X'"],
@@ -282,3 +286,23 @@ def test_what_cannot_be_trained_is_one_line(data_root, saw, tmp_path, caplog, ov
 def test_a_blind_head_trains_when_that_is_allowed(data_root, tmp_path):
     blind = ("synth=simple_saw_classic", "preflight.allow_blind=true", "logger=none")
     assert running.run("train", data_root, tmp_path, *blind) > 0
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["model.heads.default.loss=hubert"], "Did you mean 'huber'?"),
+        (["model.network.channels=[8]"], "model.network: 1 channels and 3 strides"),
+        (["model.optimizer.weight_decay=-1"], "model.optimizer: Invalid weight_decay value: -1"),
+        (["model.scheduler.warmup_fraction=2"], "model.scheduler.warmup_fraction: 2 given"),
+        (["+model.lr_multipliers={nothing.*: 0.1}"], "model.lr_multipliers: 'nothing.*' matches no parameter"),
+        (["trainer.max_epochs=-7"], "max_epochs"),
+        (["trainer.precision=64"], "trainer.precision: 64 given"),
+        (["callbacks.early_stopping.mode=least"], "callbacks.early_stopping: "),
+        (["data=vimh_online", "model.optimizer.lr=-1"], "model.optimizer: Invalid learning rate: -1"),
+    ],
+    ids=lambda value: value[-1] if isinstance(value, list) else "",
+)
+def test_faults_of_the_config_are_told_before_a_dataset_is_made(tmp_path, caplog, words, told):
+    line = running.fault(caplog, "train", tmp_path / "data", tmp_path / "run", *words)
+    assert told in line and not (tmp_path / "data").exists()

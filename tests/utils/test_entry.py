@@ -76,7 +76,7 @@ def test_causes_are_joined_once_each():
     ("error", "words"),
     [
         (ConfigCompositionException("no such\ngroup"), "no such group (--cfg job shows the config"),
-        (PermissionError(13, "denied", "/x"), "give a directory that can be written, as in hydra.run.dir=..."),
+        (PermissionError(13, "denied", "/x"), "/x: denied; give a directory that can be written, as in paths.log_dir="),
     ],
 )
 def test_what_hydra_raises_is_one_line(capsys, monkeypatch, error, words):
