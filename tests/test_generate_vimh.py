@@ -90,7 +90,7 @@ def test_help_names_the_groups(tmp_path):
         (["generate.workers=0"], ["generate.workers: 0 given", "greater than or equal to 1"]),
         (["overwrite=maybe"], ["overwrite: 'maybe' given", "boolean"]),
         (["~generate"], ["generate: Field required"]),
-        (["~synth"], ["dataset.size", "Missing mandatory value"]),
+        (["~synth"], ["synth: Field required"]),
         (["num_shards=3"], ["num_shards: give it with shard=NUMBER", "or with merge=true"]),
         (["num_shards=3", "shard=1", "merge=true"], ["num_shards: give it with shard=NUMBER"]),
         (["num_shards=3", "shard=3"], ["shard: 3 given", "num_shards=3", "the last is 2"]),

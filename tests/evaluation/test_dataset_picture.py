@@ -13,6 +13,11 @@ from src.spectral.mel import hz_to_mel
 from tests.data.conftest import tiny_recipe
 
 
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    return generate(tiny_recipe(), tmp_path_factory.mktemp("data"))[0]
+
+
 def figure_of(directory, count=6, spec=None, scale=None):
     dataset = VIMHDataset(directory)
     batch = dataset.__getitems__(range(count))
