@@ -15,7 +15,7 @@ MEDIUM := cnn_64k vit_38k convnext_68k efficientnet_66k mlp_68k densenet_68k
 .PHONY: help h setup demo activate a deactivate d train t tr trainmps tmps trq trs trl trc trvs trcns tq tqc tqv tqcn \
   tqa ca ex evimh evimh16k evimho evimhr evimhst evimhwce evimhqr evimhstk evitms evitmsr evitts evitml evittl evitall \
   emvitb emvite emvitr emvit emvitgta td tda tds tdss tdl tdsc tdsl tdsa tdv list-losses ll list-parameters etms etmsr etmsrdt etts etml etmlr etmlrdt etmldt ettl et64l etall emb eme emr emer emall emall-gen \
-  emall-train sds sdl sdmb sdme sdmr sdma ddr dds ddl ae tensorboard tb sweep sw sweep-report list-configs lc check-configs test test-all ta t0 bench \
+  emall-train sds sdl sdmb sdme sdmr sdma ddr dds ddl ae runs tensorboard tb sweep sw sweep-report list-configs lc check-configs test test-all ta t0 bench calibration \
   format f clean c dclean dc clean-logs cl lock sync sy
 
 help h: ## list these commands
@@ -235,6 +235,9 @@ ddl: $(READY) ## the newest 16,384-clip dataset
 ae: $(READY) ## report of the newest best checkpoint, with sounds to listen to
 	$(PYTHON) src/eval.py ckpt_path=best report=true
 
+runs: $(READY) ## all training runs in one table, the newest last
+	$(PYTHON) src/runs.py
+
 tensorboard tb: $(READY) ## training curves, on port 6006
 	$(VENV)/bin/tensorboard --logdir logs --port 6006
 
@@ -274,7 +277,7 @@ list-configs lc: ## every choice of every config group
 
 ##@ Check
 test: $(READY) ## fast tests
-	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -k "not slow" -n auto --maxprocesses=4 --dist=worksteal
+	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -m "not slow" -n auto --maxprocesses=4 --dist=worksteal
 
 check-configs: $(READY) ## compose and build every experiment with every trainer and logger
 	$(PYTHON) src/utils/check_configs.py
@@ -286,6 +289,9 @@ t0: etms etmsr etmsrdt etts ## the four smallest experiments
 
 bench: $(READY) ## measure speed and accuracy, print the table, write benchmarks/results.json
 	$(PYTHON) benchmarks/run.py
+
+calibration: $(READY) ## train every kind of head and print what its uncertainties cover: about 15 minutes
+	$(PYTHON) benchmarks/calibration.py
 
 format f: $(READY) ## lint and format
 	$(VENV)/bin/pre-commit run -a

@@ -62,9 +62,9 @@ class Command(BaseModel):
     def check_shards(self) -> None:
         """UserError unless shard, num_shards and merge make sense together."""
         if self.num_shards is None and (self.merge or self.shard is not None):
-            raise UserError("num_shards: not given; give the number of parts, as in num_shards=16 shard=range(16)")
+            raise UserError("num_shards: not given; give the number of parts, as in num_shards=16 'shard=range(16)'")
         if self.num_shards is not None and self.merge == (self.shard is not None):
-            raise UserError("num_shards: give it with shard=NUMBER, to make that part, or with merge=true")
+            raise UserError("num_shards: also give either shard=NUMBER, to make that part, or merge=true")
         if self.shard is not None and self.shard >= self.num_shards:
             raise UserError(
                 f"shard: {self.shard} given; of num_shards={self.num_shards} the last is {self.num_shards - 1}"
@@ -83,6 +83,10 @@ def main(config: DictConfig) -> None:
         raise UserError(describe(error)) from error
     command.check_shards()
     recipe = parse_recipe({key: plain[key] for key in ("synth", "spectral", "dataset") if key in plain})
+    if config.extras.print_config:
+        sys.stdout.write(OmegaConf.to_yaml(config, resolve=True))
+    import torch
+
     from src.data.generate import describe_source, generate
     from src.data.paths import to_place
     from src.data.sensitivity import BlindError
@@ -90,6 +94,8 @@ def main(config: DictConfig) -> None:
     from src.data.source import load_source
     from src.evaluation.tables import print_sensitivity
 
+    if config.extras.num_threads:
+        torch.set_num_threads(config.extras.num_threads)
     settings = command.generate
     output_dir = to_place(settings.output_dir, settings.cache_dir)
     started_in = Path(HydraConfig.get().runtime.cwd)

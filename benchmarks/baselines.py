@@ -1,4 +1,4 @@
-"""What a network must beat: the mean, nearest neighbours, and a closed form. None of them is trained by gradients."""
+"""What a network must beat: the mean, nearest neighbours and a closed form. None of them is trained by gradients."""
 
 import argparse
 from pathlib import Path
@@ -12,9 +12,12 @@ ROOT = rootutils.setup_root(__file__, indicator="pyproject.toml", pythonpath=Tru
 
 from src.data.spec import DatasetSpec
 from src.data.vimh_dataset import VIMHDataset, images_to_float
+from src.evaluation.intervals import interval, resampled_means, rounded, written_interval
 from src.evaluation.predict import make_front_end
+from src.utils.table import Column, show
 
 NEIGHBOURS = (1, 3, 5, 9, 17)
+WEIGHTING = "weighted by 1 / distance"
 _CHUNK = 512  # queries at a time: 512 x 16,384 distances are 32 MB
 
 
@@ -32,7 +35,7 @@ def nearest_neighbours(train_images: Tensor, train_labels: Tensor, query_images:
     answers = []
     for queries in query_images.flatten(1).split(_CHUNK):
         index = torch.cdist(queries, known).topk(k, largest=False).indices
-        distance = (known[index] - queries[:, None]).norm(dim=2)  # anew: cdist loses small ones in its products
+        distance = (known[index] - queries[:, None]).norm(dim=2)  # again: cdist is inexact for small ones
         weight = 1.0 / distance.clamp_min(1e-6)  # an equal image decides alone
         weight = weight / weight.sum(dim=1, keepdim=True)
         answers.append((weight[:, :, None] * train_labels[index]).sum(dim=1))
@@ -85,15 +88,21 @@ def main() -> None:
     k, errors = choose_k(*splits["train"], *splits["val"])
     print("k on val:", ", ".join(f"{one}: {error:.4f}" for one, error in errors.items()))
     answers = {
-        "mean": predict_mean(splits["train"][1], len(labels)),
-        f"{k} nearest neighbours": nearest_neighbours(*splits["train"], images, k),
+        "mean baseline": predict_mean(splits["train"][1], len(labels)),
+        f"{k} nearest neighbours, {WEIGHTING}": nearest_neighbours(*splits["train"], images, k),
     }
     test = VIMHDataset(directory, "test")
-    for name, answer in answers.items():
-        errors = (answer - labels).abs().mean(dim=0)
-        heads = ", ".join(f"{one} {float(e):.4f}" for one, e in zip(test.spec.space.names, errors, strict=True))
-        print(f"{name}: nmae {float(errors.mean()):.4f} ({heads})")
     space = test.spec.space
+    columns = [Column("answer", text=True), Column("nmae"), Column("95 % interval"), *map(Column, space.names)]
+    rows = []
+    for name, answer in answers.items():
+        errors = (answer - labels).abs().numpy()
+        sounds = errors.mean(axis=1)
+        known = interval(resampled_means(sounds[:, None])[:, 0], len(sounds))
+        nmae = float(sounds.mean())
+        heads = [f"{one:.2g}" for one in errors.mean(axis=0)]
+        rows.append([name, rounded(nmae, known), written_interval(nmae, known), *heads])
+    show(columns, rows, f"{directory.name}: test split, {len(labels)} sounds", "errors are shares of the range")
     if "log10_decay_time" in space.names:
         column = space.index("log10_decay_time")
         truth = space.denormalize(labels.numpy())

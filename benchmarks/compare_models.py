@@ -1,38 +1,45 @@
 """Train every model config on the same data and print one table, beside answers that need no training.
 
-    python benchmarks/compare_models.py                                 # all of them, two seeds, two datasets: an hour
+    python benchmarks/compare_models.py --jobs 8                        # all of them, three seeds, two datasets
     python benchmarks/compare_models.py --models cnn_64k vit_38k --epochs 3 --seeds 1        # a quick look: `make ca`
 
 The error is the mean over heads of MAE / range, in percent, on the test split, of the last weights (nothing
-is selected, so validation plays no part). Each run is one process with one thread. With `--keep FILE` finished runs are
-read from it, and added to it, so that a comparison can be interrupted; `--readme` puts the tables into the README, and
-the figures into the models' configs.
+is selected, so validation plays no part). Its 95 % interval covers the choice of the seed and that of the test sounds,
+and the table says which models do not differ. Each run is one process with one thread; all of them take about an hour
+and a half on two cores. With `--keep FILE` finished runs are read from it, and added to it, so that a comparison can be
+interrupted; `--readme` puts the tables between their markers in the README or docs, and the figures into the models'
+configs.
 """
 
 import argparse
 import json
 import multiprocessing
+import sys
 import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 
 import rootutils
 
 ROOT = rootutils.setup_root(__file__, indicator="pyproject.toml", pythonpath=True)
 
 from backbones import named_models
+from differences import no_different, score
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
-from readme import update_readme
-from rich.console import Console
-from rich.table import Table
+from readme import update_block
+
+from src.evaluation.intervals import rounded, written_interval
+from src.utils.files import write_whole
+from src.utils.table import Column, markdown, show
 
 HEADS = sorted(path.stem for path in (ROOT / "configs/heads").glob("*.yaml"))
 SYNTHS = ("simple_saw", "moog_basic")
-BATCH_SIZE = 32  # small batches are what suits the norm-free networks
+BATCH_SIZE = 32  # small batches suit the networks without normalisation
+SEEDS = 3  # fewer tell nothing of the spread between runs
 
 
 def run_one(model: str, synth: str, size: int, epochs: int, seed: int, heads: str) -> dict:
@@ -44,6 +51,7 @@ def run_one(model: str, synth: str, size: int, epochs: int, seed: int, heads: st
 
     from src.data.vimh_datamodule import VIMHDataModule
     from src.evaluation.architecture import describe_layers
+    from src.evaluation.evaluate import evaluate
     from src.models.build import build_model
     from src.utils.instantiate import quiet_lightning
 
@@ -53,18 +61,19 @@ def run_one(model: str, synth: str, size: int, epochs: int, seed: int, heads: st
     data = VIMHDataModule(recipe=recipe_of(synth, size), root=ROOT / "data", batch_size=BATCH_SIZE, seed=seed)
     module = build_model(config_of(model, heads), data.spec)
     trainer = bare_trainer(epochs)
-    began = time.process_time()  # of one thread; what else the machine does counts little
+    began = time.process_time()  # of one thread: what else the machine does matters little
     trainer.fit(module, datamodule=data)
     seconds = (time.process_time() - began) / epochs
-    figures = trainer.test(module, datamodule=data, verbose=False)[0]
+    evaluation = evaluate(module, data, trainer)
     ranges = {one.name: one.max - one.min for one in data.spec.space}
     image = torch.zeros(1, *data.spec.image_shape)
     return {
         "parameters": sum(one.numel() for one in module.parameters()),
         "multiply_adds": sum(layer.multiply_adds for layer in describe_layers(module, image)),
         "epoch_seconds": seconds,
-        "nmae": figures["test/nmae"],
-        "heads": {name: figures[f"test/{name}_mae"] / span for name, span in ranges.items()},
+        "nmae": evaluation.nmae,
+        "nmae_interval": evaluation.nmae_interval,
+        "heads": {row.name: row.mae / ranges[row.name] for row in evaluation.rows},
     }
 
 
@@ -72,10 +81,11 @@ def run_baselines(synth: str, size: int) -> dict[str, dict]:
     """Return what the mean, nearest neighbours and, where there is one, the closed form reach."""
     import numpy as np
     import torch
-    from baselines import choose_k, closed_form_decay, load_split, nearest_neighbours, predict_mean
+    from baselines import WEIGHTING, choose_k, closed_form_decay, load_split, nearest_neighbours, predict_mean
     from generation import recipe_of
 
     from src.data.vimh_datamodule import VIMHDataModule
+    from src.evaluation.intervals import interval, resampled_means
 
     data = VIMHDataModule(recipe=recipe_of(synth, size), root=ROOT / "data")
     space = data.spec.space
@@ -83,26 +93,43 @@ def run_baselines(synth: str, size: int) -> dict[str, dict]:
     images, labels = splits["test"]
     truth = space.denormalize(labels.numpy())
 
-    def figures(unit: torch.Tensor) -> dict:
-        error = np.abs(space.denormalize(unit.numpy()) - truth).mean(axis=0) / (space.max - space.min)
-        return {"nmae": float(error.mean()), "heads": dict(zip(space.names, error.tolist(), strict=True))}
+    def figures(errors: np.ndarray, names: tuple[str, ...]) -> dict:
+        sounds = errors.mean(axis=1, keepdims=True)
+        known = interval(resampled_means(sounds)[:, 0], len(sounds))
+        heads = dict(zip(names, errors.mean(axis=0).tolist(), strict=True))
+        return {"nmae": float(sounds.mean()), "nmae_interval": known, "heads": heads}
+
+    def relative(unit: torch.Tensor) -> np.ndarray:
+        return np.abs(space.denormalize(unit.numpy()) - truth) / (space.max - space.min)
 
     k, _ = choose_k(*splits["train"], *splits["val"])
-    results = {
-        "predict the mean": figures(predict_mean(splits["train"][1], len(labels))),
-        f"{k} nearest neighbours": figures(nearest_neighbours(*splits["train"], images, k)),
-    }
-    column = space.index("log10_decay_time")
+    neighbours = nearest_neighbours(*splits["train"], images, k)
     decay = closed_form_decay((images.numpy() * 255.0).round().astype(np.uint8), data.spec)
-    error = np.abs(np.clip(decay, space.min[column], space.max[column]) - truth[:, column]).mean()
-    share = float(error / (space.max - space.min)[column])
-    return results | {"closed form": {"nmae": None, "heads": {"log10_decay_time": share}}}
+    column = space.index("log10_decay_time")
+    low, high = space.min[column], space.max[column]
+    off = np.abs(np.clip(decay, low, high) - truth[:, column]) / (high - low)
+    closed = figures(off[:, None], ("log10_decay_time",))
+    return {
+        "mean baseline": figures(relative(predict_mean(splits["train"][1], len(labels))), space.names),
+        f"{k} nearest neighbours, {WEIGHTING}": figures(relative(neighbours), space.names),
+        "closed form, decay only": closed,
+    }
 
 
 def key_of(model: str, synth: str, size: int, epochs: int, seed: int, heads: str) -> str:
     """Return what identifies a run in a file of results; another config is another run."""
     text = json.dumps(config_of(model, heads), sort_keys=True)
     return f"{model} {sha256(text.encode()).hexdigest()[:8]} {synth} {size} clips {epochs} epochs seed {seed}"
+
+
+def baselines_key(synth: str, size: int) -> str:
+    """Return what identifies the answers that need no training in a file of results."""
+    return f"baselines with intervals {synth} {size} clips"
+
+
+def is_done(done: dict[str, dict], key: str) -> bool:
+    """Return whether a file of results holds a run, with the interval that older ones lack."""
+    return "nmae_interval" in done.get(key, {})
 
 
 @cache
@@ -117,7 +144,7 @@ def compare(arguments: argparse.Namespace) -> dict[str, dict]:
     store = Path(arguments.keep) if arguments.keep else None
     done = json.loads(store.read_text()) if store and store.exists() else {}
     for synth in arguments.synths:
-        key = f"baselines {synth} {arguments.size} clips"
+        key = baselines_key(synth, arguments.size)
         if key not in done:
             done[key] = run_baselines(synth, arguments.size)
     runs = [
@@ -126,16 +153,16 @@ def compare(arguments: argparse.Namespace) -> dict[str, dict]:
         for synth in arguments.synths
         for model in arguments.models
     ]
-    console = Console(stderr=True)
     pool = ProcessPoolExecutor(arguments.jobs, multiprocessing.get_context("spawn"))
     try:
-        waiting = {pool.submit(run_one, *run): key_of(*run) for run in runs if key_of(*run) not in done}
+        waiting = {pool.submit(run_one, *run): key_of(*run) for run in runs if not is_done(done, key_of(*run))}
         for future in as_completed(waiting):
             key = waiting[future]
             done[key] = future.result()
-            console.print(f"{key}: {100 * done[key]['nmae']:.3g} %, {done[key]['epoch_seconds']:.2g} s an epoch")
+            told = f"{key}: {100 * done[key]['nmae']:.3g} %, {done[key]['epoch_seconds']:.2g} s an epoch"
+            print(told, file=sys.stderr, flush=True)
             if store:
-                store.write_text(json.dumps(done, indent=1) + "\n")
+                write_whole(store, (json.dumps(done, indent=1) + "\n").encode())
     finally:
         pool.shutdown(wait=False, cancel_futures=True)  # after a failure or Ctrl-C the other runs are not waited for
     return done
@@ -145,12 +172,12 @@ def runs_of(arguments: argparse.Namespace, done: dict[str, dict], model: str, sy
     """Return the figures of a model's finished runs."""
     seeds = range(arguments.seeds)
     keys = [key_of(model, synth, arguments.size, arguments.epochs, seed, arguments.heads) for seed in seeds]
-    return [done[key] for key in keys if key in done]
+    return [done[key] for key in keys if is_done(done, key)]
 
 
 def update_headers(arguments: argparse.Namespace, done: dict[str, dict]) -> None:
     """Put what each model reaches into the second line of its config."""
-    neighbours = [done[f"baselines {synth} {arguments.size} clips"] for synth in arguments.synths]
+    neighbours = [done[baselines_key(synth, arguments.size)] for synth in arguments.synths]
     floor = ", ".join(
         f"{100 * one['nmae']:.2g}" for found in neighbours for name, one in found.items() if "neighbours" in name
     )
@@ -163,42 +190,52 @@ def update_headers(arguments: argparse.Namespace, done: dict[str, dict]) -> None
         path = ROOT / "configs/model" / f"{model}.yaml"
         lines = path.read_text().splitlines(keepends=True)
         lines[1] = f"# {arguments.epochs} epochs of {arguments.size:,} clips: {reached} (nearest neighbours {floor}).\n"
-        path.write_text("".join(lines))
+        write_whole(path, "".join(lines).encode())
 
 
-def rows(arguments: argparse.Namespace, done: dict[str, dict], synth: str) -> list[list[str]]:
-    """Return a synth's table: a row a baseline, then a row a model, best first."""
-    table = []
-    for name, figures in done[f"baselines {synth} {arguments.size} clips"].items():
-        error = "" if figures["nmae"] is None else f"{100 * figures['nmae']:.3g}"
-        table.append([name, "", "", "", error, ", ".join(f"{100 * one:.2g}" for one in figures["heads"].values())])
-    scored = []
-    for model in arguments.models:
-        runs = runs_of(arguments, done, model, synth)
-        if not runs:
-            continue
-        errors = [100 * run["nmae"] for run in runs]
-        spread = f" +- {stdev(errors):.1g}" if len(errors) > 1 else ""
-        heads = [f"{100 * mean(run['heads'][name] for run in runs):.2g}" for name in runs[0]["heads"]]
-        size = [f"{runs[0]['parameters']:,}", f"{runs[0]['multiply_adds'] / 1e6:.2f}"]
-        seconds = f"{mean(run['epoch_seconds'] for run in runs):.2g}"
-        scored.append((mean(errors), [model, *size, seconds, f"{mean(errors):.3g}{spread}", ", ".join(heads)]))
-    return table + [row for _, row in sorted(scored)]
+def table_of(
+    arguments: argparse.Namespace, done: dict[str, dict], synth: str
+) -> tuple[list[Column], list[list[str]], str]:
+    """Return a synth's table, a row a baseline, then a row a model, the best first; and what to say below it."""
+    columns = [
+        Column(synth, text=True), Column("rank"), Column("error, % of range"), Column("95 % interval", drop=1),
+        Column("does not differ from ranks"), Column("parameters", drop=3), Column("M multiply-adds", drop=4),
+        Column("CPU s an epoch", drop=2), Column("by head", text=True, drop=5),
+    ]  # fmt: skip
+    rows = []
+    for name, figures in done[baselines_key(synth, arguments.size)].items():
+        known = tuple(100 * end for end in figures["nmae_interval"])
+        error = [rounded(100 * figures["nmae"], known), written_interval(100 * figures["nmae"], known)]
+        rows.append([name, "", *error, "", "", "", "", _by_head([figures])])
+    runs = {model: runs_of(arguments, done, model, synth) for model in arguments.models}
+    scored, least_ratio = score({model: found for model, found in runs.items() if found})
+    close = no_different(scored, least_ratio) if least_ratio else [""] * len(scored)
+    for rank, (one, same) in enumerate(zip(scored, close, strict=True), 1):
+        size = [f"{one.runs[0]['parameters']:,}", f"{one.runs[0]['multiply_adds'] / 1e6:.2f}"]
+        seconds = f"{mean(run['epoch_seconds'] for run in one.runs):.2g}"
+        error = [rounded(one.error, one.interval), written_interval(one.error, one.interval)]
+        rows.append([one.model, str(rank), *error, same, *size, seconds, _by_head(one.runs)])
+    note = "A single seed or model: differences are not tested, and intervals cover the choice of test sounds only."
+    if least_ratio:
+        seeds = min(len(one.runs) for one in scored)
+        note = (
+            f"{seeds} seeds. Models whose errors have a ratio below {least_ratio:.2f} do not differ (Tukey's test of "
+            "all pairs at 5 %, on logarithms, over seeds and test sounds)."
+        )
+    return columns, rows, note
 
 
-def markdown(arguments: argparse.Namespace, done: dict[str, dict]) -> str:
-    """Return all tables for the README."""
-    tables = []
+def _by_head(runs: list[dict]) -> str:
+    return ", ".join(f"{100 * mean(run['heads'][name] for run in runs):.2g}" for name in runs[0]["heads"])
+
+
+def all_markdown(arguments: argparse.Namespace, done: dict[str, dict]) -> str:
+    """Return the tables of all synths."""
+    parts = []
     for synth in arguments.synths:
-        names = headings(synth)
-        lines = [f"| {' | '.join(names)} |", f"|{'---|' * len(names)}"]
-        tables.append("\n".join(lines + [f"| {' | '.join(row)} |" for row in rows(arguments, done, synth)]))
-    return "\n\n".join(tables)
-
-
-def headings(synth: str) -> list[str]:
-    """Return the columns' names."""
-    return [synth, "parameters", "M multiply-adds", "CPU s an epoch", "error, % of range", "by head"]
+        columns, rows, note = table_of(arguments, done, synth)
+        parts += [markdown(columns, rows), note]
+    return "\n\n".join(parts)
 
 
 def main() -> None:
@@ -208,7 +245,7 @@ def main() -> None:
     parser.add_argument("--heads", default="regression", choices=HEADS)
     parser.add_argument("--size", type=int, default=16384, help="clips")
     parser.add_argument("--epochs", type=int, default=10)
-    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--seeds", type=int, default=SEEDS, help="runs of each model")
     parser.add_argument("--jobs", type=int, default=2, help="processes, each with one thread")
     parser.add_argument("--keep", help="JSON file of finished runs")
     parser.add_argument("--readme", action="store_true", help="put the tables into the README")
@@ -219,13 +256,11 @@ def main() -> None:
         parser.error(f"--readme publishes the whole comparison; leave out --{', --'.join(partial)}")
     done = compare(arguments)
     if arguments.readme:
-        update_readme("models", markdown(arguments, done))
+        update_block("models", all_markdown(arguments, done))
         update_headers(arguments, done)
     for synth in arguments.synths:
-        table = Table(*headings(synth))
-        for row in rows(arguments, done, synth):
-            table.add_row(*row)
-        Console(width=None if Console().is_terminal else 160).print(table)
+        columns, rows, note = table_of(arguments, done, synth)
+        show(columns, rows, caption=note, all_in=arguments.keep or "the README")
 
 
 if __name__ == "__main__":

@@ -29,6 +29,8 @@ ROOT = rootutils.setup_root(__file__, indicator="pyproject.toml", pythonpath=Tru
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
+from src.utils.files import write_whole
+
 STORE = ROOT / "benchmarks/results.json"
 ELSEWHERE = {"vimh_cnn_stk"}  # it trains on a dataset of the user's own
 WIDTH = 114  # characters of a header's line
@@ -125,8 +127,8 @@ def keep(experiment: str, figures: dict[str, Any]) -> None:
     results = json.loads(STORE.read_text())  # read again: another benchmark may have written meanwhile
     results["experiments"] = dict(sorted((results.get("experiments", {}) | {experiment: figures}).items()))
     path = ROOT / f"configs/experiment/{experiment}.yaml"
-    path.write_text(with_figures(path.read_text(), figures))
-    STORE.write_text(json.dumps(results, indent=1) + "\n")
+    write_whole(path, with_figures(path.read_text(), figures).encode())
+    write_whole(STORE, (json.dumps(results, indent=1) + "\n").encode())
 
 
 def main() -> None:

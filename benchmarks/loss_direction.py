@@ -1,18 +1,21 @@
 """Does a loss on waveforms grow when a wrong pitch gets worse? The experiment of Turian & Henry (arXiv 2012.04572).
 
 Target and prediction are drawn independently: f = 10^U(log10 30, log10 4000) Hz, amplitude 10^U(-2.5, 0),
-phase U(0, 2 pi), 1 s at 16 kHz, naive (aliasing) oscillators. The prediction's f is then moved further to
-the side of the target that it is on, by 300 or 600 cents, its amplitude and phase kept. The figure is the
-share of trials in which the loss grew; all losses hear the same sounds.
+phase U(0, 2 pi), 1 s at 16 kHz, naive (aliasing) oscillators. The prediction's f is then moved further away
+from the target's, by 300 or 600 cents; its amplitude and phase stay. The figure is the share of trials in which
+the loss grew; a trial in which it stayed the same counts as half, so that a loss that cannot tell reads 0.5. All
+losses get the same sounds.
 
-Published: DiffMoog (arXiv 2401.12570), table 1, which itself comes from 1,000 trials, so that a figure may differ
-from ours by 0.03 to 0.04 by chance. Spectra are unscaled, Hann windows, centred frames with mirrored ends.
-The cumulative column is shown beside the loss with each scale's power divided by n_fft squared: how the scales
-were weighed for it is not known to us, this weighting was found by trying, and without it the sine does better.
+Published: DiffMoog (arXiv 2401.12570), table 1, which comes from 1,000 trials too, so that a figure may differ
+from ours by 0.03 to 0.04 by chance. Spectra are unscaled, with Hann windows and centred frames with mirrored ends.
+The published cumulative loss is shown beside ours with each scale's power divided by n_fft squared. The paper does
+not say how it weighs the scales; we found this weighting by trial, and the sine gets better figures without it.
 
-Run: python benchmarks/loss_direction.py [trials]
+Run: python benchmarks/loss_direction.py [trials] [--keep]
 """
 
+import argparse
+import json
 import math
 import sys
 from collections.abc import Callable, Iterator
@@ -22,7 +25,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
+
+from readme import update_readme
 
 from src.models.losses.base import Loss
 from src.models.losses.cumulative import CumulativeSpectralLoss, SpectralOptimalTransportLoss
@@ -77,14 +83,14 @@ PUBLISHED = {  # sine, square, saw; 300 and 600 cents each
 def measure_loss_direction(trials: int = 1000) -> list[dict]:
     """Return a row a loss, wave and interval: the share right, its 95 % interval, and what was published."""
     losses = {name: make() for name, make in LOSSES.items()}
-    right = {(name, wave, cents): 0 for name in losses for wave in WAVES for cents in CENTS}
+    right = {(name, wave, cents): 0.0 for name in losses for wave in WAVES for cents in CENTS}
     for wave in WAVES:
         for target, prediction, moved in _sounds(wave, trials):
             for name, loss in losses.items():
-                prepared = loss.prepare(target) if hasattr(loss, "prepare") else target
+                prepared = loss.prepare(target)
                 before = loss.values(prediction, prepared)
                 for cents in CENTS:
-                    right[name, wave, cents] += int((loss.values(moved[cents], prepared) > before).sum())
+                    right[name, wave, cents] += grown(before, loss.values(moved[cents], prepared))
     rows = []
     for at, (name, wave, cents) in enumerate(right):
         low, high = wilson(right[name, wave, cents], trials)
@@ -95,7 +101,12 @@ def measure_loss_direction(trials: int = 1000) -> list[dict]:
     return rows
 
 
-def wilson(right: int, trials: int) -> tuple[float, float]:
+def grown(before: Tensor, after: Tensor) -> float:
+    """Return how many of some losses grew; those that stayed the same count as half."""
+    return float((after > before).sum() + 0.5 * (after == before).sum())
+
+
+def wilson(right: float, trials: int) -> tuple[float, float]:
     """Return the 95 % interval of a share (Wilson 1927)."""
     z, share = 1.959964, right / trials
     centre = (share + z * z / (2 * trials)) / (1 + z * z / trials)
@@ -137,8 +148,16 @@ def markdown(rows: list[dict]) -> str:
 
 
 def main() -> None:
-    trials = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("trials", nargs="?", type=int, default=1000)
+    parser.add_argument("--keep", action="store_true", help="write the rows to results.json, the table to the README")
+    given = parser.parse_args()
+    trials = given.trials
     rows = measure_loss_direction(trials)
+    if given.keep:
+        store = ROOT / "benchmarks/results.json"
+        store.write_text(json.dumps(json.loads(store.read_text()) | {"loss_direction": rows}, indent=1) + "\n")
+        update_readme("directions", markdown(rows))
     print(f"share of {trials} trials in which the loss grew, 95 % interval, [published]")
     width = len(WAVES) * len(CENTS)
     groups = [rows[at : at + width] for at in range(0, len(rows), width)]

@@ -1,13 +1,18 @@
-"""Measured tables go into the README between markers, so that nobody copies figures by hand."""
+"""Measured tables go between their markers in the README or a page of docs, so that nobody copies figures by hand."""
 
 from pathlib import Path
+
+from src.utils.files import write_whole
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def update_readme(name: str, table: str) -> None:
-    """Put a table between the README's markers of that name."""
-    path = ROOT / "README.md"
+def update_block(name: str, table: str, root: Path = ROOT) -> None:
+    """Put a table between the markers of that name in every page that has them; ValueError where none has."""
     begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
-    before, rest = path.read_text().split(begin)
-    path.write_text(f"{before}{begin}\n{table}\n{end}{rest.split(end)[1]}")
+    pages = [path for path in (root / "README.md", *sorted(root.glob("docs/**/*.md"))) if begin in path.read_text()]
+    if not pages:
+        raise ValueError(f"neither README.md nor a page of docs has the marker {begin}")
+    for path in pages:
+        before, rest = path.read_text().split(begin)
+        write_whole(path, f"{before}{begin}\n{table}\n{end}{rest.split(end)[1]}".encode())

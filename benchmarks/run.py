@@ -24,11 +24,12 @@ from loss_speed import measure_loss_speed
 from online import measure_online
 from optimizers import measure_bfloat16, measure_wrappers
 from processes import measure_first_step, measure_sweep, measure_two_processes
-from readme import update_readme
+from readme import update_block
 from startup import measure_startup
 from training_step import measure_training_step
 
 from src.data.generate import available_cores
+from src.utils.files import write_whole
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class Figure:
     unit: str
     aim: str
     ancestor: str = ""
+    interval: str = ""  # 95 %, of a figure of a test split
 
 
 def collect(folder: Path, quick: bool) -> list[Figure]:
@@ -95,8 +97,10 @@ def training_system(folder: Path) -> list[Figure]:
 def markdown(figures: list[Figure], machine: str) -> str:
     """Return the table as Markdown."""
     rows = ["| what | measured | aim | ancestor |", "|---|---|---|---|"]
-    rows += [f"| {one.name.strip()} | {show(one.value)} {one.unit} | {one.aim} | {one.ancestor} |" for one in figures]
-    return "\n".join([*rows, "", f"Medians, measured on {machine}."])
+    for one in figures:
+        measured = " ".join(filter(None, (show(one.value), one.unit, one.interval and f"({one.interval})")))
+        rows.append(f"| {one.name.strip()} | {measured} | {one.aim} | {one.ancestor} |")
+    return "\n".join([*rows, "", f"Medians, measured on {machine}; in brackets 95 % intervals over the test sounds."])
 
 
 def show(value: float) -> str:
@@ -119,10 +123,10 @@ def main() -> None:
         content |= {"backbones": networks, "loss_direction": directions}
         store = ROOT / "benchmarks/results.json"
         kept = {"experiments": json.loads(store.read_text()).get("experiments", {})}  # see experiments.py
-        store.write_text(json.dumps(content | kept, indent=1) + "\n")
-        update_readme("benchmarks", table)
-        update_readme("backbones", backbones.markdown(networks))
-        update_readme("directions", directions_table(directions))
+        write_whole(store, (json.dumps(content | kept, indent=1) + "\n").encode())
+        update_block("benchmarks", table)
+        update_block("backbones", backbones.markdown(networks))
+        update_block("directions", directions_table(directions))
 
 
 if __name__ == "__main__":

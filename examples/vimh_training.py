@@ -16,11 +16,12 @@ from omegaconf import OmegaConf
 from src.data.vimh_datamodule import VIMHDataModule
 from src.evaluation.dataset_picture import dataset_figure
 from src.evaluation.evaluate import evaluate, predict_values, require_same_task
-from src.evaluation.plots import histogram_figure, scatter_figure
+from src.evaluation.plots import histogram_figure, save_figure, scatter_figure
 from src.evaluation.tables import print_evaluation
 from src.models.build import build_model, load_checkpoint
 from src.train import train
 from src.utils.errors import UserError
+from src.utils.files import write_whole
 from src.utils.instantiate import quiet_lightning
 
 
@@ -65,8 +66,8 @@ def main() -> None:
         rows = next(dataset.batches_by_shape(8))
         batch = dataset.__getitems__(rows)
         figure = dataset_figure(data.spec, batch["image"].numpy(), values[rows], batch["scale"].numpy())
-        figure.savefig(output / "samples.png", dpi=110)
-        histogram_figure(space, values).savefig(output / "parameters.png", dpi=110)
+        save_figure(figure, output / "samples.png")
+        save_figure(histogram_figure(space, values), output / "parameters.png")
     if not arguments.analyze_only:
         evaluation, model = learn(arguments, config, data)
         print_evaluation(evaluation)
@@ -74,10 +75,9 @@ def main() -> None:
         if arguments.save_plots:
             predicted = predict_values(model, test, 1000)
             truth = space.denormalize(test.targets()[: len(predicted)])
-            scatter_figure(space, truth, predicted).savefig(output / "scatter.png", dpi=110)
+            save_figure(scatter_figure(space, truth, predicted), output / "scatter.png")
         if arguments.export_results:
-            arguments.export_results.parent.mkdir(parents=True, exist_ok=True)
-            arguments.export_results.write_bytes(evaluation.to_json())
+            write_whole(arguments.export_results, evaluation.to_json())
     if arguments.save_plots:
         print(f"plots: {output}")
 

@@ -1,4 +1,4 @@
-"""The sweeper of `hparams_search=...`, here since Hydra takes sweepers from `hydra_plugins` alone."""
+"""The sweeper of `hparams_search=...`; Hydra loads sweepers only from `hydra_plugins`."""
 
 from hydra.core.plugins import Plugins
 from hydra.plugins.sweeper import Sweeper
@@ -9,10 +9,10 @@ from omegaconf import DictConfig
 class OptunaStudySweeper(Sweeper):
     """Gives each job of the launcher one trial of an Optuna study, until the study has `n_trials`.
 
-    The sweeper of hydra-optuna-sweeper, whose samplers and way of writing search spaces these are, counts the trials
-    of one start, leaves killed ones running for ever, cannot prune, and ends with the first job that fails.
-    What is in configs/hydra/sweeper/optuna_study.yaml arrives here; nothing heavy is imported before it is needed,
-    since Hydra loads this file whenever it starts.
+    It uses the samplers and the notation of hydra-optuna-sweeper. That package's own sweeper counts only the trials of
+    one start, leaves killed trials in the state running, cannot prune, and ends when a job fails.
+    Its arguments are configs/hydra/sweeper/optuna_study.yaml. Heavy modules are imported when they are needed, since
+    Hydra loads this file at every start.
     """
 
     def __init__(self, **settings: object):

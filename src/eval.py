@@ -1,7 +1,10 @@
 """Test a checkpoint: `python src/eval.py ckpt_path=...`."""
 
+from __future__ import annotations
+
 import logging
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import rootutils
 
@@ -12,8 +15,13 @@ from omegaconf import DictConfig  # noqa: E402
 
 from src.utils.checkpoints import find_checkpoint  # noqa: E402
 from src.utils.entry import require, run, task  # noqa: E402
-from src.utils.files import write_whole  # noqa: E402
+from src.utils.errors import UserError  # noqa: E402
+from src.utils.limits import is_tested  # noqa: E402
 from src.utils.loggers import require_loggers  # noqa: E402
+from src.utils.workers import raise_if_lost  # noqa: E402
+
+if TYPE_CHECKING:
+    from src.data.spec import DatasetSpec
 
 log = logging.getLogger(__name__)
 
@@ -23,36 +31,66 @@ log = logging.getLogger(__name__)
 def main(config: DictConfig) -> None:
     require(config, "ckpt_path", "give a .ckpt file, or best: the newest run's")
     ckpt_path = find_checkpoint(config.ckpt_path, Path(config.paths.log_dir))
+    given = config.data.data_dir
+    if given and "://" not in given and not Path(given).is_dir():
+        raise UserError(f"data.data_dir: {given} does not exist; give a VIMH directory, or null for the model's own")
+    if not is_tested(config.trainer):
+        raise UserError("trainer.limit_test_batches: 0 given, so there is nothing to test; give 1.0 for all")
     require_loggers(config.get("logger"))
     from src.data.vimh_datamodule import VIMHDataModule
     from src.evaluation.evaluate import evaluate, require_same_task
-    from src.evaluation.tables import print_evaluation
+    from src.evaluation.tables import print_evaluation, write_evaluation
     from src.models.build import read_checkpoint, restore_model
     from src.utils.instantiate import apply_extras, build_trainer
+    from src.utils.signatures import require_sound
 
     apply_extras(config)
+    require_sound(config, ("trainer", "callbacks", "logger"))
+    trainer = build_trainer(config)  # before the dataset, which may have to be made again
     checkpoint = read_checkpoint(ckpt_path, config.trust)
     model = restore_model(checkpoint)
-    data_dir = config.data_dir or f"{config.paths.data_dir}/{model.spec.name}"  # text: it may be a URL
-    recipe = (model.spec.generator or {}).get("config") if config.data_dir is None else None
-    given = {"data_dir": data_dir, "recipe": recipe, "verify": config.verify, "cache_dir": config.paths.cache_dir}
-    given["allow_blind"] = True  # the model was trained on this dataset
-    datamodule = VIMHDataModule(**given, **checkpoint["data_settings"])
+    data_dir = given or f"{config.paths.data_dir}/{model.spec.name}"  # text: it may be a URL
+    datamodule = VIMHDataModule(
+        data_dir,
+        recipe=None if given else missing_recipe(data_dir, model.spec, config),
+        verify=config.verify,
+        cache_dir=config.paths.cache_dir,
+        allow_blind=True,  # the model was trained on this dataset
+        trust=config.trust,
+        **checkpoint["data_settings"],
+    )
     require_same_task(model.spec, datamodule.spec)
     if datamodule.spec.sha256.get("train") != model.spec.sha256.get("train"):
-        log.warning("%s: not the files this model was trained on, which may hold some of these sounds", data_dir)
-    trainer = build_trainer(config)
-    evaluation = evaluate(model, datamodule, trainer)
+        log.warning("%s: not the files that this model was trained on; it may have seen some of these sounds", data_dir)
+    try:
+        evaluation = evaluate(model, datamodule, trainer)
+    except RuntimeError as error:
+        raise_if_lost(error, "give the same command again")
+        raise
     if not trainer.is_global_zero:
         return
+    output = Path(config.paths.output_dir)
+    write_evaluation(evaluation, output)
     print_evaluation(evaluation)
-    output = Path(config.paths.output_dir) / "test_results.json"
-    write_whole(output, evaluation.to_json())
-    log.info("results: %s", output)
+    log.info("results: %s", output / "test_results.json")
     if config.report:
         from src.evaluation.report import write_report
 
-        log.info("report, with sounds to listen to: %s", write_report(evaluation, model, datamodule, output.parent))
+        log.info("report, with sounds to listen to: %s", write_report(evaluation, model, datamodule, output))
+
+
+def missing_recipe(data_dir: str, spec: DatasetSpec, config: DictConfig) -> dict[str, Any] | None:
+    """Return how to make the dataset of a checkpoint again, None where it is there; UserError where it may not be."""
+    from src.data.origin import recipe_to_make
+    from src.data.paths import is_whole, to_place
+    from src.data.spec import INFO_FILE
+
+    if is_whole(to_place(data_dir, config.paths.cache_dir), INFO_FILE):
+        return None
+    try:
+        return recipe_to_make(spec, config.trust).model_dump(mode="json")
+    except UserError as error:
+        raise UserError(f"{data_dir} does not exist, and cannot be made again ({error}); give data_dir=...") from error
 
 
 if __name__ == "__main__":

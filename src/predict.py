@@ -1,4 +1,4 @@
-"""The parameters of a sound: `python src/predict.py ckpt_path=... input=sound.wav`."""
+"""Predict the parameters of a sound: `python src/predict.py ckpt_path=... input=sound.wav`."""
 
 import logging
 from pathlib import Path
@@ -22,7 +22,11 @@ log = logging.getLogger(__name__)
 def main(config: DictConfig) -> None:
     require(config, "ckpt_path", "give a .ckpt file, or best: the newest run's")
     ckpt_path = find_checkpoint(config.ckpt_path, Path(config.paths.log_dir))
-    require(config, "input", "give a sound file, a folder of them, or a VIMH directory")
+    if config.input and config.data.data_dir:
+        raise UserError("input and data.data_dir: both given; give one of them")
+    source = config.input or config.data.data_dir
+    if not source:
+        raise UserError("input: not given; give a sound file, a folder of them, or a VIMH directory")
     if config.channel not in (None, "mix", "left", "right"):
         raise UserError(f"channel: '{config.channel}' given; give mix, left or right")
     from src.data.fetch import fetch
@@ -34,19 +38,19 @@ def main(config: DictConfig) -> None:
 
     apply_extras(config)
     model = load_checkpoint(ckpt_path, config.trust)
-    source, output_dir = fetch(to_place(config.input, config.paths.cache_dir)), Path(config.paths.output_dir)
+    source, output_dir = fetch(to_place(source, config.paths.cache_dir)), Path(config.paths.output_dir)
     is_dataset = (source / "vimh_dataset_info.json").is_file()
     if is_dataset:
         predictions, faults = predict_dataset(model, source), []
     else:
         predictions, faults = predict_files(
-            model, sound_files(source), config.channel, output_dir if config.render else None
+            model, sound_files(source), config.channel, output_dir if config.render else None, config.trust
         )
     for fault in faults:
         log.error(fault)
     if predictions:
-        print_predictions(predictions, model.spec.space)
         write_predictions(predictions, model.spec.space, output_dir)
+        print_predictions(predictions, model.spec.space, int(model.heads.calibration.samples))
         log.info("predictions%s: %s", " and sounds" if config.render and not is_dataset else "", output_dir)
     if faults:
         raise SystemExit(1)

@@ -19,7 +19,8 @@ from omegaconf import DictConfig, OmegaConf  # noqa: E402
 from src.utils.checkpoints import find_checkpoint  # noqa: E402
 from src.utils.entry import run, task  # noqa: E402
 from src.utils.errors import Interrupted, UserError, first_line  # noqa: E402
-from src.utils.files import write_whole  # noqa: E402
+from src.utils.learning_rate import rename_rate  # noqa: E402
+from src.utils.limits import is_tested, require_limits  # noqa: E402
 from src.utils.loggers import require_loggers  # noqa: E402
 from src.utils.monitor import require_known, require_metrics, watched  # noqa: E402
 from src.utils.ranks import launched, rank  # noqa: E402
@@ -32,7 +33,10 @@ from src.utils.resume import (  # noqa: E402
     save_config,
 )
 from src.utils.run_lock import only_here  # noqa: E402
+from src.utils.run_names import description, run_names  # noqa: E402
 from src.utils.run_record import Session, is_finished, read_record, surroundings  # noqa: E402
+from src.utils.unread import warn_of_unused  # noqa: E402
+from src.utils.workers import raise_if_lost  # noqa: E402
 
 if TYPE_CHECKING:
     from lightning import Trainer
@@ -62,21 +66,38 @@ def train(
 def check(
     datamodule: VIMHDataModule, model: VIMHLitModule, ckpt_path: Path | None, allow_blind: bool
 ) -> dict[str, int]:
-    """UserError for what would go wrong, as far as that can be known; return the epoch and step that it begins at."""
+    """UserError for what would go wrong, as far as that can be known; return the epoch and step to begin at."""
     from src.data.spec import DatasetSpec
     from src.evaluation.evaluate import require_same_task
-    from src.models.build import load_weights, named_classes, read_checkpoint
+    from src.models.build import load_weights, read_checkpoint
     from src.models.preflight import preflight
+    from src.models.training_state import require_training_state
 
     at = {"epoch": 0, "global_step": 0}
     if ckpt_path:
-        checkpoint = read_checkpoint(ckpt_path, named_classes(model.config or {}))
+        checkpoint = read_checkpoint(ckpt_path, trust=None)  # its weights alone go into this run's own model
         require_same_task(DatasetSpec.from_dict(checkpoint["dataset_spec"]), datamodule.spec)
         load_weights(model, checkpoint)
+        require_training_state(checkpoint, model)
         require_same_optimizer(checkpoint["model_config"], model.config or {})
         at = {key: checkpoint[key] for key in at}
     preflight(datamodule, model, allow_blind)
     return at
+
+
+def refuse_faults(config: DictConfig, datamodule: VIMHDataModule) -> None:
+    """UserError for a model or a trainer that cannot be built, before a dataset is made for them."""
+    import torch
+
+    from src.models.build import build_model
+    from src.utils.instantiate import build_trainer
+
+    planned = datamodule.planned_spec()
+    if planned is None:
+        return
+    build_trainer(OmegaConf.merge(config, {"logger": None}))
+    with torch.random.fork_rng(devices=[]):  # the weights of the run itself do not depend on this
+        build_model(OmegaConf.to_container(config.model, resolve=True), planned).check_optimizer()
 
 
 def fit(datamodule: VIMHDataModule, model: VIMHLitModule, trainer: Trainer, ckpt_path: Path | None) -> None:
@@ -89,18 +110,22 @@ def fit(datamodule: VIMHDataModule, model: VIMHLitModule, trainer: Trainer, ckpt
     except MisconfigurationException as error:
         raise UserError(f"trainer: {' '.join(str(error).split())}") from error
     except torch._dynamo.exc.ShortenTraceback as error:  # no compiler, no Triton: looked up only when something failed
-        raise UserError(f"model.compile: {first_line(error)}; mend that, or train with model.compile=false") from error
+        raise UserError(f"model.compile: {first_line(error)}; fix that, or train with model.compile=false") from error
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        if isinstance(error, UserError) or not model.resuming:
+            raise
+        raise UserError(f"ckpt_path: training cannot go on from it ({first_line(error)}); start another run") from error
 
 
 def test_best(datamodule: VIMHDataModule, model: VIMHLitModule, trainer: Trainer) -> Evaluation:
     """Test the best checkpoint, or the model as it is where none is kept."""
     from src.evaluation.evaluate import evaluate
-    from src.models.build import load_checkpoint, named_classes
+    from src.models.build import load_own_checkpoint
 
     best = getattr(chooser(trainer), "best_model_path", "")
     if best:
         log.info("best checkpoint: %s", best)
-    return evaluate(load_checkpoint(best, named_classes(model.config or {})) if best else model, datamodule, trainer)
+    return evaluate(load_own_checkpoint(best, model.config) if best else model, datamodule, trainer)
 
 
 def chooser(trainer: Trainer) -> Checkpoint | None:
@@ -112,7 +137,7 @@ def chooser(trainer: Trainer) -> Checkpoint | None:
 
 @contextmanager
 def interruptible(directory: Path, stop: StopOnSignal) -> Iterator[None]:
-    """Say in one line how to go on after a full disk, or after a signal that StopOnSignal did not take."""
+    """Say in one line how to go on after a full disk, or after a signal that StopOnSignal did not handle."""
     import errno
     import signal
 
@@ -125,8 +150,9 @@ def interruptible(directory: Path, stop: StopOnSignal) -> Iterator[None]:
         raise Interrupted(f"interrupted; {how_to_go_on(directory)}", number) from error
     except RuntimeError as error:
         if stop.received is None:
+            raise_if_lost(error, how_to_go_on(directory))
             raise
-        raise Interrupted(f"interrupted; {how_to_go_on(directory)}", stop.received) from error  # so were workers
+        raise Interrupted(f"interrupted; {how_to_go_on(directory)}", stop.received) from error  # the workers got it too
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise
@@ -134,20 +160,20 @@ def interruptible(directory: Path, stop: StopOnSignal) -> Iterator[None]:
 
 
 def starting_point(config: DictConfig) -> Path | None:
-    """Return the checkpoint that a run goes on from: its own newest where it is resumed, or the one asked for."""
+    """Return the checkpoint that a run starts from: its own newest where it is resumed, or the one asked for."""
     if not config.get("resume"):
         return find_checkpoint(config.ckpt_path, Path(config.paths.log_dir)) if config.ckpt_path else None
     directory = Path(config.paths.output_dir)
     found = newest_checkpoint(directory)
     if found is None:
-        log.info("%s: has no checkpoint, so it starts from its beginning", directory)
+        log.info("%s has no checkpoint, so the run starts from its beginning", directory)
         first = next(iter(read_record(directory)), {}).get("from")
         return Path(first) if first else None
     return found
 
 
 def limits(config: DictConfig) -> dict[str, Any]:
-    """Return what ends a run, and whether it is tested then."""
+    """Return what ends a run, and whether a test follows."""
     plain = OmegaConf.to_container(config, resolve=True)
     found = {key: plain["trainer"].get(key) for key in ("max_epochs", "max_steps", "max_time")}
     return found | {"early_stopping": (plain.get("callbacks") or {}).get("early_stopping"), "test": plain["test"]}
@@ -158,21 +184,26 @@ def limits(config: DictConfig) -> dict[str, Any]:
 def main(config: DictConfig) -> float | None:
     if config.get("data") is None or "_target_" not in (config.get("model") or {}):  # heads alone are no model
         raise UserError("data and model: both groups are needed, as in data=vimh model=cnn_micro")
+    run_names(config)
     given = config.data.get("data_dir")
     if given and "://" not in given and not Path(given).is_dir():
         raise UserError(f"data.data_dir: {given} does not exist; give a VIMH directory, or null to generate one")
+    if given:
+        warn_of_unused(("synth", "spectral", "dataset"), f"data.data_dir={given} is the data")
     if config.trainer.get("overfit_batches") and "online" in config.data.get("_target_", ""):
-        raise UserError("trainer.overfit_batches: endless data never repeat a batch to learn by heart; give data=vimh")
+        raise UserError("trainer.overfit_batches: online data cannot overfit a batch; give data=vimh")
+    rename_rate(config)
+    require_limits(config.trainer)
     require_metrics(config)
     require_loggers(config.get("logger"))
     directory = Path(config.paths.output_dir)
     if config.get("resume") and is_finished(directory):
         session = read_record(directory)[-1]
         if session["limits"].items() <= limits(config).items():
-            longer = "trainer.max_epochs=..., or callbacks.early_stopping.patience=... where that ended it,"
-            log.info("%s: is finished; %s beside resume= trains it for longer", directory, longer)
+            longer = "trainer.max_epochs=... (or callbacks.early_stopping.patience=..., where that ended it)"
+            log.info("%s is finished; to train it for longer, give %s with resume=", directory, longer)
             return session["score"]
-    if launched() and not config.get("resume") and is_finished(directory):  # it bears the name of a torchrun or a job
+    if launched() and not config.get("resume") and is_finished(directory):  # its name is that of a torchrun or a job
         raise UserError(f"{directory}: holds a finished run; give the new one another name, or go on with resume=")
     with only_here(directory):
         return train_in(directory, config, starting_point(config))
@@ -181,12 +212,13 @@ def main(config: DictConfig) -> float | None:
 def train_in(directory: Path, config: DictConfig, ckpt_path: Path | None) -> float | None:
     """Build everything that a config asks for, train, test, and leave the results in the run's directory."""
     if ckpt_path:
-        log.info("going on from %s", ckpt_path)
+        log.info("starting from %s", ckpt_path)
     from lightning.pytorch.callbacks import LambdaCallback
 
     from src.callbacks.bookkeeping import Bookkeeping
+    from src.callbacks.record_progress import RecordProgress
     from src.callbacks.stop_on_signal import StopOnSignal
-    from src.evaluation.tables import print_evaluation
+    from src.evaluation.tables import print_evaluation, write_evaluation
     from src.models.build import build_model
     from src.utils.hparams_table import log_results
     from src.utils.instantiate import apply_extras, build, build_trainer, log_hyperparameters
@@ -196,6 +228,7 @@ def train_in(directory: Path, config: DictConfig, ckpt_path: Path | None) -> flo
     require_sound(config, ("data", "model", "trainer", "callbacks", "logger"))
     given = {"recipe": None} if config.data.get("data_dir") else {}  # what is named is there, and never made
     datamodule = build(OmegaConf.merge(config.data, given), "data")
+    refuse_faults(config, datamodule)
     spec = datamodule.spec
     model = build_model(OmegaConf.to_container(config.model, resolve=True), spec)
     require_known(watched(config), model.monitorable)
@@ -205,34 +238,37 @@ def train_in(directory: Path, config: DictConfig, ckpt_path: Path | None) -> flo
     epochs = config.trainer.get("max_epochs")
     if epochs is not None and 0 <= epochs <= at["epoch"] > 0:
         raise UserError(f"trainer.max_epochs: {epochs} given, but the run is in epoch {at['epoch'] + 1}; give more")
-    whole = deepcopy(config)  # as it was given: the loggers of this session are told where they go on
+    whole = deepcopy(config)  # as it was given: the loggers of this session also get the step that they continue from
     first_of_resumed = bool(config.get("resume")) and not rank()
     if first_of_resumed:
         continue_logs(config.get("logger"), at["global_step"])
     trainer = build_trainer(config)
     made_by = surroundings()
     last = None if not trainer.checkpoint_callbacks or trainer.fast_dev_run else directory / "checkpoints/last.ckpt"
-    marks = {"commit": made_by["git"].get("commit"), "dirty": made_by["git"].get("dirty"), "seed": config.seed}
+    origin = {"commit": made_by["git"].get("commit"), "dirty": made_by["git"].get("dirty"), "seed": config.seed}
     stop = StopOnSignal(last, how_to_go_on(directory))
-    trainer.callbacks += [stop, Bookkeeping(marks, bool(config.get("resume")))]
+    details = {"from": ckpt_path, "seed": config.seed, "limits": limits(config), "dataset": spec.sha256}
+    session = Session(directory, description(config, spec, directory) | details | made_by)
+    record = RecordProgress(session, config.monitor)
+    trainer.callbacks += [record, stop, Bookkeeping(origin, bool(config.get("resume")))]
     if first_of_resumed:  # once the others are here, which compose the config that is there and add the same words
         trainer.callbacks += [LambdaCallback(on_fit_start=lambda *_: save_config(whole, directory))]
-    facts = {"from": ckpt_path, "seed": config.seed, "limits": limits(config), "dataset": spec.sha256}
-    with interruptible(directory, stop), Session(directory, facts | made_by) as session:
+    with interruptible(directory, stop), session as entry:
         identity = {"dataset": spec.name, "dataset_sha256": spec.sha256.get("train"), "num_parameters": num_parameters}
         log_hyperparameters(trainer.loggers, config, identity)
         with stop:
             fit(datamodule, model, trainer, ckpt_path)
         score = getattr(chooser(trainer), "best_model_score", None)
         score = trainer.callback_metrics.get(config.monitor) if score is None else score  # testing clears the latter
-        session["score"] = score = None if score is None else float(score)
-        if not config.test:
+        entry["score"] = score = None if score is None else float(score)
+        if not (config.test and is_tested(config.trainer)):
             return score
         evaluation = test_best(datamodule, model, trainer)
+        if trainer.is_global_zero:
+            write_evaluation(evaluation, directory)
         log_results(trainer.loggers, config, identity, score, evaluation.metrics)
         if trainer.is_global_zero:
             print_evaluation(evaluation)
-            write_whole(directory / "test_results.json", evaluation.to_json())
             log.info("results, log and checkpoints: %s", directory)
         return score
 

@@ -65,9 +65,11 @@ def fault(caplog: pytest.LogCaptureFixture, name: str, data_root: Path, output: 
     return line
 
 
-def command(*arguments: str, flags: tuple[str, ...] = (), cwd: Path = ROOT) -> subprocess.CompletedProcess:
-    """Run one of the scripts in a process of its own."""
-    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+def command(
+    *arguments: str, flags: tuple[str, ...] = (), cwd: Path = ROOT, **variables: str
+) -> subprocess.CompletedProcess:
+    """Run one of the scripts in a process of its own, with some more variables in its environment."""
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **variables}
     environment.pop("HYDRA_FULL_ERROR", None)
     line = [sys.executable, *flags, str(ROOT / arguments[0]), *arguments[1:]]
     return subprocess.run(line, cwd=cwd, env=environment, capture_output=True, text=True, timeout=300)

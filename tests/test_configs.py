@@ -110,7 +110,7 @@ SPEC = DatasetSpec(
 
 
 @pytest.mark.parametrize("heads", choices_of("heads"))
-def test_every_heads_config_learns_from_a_batch_and_says_how_sure_it_is(heads):
+def test_every_heads_config_learns_from_a_batch_and_estimates_its_errors(heads):
     torch.manual_seed(0)
     model = build_model(running.plain("train", "model", f"heads={heads}"), SPEC)
     batch = {"image": torch.rand(16, 1, 32, 32), "target": torch.rand(16, 3), "scale": torch.zeros(16, 2)}
@@ -124,12 +124,14 @@ def test_every_heads_config_learns_from_a_batch_and_says_how_sure_it_is(heads):
     found = [loss.item() for loss in losses]
     assert all(map(math.isfinite, found)) and found[-1] < found[0]
     outputs = model(batch["image"])
-    values, doubts = model.heads.values(outputs), model.heads.uncertainties(outputs)
+    values, uncertainties, *_, low_90, high_90 = model.heads.estimates(outputs)
     low, high = torch.tensor(SPEC.space.min), torch.tensor(SPEC.space.max)
     assert ((values > low - 1e-3) & (values < high * (1 + 1e-6) + 1e-3)).all()
-    has_none = heads in ("regression", "quantized_regression")
-    assert doubts[:, :2].isnan().all() if has_none else (doubts >= 0).all() and (doubts[:, :2] > 0).any()
-    assert model.heads.heads["wave"].config.kind == "categorical" and (doubts[:, 2] < 1).all()
+    if heads in ("regression", "quantized_regression"):  # their errors are unknown until they are measured
+        assert uncertainties[:, :2].isnan().all() and low_90[:, :2].isnan().all()
+    else:
+        assert (uncertainties[:, :2] > 0).all() and (low_90 <= high_90)[:, :2].all()
+    assert model.heads.heads["wave"].config.kind == "categorical" and (uncertainties[:, 2] < 1).all()
 
 
 @pytest.mark.parametrize("choice", [name for name in choices_of("model") if name != "base"])

@@ -1,37 +1,67 @@
-"""List every loss: its class, its name in a config, what it takes, and the paper it comes from: `make list-losses`.
+"""List every loss by what it takes: its name in a config, and the paper it comes from: `make list-losses`.
 
 python viz/list_losses.py [--markdown]
 """
 
 import argparse
 import inspect
+import shutil
+import textwrap
 
 import rootutils
 
 rootutils.setup_root(__file__, indicator="pyproject.toml", pythonpath=True)
 
-from rich.console import Console
-from rich.table import Table
-
 from src.models.losses import Loss
+from src.models.losses.inputs import KINDS
+from src.models.losses.known_modules import AURALOSS, TORCH
 
 HEADINGS = ("class", "name", "takes", "source")
+_OF_PARTS = "depends on its parts"  # a sum of losses, a module of another package
+_INDENT = 30  # the longest name and four spaces
 
 
 def rows() -> list[tuple[str, str, str, str]]:
-    """Return a row a loss; what a WeightedMultiLoss takes is what its losses take."""
+    """Return a row a loss, by what it takes."""
     return [
-        (one.__name__, name, ", ".join(one.takes) or "what its losses take", _source(one))
+        (one.__name__, name, ", ".join(one.takes) or _OF_PARTS, _source(one))
         for name, one in sorted(Loss.registry.items(), key=lambda pair: (pair[1].takes, pair[0]))
     ]
 
 
 def markdown() -> str:
-    """Return the table for the README."""
+    """Return the table for the documentation."""
     lines = [f"| {' | '.join(HEADINGS)} |", f"|{'---|' * len(HEADINGS)}"]
     return "\n".join(
         [*lines, *(f"| `{name}` | `{short}` | {takes} | {source} |" for name, short, takes, source in rows())]
     )
+
+
+def listing(width: int) -> str:
+    """Return what the terminal shows: losses below the words for what they take, at most `width` wide."""
+    lines, group = [], None
+    for _, name, takes, source in rows():
+        if takes != group:
+            group = takes
+            lines += ["", *_wrapped(f"{takes}: {_described(takes)}", width, "  ")]
+        lines += _wrapped(f"  {name:{_INDENT - 2}}{source}", width, " " * _INDENT)
+    lines += ["", *_wrapped("torch.nn and auraloss, by class name or dotted path:", width, "  ")]
+    for takes in dict.fromkeys(TORCH.values()):
+        names = ", ".join(f"torch.nn.{name}" for name, one in TORCH.items() if one == takes)
+        lines += _wrapped(f"  {', '.join(takes):{_INDENT - 2}}{names}", width, " " * _INDENT)
+    for home, names in AURALOSS.items():
+        lines += _wrapped(f"  {'waveform':{_INDENT - 2}}{home}: {', '.join(names)}", width, " " * _INDENT)
+    return "\n".join(lines[1:])
+
+
+def _described(takes: str) -> str:
+    if takes == _OF_PARTS:
+        return "what all of them take"
+    return "; or ".join(KINDS[kind].description for kind in takes.split(", "))
+
+
+def _wrapped(text: str, width: int, indent: str) -> list[str]:
+    return textwrap.wrap(text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
 def _source(loss: type[Loss]) -> str:
@@ -42,13 +72,8 @@ def _source(loss: type[Loss]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--markdown", action="store_true", help="as a Markdown table")
-    if parser.parse_args().markdown:
-        print(markdown())
-        return
-    table = Table(*HEADINGS)
-    for row in rows():
-        table.add_row(*row)
-    Console().print(table)
+    given = parser.parse_args()
+    print(markdown() if given.markdown else listing(min(shutil.get_terminal_size().columns, 120)))
 
 
 if __name__ == "__main__":

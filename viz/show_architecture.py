@@ -14,22 +14,22 @@ ROOT = rootutils.setup_root(__file__, indicator="pyproject.toml", pythonpath=Tru
 import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
-from rich.console import Console
-from rich.table import Table
 
 from src.data.spec import INFO_FILE, DatasetSpec, read_spec
 from src.evaluation.architecture import Layer, describe_blocks, describe_layers
 from src.evaluation.architecture_plot import block_figure
+from src.evaluation.plots import save_figure
 from src.models.build import build_model
 from src.models.vimh_lit_module import VIMHLitModule
 from src.synth.parameters import ParameterSpace, ParameterSpec
 from src.utils.errors import UserError
+from src.utils.files import write_whole
+from src.utils.table import Column, plain, show
 
 CONFIGS = ROOT / "configs"
 NAMES = sorted(path.stem for path in (CONFIGS / "model").glob("*.yaml") if path.stem != "base")
 HEADS = 4  # of a size that comes without a dataset
 NO_DOT = "the graph needs graphviz's program dot: brew install graphviz, or sudo apt install graphviz"
-console = Console() if Console().is_terminal else Console(width=200)
 
 
 def main() -> None:
@@ -64,24 +64,24 @@ def main() -> None:
     if not models:
         raise SystemExit(1)
     size = "x".join(map(str, spec.image_shape))
-    console.print(f"images (C x H x W) {size}, {len(spec.space)} heads: {spec.name}")
+    print(f"images (C x H x W) {size}, {len(spec.space)} heads: {plain(spec.name)}\n")
     if arguments.list:
-        console.print(list_table(models))
+        show_list(models)
         return
     if arguments.compare:
-        console.print(compare_table(models))
+        show_comparison(models)
     for name, model in models.items():
         if not arguments.compare:
-            console.print(layer_table(name, model))
+            show_layers(name, model)
         if arguments.graph or arguments.vgg:
             arguments.output.mkdir(parents=True, exist_ok=True)
         if arguments.vgg:
             path = arguments.output / f"{name}_{size}_vgg.{arguments.format}"
             title = f"{name}: {count(model):,} parameters"
-            block_figure(title, describe_blocks(model, *inputs(model))).savefig(path, dpi=150)
-            console.print(f"drawing: {path}")
+            save_figure(block_figure(title, describe_blocks(model, *inputs(model))), path, dpi=150)
+            print(f"drawing: {path}")
         if arguments.graph:
-            console.print(save_graph(model, arguments.output / f"{name}_{size}_graph.{arguments.format}"))
+            print(save_graph(model, arguments.output / f"{name}_{size}_graph.{arguments.format}"))
 
 
 def find_spec(arguments: argparse.Namespace) -> DatasetSpec:
@@ -116,42 +116,43 @@ def short(layer: Layer) -> str:
     return layer.name.partition(".")[2] or layer.name
 
 
-def layer_table(name: str, model: VIMHLitModule) -> Table:
-    """Return a row a layer."""
+def show_layers(name: str, model: VIMHLitModule) -> None:
+    """Print a row a layer, and their sums."""
     layers = describe_layers(model, *inputs(model))
-    table = Table("layer", "kind", title=name, show_footer=True)
-    table.columns[0].footer = "total"
-    table.add_column("output shape", justify="right")
-    table.add_column("parameters", f"{count(model):,}", justify="right")
-    table.add_column("multiply-adds", f"{sum(one.multiply_adds for one in layers):,}", justify="right")
-    for one in layers:
-        shape = " x ".join(map(str, one.shape))
-        table.add_row(short(one), one.kind, shape, f"{one.parameters:,}", f"{one.multiply_adds:,}")
-    return table
+    columns = [Column("layer", text=True), Column("kind", text=True), Column("output shape")]
+    columns += [Column("parameters"), Column("multiply-adds")]
+    rows = [
+        [short(one), one.kind, " x ".join(map(str, one.shape)), f"{one.parameters:,}", f"{one.multiply_adds:,}"]
+        for one in layers
+    ]
+    total = ["total", "", "", f"{count(model):,}", f"{sum(one.multiply_adds for one in layers):,}"]
+    show(columns, [*rows, total], name, sections={len(rows)})
 
 
-def list_table(models: dict[str, VIMHLitModule]) -> Table:
-    """Return a row a model config."""
-    table = Table("model=", "network")
-    for heading in ("parameters", "multiply-adds", "features"):
-        table.add_column(heading, justify="right")
+def show_list(models: dict[str, VIMHLitModule]) -> None:
+    """Print a row a model config."""
+    columns = [Column("model=", text=True), Column("network", text=True)]
+    columns += [Column("parameters"), Column("multiply-adds"), Column("features")]
+    rows = []
     for name, model in models.items():
         multiply_adds = sum(one.multiply_adds for one in describe_layers(model, *inputs(model)))
-        network = model.network
-        table.add_row(name, type(network).__name__, f"{count(model):,}", f"{multiply_adds:,}", str(network.feature_dim))
-    return table
+        sizes = (f"{count(model):,}", f"{multiply_adds:,}", str(model.network.feature_dim))
+        rows.append([name, type(model.network).__name__, *sizes])
+    show(columns, rows)
 
 
-def compare_table(models: dict[str, VIMHLitModule]) -> Table:
-    """Return a column a model: its size, then its blocks from the image down."""
-    table = Table("", *models)
+def show_comparison(models: dict[str, VIMHLitModule]) -> None:
+    """Print a column a model: its size, then its blocks from the image down."""
+    columns = [Column("", text=True), *(Column(name, text=True) for name in models)]
     blocks = [describe_blocks(model, *inputs(model)) for model in models.values()]
-    table.add_row("parameters", *(f"{count(model):,}" for model in models.values()))
-    table.add_row("multiply-adds", *(f"{sum(one.multiply_adds for one in column):,}" for column in blocks))
-    table.add_row("features", *(str(model.network.feature_dim) for model in models.values()), end_section=True)
+    rows = [
+        ["parameters", *(f"{count(model):,}" for model in models.values())],
+        ["multiply-adds", *(f"{sum(one.multiply_adds for one in column):,}" for column in blocks)],
+        ["features", *(str(model.network.feature_dim) for model in models.values())],
+    ]
     for at, row in enumerate(zip_longest(*blocks), start=1):
-        table.add_row(str(at), *(f"{one.kind} {'x'.join(map(str, one.shape))}" if one else "" for one in row))
-    return table
+        rows.append([str(at), *(f"{one.kind} {'x'.join(map(str, one.shape))}" if one else "" for one in row)])
+    show(columns, rows, sections={3})
 
 
 def save_graph(model: VIMHLitModule, path: Path) -> str:
@@ -164,7 +165,7 @@ def save_graph(model: VIMHLitModule, path: Path) -> str:
         return "the graph needs torchview: uv pip install torchview"
     graph = draw_graph(model, input_data=inputs(model), expand_nested=True, depth=5, device="cpu").visual_graph
     graph.attr(dpi="110" if path.suffix == ".png" else "72")
-    graph.render(outfile=path, cleanup=True, quiet=True)
+    write_whole(path, graph.pipe(format=path.suffix.removeprefix("."), quiet=True))
     return f"graph: {path}"
 
 

@@ -9,6 +9,7 @@ ROOT = rootutils.setup_root(__file__, indicator="pyproject.toml", pythonpath=Tru
 
 from src.data.vimh_dataset import VIMHDataset
 from src.evaluation.dataset_picture import dataset_figure
+from src.evaluation.plots import save_figure
 
 
 def main() -> None:
@@ -40,7 +41,7 @@ def main() -> None:
     values = spec.space.denormalize(dataset.targets()[rows])
     figure = dataset_figure(spec, batch["image"].numpy(), values, batch["scale"].numpy())
     picture = ROOT / "logs" / f"{directory.name}.png"
-    figure.savefig(picture, dpi=110)
+    save_figure(figure, picture)
     print(f"  picture: {picture}")
 
 

@@ -1,1 +1,1 @@
-"""Lightning callbacks of our own, one a file."""
+"""The project's own Lightning callbacks, one in each file."""

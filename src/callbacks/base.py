@@ -1,4 +1,4 @@
-"""What our own callbacks share: when they act, what must be there, and that a failing one does not end a run."""
+"""The base class of callbacks that act on a schedule, check what they need, and do not end a run when they fail."""
 
 import functools
 import logging
@@ -15,7 +15,7 @@ from src.utils.errors import UserError, did_you_mean, one_line
 log = logging.getLogger(__name__)
 
 _OCCASIONS = ("step", "epoch", "validation")
-_FAULTS = (  # what code raises that is wrong, or meets what it did not expect
+_FAULTS = (  # what faulty code raises
     *(ArithmeticError, AssertionError, AttributeError, ImportError, LookupError, NameError),
     *(OSError, RuntimeError, TypeError, ValueError),
 )
@@ -25,19 +25,19 @@ _CONDITION = re.compile(r"\s*(\S+?)\s*(<=|>=|<|>)\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:
 
 
 class ScheduledCallback(Callback):
-    """Calls `act` after every `every`-th optimizer step, training epoch or validation, while `when` holds.
+    """Calls `act` after every `every`-th optimizer step, training epoch or validation, while `when` is true.
 
-    `when` compares a logged metric with a number, as in "val/nmae < 0.1". A subclass may have any of Lightning's
-    hooks beside `act`. It declares the `order` it acts in (lower is earlier; other callbacks have 0, checkpoints
-    come last), the callbacks it `needs`, whether it needs a logger and whether it is for rank zero only, and in
-    `state` the attributes (tensors, plain values) that a resumed run goes on with. What fails in it is warned of
-    once, unless `on_error` is raise, or other processes may wait for this one; a UserError passes.
+    `when` compares a logged metric with a number, as in "val/nmae < 0.1". A subclass may define any of Lightning's
+    hooks besides `act`. It declares its `order` (lower acts earlier; other callbacks have 0, checkpoints come last),
+    the callbacks that it `needs`, whether it needs a logger, whether it is for rank zero only, and in `state` the
+    attributes (tensors, plain values) that a resumed run restores. An exception in it is logged once as a warning,
+    unless `on_error` is raise or other processes may wait for this one; a UserError is always raised.
     """
 
     order: ClassVar[int] = 0
     needs: ClassVar[Sequence[type[Callback]]] = ()
     needs_logger: ClassVar[bool] = False
-    rank_zero: ClassVar[bool] = False  # it must not wait for other processes then
+    rank_zero: ClassVar[bool] = False  # if true, it must not wait for other processes
     state: ClassVar[Sequence[str]] = ()
 
     def __init__(self, every: int = 1, after: str = "epoch", when: str | None = None, on_error: str = "warn"):
@@ -61,32 +61,31 @@ class ScheduledCallback(Callback):
                 setattr(cls, name, _spared(hook))
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """UserError when what this callback needs is not there; puts all callbacks in their order."""
+        """Sort all callbacks by their order; UserError when a callback or logger that this one needs is missing."""
         name = type(self).__name__
         for needed in self.needs:
-            if not any(isinstance(one, needed) for one in trainer.callbacks):
-                raise UserError(f"callbacks: {name} needs a {needed.__name__}, which is not there; add one")
+            if not any(isinstance(callback, needed) for callback in trainer.callbacks):
+                raise UserError(f"callbacks: {name} needs a {needed.__name__}, and there is none; add one")
         if self.needs_logger and not trainer.loggers:
             raise UserError(f"logger: {name} needs one and there is none; give one, as in logger=tensorboard")
         metric, known = self._condition and self._condition[1], getattr(pl_module, "monitorable", ())
         if metric and known and metric not in known:
             raise UserError(f"{name}.when: no metric '{metric}'.{did_you_mean(metric, known)}")
-        # a new list, since Lightning is going through the old one
-        place = {one: (isinstance(one, Checkpoint), getattr(one, "order", 0)) for one in trainer.callbacks}
-        trainer.callbacks = sorted(trainer.callbacks, key=place.get)
+        # a new list, since Lightning is iterating over the old one
+        trainer.callbacks = sorted(trainer.callbacks, key=_place)
 
     def act(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Do what this callback is for; a metric that `when` names has its last logged value."""
+        """Do the callback's work; a metric that `when` names has its last logged value."""
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
-        if trainer.global_step != self._last_step:  # else gradients accumulate
+        if trainer.global_step != self._last_step:  # else gradients are being accumulated
             self._occasion("step", trainer, pl_module)
         self._last_step = trainer.global_step
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._occasion("epoch", trainer, pl_module)
 
-    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # its metrics are there now
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # its metrics are known here
         if not trainer.sanity_checking:
             self._occasion("validation", trainer, pl_module)
 
@@ -103,7 +102,7 @@ class ScheduledCallback(Callback):
 
     @property
     def state_key(self) -> str:
-        return self._generate_state_key(after=self.after, when=self.when)  # one class may be there more than once
+        return self._generate_state_key(after=self.after, when=self.when)  # there may be several of one class
 
     def state_dict(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in (*_COUNTS, *self.state)}
@@ -113,8 +112,12 @@ class ScheduledCallback(Callback):
             setattr(self, name, state_dict[name])
 
 
+def _place(callback: Callback) -> tuple[bool, int]:
+    return isinstance(callback, Checkpoint), getattr(callback, "order", 0)
+
+
 def _spared(hook: Callable[..., Any]) -> Callable[..., Any]:
-    """Let a hook fail without ending the run."""
+    """Wrap a hook so that an exception in it does not end the run."""
 
     @functools.wraps(hook)
     def wrapped(self: ScheduledCallback, trainer: Trainer, *rest: Any, **named: Any) -> Any:
@@ -124,12 +127,12 @@ def _spared(hook: Callable[..., Any]) -> Callable[..., Any]:
             return hook(self, trainer, *rest, **named)
         except UserError:
             raise
-        except _FAULTS as error:  # hours of training are worth more than what only watches it
+        except _FAULTS as error:  # hours of training are worth more than a callback that only observes it
             if self.on_error == "raise" or (trainer.world_size > 1 and not self.rank_zero):
-                raise  # of several processes the others may wait for this one
+                raise  # other processes may wait for this one
             if not self._warned:
                 self._warned = True
-                cause = f"{type(error).__name__}: {one_line(error)}"
-                log.warning("%s failed, the run goes on: %s (on_error: raise ends it)", type(self).__name__, cause)
+                name, cause = type(self).__name__, f"{type(error).__name__}: {one_line(error)}"
+                log.warning("%s failed and the run continues: %s (on_error: raise would end it)", name, cause)
 
     return wrapped

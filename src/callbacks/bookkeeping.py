@@ -1,4 +1,4 @@
-"""What a checkpoint relies on: logs that have reached the disk before it, and notes of what made it and its metrics."""
+"""What a checkpoint relies on: logs that are on the disk before it, and a record of its origin and its metrics."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,20 +9,20 @@ from lightning.pytorch.callbacks import Callback
 
 
 class Bookkeeping(Callback):
-    """Flushes the loggers before each checkpoint and after each epoch, and writes `marks` into checkpoints.
+    """Flushes the loggers before each checkpoint and after each epoch, and writes `origin` into checkpoints.
 
-    A killed run goes on from its newest checkpoint: what was logged before that one will not be logged again. An
-    epoch's training figures are logged after it, so they lie in it, and a run `resumed` logs them once more. So do the
-    last metrics: callbacks that look at them in an epoch without a validation see what they would have seen.
+    A killed run continues from its newest checkpoint, and does not log again what was logged before it. Lightning logs
+    an epoch's training figures after the epoch's checkpoint, so the checkpoint holds them, and a run that is `resumed`
+    logs them. It also holds the last metrics, for callbacks that read them in an epoch without a validation.
     """
 
-    def __init__(self, marks: Mapping[str, Any], resumed: bool = False):
-        self.marks, self.resumed = dict(marks), resumed
+    def __init__(self, origin: Mapping[str, Any], resumed: bool = False):
+        self.origin, self.resumed = dict(origin), resumed
         self._figures: dict[str, float] = {}
         self._metrics: dict[str, float] = {}
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        checkpoint["run"] = self.marks
+        checkpoint["run"] = self.origin
         checkpoint["metrics"] = {name: value.item() for name, value in trainer.callback_metrics.items()}
         epochs = trainer.fit_loop.epoch_progress.current
         if epochs.processed > epochs.completed:  # at the end of an epoch

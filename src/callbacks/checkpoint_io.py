@@ -1,4 +1,4 @@
-"""How checkpoints get onto the disk: whole, or not at all."""
+"""Writing checkpoints to the disk completely, or not at all."""
 
 import io
 from pathlib import Path
@@ -12,9 +12,10 @@ from src.utils.files import write_whole
 
 
 class WholeCheckpoints(TorchCheckpointIO):
-    """Writes each checkpoint beside its final name; Lightning does so in /tmp, whence a move may copy byte by byte.
+    """Writes each checkpoint beside its final name, then renames it.
 
-    `advice` ends what is said when the disk is full.
+    Lightning writes it in /tmp; moving it from there to another disk is a copy, which a kill can interrupt. `advice`
+    is the end of the message about a full disk.
     """
 
     def __init__(self, advice: str = ""):
@@ -22,18 +23,18 @@ class WholeCheckpoints(TorchCheckpointIO):
         self.advice = advice
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None) -> None:
-        """Save a checkpoint; UserError when the disk does not take it: the one before stays."""
+        """Save a checkpoint; UserError when the disk cannot hold it: the previous one is kept."""
         try:
             save_whole(checkpoint, Path(path))
         except OSError as error:
             raise UserError(
-                f"{path}: {error.strerror or error}; the checkpoint before it stays: make room, then {self.advice}"
+                f"{path}: {error.strerror or error}; the previous checkpoint is kept: make room, then {self.advice}"
             ) from error
 
 
 def save_whole(content: Any, path: Path) -> None:
-    """Write tensors and plain containers as one file; OSError, with its size, where the disk does not take it."""
-    buffer = io.BytesIO()  # torch.save hides what the disk says: it is asked once all bytes are there
+    """Write tensors and plain containers as one file; OSError, with its size, where the disk cannot hold it."""
+    buffer = io.BytesIO()  # torch.save would hide the disk's error, so the bytes are written in a second step
     torch.save(content, buffer)
     try:
         write_whole(path, buffer.getbuffer())

@@ -1,4 +1,4 @@
-"""Memory and load of the device that trains."""
+"""Memory and load of the device that a run trains on."""
 
 from importlib.util import find_spec
 
@@ -9,7 +9,7 @@ from src.utils.errors import UserError
 
 
 class DeviceStats(DeviceStatsMonitor):
-    """Lightning's monitor, which asks psutil about a CPU: where that is missing, one line before the first batch."""
+    """Lightning's monitor, which needs psutil for a CPU; UserError before the first batch where that is missing."""
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         of_cpu = trainer.strategy.root_device.type == "cpu" if self._cpu_stats is None else self._cpu_stats

@@ -1,11 +1,11 @@
-"""Batches that grow from epoch to epoch, by adding up gradients."""
+"""A larger effective batch in later epochs, by accumulating gradients."""
 
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import GradientAccumulationScheduler
 
 
 class GradientAccumulation(GradientAccumulationScheduler):
-    """Lightning's schedule, right also for a run that is resumed within an epoch, whose start no hook tells of."""
+    """Lightning's schedule, also right for a run that is resumed within an epoch, whose start calls no hook."""
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         super().on_train_start(trainer, pl_module)

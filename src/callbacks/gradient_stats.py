@@ -1,4 +1,4 @@
-"""How large gradients and updates are, by head and by block of the network."""
+"""Norms of gradients and updates, by head and by block of the network."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -16,20 +16,20 @@ _TINY = 1e-12
 
 
 class GradientStats(ScheduledCallback):
-    """Logs once an epoch, as means over every `every`-th step: `grad_norm/{group}` and `update_ratio/{group}`.
+    """Logs `grad_norm/{group}` and `update_ratio/{group}` once an epoch, as means over every `every`-th step.
 
-    The norm is the gradient's before clipping, the ratio |change of the weights| / |weights| of the whole step, both
-    of all weights of a group. `grad_norm/max` is the epoch's largest norm over all groups.
+    The norm is that of the gradient before clipping, the ratio is |change of the weights| / |weights| of a whole step,
+    each over all weights of a group. `grad_norm/max` is the epoch's largest norm over all groups together.
     """
 
-    rank_zero = True  # gradients are averaged already, and so the same everywhere
+    rank_zero = True  # gradients are already averaged over all processes
 
     def __init__(self, every: int = 10, on_error: str = "warn"):
         super().__init__(every, after="step", on_error=on_error)
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         if isinstance(trainer.strategy, FSDPStrategy):
-            raise UserError("callbacks.gradient_stats: norms need whole gradients, fsdp splits them; use trainer=ddp")
+            raise UserError("callbacks.gradient_stats: fsdp splits the gradients that norms need; use trainer=ddp")
         super().setup(trainer, pl_module, stage)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -44,9 +44,8 @@ class GradientStats(ScheduledCallback):
     @torch.no_grad()
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Any) -> None:
         if (self._count + 1) % self.every == 0:
-            self._before = self._before or [one.clone() for one in self._weights()]  # SAM comes here twice a step
-            gradients = [one.new_zeros(()) if one.grad is None else one.grad[rows] for _, one, rows in self._parts]
-            self._gradient = self._by_group(gradients)
+            self._before = self._before or [weight.clone() for weight in self._weights()]  # SAM calls this twice a step
+            self._gradient = self._by_group([_gradient(parameter, rows) for _, parameter, rows in self._parts])
 
     @torch.no_grad()
     def act(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -68,12 +67,16 @@ class GradientStats(ScheduledCallback):
         )
 
     def _weights(self) -> list[Tensor]:
-        return [one[rows] for _, one, rows in self._parts]
+        return [parameter[rows] for _, parameter, rows in self._parts]
 
     def _by_group(self, tensors: list[Tensor]) -> Tensor:
-        """Return the norms (G,) of groups from one tensor a part."""
+        """Return the norms (G,) of the groups, given one tensor for each part."""
         squares = norms(tensors).square()
         return squares.new_zeros(len(self._groups)).index_add(0, self._at, squares).sqrt()
+
+
+def _gradient(parameter: nn.Parameter, rows: slice) -> Tensor:
+    return parameter.new_zeros(()) if parameter.grad is None else parameter.grad[rows]
 
 
 def norms(tensors: Iterable[Tensor]) -> Tensor:
@@ -82,10 +85,10 @@ def norms(tensors: Iterable[Tensor]) -> Tensor:
 
 
 def parts(module: nn.Module) -> list[tuple[str, nn.Parameter, slice]]:
-    """Return which group each trained parameter, or slice of its rows, belongs to.
+    """Return (group, parameter, rows) of each trained parameter.
 
-    The one linear layer of all heads is cut by head; others group by their path up to its first number, as in
-    network.stages.0, or by its first two parts.
+    The rows of the linear layer that all heads share are grouped by head. Other parameters are grouped by their path up
+    to its first number, as in network.stages.0, or by the first two parts of the path.
     """
     found = []
     for name, parameter in module.named_parameters():

@@ -1,18 +1,21 @@
-"""A progress bar below a table of the heads: how far off each one is, and whether it gets better."""
+"""A progress bar with a table of the heads: the error of each one, and whether it gets smaller."""
 
+import math
 from typing import Any
 
 from lightning import LightningModule, Trainer
-from lightning.pytorch.callbacks import RichProgressBar
-from rich.console import Group
-from rich.progress import Progress
-from rich.table import Table
+from rich.console import Console, RenderableType
+from rich.table import Column, Table
+from rich.text import Text
+
+from src.callbacks.progress_bar import TrainingBar
+from src.utils.terminal import is_interactive
 
 
-class GroupedProgressBar(RichProgressBar):
-    """Lightning's bar; above it each head's MAE of the last validation, in its unit, and its best so far.
+class GroupedProgressBar(TrainingBar):
+    """The progress bar; below it each head's MAE of the last validation, in its unit, and its best so far.
 
-    Where the output is no terminal, only the last table is written, at the end of the training.
+    Where standard output is no terminal, only the last table is printed, at the end of the training.
     """
 
     def __init__(self, **options: Any):
@@ -21,29 +24,37 @@ class GroupedProgressBar(RichProgressBar):
         self._last: dict[str, float] = {}
         self._best: dict[str, float] = {}
 
+    def details(self) -> list[RenderableType]:
+        return [*super().details(), *([self.table] if self.table else [])]
+
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.state.fn == "fit" and not trainer.sanity_checking:
+            self._read(trainer, {parameter.name: parameter.unit for parameter in pl_module.spec.space})
         super().on_validation_end(trainer, pl_module)
-        if self.is_enabled and trainer.state.fn == "fit" and not trainer.sanity_checking:
-            self._read(trainer, {one.name: one.unit for one in pl_module.spec.space})
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        super().on_train_end(trainer, pl_module)
+        if self.table and trainer.is_global_zero and not is_interactive():
+            Console().print(self.table)
 
     def _read(self, trainer: Trainer, units: dict[str, str]) -> None:
-        self.table = Table("head", "unit", "MAE", "", "best", title=f"Validation after epoch {trainer.current_epoch}")
+        self.table = Table(
+            Column("head", overflow="fold"),
+            Column("unit", overflow="fold"),
+            Column("MAE", no_wrap=True),
+            "",
+            Column("best", no_wrap=True),
+            title=f"Validation in epoch {trainer.current_epoch + 1}",
+        )
         for name, unit in units.items():
-            mae = float(trainer.callback_metrics[f"val/{name}_mae"])
-            change = mae - self._last.get(name, mae)
-            arrow = "[green]↓[/]" if change < 0 else "[red]↑[/]" if change > 0 else ""
-            self._last[name] = mae
-            self._best[name] = min(mae, self._best.get(name, mae))
-            self.table.add_row(name, unit, f"{mae:.4g}", arrow, f"{self._best[name]:.4g}")
-
-    def _init_progress(self, trainer: Trainer) -> None:
-        super()._init_progress(trainer)
-        if self.progress is not None:  # rich asks for what to draw through this method
-            self.progress.get_renderables = lambda: [self._drawn(trainer, self.progress)]
-
-    def _drawn(self, trainer: Trainer, progress: Progress) -> Group:
-        tables = [self.table] if self.table and trainer.state.fn == "fit" else []
-        return Group(*tables, progress.make_tasks_table(progress.tasks))
+            error = float(trainer.callback_metrics.get(f"val/{name}_mae", math.nan))
+            if math.isnan(error):  # categories have an accuracy instead
+                unit, error = "wrong answers, of 1", 1 - float(trainer.callback_metrics[f"val/{name}_acc"])
+            change = error - self._last.get(name, error)
+            arrow = Text("↓", "green") if change < 0 else Text("↑" if change > 0 else "", "red")
+            self._last[name] = error
+            self._best[name] = min(error, self._best.get(name, error))
+            self.table.add_row(Text(name), Text(unit), f"{error:.4g}", arrow, f"{self._best[name]:.4g}")
 
     def state_dict(self) -> dict[str, Any]:
         return {"last": self._last, "best": self._best}

@@ -1,4 +1,4 @@
-"""Ends a run whose loss or gradients are no longer finite, naming what it was and keeping the batch."""
+"""Ending a run whose loss or gradients are no longer finite, with the cause and the batch."""
 
 from pathlib import Path
 from typing import Any
@@ -13,37 +13,38 @@ from src.callbacks.gradient_stats import norms
 from src.data.vimh_dataset import Batch
 from src.utils.errors import UserError
 
-_STRIDE = 5  # batches from look to look, kept so long: a look waits for the device and for all other processes
+_STRIDE = 5  # batches between two checks, which are kept until then: a check waits for the device and all processes
 _REMEDY = "lower model.optimizer.lr, or clip with +trainer.gradient_clip_val=1"
 _ZERO = torch.zeros(())
 
 
 class NonFiniteGuard(ScheduledCallback):
-    """Looks at the loss and at the gradients, before they are clipped, of every batch, and at validation losses.
+    """Checks the loss and the gradients, before clipping, of every batch, and the losses of validations.
 
-    What it finds on one rank goes to all: each leaves its batch below `dirpath` and ends with the same UserError.
-    Under a gradient scaler the loss alone counts, since gradients that overflow are what the scaler is for.
+    All processes learn of a value that is not finite on one of them: each saves its batch below `dirpath` and ends with
+    the same UserError. With a gradient scaler only the loss counts, since the scaler handles gradients that overflow.
     """
 
-    order = -100  # before anything that would log or save what is not finite
+    order = -100  # before all callbacks that would log or save the values
 
     def __init__(self, dirpath: str | Path, on_error: str = "warn"):
         super().__init__(on_error=on_error)
         self.dirpath = Path(dirpath)
-        self._batches: list[tuple[int, Batch]] = []  # since the last look, with the steps made
-        self._losses: list[Tensor] = []  # of each batch its loss and, summed over the epoch so far, all terms
-        self._gradients: list[Tensor] = []  # of each batch the norms, 0 where it made no step
+        self._batches: list[tuple[int, Batch]] = []  # since the last check, each with the number of steps before it
+        self._losses: list[Tensor] = []  # for each batch its loss, and all terms as sums over the epoch so far
+        self._gradients: list[Tensor] = []  # for each batch the norms, 0 where it made no step
         self._fault = ""
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         scaled = getattr(trainer.precision_plugin, "scaler", None) is not None
-        trained = {} if scaled else {name: one for name, one in pl_module.named_parameters() if one.requires_grad}
-        self._names, self._parameters = list(trained), list(trained.values())
-        self._norms = self._no_norms = torch.zeros(len(trained), device=pl_module.device)
+        named = [] if scaled else [pair for pair in pl_module.named_parameters() if pair[1].requires_grad]
+        self._names, self._parameters = [name for name, _ in named], [parameter for _, parameter in named]
+        self._norms = self._no_norms = torch.zeros(len(named), device=pl_module.device)
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Any) -> None:
         if self._parameters:
-            self._norms = norms([one.new_zeros(()) if one.grad is None else one.grad for one in self._parameters])
+            zero = self._parameters[0].new_zeros(())
+            self._norms = norms([zero if parameter.grad is None else parameter.grad for parameter in self._parameters])
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, batch_idx: int
@@ -53,10 +54,10 @@ class NonFiniteGuard(ScheduledCallback):
         self._gradients.append(self._norms)
         self._norms = self._no_norms
         if len(self._batches) == _STRIDE:
-            self._look(trainer, pl_module)
+            self._check(trainer, pl_module)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._look(trainer, pl_module)
+        self._check(trainer, pl_module)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         losses = {name: trainer.callback_metrics.get(f"val/{name}_loss", _ZERO) for name in _trained(pl_module)}
@@ -64,26 +65,26 @@ class NonFiniteGuard(ScheduledCallback):
         if wrong and not trainer.sanity_checking:
             raise UserError(
                 f"validation: the loss of {', '.join(wrong)} is not finite after step {trainer.global_step}, "
-                f"though that of the training was; {_REMEDY}"
+                f"although the training loss was; {_REMEDY}"
             )
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._look(trainer, pl_module)
+        self._check(trainer, pl_module)
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        self._look(trainer, pl_module)
+        self._check(trainer, pl_module)
         if self._fault:
             raise UserError(self._fault)
 
-    def _look(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """UserError, the same on all ranks, when a batch since the last look was not finite on one."""
+    def _check(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """UserError, the same on all ranks, when a batch since the last check was not finite on one of them."""
         if not self._batches:
             return
         batches, losses, gradients = self._batches, torch.stack(self._losses).cpu(), torch.stack(self._gradients).cpu()
         self._batches, self._losses, self._gradients = [], [], []
         bad_loss = ~losses[:, 0].isfinite()
         bad = bad_loss | ~gradients.isfinite().all(dim=1)
-        # the first batch counts, and in it a rank whose loss is at fault: its gradients have spread to all
+        # the first faulty batch counts, and in it a rank whose loss is not finite: its gradients have spread to all
         none = 2 * len(batches)
         worst = int(torch.where(bad, 2 * torch.arange(len(batches)) + ~bad_loss, none).min())
         mine = torch.tensor(worst * trainer.world_size + trainer.global_rank, device=pl_module.device)
@@ -92,32 +93,32 @@ class NonFiniteGuard(ScheduledCallback):
             return
         step, batch = batches[worst // 2]
         line, where = "", self._keep(batch, step, trainer)
-        if rank == trainer.global_rank:  # on others all may be finite
+        if rank == trainer.global_rank:  # on other ranks everything may be finite
             what, remedy = self._describe(losses[worst // 2], gradients[worst // 2], batch, pl_module)
             line = f"training: {what} at step {step}; {where}; {remedy}"
         self._fault = trainer.strategy.broadcast(line, src=rank)
         raise UserError(self._fault)
 
     def _keep(self, batch: Batch, step: int, trainer: Trainer) -> str:
-        """Write a batch, whole or not at all, and say where."""
+        """Save a batch and return where it is, or why it could not be saved."""
         rank = f"_rank_{trainer.global_rank}" if trainer.world_size > 1 else ""
         path = self.dirpath / f"non_finite_step_{step}{rank}.pt"
         tensors = {name: value.cpu() for name, value in batch.items()}
         try:
             save_whole({**tensors, "step": step, "epoch": trainer.current_epoch}, path)
         except OSError as error:
-            return f"its batch could not be kept ({error})"
-        return f"its batch is {path}"
+            return f"its batch could not be saved ({error})"
+        return f"its batch is in {path}"
 
     def _describe(self, losses: Tensor, gradients: Tensor, batch: Batch, module: LightningModule) -> tuple[str, str]:
-        """Say what of a batch is not finite, and what to do."""
+        """Return what in a batch is not finite, and what to do."""
         space = module.spec.space
         for key, value in batch.items():
             if not value.isfinite().all():
                 columns = value.isfinite().all(dim=0).tolist() if key == "target" else []
                 heads = [name for name, finite in zip(space.names, columns, strict=False) if not finite]
                 which = f"target of {', '.join(heads)}" if heads else key
-                return f"the {which} is not finite", "look at the dataset, data.verify=true checks its files"
+                return f"the {which} is not finite", "the dataset is at fault: data.verify=true checks its files"
         if losses[0].isfinite():
             wrong = [name for name, norm in zip(self._names, gradients, strict=True) if not norm.isfinite()]
             more = f" and of {len(wrong) - 1} before it" if len(wrong) > 1 else ""

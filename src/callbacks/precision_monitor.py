@@ -1,4 +1,4 @@
-"""What half precision costs a run: the loss scale, the steps it skipped, what was not finite."""
+"""The effects of half precision: the loss scale, skipped steps, and losses and gradients that are not finite."""
 
 import logging
 from typing import Any
@@ -16,8 +16,8 @@ log = logging.getLogger(__name__)
 class PrecisionMonitor(ScheduledCallback):
     """Logs once an epoch how many losses and gradients were not finite.
 
-    With precision 16-mixed also how many steps were skipped for that, and the loss scale, which falls with each:
-    a few of them are how the scale is found, a scale that only falls is a network that float16 cannot train.
+    With precision 16-mixed it also logs how many steps were skipped for that reason, and the loss scale, which each
+    skipped step lowers. A few skipped steps are normal; a scale that only falls means that float16 does not suffice.
     """
 
     def __init__(self, on_error: str = "warn"):
@@ -31,7 +31,7 @@ class PrecisionMonitor(ScheduledCallback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._scaler = getattr(trainer.precision_plugin, "scaler", None)
-        self._parameters = [one for one in pl_module.parameters() if one.requires_grad]
+        self._parameters = [parameter for parameter in pl_module.parameters() if parameter.requires_grad]
         self._start(pl_module)
         for optimizer in trainer.optimizers:
             optimizer.register_step_post_hook(self._count_step)
@@ -43,7 +43,7 @@ class PrecisionMonitor(ScheduledCallback):
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Any) -> None:
         if not self._idle:
             self._tried += 1
-            gradients = [one.grad for one in self._parameters if one.grad is not None]
+            gradients = [parameter.grad for parameter in self._parameters if parameter.grad is not None]
             self._bad[1] += ~norms(gradients).isfinite().all()
 
     def act(self, trainer: Trainer, pl_module: LightningModule) -> None:

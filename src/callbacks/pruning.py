@@ -1,4 +1,4 @@
-"""Telling a sweep's study how a trial is doing, and ending one that is hopeless."""
+"""Reporting a trial's progress to a sweep's study, and stopping a trial that the study's pruner gives up."""
 
 import functools
 import logging
@@ -14,7 +14,7 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 
 from src.utils.errors import UserError, first_line
-from src.utils.multirun import in_trial
+from src.utils.multirun import in_trial, job_label
 
 log = logging.getLogger(__name__)
 
@@ -22,12 +22,13 @@ log = logging.getLogger(__name__)
 class Pruning(Callback):
     """Reports the monitored metric after each epoch, and stops the training when the study's pruner says so.
 
-    Which study and trial that is, the sweeper has written into this job's Hydra config; outside of a sweep this does
-    nothing. The trial is marked, so that the sweeper, which alone may end it, knows what its result is worth.
+    The sweeper has written the study and the trial into this job's Hydra config; without a sweep this does nothing.
+    A pruned trial is marked in the study, since only the sweeper ends trials.
     """
 
     def __init__(self, monitor: str):
         self.monitor = monitor
+        self._pruned = ""
 
     @functools.cached_property
     def _trial(self) -> tuple[Any, int] | None:
@@ -38,7 +39,7 @@ class Pruning(Callback):
         return study, study._storage.get_trial_id_from_study_id_trial_number(study._study_id, sweeper.trial)
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """UserError when the sweep has given this trial up while its job waited for a place."""
+        """UserError when the sweep gave this trial up while its job waited to be started."""
         if not in_trial():
             return
         running = True
@@ -47,23 +48,27 @@ class Pruning(Callback):
                 study, trial_id = self._trial
                 running = not study._storage.get_trial(trial_id).state.is_finished()
         if not running:
-            raise UserError("the sweep has given this trial up before it began")
+            raise UserError("the sweep gave this trial up before it started")
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         value = float(trainer.callback_metrics.get(self.monitor, math.nan))
         if not in_trial() or not math.isfinite(value):
             return
         try:
-            with self._without_database(f"epoch {trainer.current_epoch}"):
+            with self._without_database(f"epoch {trainer.current_epoch + 1}"):
                 if self._trial is not None and self._is_hopeless(trainer.current_epoch, value):
-                    log.info("pruned after epoch %d, where %s is %.4g", trainer.current_epoch, self.monitor, value)
+                    self._pruned = f"after epoch {trainer.current_epoch + 1}: {self.monitor} is {value:.4g}"
                     trainer.should_stop = True
-        except RuntimeError:  # Optuna's word for a trial that has ended
-            log.warning("stopped after epoch %d: the sweep has given this trial up", trainer.current_epoch)
+        except RuntimeError:  # what Optuna raises for a trial that has ended
+            log.warning("%sstopped: the sweep has given this trial up", job_label())
             trainer.should_stop = True
 
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self._pruned:  # told here, after the line of the last epoch
+            log.info("%spruned %s, worse than in other trials", job_label(), self._pruned)
+
     def _is_hopeless(self, epoch: int, value: float) -> bool:
-        """Report an epoch's value; return whether the pruner gives the trial up, which then is marked."""
+        """Report an epoch's value; return whether the pruner gives the trial up, and mark the trial if so."""
         from src.utils.sweep_study import PRUNED
 
         study, trial_id = self._trial
@@ -75,13 +80,13 @@ class Pruning(Callback):
 
     @contextmanager
     def _without_database(self, what: str) -> Iterator[None]:
-        """Warn when the database is away, and go on."""
+        """Warn when the database cannot be reached, and continue."""
         from src.utils.sweep_study import AWAY_S, STORAGE_ERRORS
 
         began = time.monotonic()
         try:
             yield
         except (*STORAGE_ERRORS, UserError) as error:
-            log.warning("%s is not in the study: %s", what, first_line(error))
+            log.warning("%s is not recorded in the study: %s", what, first_line(error))
             if time.monotonic() - began > AWAY_S:
                 self._trial = None  # each further epoch would wait for the database as long

@@ -1,4 +1,4 @@
-"""Early stopping that a resumed run keeps to, with the patience that it is given now."""
+"""Early stopping that a resumed run continues, with the patience that it is given now."""
 
 import logging
 from typing import Any
@@ -7,35 +7,52 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
 
+from src.utils.multirun import job_label
+
 log = logging.getLogger(__name__)
 
 
 class ResumableEarlyStopping(EarlyStopping):
-    """Ends a run at once that is resumed after it had stopped, unless its patience is larger now.
+    """Ends a run at once that is resumed after early stopping, unless its patience is larger now.
 
-    Lightning's trains such a run for one more epoch, since no checkpoint holds that the trainer should stop, and
-    goes on with the patience of the checkpoint.
+    Lightning's callback trains such a run for one more epoch, since no checkpoint records that the trainer should
+    stop, and it keeps the patience of the checkpoint.
     """
 
     @property
     def state_key(self) -> str:
-        return super().state_key.removeprefix("Resumable")  # of checkpoints with Lightning's own, too
+        return super().state_key.removeprefix("Resumable")  # also reads checkpoints of Lightning's own callback
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         super().on_train_end(trainer, pl_module)
         if self.stopping_reason != EarlyStoppingReason.NOT_STOPPED:
-            log.info("early stopping: %s", self.stopping_reason_message)
+            self._tell(self._reason())
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         super().load_state_dict(state_dict | {"patience": self.patience})
-        if self.stopping_reason == EarlyStoppingReason.PATIENCE_EXHAUSTED:  # whether it is so still, wait_count says
+        if self.stopping_reason == EarlyStoppingReason.PATIENCE_EXHAUSTED:  # wait_count and the new patience decide
             self.stopping_reason, self.stopping_reason_message = EarlyStoppingReason.NOT_STOPPED, None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self.stopping_reason != EarlyStoppingReason.NOT_STOPPED:
             trainer.should_stop = True
-            log.info("early stopping: %s", self.stopping_reason_message)
+            self._tell(self._reason())
         elif self.wait_count >= max(1, self.patience):
             trainer.should_stop = True
-            message = "early stopping: %s has not improved for %d checks; a larger patience trains on"
-            log.info(message, self.monitor, self.wait_count)
+            self._tell(f"{self._patience_exhausted()}; increase the patience to train longer")
+
+    def _reason(self) -> str:
+        if self.stopping_reason == EarlyStoppingReason.NON_FINITE_METRIC:
+            return f"{self.monitor} is not finite"
+        if self.stopping_reason == EarlyStoppingReason.STOPPING_THRESHOLD:
+            return f"{self.monitor} has reached the stopping threshold"
+        if self.stopping_reason == EarlyStoppingReason.DIVERGENCE_THRESHOLD:
+            return f"{self.monitor} has passed the divergence threshold"
+        return self._patience_exhausted()
+
+    def _patience_exhausted(self) -> str:
+        checks = "1 validation" if self.wait_count == 1 else f"{self.wait_count} validations"
+        return f"{self.monitor} has not improved for {checks}; its best value is {float(self.best_score):.4g}"
+
+    def _tell(self, reason: str) -> None:
+        log.info("%searly stopping: %s", job_label(), reason)

@@ -1,4 +1,4 @@
-"""Ctrl-C, a scheduler's SIGTERM and SLURM's warning end a run between two batches, with a checkpoint."""
+"""Ending a run between two batches, with a checkpoint, on Ctrl-C, a scheduler's SIGTERM and SLURM's warning."""
 
 import logging
 import os
@@ -16,42 +16,45 @@ from lightning.pytorch.callbacks import Checkpoint
 
 from src.callbacks.resumable_checkpoint import can_resume_after
 from src.utils.errors import Interrupted
+from src.utils.terminal import is_interactive
 
 log = logging.getLogger(__name__)
 
-_EVERY = 10  # steps after which processes ask each other: an exchange at each one would cost more than a small step
+_EVERY = 10  # steps between two exchanges of the processes: one in each step would take longer than a small step
 
 
 class StopOnSignal(Checkpoint):
-    """Saves `path`, where one is given, at the end of the batch in which a signal came, and raises Interrupted.
+    """Saves `path`, where one is given, at the end of the batch in which a signal arrives, and raises Interrupted.
 
-    It listens inside its own `with`, around the fit; a signal that comes twice stops at once. A resumed run goes on
-    with the next batch: the order of batches is a function of the seed and the epoch, so that those of the epoch that
-    were seen are drawn again and left out. It is a Checkpoint to Lightning, to act after all others at an epoch's end.
+    It listens inside its own `with`, around the fit; a second signal stops at once. A resumed run continues with the
+    next batch: the order of batches is a function of the seed and the epoch, so the loader draws those of the epoch
+    that were used before, and skips them. The base class is Checkpoint so that Lightning calls this callback after all
+    others at the end of an epoch.
     """
 
     def __init__(self, path: Path | None, advice: str):
         self.path, self.advice = path, advice
         self.received: int | None = None
-        self._is_told = False  # by a signal of its own, not by another process
+        self._is_told = False  # by a signal, not by another process
 
     def __enter__(self) -> None:
         self._pid = os.getpid()
-        self._before = self._listen()  # workers are forked with it: Ctrl-C reaches them as well, and would end them
+        self._room = "\n\n" if is_interactive() else ""  # for the progress bar, which draws over the last two lines
+        self._before = self._listen()  # workers inherit the handler: Ctrl-C reaches them as well, and would end them
 
     def __exit__(self, *error: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._listen()  # Lightning has put its own in their place
-        _leave_out_seen_batches(trainer)
+        self._listen()  # Lightning has replaced the handlers
+        _skip_used_batches(trainer)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         if trainer.world_size > 1 and batch_idx // trainer.accumulate_grad_batches % _EVERY:
-            return  # counted in steps: of an even number of batches a step, every tenth batch would never end one
+            return  # counts steps: if a step has an even number of batches, every tenth batch may never end one
         if can_resume_after(trainer, batch_idx) and self._stopping(trainer):
             self._save(trainer)
             self._stop(trainer)
@@ -61,7 +64,7 @@ class StopOnSignal(Checkpoint):
             self._save(trainer)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if self._stopping(trainer):  # the epoch before is saved, and its figures are logged
+        if self._stopping(trainer):  # the previous epoch is saved and logged
             self._stop(trainer)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -69,10 +72,11 @@ class StopOnSignal(Checkpoint):
             self._stop(trainer)
 
     def _listen(self) -> dict[int, Any]:
-        """Take the signals and return who had them; a sweep may train in a thread that cannot."""
+        """Handle the signals and return the previous handlers; {} in a thread of a sweep, which cannot handle any."""
         if threading.current_thread() is not threading.main_thread():
             return {}
-        return {one: signal.signal(one, self._receive) for one in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)}
+        handled = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+        return {number: signal.signal(number, self._receive) for number in handled}
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         if os.getpid() != self._pid:
@@ -80,10 +84,12 @@ class StopOnSignal(Checkpoint):
         if self._is_told:
             raise KeyboardInterrupt
         self._is_told, self.received = True, number
-        os.write(2, b"\nstopping after this batch; the same once more stops at once\n")  # logging is not reentrant
+        repeat = "press Ctrl-C again" if number == signal.SIGINT else "send the signal again"
+        text = f"\nstopping after this batch; {repeat} to quit now\n{self._room}"
+        os.write(2, text.encode())  # logging is not reentrant
 
     def _stopping(self, trainer: Trainer) -> bool:
-        """Tell whether any process was told to stop: the same to all, so one told while they ask waits for the next."""
+        """Tell whether any process was told to stop; all get the same answer, and a later signal waits for the next."""
         told = self.received is not None
         if trainer.world_size > 1:
             told = trainer.strategy.reduce_boolean_decision(told, all=False)
@@ -98,29 +104,29 @@ class StopOnSignal(Checkpoint):
     def _stop(self, trainer: Trainer) -> None:
         job = os.environ.get("SLURM_JOB_ID") if trainer.is_global_zero else None
         if job and self.received == signal.SIGUSR1 and shutil.which("scontrol"):
-            log.info("asking SLURM to queue job %s again", job)
+            log.info("asking SLURM to requeue job %s", job)
             subprocess.run(["scontrol", "requeue", job], check=False)
         saved = f"saved {self.path}" if self.path and self.path.is_file() else "there is no checkpoint"
         raise Interrupted(f"{signal.Signals(self.received).name}: {saved}; {self.advice}", self.received)
 
 
-def _leave_out_seen_batches(trainer: Trainer) -> None:
-    """Begin a resumed run's loader anew in its epoch, after what of it was seen already.
+def _skip_used_batches(trainer: Trainer) -> None:
+    """Restart the loader of a resumed run in the run's epoch, after the batches that were used before.
 
-    Lightning asks for the loader before it has read the checkpoint, to count its batches for the schedule: that one
-    is in epoch 0, which workers load from at once, and at its first batch.
+    Lightning creates the loader before it reads the checkpoint, to count its batches for the schedule. That loader is
+    at the first batch of epoch 0, from which its workers load at once.
     """
     loop = trainer.fit_loop
     loader, fetcher = trainer.train_dataloader, loop._data_fetcher
     if not trainer.ckpt_path:
         return
     _set_sampler_epoch(loader, loop.epoch_progress.current.processed)
-    seen = loop.epoch_loop.batch_progress.current.processed if loop.restarted_mid_epoch else 0
-    if hasattr(loader, "load_state_dict"):  # it can begin there, where others have to be drawn from
+    used = loop.epoch_loop.batch_progress.current.processed if loop.restarted_mid_epoch else 0
+    if hasattr(loader, "load_state_dict"):  # it can start anywhere; from others the batches have to be drawn
         for state in loop._combined_loader_states_to_load:
             loader.load_state_dict(state)
-        seen = 0
+        used = 0
     iter(fetcher)
-    for _ in range(seen):
+    for _ in range(used):
         next(fetcher)
-    fetcher.fetched = 0  # Lightning adds the batches seen itself
+    fetcher.fetched = 0  # Lightning adds the used batches itself

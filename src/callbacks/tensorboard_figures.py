@@ -1,4 +1,4 @@
-"""What TensorBoard shows beside curves: the network's graph, and each head's predictions on validation sounds."""
+"""Figures for TensorBoard: the network's graph, and the predictions of each head for validation sounds."""
 
 import logging
 import warnings
@@ -16,24 +16,24 @@ from src.utils.errors import first_line
 
 log = logging.getLogger(__name__)
 
-SHOWN = 256  # sounds in a figure: more would only hide each other
+SHOWN = 256  # sounds in a figure: the points of more would cover each other
 
 
 class TensorBoardFigures(ScheduledCallback):
-    """Draws the first validation batch every `every_n_epochs` epochs and after the last.
+    """Draws the predictions for the first validation batch every `every_n_epochs` epochs and after the last one.
 
-    Nothing is drawn without TensorBoard, and only the graph with fsdp. It only watches: predictions are made and the
-    graph is traced with the model in eval mode, so neither draws random numbers.
+    It draws nothing without TensorBoard, and only the graph with fsdp. It does not change the training: it predicts and
+    traces the graph in eval mode, which draws no random numbers.
     """
 
     rank_zero = True
-    order = 1  # after averaged weights have been put in the model's place, at the end of the training
+    order = 1  # after weight averaging, which replaces the model's weights at the end of the training
 
     def __init__(self, every_n_epochs: int = 50, graph: bool = True, on_error: str = "warn"):
         super().__init__(on_error=on_error)
         self.every_n_epochs = every_n_epochs
         self.graph = graph
-        self._sounds: Batch | None = None  # of the last validation, until they are drawn
+        self._sounds: Batch | None = None  # of the last validation, until it is drawn
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Trace the network once, before anything compiles it or moves it to a device."""
@@ -44,10 +44,10 @@ class TensorBoardFigures(ScheduledCallback):
         image = torch.zeros(1, *pl_module.spec.image_shape, device=pl_module.device)
         try:
             with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
-                warnings.simplefilter("ignore")  # of branches that depend on shapes: a run has one shape
+                warnings.simplefilter("ignore")  # about branches that depend on shapes: a run has only one shape
                 writer.add_graph(pl_module.network, image)
-        except RuntimeError as error:  # a network that looks at its data cannot be traced: it trains all the same
-            log.warning("tensorboard_figures: the network's graph is left out (%s)", first_line(error))
+        except RuntimeError as error:  # a network whose branches depend on its input can only be trained
+            log.warning("tensorboard_figures: the network's graph cannot be drawn (%s)", first_line(error))
 
     def on_validation_batch_end(
         self,
@@ -60,14 +60,14 @@ class TensorBoardFigures(ScheduledCallback):
     ) -> None:
         if batch_idx or trainer.sanity_checking or _writer(trainer) is None:
             return
-        if isinstance(trainer.strategy, FSDPStrategy):  # no process has the whole network to predict with
+        if isinstance(trainer.strategy, FSDPStrategy):  # no process holds the whole network
             return
         self._sounds = {name: batch[name][:SHOWN].clone() for name in ("image", "scale", "target")}
         if (trainer.current_epoch + 1) % self.every_n_epochs == 0:
             self._draw(trainer, pl_module)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if self._sounds is not None:  # which epoch is the last is known now: stopping early may have chosen it
+        if self._sounds is not None:  # only here is it known which epoch was the last
             pl_module.eval()
             self._draw(trainer, pl_module)
             pl_module.train()
@@ -86,4 +86,4 @@ def _writer(trainer: Trainer) -> SummaryWriter | None:
     """Return the TensorBoard writer of the first process; None where there is none."""
     if not trainer.is_global_zero:
         return None
-    return next((one.experiment for one in trainer.loggers if isinstance(one, TensorBoardLogger)), None)
+    return next((logger.experiment for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)), None)

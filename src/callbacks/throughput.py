@@ -1,4 +1,4 @@
-"""How fast a training epoch went."""
+"""The speed of training."""
 
 import time
 
@@ -10,13 +10,13 @@ from src.data.vimh_dataset import Batch
 
 
 class Throughput(Callback):
-    """Logs samples and batches a second of each epoch, over all processes, without the time of validations.
+    """Logs samples and batches per second of each epoch, over all processes, without the time of validations.
 
-    It waits for the accelerator once an epoch; Lightning's ThroughputMonitor does so at every batch.
+    It waits for the accelerator once an epoch; Lightning's ThroughputMonitor waits in every batch.
     """
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.on_train_epoch_start(trainer, pl_module)  # a run that is resumed within an epoch is not told of its start
+        self.on_train_epoch_start(trainer, pl_module)  # Lightning does not, in an epoch that a resumed run completes
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._samples = self._batches = 0
@@ -46,5 +46,5 @@ class Throughput(Callback):
 
     def _pause(self, device: torch.device) -> None:
         if device.type != "cpu":
-            getattr(torch, device.type).synchronize()  # what was asked for is done only now
+            getattr(torch, device.type).synchronize()  # until here the steps are only queued
         self._elapsed += time.perf_counter() - self._since

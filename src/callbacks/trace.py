@@ -1,4 +1,4 @@
-"""A few training steps, operator by operator."""
+"""A profile of a few training steps, operator by operator."""
 
 import logging
 from pathlib import Path
@@ -7,14 +7,16 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from torch.profiler import ProfilerActivity, profile, schedule
 
+from src.utils.files import write_whole
+
 log = logging.getLogger(__name__)
 
 
 class Trace(Callback):
-    """Writes a trace of `steps` batches, after `skip` others, and a table of the slowest operators, once a run.
+    """Writes a trace of `steps` batches, after `skip` others, and a table of the slowest operators, once in a run.
 
-    `directory` gets rank0.pt.trace.json, which https://ui.perfetto.dev and TensorBoard's profiler plugin open,
-    and rank0.txt. Lightning's PyTorchProfiler fails after a schedule that ends, and in a test of few batches.
+    They are `directory`/rank0.pt.trace.json, which https://ui.perfetto.dev and TensorBoard's profiler plugin open, and
+    rank0.txt. Lightning's PyTorchProfiler fails when its schedule ends, and in a test of few batches.
     """
 
     def __init__(self, directory: str | Path, skip: int = 2, steps: int = 4):
@@ -38,7 +40,7 @@ class Trace(Callback):
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self._profile is not None and self._profile.step_num <= self.skip:
-            log.warning("no trace: training ended within the first %d batches; lower callbacks.trace.skip", self.skip)
+            log.warning("no trace: training ended in the first %d batches; lower callbacks.trace.skip", self.skip)
         self._stop()
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
@@ -52,6 +54,10 @@ class Trace(Callback):
 
 def _write(done: profile, stem: Path) -> None:
     stem.parent.mkdir(parents=True, exist_ok=True)
-    done.export_chrome_trace(f"{stem}.pt.trace.json")
-    stem.with_suffix(".txt").write_text(done.key_averages().table(sort_by="self_cpu_time_total", row_limit=30))
-    log.info("trace, for https://ui.perfetto.dev or TensorBoard's profiler plugin: %s.pt.trace.json", stem)
+    trace = stem.with_name(f"{stem.name}.pt.trace.json")
+    partial = trace.with_name(f".{trace.name}.partial")
+    done.export_chrome_trace(str(partial))
+    partial.replace(trace)
+    table = done.key_averages().table(sort_by="self_cpu_time_total", row_limit=30)
+    write_whole(stem.with_suffix(".txt"), table.encode())
+    log.info("trace, for https://ui.perfetto.dev or TensorBoard's profiler plugin: %s", trace)

@@ -1,4 +1,4 @@
-"""Averages of the weights over steps: what validation, the saved checkpoints and the test see."""
+"""Averages of the weights over steps, which validation, checkpoints and the test use."""
 
 import math
 from typing import Any
@@ -11,15 +11,15 @@ from torch import Tensor
 
 from src.utils.errors import UserError
 
-_AVERAGED_BUFFERS = ("running_mean", "running_var")  # of batch norm; a counter or a table has no meaningful mean
+_AVERAGED_BUFFERS = ("running_mean", "running_var")  # of batch norm; the mean of a counter or a table has no meaning
 
 
 class AveragedWeights(WeightAveraging):
-    """Lightning's weight averaging, updated by `share`: how much of the new weights a step's average takes.
+    """Lightning's weight averaging: average = average + `share` * (weights - average) after each step.
 
-    As long as that is 1 the average is the weights themselves, where Lightning would validate the initial ones.
-    Beside the weights only batch norm's statistics are averaged; every other buffer is the model's own.
-    A checkpoint holds the averaged weights as its model, and those to go on from beside them.
+    While the share is 1 the average equals the weights; Lightning would validate the initial ones. Of the buffers only
+    batch norm's statistics are averaged, all others are copied from the model. A checkpoint holds the averaged weights
+    as its model, and beside them the weights from which a resumed run continues.
     """
 
     def __init__(self) -> None:
@@ -27,18 +27,18 @@ class AveragedWeights(WeightAveraging):
         self._share = 0.0
 
     def share(self, trainer: Trainer) -> float:
-        """Return the share, 0..1, of the weights that this step has left."""
+        """Return the share, 0..1, of the new weights in the average after this step."""
         raise NotImplementedError
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         if isinstance(trainer.strategy, FSDPStrategy):
             raise UserError(
-                "callbacks: averaged weights need the whole model on each device, fsdp splits it; use trainer=ddp"
+                "callbacks: weight averaging needs the whole model on each device, but fsdp splits it; use trainer=ddp"
             )
-        self._device = trainer.strategy.root_device  # the model itself is moved there later
+        self._device = trainer.strategy.root_device  # the model is moved there later
         super().setup(trainer, pl_module, stage)
         if stage == "fit":
-            self._average_model.n_averaged = torch.tensor(0)  # on the CPU: it is read at every step
+            self._average_model.n_averaged = torch.tensor(0)  # on the CPU, since every step reads it
 
     def should_update(self, step_idx: int | None = None, epoch_idx: int | None = None) -> bool:
         return step_idx is not None and self._share > 0
@@ -74,14 +74,14 @@ class AveragedWeights(WeightAveraging):
 
 
 class ExponentialAverage(AveragedWeights):
-    """An exponential moving average over optimizer steps, of a window that grows with them up to 1 / (1 - decay).
+    """An exponential moving average over optimizer steps, with a window that grows up to 1 / (1 - decay) steps.
 
-    Step n decays by min(decay, (1 + n) / (10 + n)), so that a short run is not an average of its first weights.
+    The decay of step n is min(decay, (1 + n) / (10 + n)), so that a short run does not average its first weights.
     """
 
     def __init__(self, decay: float = 0.999):
         if not 0 <= decay < 1:
-            raise UserError(f"callbacks.ema.decay: {decay} given; a share from 0 to below 1, such as 0.999")
+            raise UserError(f"callbacks.ema.decay: {decay} given; a number from 0 to below 1, such as 0.999")
         super().__init__()
         self.decay = decay
 
@@ -90,20 +90,20 @@ class ExponentialAverage(AveragedWeights):
 
 
 class StochasticAverage(AveragedWeights):
-    """The mean of the weights at the ends of the last epochs, those after the share `start` of all.
+    """The mean of the weights at the ends of the last epochs: of those after the fraction `start` of all epochs.
 
     Source: Izmailov et al., Averaging Weights Leads to Wider Optima and Better Generalization, arXiv 1803.05407.
     """
 
     def __init__(self, start: float = 0.75):
         if not 0 <= start < 1:
-            raise UserError(f"callbacks.swa.start: {start} given; a share of the epochs from 0 to below 1")
+            raise UserError(f"callbacks.swa.start: {start} given; a fraction of the epochs, from 0 to below 1")
         super().__init__()
         self.start = start
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         if stage == "fit" and (trainer.max_epochs or 0) < 1:
-            raise UserError("callbacks.swa: its start is a share of the epochs; give trainer.max_epochs")
+            raise UserError("callbacks.swa: its start is a fraction of the epochs; give trainer.max_epochs")
         super().setup(trainer, pl_module, stage)
 
     def share(self, trainer: Trainer) -> float:

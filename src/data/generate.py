@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from src import __version__
 from src.data.paths import Place
@@ -22,6 +21,7 @@ from src.data.spec import DatasetSpec
 from src.data.writer import DatasetWriter
 from src.synth.parameters import ParameterSpace
 from src.utils.errors import UserError
+from src.utils.terminal import counted
 
 log = logging.getLogger(__name__)
 
@@ -154,20 +154,14 @@ def assemble(
     """Write a dataset from its samples, wherever they come from; return its place and spec."""
     place = output_dir / source.name
     writer = DatasetWriter(place, describe_source(source, []), overwrite, pickle)
-    with writer, _progress() as progress:
+    with writer, counted(place.name, "samples", source.recipe.dataset.size) as advance:
         split_of, row_of = source.recipe.place()
         writer.spec = describe_source(source, check_sensitivity(source, allow_blind))  # `with` refused an existing one
-        task = progress.add_task(place.name, total=source.recipe.dataset.size)
         for start, records, values in chunks:
             at = slice(start, start + len(records))
             for number, split in enumerate(SPLITS):
                 members = split_of[at] == number
                 if members.any():
                     writer.write(split, row_of[at][members], records[members], values[members])
-            progress.advance(task, len(values))
+            advance(len(values))
     return place, writer.spec
-
-
-def _progress() -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, transient=True)

@@ -1,4 +1,4 @@
-"""Where datasets are: a directory, or a URL of any file system that fsspec knows (s3://, gs://, memory://)."""
+"""Where datasets are: a directory, or a URL of a store of files (s3://, gs://, https://)."""
 
 from __future__ import annotations
 
@@ -13,13 +13,18 @@ from typing import TYPE_CHECKING
 from urllib.request import url2pathname
 from uuid import uuid4
 
-from src.utils.errors import UserError, one_line
+from src.utils.errors import UserError, one_line, shown
 
 if TYPE_CHECKING:  # imported for URLs alone: a local path should not wait for it
     from fsspec import AbstractFileSystem
 
 CACHE_DIR = "data/cache"
+# stores of files alone: others of fsspec's open archives, read Python or a shell's output, or hand on to another URL
+SCHEMES = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oci", "oss", "http", "https", "sftp", "memory"}
+_LONGEST_URL = 2048
+_LONGEST_PART = 255  # of what becomes a file's name
 _BUCKETS = {"s3", "s3a", "gs", "gcs", "abfs", "az", "adl", "oci", "oss"}  # stores that have no directories to make
+_UNFIT = (ArithmeticError, AttributeError, LookupError, NotImplementedError, TypeError, ValueError)  # of odd URLs
 
 
 @dataclass(frozen=True)
@@ -59,18 +64,22 @@ class RemotePath:
         except ImportError as error:
             package = getattr(error.__cause__, "name", None) or error.name
             raise UserError(f"{self.url}: {package} is not installed; uv pip install {package}") from error
-        except ValueError as error:
-            raise UserError(f"{self.url}: no file system that fsspec knows ({error})") from error
+        except _UNFIT as error:
+            raise UserError(f"{self.url}: no address of a store ({one_line(error)}); give another") from error
 
     @contextmanager
     def _reach(self) -> Iterator[tuple[AbstractFileSystem, str]]:
         """Give the file system and the path in it; UserError when the store does not let us in."""
         try:
             yield self._connect()
+        except UserError:
+            raise
         except (PermissionError, ConnectionError, TimeoutError, *_refusals()) as error:
             raise UserError(
                 f"{self.url}: cannot be reached ({one_line(error)}); see your credentials for it"
             ) from error
+        except _UNFIT as error:
+            raise UserError(f"{self.url}: its store cannot do this ({one_line(error)}); give another place") from error
 
     def is_file(self) -> bool:
         """Tell whether a file is there; whatever else keeps it from being seen is an error."""
@@ -82,8 +91,12 @@ class RemotePath:
                 return False
 
     def size(self) -> int:
+        """Return a file's bytes; UserError where the store does not tell, since a download then has no bound."""
         with self._reach() as (filesystem, path):
-            return filesystem.size(path)
+            size = filesystem.size(path)
+        if not isinstance(size, int):
+            raise UserError(f"{self.url}: its store does not tell the file's size; copy it to a disk first")
+        return size
 
     def iterdir(self) -> Iterator[RemotePath]:
         """Yield what is directly below, nothing where nothing is."""
@@ -138,6 +151,8 @@ def _refusals() -> list[type[Exception]]:
         ("botocore.exceptions", "BotoCoreError"),
         ("google.auth.exceptions", "GoogleAuthError"),
         ("azure.core.exceptions", "AzureError"),
+        ("aiohttp", "ClientError"),
+        ("paramiko.ssh_exception", "SSHException"),
     ]
     return [getattr(sys.modules[module], name) for module, name in named if module in sys.modules]
 
@@ -146,14 +161,36 @@ Place = Path | RemotePath
 
 
 def to_place(given: str | Path, cache_dir: str | Path = CACHE_DIR) -> Place:
-    """Return a Path for a local path or a file:// URL, else a RemotePath; UserError when fsspec cannot go there."""
+    """Return a Path for a local path or a file:// URL, else a RemotePath; UserError for a URL of no store."""
     if isinstance(given, Path) or "://" not in given:
-        return Path(given)
+        return _local(str(given))
     if given.startswith("file://"):
-        return Path(url2pathname(given.removeprefix("file://")))
+        return _local(url2pathname(given.removeprefix("file://")))
+    _require_store(given)
     place = RemotePath(given.rstrip("/"), Path(cache_dir))
-    place._connect()
-    return place
+    with place._reach():  # a package that is missing is told before any work
+        return place
+
+
+def _local(path: str) -> Path:
+    if "\0" in path:
+        raise UserError(f"{shown(path)}: a path holds no NUL; give another")
+    return Path(path)
+
+
+def _require_store(url: str) -> None:
+    """UserError for a URL of another scheme than a store's, chained to another, or without a plain path."""
+    scheme, _, path = url.partition("://")
+    if "::" in url:
+        raise UserError(f"{shown(url)}: chained to another URL by ::, which no dataset's is; give a plain one")
+    if scheme not in SCHEMES:
+        known = ", ".join(sorted(SCHEMES))
+        raise UserError(f"{shown(url)}: {shown(scheme, 40)} is no store of datasets; give a path, or a URL of {known}")
+    parts = path.rstrip("/").split("/")
+    if not url.isprintable() or len(url) > _LONGEST_URL or not parts[-1] or {".", ".."} & set(parts):
+        raise UserError(f"{shown(url)}: no plain address; give a URL such as s3://bucket/data, without . and ..")
+    if len(parts[-1].encode(errors="replace")) > _LONGEST_PART:
+        raise UserError(f"{shown(url)}: its last part is longer than a file's name may be; give a shorter one")
 
 
 def lock_file(place: Place) -> Path:

@@ -13,8 +13,13 @@ _REMEDY = "use the binary file, or make the dataset again"
 _LABEL_KEYS = ("vimh_labels", "labels", "multihead_labels")
 
 
-def read_pickle(path: Path, image_shape: tuple[int, int, int], num_parameters: int) -> Records:
-    """Read a pickle twin into version 2.1 records in memory; UserError names the key at fault."""
+def read_pickle(
+    path: Path, image_shape: tuple[int, int, int], num_parameters: int, scale_of_all: np.ndarray | None = None
+) -> Records:
+    """Read a pickle twin into version 2.1 records in memory; UserError names the key at fault.
+
+    `scale_of_all` (2,) is the dB range that all of them have, where that is known.
+    """
     content = load_plain_pickle(path)
     if not isinstance(content, dict):
         raise UserError(f"{path}: a {type(content).__name__} found, a dict expected; {_REMEDY}")
@@ -42,6 +47,8 @@ def read_pickle(path: Path, image_shape: tuple[int, int, int], num_parameters: i
         scale = _array(path, content, ("scale_factors",), np.float32)
         if scale.shape != (len(data), 2) or not np.isfinite(scale).all() or (scale[:, 0] > scale[:, 1]).any():
             raise UserError(f"{path}: scale_factors must be {len(data)} finite pairs [min, max]; {_REMEDY}")
+        if scale_of_all is not None and (scale != scale_of_all).any():
+            raise UserError(f"{path}: scale_factors must all be {scale_of_all.tolist()}, as the JSON says; {_REMEDY}")
     records = pack_records(data.reshape(-1, channels, height, width), codes, scale)
     shapes = np.array([image_shape], np.uint16)
     return Records(records.reshape(-1), CURRENT_METADATA_BYTES, np.arange(num_parameters), shapes)

@@ -64,16 +64,17 @@ def load_plain_pickle(path: Path) -> Any:
     Arrays come as objects that `numpy.asarray` takes.
     """
     try:
-        return _run(io.BytesIO(path.read_bytes()))
+        return _run(path.read_bytes())
     except (ValueError, LookupError, TypeError, OverflowError) as error:
         remedy = "use the binary file, or make the dataset again"
         raise UserError(f"{path}: not a plain pickle ({str(error)[:200]}); {remedy}") from error
 
 
-def _run(file: io.BytesIO) -> Any:
+def _run(content: bytes) -> Any:
     stack: list[Any] = []
     memo: dict[int, Any] = {}
-    for opcode, argument, _ in pickletools.genops(file):
+    encoded = 0  # bytes that were made of text: a file that names a text often could fill the memory
+    for opcode, argument, _ in pickletools.genops(io.BytesIO(content)):
         name = opcode.name
         if name in _ARGUMENT:
             stack.append(argument)
@@ -108,7 +109,11 @@ def _run(file: io.BytesIO) -> Any:
         elif name == "STACK_GLOBAL":
             stack.append(_name(*_pop(stack, 2)))
         elif name == "REDUCE":
-            stack.append(_reduce(*_pop(stack, 2)))
+            made = _reduce(*_pop(stack, 2))
+            encoded += len(made) if isinstance(made, bytes) else 0
+            if encoded > len(content):
+                raise ValueError("more bytes than the file has")
+            stack.append(made)
         elif name == "BUILD":
             _build(stack[-2], stack.pop())
         elif name == "STOP":

@@ -2,9 +2,9 @@
 
 import hashlib
 import logging
-import math
 import struct
 import tokenize
+from array import array
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from src.data.pickles import read_pickle
 from src.data.records import CURRENT_METADATA_BYTES, OLD_METADATA_BYTES, Records, record_bytes
 from src.data.spec import DatasetSpec
 from src.utils.errors import UserError
+from src.utils.files import require_content
 
 log = logging.getLogger(__name__)
 
@@ -30,10 +31,12 @@ def open_split(directory: Path, split: str, spec: DatasetSpec, verify: bool = Fa
         raise UserError(f"{directory / split}: no such file; {_REMEDY}")
     path = directory / split
     if path.is_file():
+        require_content(path, _REMEDY)
         records = _open_binary(path, spec)
     else:
         path = directory / f"{split}_batch"
-        records = read_pickle(path, spec.image_shape, len(spec.space))
+        require_content(path, _REMEDY)
+        records = read_pickle(path, spec.image_shape, len(spec.space), _scale_of_all(spec))
     if spec.counts.get(split, len(records)) != len(records):
         raise UserError(f"{path}: {len(records)} records, the JSON says {spec.counts[split]}; {_REMEDY}")
     if verify:
@@ -54,6 +57,7 @@ def open_exact_values(
         if path.name in spec.sha256:
             raise UserError(f"{path}: no such file, though the JSON names it; {_REMEDY}")
         return None
+    require_content(path, _REMEDY)
     try:
         values = np.lib.format.open_memmap(path, mode="r")
     except (*(ValueError, OSError, SyntaxError, TypeError, LookupError), *_PARSER_ERRORS) as error:
@@ -84,10 +88,15 @@ def has_split(directory: Path, split: str) -> bool:
     return (directory / split).is_file() or (directory / f"{split}_batch").is_file()
 
 
+def _scale_of_all(spec: DatasetSpec) -> np.ndarray | None:
+    """Return (2,) float32 spec_min, spec_max that every record holds under global scaling, where the JSON tells it."""
+    if spec.spectral is None or spec.spectral["image_scaling"] != "global":
+        return None
+    return np.array([spec.spectral["floor_db"], spec.spectral["ceil_db"]], np.float32)
+
+
 def _open_binary(path: Path, spec: DatasetSpec) -> Records:
     """Map a file with the metadata_bytes that the JSON states or, with a warning, those that the file means."""
-    if path.stat().st_size == 0:
-        raise UserError(f"{path}: 0 bytes; {_REMEDY}")
     data = np.memmap(path, np.uint8, mode="r")
     stated = spec.metadata_bytes or CURRENT_METADATA_BYTES
     faults = []
@@ -120,7 +129,7 @@ def _lay_out(data: np.ndarray, metadata_bytes: int, spec: DatasetSpec) -> Record
     whole, rest = divmod(len(data), stride)
     fault = f"{len(data)} bytes is {whole} records of {stride} and {rest} bytes over"
     if rest == 0:
-        fault = _first_fault(data, stride, metadata_bytes, ids, spec.image_shape)
+        fault = _first_fault(data, stride, metadata_bytes, ids, spec)
         if fault is None:
             return Records(data, metadata_bytes, order, np.array([spec.image_shape], np.uint16))
     index = _index_by_walking(data, metadata_bytes, ids, spec.image_shape[0])
@@ -133,22 +142,23 @@ def _lay_out(data: np.ndarray, metadata_bytes: int, spec: DatasetSpec) -> Record
     return Records(data, metadata_bytes, order, shapes, offsets)
 
 
-def _first_fault(
-    data: np.ndarray, stride: int, metadata_bytes: int, ids: list[int], image_shape: tuple[int, int, int]
-) -> str | None:
+def _first_fault(data: np.ndarray, stride: int, metadata_bytes: int, ids: list[int], spec: DatasetSpec) -> str | None:
     """Say what is wrong with the first record whose header differs, or None; vectorised, in chunks."""
-    channels, height, width = image_shape
+    channels, height, width = spec.image_shape
+    scale_of_all = _scale_of_all(spec)
     rows = data.reshape(-1, stride)
     first = metadata_bytes + 1
-    expected = np.frombuffer(np.array([height, width, channels], "<u2").tobytes(), np.uint8)
+    sides = np.frombuffer(np.array([height, width, channels], "<u2").tobytes(), np.uint8)
     for start in range(0, len(rows), _CHUNK):
         # one copy of the few header bytes touches each page once, whatever is then asked of them
         head = np.ascontiguousarray(rows[start : start + _CHUNK, : first + 2 * len(ids)])
         pairs = head[:, first::2]
-        bad = (head[:, :6] != expected).any(axis=1) | (head[:, metadata_bytes] != len(ids)) | (pairs != ids).any(axis=1)
+        bad = (head[:, :6] != sides).any(axis=1) | (head[:, metadata_bytes] != len(ids)) | (pairs != ids).any(axis=1)
         if metadata_bytes == CURRENT_METADATA_BYTES:
             scale = np.ascontiguousarray(head[:, 6:14]).view("<f4")
-            bad |= ~np.isfinite(scale).all(axis=1) | (scale[:, 0] > scale[:, 1])
+            bad |= ~_is_range(scale)
+            if scale_of_all is not None:
+                bad |= (scale != scale_of_all).any(axis=1)
         if bad.any():
             at = int(np.argmax(bad))
             found_height, found_width, found_channels = head[at, :6].copy().view("<u2").tolist()
@@ -156,34 +166,49 @@ def _first_fault(
             found += f", labels {head[at, metadata_bytes]}, ids {pairs[at].tolist()}"
             if metadata_bytes == CURRENT_METADATA_BYTES:
                 found += f", dB range {scale[at].tolist()}"
-            return (
-                f"record {start + at} has {found}; {height}x{width}x{channels}, labels {len(ids)}, ids {ids} expected"
-            )
+            expected = f"{height}x{width}x{channels}, labels {len(ids)}, ids {ids}"
+            if scale_of_all is not None:
+                expected += f", dB range {scale_of_all.tolist()}"
+            return f"record {start + at} has {found}; {expected} expected"
     return None
 
 
 def _index_by_walking(
     data: np.ndarray, metadata_bytes: int, ids: list[int], channels: int
 ) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return shapes (n, 3) and offsets (n,) when the file is a chain of records of differing shape."""
-    offsets, shapes, position = [], [], 0
-    first, pairs = metadata_bytes + 1, 2 * len(ids)
-    scale = (0.0, 0.0)
-    while position + first + pairs <= len(data):
-        head = bytes(data[position : position + first + pairs])
-        height, width, found = struct.unpack_from("<HHH", head)
-        if metadata_bytes == CURRENT_METADATA_BYTES:
-            scale = struct.unpack_from("<ff", head, 6)
-        if found != channels or not height * width or head[metadata_bytes] != len(ids) or list(head[first::2]) != ids:
-            return None
-        if not -math.inf < scale[0] <= scale[1] < math.inf:
+    """Return shapes (n, 3) and offsets (n,) when the file is a chain of records of differing shape.
+
+    Where a record begins follows from the one before it, so this is a loop, of which each step is as short as it can
+    be: 0.3 us. Everything else that a header says is checked for all records together.
+    """
+    sides_of = struct.Struct("<HHH").unpack_from
+    header_bytes = metadata_bytes + 1 + 2 * len(ids)
+    content = memoryview(data)
+    offsets, position, last = array("q"), 0, len(data) - header_bytes
+    while position <= last:
+        height, width, found = sides_of(content, position)
+        if found != channels or content[position + metadata_bytes] != len(ids):
             return None
         offsets.append(position)
-        shapes.append((channels, height, width))
-        position += first + pairs + channels * height * width
+        position += header_bytes + height * width * channels
     if position != len(data):
         return None
-    return np.array(shapes, np.uint16), np.array(offsets, np.int64)
+    starts = np.frombuffer(offsets, np.int64)
+    shapes = np.empty((len(starts), 3), np.uint16)
+    for start in range(0, len(starts), _CHUNK):
+        heads = data[starts[start : start + _CHUNK, None] + np.arange(header_bytes)]
+        height, width, _ = heads[:, :6].copy().view("<u2").T
+        if (height == 0).any() or (width == 0).any() or (heads[:, metadata_bytes + 1 :: 2] != ids).any():
+            return None
+        if metadata_bytes == CURRENT_METADATA_BYTES and not _is_range(heads[:, 6:14].copy().view("<f4")).all():
+            return None
+        shapes[start : start + _CHUNK] = np.stack([np.full_like(height, channels), height, width], axis=1)
+    return shapes, starts
+
+
+def _is_range(scale: np.ndarray) -> np.ndarray:
+    """Tell for each (n, 2) spec_min, spec_max whether both are finite and in their order."""
+    return np.isfinite(scale).all(axis=1) & (scale[:, 0] <= scale[:, 1])
 
 
 def verify_checksum(path: Path, expected: str | None, place: object = None) -> None:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from src.spectral.config import SpectralConfig
 from src.synth.config import SynthConfig
-from src.utils.errors import UserError
+from src.utils.errors import UserError, shown
 
 SPLITS = ("train", "val", "test")
 _UNION_PARTS = ("int", "literal['auto']")  # pydantic names the member of a union that it tried
@@ -90,7 +90,7 @@ def describe(error: ValidationError, prefix: str = "") -> str:
     faults = []
     for fault in error.errors(include_url=False):
         where = ".".join([prefix] * bool(prefix) + [str(part) for part in fault["loc"] if part not in _UNION_PARTS])
-        given = "" if isinstance(fault["input"], dict | BaseModel) else f"{_shorten(repr(fault['input']))} given; "
+        given = "" if isinstance(fault["input"], dict | BaseModel) else f"{shown(fault['input'], 100)} given; "
         faults.append(f"{_shorten(where)}: {given}{fault['msg'].removeprefix('Value error, ')}")
     faults = list(dict.fromkeys(faults))
     more = [f"and {len(faults) - _SHOWN_FAULTS} more"] if len(faults) > _SHOWN_FAULTS else []

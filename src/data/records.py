@@ -1,8 +1,10 @@
 """The bytes of a VIMH record: packing batches of them, and taking batches out of many."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 CURRENT_METADATA_BYTES = 14  # u16 height, width, channels; f32 spec_min, spec_max
 OLD_METADATA_BYTES = 6  # version 2.0 and earlier: no f32
@@ -45,9 +47,17 @@ class Records:
     shapes: np.ndarray
     offsets: np.ndarray | None = None
 
-    @property
+    @cached_property
     def stride(self) -> int:
-        return record_bytes(self.metadata_bytes, len(self.ids), int(np.prod(self.shapes[0], dtype=np.int64)))
+        return self._size(self.shapes[0])
+
+    @cached_property
+    def _rows(self) -> np.ndarray:
+        """(n, stride) uint8, where all records share a shape."""
+        return np.asarray(self.data).reshape(-1, self.stride)  # no memmap: every view of one costs microseconds
+
+    def _size(self, shape: np.ndarray) -> int:
+        return record_bytes(self.metadata_bytes, len(self.ids), int(np.prod(shape, dtype=np.int64)))
 
     def __len__(self) -> int:
         return len(self.data) // self.stride if self.offsets is None else len(self.offsets)
@@ -67,13 +77,12 @@ class Records:
         Records of differing shape cannot share a batch: ValueError.
         """
         if self.offsets is None:
-            shape, rows = self.shapes[0], self.data.reshape(-1, self.stride)[indices]
+            shape, rows = self.shapes[0], self._rows[indices]
         else:
             shape = self.shapes[indices[0]]
             if (self.shapes[indices] != shape).any():
                 raise ValueError("records of one batch must share a shape; batch them with batches_by_shape")
-            size = record_bytes(self.metadata_bytes, len(self.ids), int(np.prod(shape, dtype=np.int64)))
-            rows = np.stack([self.data[start : start + size] for start in self.offsets[indices]])
+            rows = sliding_window_view(np.asarray(self.data), self._size(shape))[self.offsets[indices]]
         first = self.metadata_bytes + 1
         pairs = 2 * len(self.ids)
         codes = np.empty((len(rows), len(self.ids)), np.uint8)

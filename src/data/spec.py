@@ -6,33 +6,31 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from src.data.paths import Place
 from src.data.recipe import describe
+from src.data.spec_schema import (
+    Count,
+    DatasetName,
+    PlainSpec,
+    Reach,
+    SampleRate,
+    Seconds,
+    Size,
+    as_name,
+    check_samples,
+)
 from src.spectral.config import SpectralConfig
-from src.synth.parameters import ParameterSpace, ParameterSpec
+from src.synth.parameters import ParameterSpace, ParameterSpec, Word
 from src.utils.errors import UserError
+from src.utils.files import require_content
 
 INFO_FILE = "vimh_dataset_info.json"
-MAX_INFO_BYTES = 64 * 2**20
+MAX_INFO_BYTES = 2 * 2**20  # a description has some 10 kB; to check 2 MiB may take a second and 200 MB
 _REMEDY = "restore the file or make the dataset again"
 
-_Size = Annotated[int, Field(ge=1, le=65535)]
-
-
-class _Reach(BaseModel):
-    """One parameter's row of `src.data.sensitivity.measure_sensitivity`."""
-
-    model_config = ConfigDict(allow_inf_nan=False)
-
-    name: str
-    step_levels: float
-    range_levels: float
-    blind: bool
-    unmoved: float = 0.0  # older datasets do not have this and the following
-    range_db: float = 0.0
-    cause: str = Field("", max_length=2000)
+_MOST_PARAMETERS = 1000  # with those that do not vary, of which a plug-in may have hundreds
 
 
 class _Info(BaseModel):
@@ -40,28 +38,28 @@ class _Info(BaseModel):
 
     model_config = ConfigDict(extra="allow", allow_inf_nan=False)
 
-    height: _Size
-    width: _Size
-    channels: _Size
+    height: Size
+    width: Size
+    channels: Size
     parameter_names: list[Annotated[str, Field(max_length=200)]] = Field(min_length=1, max_length=255)
-    parameter_mappings: dict[str, dict[str, Any]]
-    fixed_parameters: dict[str, Any] = {}
-    train_samples: int | None = None
-    val_samples: int | None = None
-    test_samples: int | None = None
-    sample_rate: float | None = None
-    duration: float | None = None
-    dataset_name: str = ""
-    synth_type: str = "unknown"
-    channel_labels: list[str] = []
+    parameter_mappings: dict[str, dict[str, Any]] = Field(max_length=_MOST_PARAMETERS)
+    fixed_parameters: dict[str, Any] = Field({}, max_length=_MOST_PARAMETERS)
+    train_samples: Count | None = None
+    val_samples: Count | None = None
+    test_samples: Count | None = None
+    sample_rate: SampleRate | None = None
+    duration: Seconds | None = None
+    dataset_name: DatasetName = ""
+    synth_type: Word = "unknown"
+    channel_labels: list[str] = Field([], max_length=65535)
     label_encoding: dict[str, Any] = {}
     spectrogram_config: dict[str, Any] = {}
     mel_config: dict[str, Any] | None = None
     pre_emphasis_coefficient: float | None = None
     image_scaling: dict[str, Any] | None = None
     generator: dict[str, Any] | None = None
-    sensitivity: list[_Reach] = []
-    sha256: dict[str, str] = {}
+    sensitivity: list[Reach] = Field([], max_length=255)
+    sha256: dict[Word, Word] = Field({}, max_length=_MOST_PARAMETERS)
 
     @field_validator("parameter_names")
     @classmethod
@@ -70,6 +68,11 @@ class _Info(BaseModel):
             if not name.isprintable():
                 raise ValueError(f"{name!r} holds characters that cannot be printed")
         return names
+
+    @model_validator(mode="after")
+    def _check_samples(self) -> "_Info":
+        check_samples(self.sample_rate, self.duration)
+        return self
 
 
 @dataclass(frozen=True)
@@ -96,11 +99,13 @@ class DatasetSpec:
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> "DatasetSpec":
-        """Build from plain containers, the inverse of `to_dict`."""
-        rest = {key: value for key, value in plain.items() if key not in ("parameters", "image_shape")}
-        return cls(
-            space=ParameterSpace.from_dicts(plain["parameters"]), image_shape=tuple(plain["image_shape"]), **rest
-        )
+        """Build from plain containers, the inverse of `to_dict`; UserError names the key at fault."""
+        try:
+            checked = PlainSpec.model_validate(plain)
+        except ValidationError as error:
+            raise UserError(describe(error, "dataset_spec")) from error
+        rest = checked.model_dump(mode="json", exclude={"parameters", "image_shape"})
+        return cls(space=ParameterSpace(checked.parameters), image_shape=checked.image_shape, **rest)
 
 
 def read_spec(directory: Path) -> DatasetSpec:
@@ -109,6 +114,7 @@ def read_spec(directory: Path) -> DatasetSpec:
     if not path.is_file():
         what = "holds no vimh_dataset_info.json" if directory.is_dir() else "does not exist"
         raise UserError(f"{directory}: {what}; give a VIMH directory, or make one with generate_vimh.py")
+    require_content(path, _REMEDY)
     if path.stat().st_size > MAX_INFO_BYTES:
         raise UserError(f"{path}: {path.stat().st_size} bytes is no description; {_REMEDY}")
     return parse_spec(path.read_bytes(), path)
@@ -130,7 +136,7 @@ def parse_spec(content: bytes, path: Place) -> DatasetSpec:
 
 def _to_spec(info: _Info, name: str) -> DatasetSpec:
     return DatasetSpec(
-        name=info.dataset_name or name,
+        name=info.dataset_name or as_name(name),
         image_shape=(info.channels, info.height, info.width),
         space=ParameterSpace([*_varying(info), *_fixed(info)]),
         counts={

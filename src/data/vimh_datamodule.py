@@ -1,7 +1,8 @@
 """The LightningDataModule of a VIMH directory, which it makes first when a recipe says how."""
 
 import logging
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,6 +21,7 @@ from src.data.spec import INFO_FILE, DatasetSpec, first_difference, read_spec
 from src.data.vimh_dataset import Batch, VIMHDataset, images_to_float
 from src.utils.errors import UserError
 from src.utils.locks import locked
+from src.utils.trust import trusted_paths
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +34,8 @@ class VIMHDataModule(LightningDataModule):
     `val` gives up `val_fraction` of train, drawn by `seed`; test is opened for testing alone.
     A label without measurable effect is refused when the dataset is made, unless `allow_blind`.
     `batch_size` is that of each process: several train on as many batches at once. With `device_cache`
-    splits lie on the trainer's device as a whole.
+    splits lie on the trainer's device as a whole. `trust` names voices of the user's own, or their modules, that a
+    dataset's description may name beside ours; the one of `recipe`, which is the caller's, is trusted anyway.
     """
 
     def __init__(
@@ -51,13 +54,18 @@ class VIMHDataModule(LightningDataModule):
         root: str | Path = "data",
         cache_dir: str | Path = CACHE_DIR,
         allow_blind: bool = False,
+        trust: Sequence[str] = (),
     ):
         super().__init__()
         for key, size in (("batch_size", batch_size), ("eval_batch_size", eval_batch_size)):
             if size < 1:
                 raise UserError(f"data.{key}: {size} given; give at least 1")
+        if num_workers < 0:
+            raise UserError(f"data.num_workers: {num_workers} given; give 0 or more")
         if not 0 < val_fraction < 1:
             raise UserError(f"data.val_fraction: {val_fraction} given; give a share between 0 and 1")
+        if seed < 0:
+            raise UserError(f"data.seed: {seed} given; give at least 0")
         if labels not in ("exact", "quantised"):
             raise UserError(f"data.labels: '{labels}' given; give exact or quantised")
         if device_cache and (num_workers or pin_memory):
@@ -76,6 +84,8 @@ class VIMHDataModule(LightningDataModule):
         self.allow_blind = allow_blind
         self.data_dir = to_place(data_dir, cache_dir) if data_dir is not None else None
         self.root = to_place(root, cache_dir)
+        own = ((recipe or {}).get("synth") or {}).get("voice")
+        self.trust = (*trusted_paths(trust), *([own] if isinstance(own, str) else []))
         if self.data_dir is None and recipe is None:
             raise UserError("data.data_dir: neither it nor data.recipe is given; give a VIMH directory")
         self._spec: DatasetSpec | None = None
@@ -95,28 +105,46 @@ class VIMHDataModule(LightningDataModule):
             self._spec = read_spec(self.data_dir)
         return self._spec
 
+    def planned_spec(self) -> DatasetSpec | None:
+        """Return what the recipe will make, as far as a model needs it; None where no dataset has to be made."""
+        if self._is_there():
+            return None
+        recipe, directory = self._recipe_and_directory()
+        if is_whole(directory, INFO_FILE):
+            return None
+        from src.data.generate import describe_source
+        from src.data.source import load_source
+
+        return describe_source(load_source(recipe), [])
+
     def prepare_data(self) -> None:
         """Generate the dataset where it does not exist; UserError when what exists is another one.
 
         After it `data_dir` is the directory, of a URL a copy below `cache_dir`; `spec` calls it, so that
         whatever needs one has both.
         """
-        if self.data_dir is not None and (self.recipe is None or is_whole(self.data_dir, INFO_FILE)):
+        if self._is_there():
             self.data_dir = fetch(self.data_dir)
             return
-        from src.data.source import load_source
-
-        recipe = parse_recipe(self.recipe)
-        if self.data_dir is not None:
-            recipe.dataset.name = self.data_dir.name
-            self.root = self.data_dir.parent
-        directory = self.root / load_source(recipe).name
+        recipe, directory = self._recipe_and_directory()
         if not is_whole(directory, INFO_FILE):
             with locked(lock_file(directory)):  # the processes of a run come here all at once
                 self._generate(recipe, directory)
         local = fetch(directory)
         _refuse_other_recipe(local, recipe.model_dump(mode="json"))
         self.data_dir = local
+
+    def _is_there(self) -> bool:
+        return self.data_dir is not None and (self.recipe is None or is_whole(self.data_dir, INFO_FILE))
+
+    def _recipe_and_directory(self) -> tuple[Recipe, Place]:
+        from src.data.source import load_source
+
+        recipe = parse_recipe(self.recipe)
+        if self.data_dir is not None:
+            recipe.dataset.name = self.data_dir.name
+            self.root = self.data_dir.parent
+        return recipe, self.root / load_source(recipe).name
 
     def _generate(self, recipe: Recipe, directory: Place) -> None:
         from src.data.generate import generate  # compiles kernels: only runs that make data pay for it
@@ -149,6 +177,8 @@ class VIMHDataModule(LightningDataModule):
 
     def _open(self, split: str, indices: np.ndarray | None = None, file: str | None = None) -> None:
         if split not in self._splits:
+            if read_spec(self.data_dir).sha256 != self.spec.sha256:  # testing may come hours after training
+                raise UserError(f"{self.data_dir}: was replaced while it was in use; train again on what is there now")
             self._splits[split] = VIMHDataset(
                 self.data_dir, file or split, self.labels, indices, self.verify, self.spec
             )
@@ -223,6 +253,6 @@ def _refuse_other_recipe(directory: Path, wanted: Mapping[str, Any]) -> None:
     difference = first_difference(generator.get("config") or {}, wanted)
     if difference:
         raise UserError(
-            f"{directory}: was generated with {difference}; give data.data_dir={directory} to use it as it is, "
-            "or dataset.name=... to make another"
+            f"{directory}: was generated with {difference}; give {shlex.quote(f'data.data_dir={directory}')} to use it "
+            "as it is, or dataset.name=... to make another"
         )

@@ -13,6 +13,7 @@ from src.data.fetch import fetch
 from src.data.paths import to_place
 from src.data.reader import open_exact_values, open_split
 from src.data.spec import DatasetSpec, read_spec
+from src.data.watched_file import WatchedFile
 
 Batch = dict[str, Tensor]
 
@@ -34,12 +35,19 @@ class VIMHDataset(Dataset):
         spec: DatasetSpec | None = None,
     ):
         directory = fetch(to_place(data_dir))
+        self._directory, self._split, self._labels = directory, split, labels
         self.spec = spec or read_spec(directory)
+        mapped = [path for path in (directory / split, directory / f"{split}_params.npy") if path.is_file()]
+        self._mapped = [WatchedFile(path) for path in mapped]
         self.records = open_split(directory, split, self.spec, verify)
         self.indices = indices
         self.values = None
         if labels == "exact":
             self.values = open_exact_values(directory, split, self.spec, self.records, verify)
+
+    def __reduce__(self) -> tuple[type, tuple[object, ...]]:
+        """Have a copy in another process open the files itself: a pickled map would be all of its bytes."""
+        return VIMHDataset, (self._directory, self._split, self._labels, self.indices, False, self.spec)
 
     def __len__(self) -> int:
         return len(self.records) if self.indices is None else len(self.indices)
@@ -51,6 +59,7 @@ class VIMHDataset(Dataset):
         rows = np.asarray(indices)
         if self.indices is not None:
             rows = self.indices[rows]
+        self._require_unchanged()
         images, codes, scale = self.records.gather(rows)
         if self.values is None:
             target = codes.astype(np.float32) / 255.0
@@ -65,27 +74,37 @@ class VIMHDataset(Dataset):
     def targets(self) -> np.ndarray:
         """Return every target, (n, P) float32 in [0, 1]: exact, or quantised as the records hold them."""
         rows = np.arange(len(self.records)) if self.indices is None else self.indices
+        self._require_unchanged()
         if self.values is not None:
             return self.spec.space.normalize(self.values[rows]).astype(np.float32)
         return self.records.codes(rows).astype(np.float32) / 255.0
+
+    def _require_unchanged(self) -> None:
+        for file in self._mapped:
+            file.require_unchanged()
 
     def __getitem__(self, index: int) -> Batch:
         """Return one sample, without the batch axis."""
         return {name: value[0] for name, value in self.__getitems__([range(len(self))[index]]).items()}
 
-    def batches_by_shape(self, batch_size: int, seed: int | None = None) -> Iterator[list[int]]:
-        """Yield index lists whose records share a shape, shuffled when a seed is given."""
-        shapes = np.broadcast_to(self.records.shapes, (len(self.records), 3))
+    def batches_by_shape(
+        self, batch_size: int, seed: int | np.random.SeedSequence | None = None
+    ) -> Iterator[np.ndarray]:
+        """Yield arrays of indices whose records share a shape, shuffled when a seed is given."""
+        generator = None if seed is None else np.random.default_rng(seed)
+        order = np.arange(len(self)) if generator is None else generator.permutation(len(self))
+        shapes = np.broadcast_to(self.records.shapes, (len(self.records), 3)).astype(np.int64)
         shapes = shapes if self.indices is None else shapes[self.indices]
-        order = np.arange(len(self)) if seed is None else np.random.default_rng(seed).permutation(len(self))
-        _, group = np.unique(shapes[order], axis=0, return_inverse=True)
-        chunks = [
-            order[group == one][start : start + batch_size].tolist()
-            for one in range(int(group.max()) + 1)
-            for start in range(0, int((group == one).sum()), batch_size)
-        ]
-        turns = range(len(chunks)) if seed is None else np.random.default_rng(seed).permutation(len(chunks))
-        yield from (chunks[turn] for turn in turns)
+        keys = ((shapes[:, 0] << 32) | (shapes[:, 1] << 16) | shapes[:, 2])[order]
+        by_shape = np.argsort(keys, kind="stable")
+        order, keys = order[by_shape], keys[by_shape]
+        first_of_shape = np.flatnonzero(np.diff(keys, prepend=-1))
+        lengths = np.diff(first_of_shape, append=len(order))
+        place = np.arange(len(order)) - np.repeat(first_of_shape, lengths)
+        starts = np.flatnonzero(place % batch_size == 0)
+        ends = np.append(starts[1:], len(order))
+        for turn in range(len(starts)) if generator is None else generator.permutation(len(starts)):
+            yield order[starts[turn] : ends[turn]]
 
 
 def images_to_float(images: Tensor) -> Tensor:

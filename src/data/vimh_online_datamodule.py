@@ -6,8 +6,8 @@ import numpy as np
 
 from src.data.generate import available_cores
 from src.data.online import FreshClips, OnlineLoader
-from src.data.recipe import parse_recipe
-from src.data.source import BLOCK, Source, load_source
+from src.data.origin import source_of
+from src.data.source import BLOCK, Source
 from src.data.vimh_datamodule import VIMHDataModule
 from src.data.vimh_dataset import VIMHDataset
 from src.utils.errors import UserError
@@ -71,12 +71,12 @@ class VIMHOnlineDataModule(VIMHDataModule):
         config = (self.spec.generator or {}).get("config")
         if not config:
             raise UserError(f"{self.data_dir}: does not say how its clips are made, so no more can be; use data=vimh")
-        recipe = parse_recipe(config)
+        source = source_of(self.spec, self.trust)
+        recipe = source.recipe
         if recipe.dataset.sampling != "random":
             raise UserError(
                 f"dataset.sampling: {recipe.dataset.sampling} given; data=vimh_online draws at random, give random"
             )
-        source = load_source(recipe)
         stored = VIMHDataset(self.data_dir, "val", "exact", spec=self.spec)
         if stored.values is None:
             raise UserError(f"{self.data_dir}/val_params.npy: no such file; restore it, or use data=vimh")

@@ -1,1 +1,1 @@
-"""What a trained model is worth: tables with a floor and a baseline, and re-rendered sound."""
+"""How good a trained model is: figures with intervals and baselines, and sounds rendered from its predictions."""

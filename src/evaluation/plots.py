@@ -1,19 +1,33 @@
 """Pictures of a model's answers and of a dataset's labels."""
 
+import io
 import math
+from pathlib import Path
 
 import matplotlib
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from src.synth.parameters import ParameterSpace
+from src.evaluation.confusion import category_names, count_answers, nearest_category
+from src.synth.parameters import ParameterSpace, ParameterSpec
+from src.utils.files import write_whole
+from src.utils.table import plain
 
 matplotlib.use("agg")  # files only: no window system is asked for
 
 _COLUMNS = 4
+_NAMED = 12  # categories whose names fit on an axis
 
 
-def _panels(space: ParameterSpace) -> tuple[Figure, list]:
+def save_figure(figure: Figure, path: Path, dpi: int = 110) -> None:
+    """Write a picture, whole or not at all, in the format that the path's suffix names."""
+    content = io.BytesIO()
+    figure.savefig(content, format=path.suffix.removeprefix("."), dpi=dpi)
+    write_whole(path, content.getbuffer())
+
+
+def _panels(space: ParameterSpace) -> tuple[Figure, list[Axes]]:
     rows, columns = math.ceil(len(space) / _COLUMNS), min(len(space), _COLUMNS)
     figure = Figure(figsize=(3.2 * columns, 3.0 * rows), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
@@ -22,26 +36,59 @@ def _panels(space: ParameterSpace) -> tuple[Figure, list]:
     return figure, list(axes)
 
 
+def _name(axis: Axes, title: str, xlabel: str, ylabel: str) -> None:
+    """Write names as text: a dollar sign in one begins no formula."""
+    axis.set_title(plain(title), parse_math=False)
+    axis.set_xlabel(plain(xlabel.strip()), parse_math=False)
+    axis.set_ylabel(ylabel)
+
+
 def scatter_figure(space: ParameterSpace, truth: np.ndarray, predicted: np.ndarray) -> Figure:
-    """Plot predicted against true values (n, P), a panel a parameter; on the diagonal all is right."""
+    """Plot predicted against true values (n, P), a panel a parameter; right answers are on the diagonal.
+
+    The panel of a categorical parameter shows the share of each true category's sounds by the category answered.
+    """
     figure, axes = _panels(space)
     for at, spec in enumerate(space):
         axis = axes[at]
+        if spec.kind == "categorical":
+            _draw_confusion(axis, spec, truth[:, at], predicted[:, at])
+            continue
         axis.plot([spec.min, spec.max], [spec.min, spec.max], color="0.7", linewidth=1)
         axis.scatter(truth[:, at], predicted[:, at], s=4, alpha=0.5, edgecolors="none")
-        axis.set(title=spec.name, xlabel=f"true {spec.unit}".strip(), ylabel="predicted")
+        _name(axis, spec.name, f"true {spec.unit}", "predicted")
         if spec.scale == "log":
             axis.set(xscale="log", yscale="log")
     return figure
 
 
+def _draw_confusion(axis: Axes, spec: ParameterSpec, truth: np.ndarray, predicted: np.ndarray) -> None:
+    counts = count_answers(spec, nearest_category(spec, truth), nearest_category(spec, predicted)).matrix()
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    axis.imshow(shares.T, origin="lower", aspect="auto", vmin=0, vmax=1, cmap="Blues")
+    if spec.num_classes <= _NAMED:
+        names = [plain(name) for name in category_names(spec)]
+        axis.set_xticks(range(len(names)), names, rotation=45, ha="right", parse_math=False)
+        axis.set_yticks(range(len(names)), names, parse_math=False)
+    _name(axis, spec.name, "true", "predicted")
+
+
 def error_figure(space: ParameterSpace, errors: np.ndarray) -> Figure:
-    """Plot how often each error (n, P), predicted minus true, occurs, a panel a parameter; the line is no error."""
+    """Plot how often each error (n, P), predicted minus true, occurs, a panel a parameter; the line is no error.
+
+    Of a categorical parameter, how often it is right and wrong.
+    """
     figure, axes = _panels(space)
     for at, spec in enumerate(space):
-        axes[at].hist(errors[:, at], bins=31)
-        axes[at].axvline(0.0, color="0.7", linewidth=1)
-        axes[at].set(title=spec.name, xlabel=f"predicted - true {spec.unit}".strip(), ylabel="samples")
+        axis = axes[at]
+        if spec.kind == "categorical":
+            wrong = int((errors[:, at] != 0).sum())
+            axis.bar(["right", "wrong"], [len(errors) - wrong, wrong])
+            _name(axis, spec.name, "", "samples")
+            continue
+        axis.hist(errors[:, at], bins=31)
+        axis.axvline(0.0, color="0.7", linewidth=1)
+        _name(axis, spec.name, f"predicted - true {spec.unit}", "samples")
     return figure
 
 
@@ -50,5 +97,5 @@ def histogram_figure(space: ParameterSpace, values: np.ndarray) -> Figure:
     figure, axes = _panels(space)
     for at, spec in enumerate(space):
         axes[at].hist(values[:, at], bins=min(spec.num_classes, 64))
-        axes[at].set(title=spec.name, xlabel=spec.unit, ylabel="samples")
+        _name(axes[at], spec.name, spec.unit, "samples")
     return figure

@@ -1,44 +1,64 @@
 """Predictions for sounds and datasets, from a model alone: its spec carries front end and synth."""
 
 import csv
+import errno
+import io
 import json
+import logging
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from src.data.source import Source
 from src.data.spec import DatasetSpec, read_spec
 from src.data.vimh_dataset import VIMHDataset, images_to_float
 from src.evaluation.evaluate import require_same_task
 from src.evaluation.rerender import rendering_source
+from src.models.multi_head import Estimates
 from src.models.vimh_lit_module import VIMHLitModule
 from src.spectral.audio_file import SUFFIXES, read_clip, write_clip
 from src.spectral.config import SpectralConfig
 from src.spectral.front_end import FrontEnd
 from src.synth.parameters import ParameterSpace
 from src.utils.errors import UserError
+from src.utils.files import path_text, write_whole
+
+log = logging.getLogger(__name__)
 
 _BATCH = 512
+_MOST_SAMPLES = 2**26  # of a clip: 60 s at 768 kHz are less
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model says of one sound: (P,) values and (P,) uncertainties, both in physical units."""
+    """What a model predicts of one sound, (P,) each, in physical units; see src.models.multi_head.Estimates."""
 
     name: str
     values: np.ndarray
-    uncertainties: np.ndarray  # see MultiHead.uncertainties; NaN where the model cannot tell
+    uncertainties: np.ndarray  # NaN where nothing was measured
+    low_90: np.ndarray  # of the 90 % interval; NaN for a category
+    high_90: np.ndarray
 
 
 def sound_files(source: Path) -> list[Path]:
-    """Return the sound files that a path means; UserError when there are none."""
+    """Return the sound files that a path means; UserError when there are none.
+
+    Hidden files of a folder are left out, among them the companions `._name` that macOS writes, and so are its folders.
+    """
     if not source.is_dir():
         return [source]
-    found = sorted(path for path in source.iterdir() if path.suffix.lower() in SUFFIXES)
+    found = []
+    for path in sorted(source.iterdir()):
+        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and not path.is_dir():
+            found.append(path)
     if not found:
-        raise UserError(f"input: {source} holds no sound file ({', '.join(SUFFIXES)}) and no VIMH dataset")
+        raise UserError(
+            f"input: {path_text(source)} holds no sound file (.wav, .flac, .ogg, .mp3, .aiff, ...) and no VIMH dataset"
+        )
     return found
 
 
@@ -47,74 +67,120 @@ def make_front_end(spec: DatasetSpec) -> FrontEnd:
     if spec.spectral is None or spec.sample_rate is None or spec.duration is None:
         raise UserError(f"{spec.name}: its JSON does not tell the front end, so that no sound can be analysed like it")
     num_samples = round(spec.duration * spec.sample_rate)
+    if not 0 < num_samples <= _MOST_SAMPLES:
+        length = f"{spec.duration:g} s at {spec.sample_rate:g} Hz"
+        raise UserError(f"{spec.name}: clips of {length} cannot be analysed; make the dataset again")
     return FrontEnd(SpectralConfig.model_validate(spec.spectral), round(spec.sample_rate), num_samples)
 
 
 def predict_files(
-    model: VIMHLitModule, paths: list[Path], channel: str | None, render_dir: Path | None
+    model: VIMHLitModule, paths: list[Path], channel: str | None, render_dir: Path | None, trust: Iterable[str] = ()
 ) -> tuple[list[Prediction], list[str]]:
-    """Predict each file; return the predictions, and one line for each file that could not be read.
+    """Predict each file; return the predictions, and one line for each file with which something went wrong.
 
-    With `render_dir` each prediction is also rendered there, beside its input as the model heard it.
+    With `render_dir` each prediction is also rendered there, beside its input as the model heard it, by a voice of
+    ours or one that `trust` names.
     """
     front_end = make_front_end(model.spec)
-    source = rendering_source(model.spec) if render_dir is not None else None
+    source = rendering_source(model.spec, trust) if render_dir is not None else None
     stems = [path.stem for path in paths]
+    unique = len(set(stems)) == len(stems)  # else a.wav and a.flac are two sounds: their suffixes tell them apart
     predictions, faults = [], []
     for path in paths:
         try:
             clip = read_clip(path, front_end.sample_rate, front_end.num_samples, channel)
+            estimates = estimate_clip(model, front_end, clip)
+            if not np.isfinite(estimates.values).all():
+                raise UserError(f"{path_text(path)}: the model predicts values that are not finite; train it again")
+            predictions.append(_prediction(path_text(path.name), estimates))
+            if render_dir is None:
+                continue
+            sounds = {"input": clip, "predicted": _rendered(source, estimates.values)}
+            for kind, sound in sounds.items():
+                if sound is None:
+                    continue
+                name = f"{path.stem if unique else path.name}_{kind}.wav"
+                write_clip(render_dir / name, sound, front_end.sample_rate)
         except UserError as error:
             faults.append(str(error))
-            continue
-        with torch.inference_mode():
-            image, scale = front_end(torch.from_numpy(clip)[None])
-            image = images_to_float(front_end.to_bytes(image))  # the network was trained on bytes
-            values, uncertainties = (one[0].numpy().astype(np.float64) for one in model.predict(image, scale))
-        predictions.append(Prediction(path.name, values, uncertainties))
-        if render_dir is not None:
-            stem = path.name if stems.count(path.stem) > 1 else path.stem  # a.wav and a.flac: two sounds
-            write_clip(render_dir / f"{stem}_input.wav", clip, front_end.sample_rate)
-            if source is not None:
-                again = source.synth.render(values[None])[:, 0]
-                write_clip(render_dir / f"{stem}_predicted.wav", again, front_end.sample_rate)
+        except OSError as error:
+            if error.errno != errno.ENAMETOOLONG:
+                raise
+            faults.append(f"{path_text(path)}: its name is too long to add to it; rename it, or give render=false")
     return predictions, faults
+
+
+def estimate_clip(model: VIMHLitModule, front_end: FrontEnd, clip: np.ndarray) -> Estimates:
+    """Return the estimates of one clip (T,), as arrays (P,) float64 in physical units."""
+    with torch.inference_mode():
+        image, scale = front_end(torch.from_numpy(clip)[None])
+        image = images_to_float(front_end.to_bytes(image))  # the network was trained on bytes
+        estimates = model.predict(image, scale)
+    return Estimates(*(one[0].numpy().astype(np.float64) for one in estimates))
+
+
+def _rendered(source: Source | None, values: np.ndarray) -> np.ndarray | None:
+    """Return the sound (T,) of values (P,), or None where no synth is here, or it fails on them."""
+    try:
+        return None if source is None else source.synth.render(values[None])[:, 0]
+    except UserError as error:  # the prediction stands without its sound
+        log.warning("not rendered: %s", error)
+        return None
 
 
 def predict_dataset(model: VIMHLitModule, directory: Path) -> list[Prediction]:
     """Predict the test split of a VIMH directory."""
     spec = read_spec(directory)
     require_same_task(model.spec, spec)
-    dataset = VIMHDataset(directory, "test", spec=spec)
-    chunks = [range(start, min(start + _BATCH, len(dataset))) for start in range(0, len(dataset), _BATCH)]
-    if dataset.records.offsets is not None:
-        chunks = dataset.batches_by_shape(_BATCH)
-    answers = np.empty((2, len(dataset), len(spec.space)))
-    for rows in chunks:
+    estimates = estimate_dataset(model, VIMHDataset(directory, "test", spec=spec))
+    return [_prediction(f"test {row}", Estimates(*one)) for row, one in enumerate(zip(*estimates, strict=True))]
+
+
+def estimate_dataset(model: VIMHLitModule, dataset: VIMHDataset) -> Estimates:
+    """Return the estimates of a split's samples in order, as arrays (n, P) float64."""
+    device = next(model.parameters()).device
+    found = np.empty((len(Estimates._fields), len(dataset), len(model.spec.space)))
+    for rows in dataset.batches_by_shape(_BATCH):
         batch = dataset.__getitems__(rows)
         with torch.inference_mode():
-            answers[:, rows] = torch.stack(model.predict(images_to_float(batch["image"]), batch["scale"])).numpy()
-    return [Prediction(f"test {row}", *pair) for row, pair in enumerate(zip(*answers, strict=True))]
+            estimates = model.predict(images_to_float(batch["image"]).to(device), batch["scale"].to(device))
+        found[:, rows] = torch.stack(estimates).cpu().numpy()
+    finite = np.isfinite(found[0]).all(axis=1)
+    if not finite.all():
+        raise UserError(
+            f"record {int(np.argmin(finite))}: the model predicts values that are not finite; train it again"
+        )
+    return Estimates(*found)
+
+
+def _prediction(name: str, estimates: Estimates) -> Prediction:
+    return Prediction(name, estimates.values, estimates.uncertainties, estimates.low_90, estimates.high_90)
 
 
 def write_predictions(predictions: list[Prediction], space: ParameterSpace, output_dir: Path) -> None:
-    """Write predictions.csv, a row a sound, and predictions.json, with units."""
-    with (output_dir / "predictions.csv").open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["name", *space.names, *(f"{name}_uncertainty" for name in space.names)])
-        numbers = ((one.name, [*one.values, *one.uncertainties]) for one in predictions)
-        writer.writerows([name, *(f"{number:.6g}" for number in row)] for name, row in numbers)
+    """Write predictions.csv, a row a sound, and predictions.json, with units; each is there whole or not at all."""
+    suffixes = ("", "_uncertainty", "_low_90", "_high_90")
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(["name", *(f"{name}{suffix}" for suffix in suffixes for name in space.names)])
+    for one in predictions:
+        row = [*one.values, *one.uncertainties, *one.low_90, *one.high_90]
+        writer.writerow([one.name, *(f"{number:.6g}" for number in row)])
+    write_whole(output_dir / "predictions.csv", text.getvalue().encode())
     content = {
         "units": {one.name: one.unit for one in space},
         "fixed": space.fixed,
-        "predictions": {one.name: dict(zip(space.names, one.values.tolist(), strict=True)) for one in predictions},
-        "uncertainties": {
-            one.name: dict(zip(space.names, map(_known, one.uncertainties.tolist()), strict=True))
+        "predictions": {one.name: _by_name(space, one.values) for one in predictions},
+        "uncertainties": {one.name: _by_name(space, one.uncertainties) for one in predictions},
+        "intervals_90": {
+            one.name: _by_name(space, one.low_90, "_low_90") | _by_name(space, one.high_90, "_high_90")
             for one in predictions
         },
     }
-    (output_dir / "predictions.json").write_text(json.dumps(content, indent=2) + "\n")
+    write_whole(output_dir / "predictions.json", (json.dumps(content, indent=2) + "\n").encode())
 
 
-def _known(number: float) -> float | None:
-    return number if math.isfinite(number) else None  # JSON has no NaN
+def _by_name(space: ParameterSpace, numbers: np.ndarray, suffix: str = "") -> dict[str, float | None]:
+    """Return numbers (P,) by parameter; JSON has no NaN, so that what is not known is null."""
+    known = [number if math.isfinite(number) else None for number in numbers.tolist()]
+    return {f"{name}{suffix}": number for name, number in zip(space.names, known, strict=True)}

@@ -3,37 +3,51 @@
 import base64
 import html
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import soundfile
 
+from src.data.spec import DatasetSpec
 from src.data.vimh_datamodule import VIMHDataModule
+from src.evaluation.confusion import category_name
 from src.evaluation.evaluate import Evaluation, predict_values
 from src.evaluation.plots import scatter_figure
 from src.evaluation.rerender import rendering_source
+from src.evaluation.tables import (
+    BASELINE_NOTE,
+    CATEGORY_NOTE,
+    category_table,
+    confusion_table,
+    evaluation_table,
+    evaluation_title,
+)
 from src.models.vimh_lit_module import VIMHLitModule
+from src.synth.parameters import ParameterSpec
+from src.utils.files import write_whole
+from src.utils.table import plain
 
 _PLOTTED = 1000
 _HEARD = 6  # sounds: enough to judge by ear, few enough to listen to
+_LARGEST = 40  # categories of a confusion table that is shown whole
 
 _PAGE = """<!doctype html>
 <meta charset="utf-8"><title>{title}</title>
 <style>
 body {{ font: 15px/1.5 sans-serif; max-width: 68rem; margin: 2rem auto; padding: 0 1rem; color: #222 }}
-table {{ border-collapse: collapse; margin: 1rem 0 }}
+table {{ border-collapse: collapse; margin: 1rem 0; display: block; overflow-x: auto }}
 th, td {{ padding: .25rem .8rem; border-bottom: 1px solid #ddd; text-align: right }}
 th:first-child, td:first-child {{ text-align: left }}
-img {{ max-width: 100% }} .blind {{ color: #a00 }}
+img {{ max-width: 100% }}
 </style>
 <h1>{title}</h1>
-<p>Test split, {count} sounds that were neither trained on nor used to choose the checkpoint.</p>
+<p>{count} sounds that were neither trained on nor used to choose the checkpoint.
+A 95 % interval tells how far a figure may be off because the number of test sounds is limited.</p>
 {figures}
-<p>Floor: the true values, rounded to the byte that a record holds. Share: MAE / MAE of predicting the mean.
-Step and range: how far the image moves, in levels of 255, when that parameter alone moves by one step, or from its
-minimum to its maximum.</p>
 <h2>Predicted against true</h2>
 <img alt="scatter plots" src="data:image/png;base64,{scatter}">
+{effects}
 {sounds}
 """
 
@@ -46,56 +60,79 @@ def write_report(evaluation: Evaluation, model: VIMHLitModule, datamodule: VIMHD
     picture = io.BytesIO()
     scatter_figure(space, truth, predicted).savefig(picture, format="png", dpi=110)
     page = _PAGE.format(
-        title=html.escape(evaluation.dataset),
+        title=_text(evaluation_title(evaluation)),
         count=evaluation.num_samples,
-        figures=_figures(evaluation, model),
+        figures=_figures(evaluation),
         scatter=base64.b64encode(picture.getvalue()).decode(),
-        sounds=_sounds(model, truth[:_HEARD], predicted[:_HEARD]),
+        effects=_effects(model.spec),
+        sounds=_sounds(model.spec, truth[:_HEARD], predicted[:_HEARD], datamodule.trust),
     )
     path = output_dir / "report.html"
-    path.write_text(page)
+    write_whole(path, page.encode())
     return path
 
 
-def _table(headings: list[str], rows: list[list[str]]) -> str:
-    head = "".join(f"<th>{html.escape(cell)}" for cell in headings)
+def _text(text: object) -> str:
+    """Return text for a page: no name of a file, unit or parameter is ever read as HTML."""
+    return html.escape(plain(text))
+
+
+def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table; its cells are HTML already."""
+    head = "".join(f"<th>{_text(cell)}" for cell in headings)
     body = "".join("<tr>" + "".join(f"<td>{cell}" for cell in row) for row in rows)
     return f"<table><tr>{head}{body}</table>"
 
 
-def _figures(evaluation: Evaluation, model: VIMHLitModule) -> str:
-    reach = {row["name"]: row for row in model.spec.sensitivity}
+def _plain_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    return _table(headings, [[_text(cell) for cell in row] for row in rows])
+
+
+def _figures(evaluation: Evaluation) -> str:
+    parts = []
+    columns, rows, _ = evaluation_table(evaluation)
+    if rows:
+        parts += [_plain_table([one.heading for one in columns], rows), f"<p>{_text(BASELINE_NOTE)}.</p>"]
+    if evaluation.categories:
+        columns, rows = category_table(evaluation)
+        parts += [_plain_table([one.heading for one in columns], rows), f"<p>{_text(CATEGORY_NOTE)}.</p>"]
+    for row in evaluation.categories:
+        columns, rows, title = confusion_table(row, whole=len(row.confusion.categories) <= _LARGEST)
+        parts += [f"<h2>{_text(title)}</h2>", _plain_table([one.heading for one in columns], rows)]
+    return "\n".join(parts)
+
+
+def _effects(spec: DatasetSpec) -> str:
+    """Return how strongly each parameter changes the image, as far as the dataset tells."""
+    if not spec.sensitivity:
+        return ""
     rows = []
-    for row in evaluation.rows:
-        moved = reach.get(row.name)
-        levels = [f"{moved['step_levels']:.2f}", f"{moved['range_levels']:.2f}"] if moved else ["", ""]
-        name = f"<span class=blind>{row.name} (blind)</span>" if moved and moved["blind"] else row.name
-        shares = [f"{100 * share:.1f} %" for share in (row.share, row.accuracy, row.within_one_step)]
-        errors = [f"{row.mae:.4g} {row.unit}", f"{row.floor:.2g}", f"{row.baseline:.4g}"]
-        rows.append([name, *errors, *shares, *levels])
-    if evaluation.image_error:
-        error = evaluation.image_error
-        share = f"{100 * error.predicted / error.baseline:.1f} %"
-        errors = [f"{error.predicted:.3g} dB", f"{error.floor:.2g}", f"{error.baseline:.3g}"]
-        rows.append(["image, re-rendered", *errors, share, "", "", "", ""])
-    headings = ["parameter", "MAE", "floor", "predict the mean", "share", "accuracy", "within a step", "step", "range"]
-    return _table(headings, rows)
+    for row in spec.sensitivity:
+        levels = [f"{row['step_levels']:.2f}", f"{row['range_levels']:.2f}"]
+        rows.append([row["name"], *levels, "no measurable effect" if row["blind"] else ""])
+    table = _plain_table(["parameter", "one step", "whole range", ""], rows)
+    note = "Median change of the image, in levels of 255, when only that parameter changes."
+    return f"<h2>Effect of each parameter on the image</h2>{table}<p>{note}</p>"
 
 
-def _sounds(model: VIMHLitModule, truth: np.ndarray, predicted: np.ndarray) -> str:
-    source = rendering_source(model.spec)
+def _sounds(spec: DatasetSpec, truth: np.ndarray, predicted: np.ndarray, trust: Sequence[str]) -> str:
+    source = rendering_source(spec, trust)
     if source is None:
-        return "<p>No sounds: the dataset's description names no synth to render with.</p>"
-    rate, space = source.synth.config.sample_rate, model.spec.space
+        return "<p>No sounds: the dataset's description names no synth that can render here; see the log.</p>"
+    rate = source.synth.config.sample_rate
     original, again = (source.synth.render(values).T for values in (truth, predicted))
     rows = []
     for at in range(len(truth)):
-        values = "<br>".join(
-            f"{name} {true:.3g} / {found:.3g}"
-            for name, true, found in zip(space.names, truth[at], predicted[at], strict=True)
-        )
-        rows.append([values, _player(original[at], rate), _player(again[at], rate)])
+        pairs = zip(spec.space, truth[at], predicted[at], strict=True)
+        values = [f"{one.name} {_value(one, true)} / {_value(one, found)}" for one, true, found in pairs]
+        rows.append(["<br>".join(map(_text, values)), _player(original[at], rate), _player(again[at], rate)])
     return "<h2>Listen</h2>" + _table(["true / predicted", "original", "rendered from the prediction"], rows)
+
+
+def _value(spec: ParameterSpec, value: float) -> str:
+    if spec.kind == "categorical":
+        return category_name(spec, value)
+    return f"{value:.3g}"
 
 
 def _player(audio: np.ndarray, sample_rate: int) -> str:

@@ -1,8 +1,9 @@
-"""What a sweep has found: a table, and one HTML file that needs nothing else."""
+"""The results of a sweep: a table of its trials, and a report in one HTML file that loads nothing else."""
 
 import html
 import logging
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,17 +12,18 @@ from optuna.distributions import CategoricalDistribution
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 from optuna.visualization import plot_optimization_history, plot_parallel_coordinate
-from rich.console import Console
-from rich.table import Table
 
+from src.utils import multirun_table
 from src.utils.files import write_whole
 from src.utils.locks import locked
+from src.utils.runs_table import Run, read_run, shown_path
 from src.utils.sweep_study import CAUSE, COMMAND, MONITOR, WANTED, counts
 
 log = logging.getLogger(__name__)
 
-_BINS = 4  # of a number's values, each with as many trials: a few trials tell no more
-_FEWEST = 8  # finished trials from which a parameter's share of the variance is worth a look
+_BINS = 4  # of a number's values, each with the same number of trials: more would leave too few in each
+_FEWEST = 8  # finished trials: with fewer, the importance of a parameter is mostly chance
+_STATES = {TrialState.COMPLETE: "finished", TrialState.FAIL: "failed"}
 
 _PAGE = """<!doctype html>
 <meta charset="utf-8"><title>{name}</title>
@@ -41,19 +43,32 @@ code {{ background: #f4f4f4; padding: .1rem .3rem }} .best {{ background: #e8f4e
 
 
 def show(study: Study, directory: Path) -> None:
-    """Print a study's trials and write its report.html below `directory`."""
+    """Write a study's report.html and tables below `directory`, and print the table of its trials, the best first."""
+    directory = Path(directory)
     rows, names = sorted(study.get_trials(), key=_rank), _names(study)
-    table = Table(*_headings(names), title=f"study {study.study_name}", caption=_summary(study))
-    for trial in rows:
-        table.add_row(*_cells(trial, names))
-    console = Console()
-    Console(width=None if console.is_terminal else 10_000).print(table)  # a pipe or file has no width to fit into
-    path = Path(directory) / "report.html"
-    with locked(path.with_name("asking")):  # several searches may end at once
+    path = directory / "report.html"
+    with locked(directory / "asking"):  # several searches may end at once
         write_whole(path, _page(study, rows, names).encode())
-    log.info("report: %s", path)
-    if (best := path.with_name("best.yaml")).exists():
-        log.info("the best trial again: %s", best.read_text().splitlines()[2].removeprefix("# "))
+        runs = [_run(study, trial, directory / str(trial.number)) for trial in rows]
+        multirun_table.show(runs, directory, f"study {study.study_name}", _summary(study))
+    log.info("report: %s", shown_path(path))
+    best = directory / "best.yaml"
+    if best.exists():
+        log.info("to train the best trial again: %s", best.read_text().splitlines()[2].removeprefix("# "))
+
+
+def _run(study: Study, trial: FrozenTrial, directory: Path) -> Run:
+    """Return a trial as a row of the table; its own directory may be on another machine."""
+    run = read_run(directory) if directory.is_dir() else Run(directory, "")
+    return replace(
+        run,
+        state=_state(trial),
+        cause=str(trial.user_attrs.get(CAUSE, "")) if counts(trial) else "",
+        metric=study.user_attrs.get(MONITOR, ""),
+        best=trial.value,
+        seconds=trial.duration.total_seconds() if trial.duration else None,
+        overrides={name: str(value) for name, value in trial.params.items()},
+    )
 
 
 def _page(study: Study, rows: list[FrozenTrial], names: list[str]) -> str:
@@ -62,43 +77,45 @@ def _page(study: Study, rows: list[FrozenTrial], names: list[str]) -> str:
     figures = []
     if finished:
         history = plot_optimization_history(study, target_name=metric).update_layout(title=None)
-        figures.append(("How it went", history.update_xaxes(title="trial", tickformat="d")))
-    if shares := importance(finished):
-        bars = go.Figure(go.Bar(x=[*shares.values()][::-1], y=[*shares][::-1], orientation="h"))
-        bars.update_layout(xaxis_title="share of the variance that the parameter alone explains", xaxis_range=[0, 1])
-        figures.append(("What matters", bars))
+        figures.append(("Optimization history", history.update_xaxes(title="trial", tickformat="d")))
+    fractions = importance(finished)
+    if fractions:
+        bars = go.Figure(go.Bar(x=[*fractions.values()][::-1], y=[*fractions][::-1], orientation="h"))
+        bars.update_layout(xaxis_title="fraction of the variance that the parameter alone explains", xaxis_range=[0, 1])
+        figures.append(("Parameter importance", bars))
     shared = sorted(set.intersection(*(set(trial.params) for trial in finished))) if len(finished) > 1 else []
-    if shared:  # what only some were given leaves gaps in the lines of the others
+    if shared:  # a parameter of some trials only leaves gaps in the lines of the others
         lines = plot_parallel_coordinate(study, shared, target_name=metric).update_layout(title=None)
         for axis, name in zip(lines.data[0].dimensions[1:], shared, strict=True):
             axis.label = name.split(".")[-1]  # whole names do not fit
-        figures.append(("What goes with what", lines))
+        figures.append(("Parallel coordinates", lines))
     parts = []
     for at, (title, figure) in enumerate(figures):
         figure.update_layout(template="plotly_white", height=420)
         drawn = figure.to_html(full_html=False, include_plotlyjs=at == 0, config={"displaylogo": False})
         parts.append(f"<h2>{title}</h2>{drawn}")
+    headings = "".join(f"<th>{html.escape(heading)}" for heading in _headings(names))
     body = "".join(_row(_cells(trial, names), trial is rows[0] and bool(finished)) for trial in rows)
     return _PAGE.format(
         name=html.escape(study.study_name),
         summary=html.escape(_summary(study)),
         command=html.escape(study.user_attrs.get(COMMAND, "")),
         figures="".join(parts) or "<p>No trial has finished yet.</p>",
-        table=f"<table><tr>{''.join(f'<th>{html.escape(one)}' for one in _headings(names))}{body}</table>",
+        table=f"<table><tr>{headings}{body}</table>",
     )
 
 
 def importance(trials: list[FrozenTrial]) -> dict[str, float]:
-    """Return how much of the variance of the values' ranks each parameter alone explains, largest first.
+    """Return the fraction of the variance of the values' ranks that each parameter alone explains, largest first.
 
-    A one-way analysis of variance, its share adjusted for what chance explains (Kelley's epsilon squared, PNAS 1935):
-    0 to 1, and what parameters do only together counts for neither. {} for too few trials.
+    It is the effect size of a one-way analysis of variance, adjusted for chance (epsilon squared; Kelley, PNAS 1935),
+    from 0 to 1; interactions of parameters are not included. {} for too few trials.
     """
     if len(trials) < _FEWEST:
         return {}
     ranks = _ranks([trial.value for trial in trials])
     total = ((ranks - ranks.mean()) ** 2).sum()
-    shares = {}
+    fractions = {}
     for name, distribution in trials[0].distributions.items():
         if any(name not in trial.params for trial in trials):
             continue
@@ -110,8 +127,8 @@ def importance(trials: list[FrozenTrial]) -> dict[str, float]:
         within = sum(((group - group.mean()) ** 2).sum() for group in groups)
         freedom = len(ranks) - len(groups)
         adjusted = 1 - within / total * (len(ranks) - 1) / freedom if freedom and total else 0.0
-        shares[name] = max(0.0, float(adjusted))
-    return dict(sorted(shares.items(), key=lambda pair: -pair[1]))
+        fractions[name] = max(0.0, float(adjusted))
+    return dict(sorted(fractions.items(), key=lambda pair: -pair[1]))
 
 
 def _ranks(values: Iterable[float]) -> np.ndarray:
@@ -134,17 +151,20 @@ def _rank(trial: FrozenTrial) -> tuple[int, float]:
 
 def _headings(names: list[str]) -> list[str]:
     short = [".".join(name.lstrip("+").split(".")[-2:]) for name in names]
-    return ["trial", "value", "state", *short, "seconds", ""]
+    return ["trial", "value", "state", *short, "seconds", "cause"]
+
+
+def _state(trial: FrozenTrial) -> str:
+    if not counts(trial):
+        return "killed"
+    return _STATES.get(trial.state, trial.state.name.lower())
 
 
 def _cells(trial: FrozenTrial, names: list[str]) -> list[str]:
-    state = trial.state.name.lower().replace("fail", "failed")
-    if trial.state == TrialState.PRUNED:
-        state += f" after {len(trial.intermediate_values)}"
     params = [_plain(trial.params.get(name)) for name in names]
     seconds = f"{trial.duration.total_seconds():.0f}" if trial.duration else ""
     cause = str(trial.user_attrs.get(CAUSE, ""))
-    return [str(trial.number), _plain(trial.value), state, *params, seconds, cause]
+    return [str(trial.number), _plain(trial.value), _state(trial), *params, seconds, cause]
 
 
 def _plain(value: object) -> str:
@@ -161,6 +181,6 @@ def _summary(study: Study) -> str:
     words = {TrialState.COMPLETE: "finished", TrialState.PRUNED: "pruned", TrialState.RUNNING: "running"}
     found = {word: sum(trial.state == state for trial in trials) for state, word in words.items()}
     found |= {"failed": sum(trial.state == TrialState.FAIL for trial in trials) - killed, "killed": killed}
-    told = ", ".join(f"{count} {word}" for word, count in found.items() if count) or "none"
+    counted = ", ".join(f"{count} {word}" for word, count in found.items() if count) or "none"
     wanted, metric = attributes.get(WANTED, "?"), attributes.get(MONITOR, "metric")
-    return f"{told}, of {wanted} trials; each trial's value is its best {metric}"
+    return f"{counted}, of {wanted} trials; each trial's value is its best {metric}"

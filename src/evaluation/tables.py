@@ -1,95 +1,216 @@
-"""The tables that people read."""
+"""The tables that people read: on the screen as far as it is wide, and whole in files."""
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.table import Table
-
 from src.data.spec import DatasetSpec
-from src.synth.parameters import ParameterSpace
+from src.evaluation.confusion import category_name
+from src.evaluation.intervals import rounded, written_interval
+from src.synth.parameters import ParameterSpace, ParameterSpec
+from src.utils.files import write_whole
+from src.utils.table import Column, escape_markdown, fits, markdown, show
 
 if TYPE_CHECKING:  # they import Lightning, which generation has no use for
-    from src.evaluation.evaluate import Evaluation
+    from src.evaluation.evaluate import CategoryRow, Evaluation, HeadRow, ImageError
     from src.evaluation.predict import Prediction
 
+BASELINE_NOTE = "mean baseline: MAE of always answering the training split's mean; relative MAE: MAE / mean baseline"
+CATEGORY_NOTE = "baseline accuracy: that of always answering the training split's most frequent category"
+
+_ALL_IN = "test_results.md"
 _SHOWN = 20  # predictions of a folder or dataset that are printed; the files hold all
+_MISTAKES = 10  # mistakes that are printed where the whole table of a parameter's categories does not fit
+_LARGEST = 20  # categories whose table is written whole
 
-
-def _print(table: Table) -> None:
-    for column in table.columns:
-        column.no_wrap = True
-    console = Console()
-    Console(width=None if console.is_terminal else 10_000).print(table)  # a pipe or file has no width to fit into
+_FIGURES = (  # heading, figure, and the `drop` of its column and of its interval's
+    ("MAE", "mae", 0, 2),
+    ("label rounding error", "label_rounding", 4, 0),
+    ("mean baseline", "baseline", 6, 8),
+    ("relative MAE", "relative_mae", 0, 9),
+    ("accuracy", "accuracy", 3, 10),
+    ("+-1-step accuracy", "within_one_step", 5, 11),
+)
+_PERCENT = ("relative_mae", "accuracy", "within_one_step", "baseline_accuracy")
 
 
 def print_sensitivity(spec: DatasetSpec, directory: Path, seconds: float | None = None) -> None:
     """Print a new dataset's parameters and how strongly each changes the image; without `seconds` it is not written."""
-    total = sum(spec.counts.values())
-    table = Table("parameter", "range", "unit", "classes", "one step", "whole range", "", title=str(directory))
-    rows = {row["name"]: row for row in spec.sensitivity}
-    for one in spec.space:
-        row = rows[one.name]
-        table.add_row(
-            one.name,
-            f"{one.min:g}..{one.max:g} by {one.step:g}",
-            one.unit,
-            str(one.num_classes),
-            f"{row['step_levels']:.2f}",
-            f"{row['range_levels']:.2f}",
-            "BLIND" if row["blind"] else "",
-        )
-    table.caption = (
-        "one step, whole range: median change of the image, in levels of 255, when that parameter alone moves\n"
-        f"{total} samples ({', '.join(f'{count} {split}' for split, count in spec.counts.items())})"
-        + (" are not written" if seconds is None else f" in {seconds:.1f} s")
+    effects = {row["name"]: row for row in spec.sensitivity}
+    columns = [
+        Column("parameter", text=True), Column("range"), Column("unit", text=True), Column("classes", drop=1),
+        Column("one step"), Column("whole range"),
+    ]  # fmt: skip
+    rows = [
+        [
+            *(one.name, _range(one), one.unit, str(one.num_classes)),
+            *(f"{effects[one.name][key]:.2f}" for key in ("step_levels", "range_levels")),
+        ]
+        for one in spec.space
+    ]
+    if any(row["blind"] for row in effects.values()):
+        columns.append(Column("", text=True))
+        for one, row in zip(spec.space, rows, strict=True):
+            row.append("no measurable effect" if effects[one.name]["blind"] else "")
+    splits = ", ".join(f"{count} {split}" for split, count in spec.counts.items())
+    caption = (
+        "one step, whole range: median change of the image, in levels of 255, when only that parameter changes\n"
+        f"{sum(spec.counts.values())} samples ({splits}) "
     )
-    _print(table)
+    caption += "are not written" if seconds is None else f"in {seconds:.1f} s"
+    show(columns, rows, str(directory), caption, all_in="vimh_dataset_info.json")
+
+
+def _range(spec: ParameterSpec) -> str:
+    if spec.kind == "categorical":
+        return f"{spec.num_classes} categories"
+    return f"{spec.min:g}..{spec.max:g} by {spec.step:g}"
+
+
+def evaluation_title(evaluation: Evaluation) -> str:
+    """Return what stands above a test's figures."""
+    return f"{evaluation.dataset}: test split, {evaluation.num_samples} sounds"
+
+
+def evaluation_table(evaluation: Evaluation) -> tuple[list[Column], list[list[str]], set[int]]:
+    """Return the errors of all parameters and of re-rendered images, and the row before which a line belongs."""
+    names = [row.name for row in evaluation.rows]
+    rows: list[tuple[str, str, HeadRow | ImageError]] = [(row.name, row.unit, row) for row in evaluation.rows]
+    if evaluation.image_error is not None:
+        rows.append(("image, re-rendered", "dB", evaluation.image_error))
+    columns, cells = [Column("parameter", text=True), Column("unit", text=True)], [list(row[:2]) for row in rows]
+    for heading, figure, drop, drop_interval in _FIGURES:
+        if figure == "label_rounding" and all(row.label_rounding is None for *_, row in rows):
+            continue
+        columns.append(Column(heading, drop=drop))
+        if drop_interval:
+            columns.append(Column("95 % interval", drop=drop_interval))
+        for line, (*_, row) in zip(cells, rows, strict=True):
+            line += _figure(row, figure)[: 2 if drop_interval else 1]
+    return columns, cells, {len(names)}
+
+
+def category_table(evaluation: Evaluation) -> tuple[list[Column], list[list[str]]]:
+    """Return the accuracies of all categorical parameters."""
+    columns = [
+        Column("parameter", text=True),
+        Column("categories", drop=3),
+        Column("accuracy"),
+        Column("95 % interval"),
+    ]
+    columns += [Column("baseline accuracy", drop=1), Column("95 % interval", drop=2)]
+    cells = []
+    for row in evaluation.categories:
+        accuracies = (*_figure(row, "accuracy"), *_figure(row, "baseline_accuracy"))
+        cells.append([row.name, str(len(row.confusion.categories)), *accuracies])
+    return columns, cells
+
+
+def confusion_table(row: CategoryRow, whole: bool) -> tuple[list[Column], list[list[str]], str]:
+    """Return how often each category is answered for each true one, or only the mistakes; and a title."""
+    confusion = row.confusion
+    if whole:
+        columns = [Column("true", text=True), *(Column(name) for name in confusion.categories)]
+        counts = confusion.matrix().tolist()
+        cells = [[name, *map(str, line)] for name, line in zip(confusion.categories, counts, strict=True)]
+        return columns, cells, f"{row.name}: sounds of each true category (rows) by the category answered (columns)"
+    columns = [Column("true", text=True), Column("answered", text=True), Column("sounds"), Column("of", drop=1)]
+    cells = [[true, answered, f"{count}", f"{total}"] for true, answered, count, total in confusion.mistakes()]
+    return columns, cells, f"{row.name}: the most frequent mistakes"
+
+
+def _figure(row: HeadRow | ImageError | CategoryRow, name: str) -> list[str]:
+    """Return a figure and its interval with the digits that the interval leaves; blanks where a row has no such one."""
+    if not hasattr(row, name):
+        return ["", ""]
+    value, known = getattr(row, name), row.intervals.get(name)
+    if name not in _PERCENT or value is None:
+        return [rounded(value, known), written_interval(value, known)]
+    value, known = 100 * value, known and (100 * known[0], 100 * known[1])
+    least = None if name == "relative_mae" else 0  # an accuracy of 4 % may be a few sounds: it has no second digit
+    return [f"{rounded(value, known, least)} %", f"{written_interval(value, known, least)} %"]
+
+
+def write_evaluation(evaluation: Evaluation, directory: Path) -> None:
+    """Write test_results.json, which holds all figures, and test_results.md, which holds the whole tables."""
+    write_whole(directory / "test_results.json", evaluation.to_json())
+    parts = [f"# {escape_markdown(evaluation_title(evaluation))}"]
+    columns, rows, _ = evaluation_table(evaluation)
+    if rows:
+        parts += [markdown(columns, rows), f"{BASELINE_NOTE}."]
+    if evaluation.categories:
+        parts += [markdown(*category_table(evaluation)), f"{CATEGORY_NOTE}."]
+    for row in evaluation.categories:
+        columns, rows, title = confusion_table(row, whole=len(row.confusion.categories) <= _LARGEST)
+        parts += [f"## {escape_markdown(title)}", markdown(columns, rows)]
+    write_whole(directory / _ALL_IN, ("\n\n".join(parts) + "\n").encode())
 
 
 def print_evaluation(evaluation: Evaluation) -> None:
-    """Print a test's figures: each error beside its floor and its baseline."""
-    table = Table(title=f"{evaluation.dataset}: test split, {evaluation.num_samples} sounds")
-    for column in ("parameter", "unit", "MAE", "floor", "predict the mean", "share", "accuracy", "within a step"):
-        table.add_column(column, justify="left" if column in ("parameter", "unit") else "right")
-    for row in evaluation.rows:
-        table.add_row(
-            row.name,
-            row.unit,
-            f"{row.mae:.4g}",
-            f"{row.floor:.2g}",
-            f"{row.baseline:.4g}",
-            f"{100 * row.share:.1f} %",
-            f"{100 * row.accuracy:.1f} %",
-            f"{100 * row.within_one_step:.1f} %",
-        )
-    if evaluation.image_error is not None:
-        error = evaluation.image_error
-        table.add_section()
-        table.add_row(
-            "image, re-rendered", "dB", f"{error.predicted:.3g}", f"{error.floor:.2g}", f"{error.baseline:.3g}",
-            f"{100 * error.predicted / error.baseline:.1f} %", "", "",
-        )  # fmt: skip
-    table.caption = (
-        "floor: the true values, rounded to the byte that a record holds; share: MAE / MAE of predicting the mean"
-    )
-    _print(table)
+    """Print a test's figures: errors with intervals and baselines, and which categories are confused."""
+    title = evaluation_title(evaluation)
+    columns, rows, sections = evaluation_table(evaluation)
+    if rows:
+        show(columns, rows, title, BASELINE_NOTE, _ALL_IN, sections)
+    if evaluation.categories:
+        show(*category_table(evaluation), "" if rows else title, CATEGORY_NOTE, _ALL_IN)
+    for row in evaluation.categories:
+        columns, rows, title = confusion_table(row, whole=len(row.confusion.categories) <= _LARGEST)
+        if not fits(columns, rows):
+            columns, rows, title = confusion_table(row, whole=False)
+        if rows:
+            show(columns, rows if len(columns) > 4 else rows[:_MISTAKES], title, all_in=_ALL_IN)
 
 
-def print_predictions(predictions: list[Prediction], space: ParameterSpace) -> None:
-    """Print one sound's parameters down the page, several sounds' across it."""
-    if len(predictions) == 1:
-        one = predictions[0]
-        table = Table("parameter", "value", "+-", "unit", title=one.name)
-        for spec, value, doubt in zip(space, one.values, one.uncertainties, strict=True):
-            table.add_row(spec.name, f"{value:.4g}", f"{doubt:.2g}", spec.unit)
-    else:
-        headings = [f"{spec.name}\n{spec.unit}" for spec in space]
-        table = Table("sound", *headings)
-        for one in predictions[:_SHOWN]:
-            table.add_row(one.name, *(f"{value:.4g}" for value in one.values))
-        if len(predictions) > _SHOWN:
-            table.caption = f"the first {_SHOWN} of {len(predictions)}"
-    _print(table)
+def print_predictions(predictions: list[Prediction], space: ParameterSpace, calibrated_on: int) -> None:
+    """Print the parameters of one sound down the page, of several across it or, where only that fits, down it too.
+
+    `calibrated_on` is how many validation sounds the uncertainties are fitted to, 0 for none.
+    """
+    fitted = f"fitted to the errors on {calibrated_on:,} validation sounds"
+    notes = [f"+-: standard uncertainty, {fitted if calibrated_on else 'rough, since it is not calibrated'}"]
+    if any(spec.kind == "categorical" for spec in space):
+        notes.append("+- beside a category: the probability that it is wrong")
+    shown = predictions[:_SHOWN]
+    if len(predictions) > len(shown):
+        notes.append(f"the first {_SHOWN} of {len(predictions)} sounds; predictions.csv has all")
+    caption = "\n".join(notes)
+    if len(shown) == 1:
+        _print_sound(shown[0], space, caption)
+        return
+    cells = []
+    for one in shown:
+        pairs = [_prediction(*parts) for parts in zip(space, one.values, one.uncertainties, strict=True)]
+        cells.append([f"{value} +- {uncertainty}" if uncertainty else value for value, uncertainty in pairs])
+    columns = [Column("sound", text=True), *(Column(_heading(spec)) for spec in space)]
+    rows = [[one.name, *line] for one, line in zip(shown, cells, strict=True)]
+    down = [Column("parameter", text=True), *(Column(one.name) for one in shown)]
+    turned = [[_heading(spec), *(line[at] for line in cells)] for at, spec in enumerate(space)]
+    if not fits(columns, rows) and fits(down, turned):
+        columns, rows = down, turned
+    show(columns, rows, caption=caption)
+
+
+def _print_sound(sound: Prediction, space: ParameterSpace, caption: str) -> None:
+    columns = [Column("parameter", text=True), Column("value"), Column("+-"), Column("90 % interval", drop=1)]
+    columns.append(Column("unit", text=True))
+    rows = []
+    for at, spec in enumerate(space):
+        value, uncertainty = _prediction(spec, sound.values[at], sound.uncertainties[at])
+        low, high = sound.low_90[at], sound.high_90[at]
+        interval = f"{low:.4g} .. {high:.4g}" if math.isfinite(low) else ""
+        rows.append([spec.name, value, uncertainty, interval, spec.unit])
+    show(columns, rows, sound.name, caption, "predictions.csv")
+
+
+def _heading(spec: ParameterSpec) -> str:
+    return f"{spec.name} [{spec.unit}]" if spec.unit else spec.name
+
+
+def _prediction(spec: ParameterSpec, value: float, uncertainty: float) -> tuple[str, str]:
+    """Return a predicted value and its uncertainty, which is blank where the model does not know it."""
+    if spec.kind == "categorical":
+        return category_name(spec, value), f"{100 * uncertainty:.2g} %" if math.isfinite(uncertainty) else ""
+    return f"{value:.4g}", f"{uncertainty:.2g}" if math.isfinite(uncertainty) else ""

@@ -1,105 +1,120 @@
 """A model from its plain config and a dataset's spec: before training, and out of a checkpoint."""
 
-import pickle
 from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
 from hydra.errors import InstantiationException
-from hydra.utils import get_object, instantiate
+from hydra.utils import instantiate
 
 from src.data.spec import DatasetSpec
-from src.models.losses import is_loss_name
-from src.models.vimh_lit_module import VIMHLitModule
-from src.utils.errors import UserError, first_line
+from src.models.checkpoint_file import load_plain
+from src.models.checkpoint_schema import require_contents
+from src.models.components.timm_backbone import FILE_ARGUMENTS, FILE_OPTIONS
+from src.models.rehearsal import bounded, load_matching, rehearse_network
+from src.models.trust import is_listed, require_allowed
+from src.models.vimh_lit_module import AUXILIARY_INPUTS, VIMHLitModule
+from src.utils.errors import UserError, one_line, printable
+from src.utils.trust import trusted_paths
 
-_TRUSTED = ("src.models.", "torch.optim.", "torch.nn.")  # where what a checkpoint's config may name is defined
-_NAMING = ("_target_", "class_path", "loss")
+_FAULTS = (  # what a network raises that is built with arguments which make no sense
+    *(ArithmeticError, AssertionError, AttributeError, ImportError, InstantiationException, LookupError, MemoryError),
+    *(RuntimeError, TypeError, ValueError),
+)
 
 
 def build_model(config: Mapping[str, Any], spec: DatasetSpec) -> VIMHLitModule:
     """Instantiate a plain model config on a dataset; UserError carries the cause, by key."""
     if "network" not in config:
         raise UserError("model.network: not given; choose a model config, as in model=cnn_micro, or give your own")
-    parts = {key: value for key, value in config.items() if key != "heads"}  # a head builds its loss itself
+    apart = ("heads", "adam_lr")  # a head builds its loss itself; older checkpoints hold the rate under that name
+    parts = {key: value for key, value in config.items() if key not in apart}
     try:
         return instantiate(parts, _partial_=True)(spec=spec, heads=config.get("heads"), config=config)
     except (InstantiationException, TypeError) as error:  # TypeError: an argument that a network does not take
         raise UserError(f"model: {' '.join(str(error).split())}") from error
 
 
-def read_checkpoint(path: str | Path, trust: Iterable[str] = ()) -> dict[str, Any]:
-    """Read a checkpoint as tensors and plain containers, on the CPU; UserError is one line.
+def read_checkpoint(path: str | Path, trust: Iterable[str] | None = ()) -> dict[str, Any]:
+    """Read a checkpoint as tensors and plain containers, on the CPU, and check it; UserError is one line.
 
-    Its config may name our own models, and what `trust` says: dotted paths of modules or classes. A file from
-    elsewhere runs nothing else.
+    Its config may name the classes that `src.models.trust` lists, and what `trust` says: dotted paths of classes, or
+    of modules. A file from elsewhere runs nothing else. `trust` is None where nothing is built from its config.
     """
     path = Path(path)
     if not path.is_file():
         raise UserError(f"ckpt_path: {path} does not exist; give a .ckpt file, see logs/train/runs/*/checkpoints")
+    checkpoint = load_plain(path)
     try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-        missing = {"model_config", "dataset_spec", "data_settings", "state_dict"} - set(checkpoint)
-    except (pickle.UnpicklingError, OSError, EOFError, RuntimeError, LookupError, TypeError, ValueError) as error:
-        raise UserError(
-            f"ckpt_path: {path} is no readable checkpoint ({first_line(error)[:200]}); train again"
-        ) from error
-    if missing:
-        raise UserError(f"ckpt_path: {path} lacks {', '.join(sorted(missing))}; it was not made by src/train.py")
-    for key, value in _strings(checkpoint["model_config"]):
-        if "${" in value or (key in _NAMING and not _is_trusted(value, tuple(trust))):
-            raise UserError(
-                f"ckpt_path: {path} asks for {value}, which a checkpoint may not; if that is yours, trust=[{value}]"
-            )
+        require_contents(checkpoint)
+        if trust is not None:
+            require_allowed(checkpoint["model_config"], trusted_paths(trust))
+    except UserError as error:
+        verb = "" if str(error).startswith(("asks for ", "lacks ")) else "holds "
+        raise UserError(f"ckpt_path: {path} {verb}{error}") from error
     return checkpoint
 
 
 def restore_model(checkpoint: Mapping[str, Any]) -> VIMHLitModule:
-    """Rebuild the model of a checkpoint that was read, in eval mode."""
-    config = dict(checkpoint["model_config"])
-    if config["network"].get("weights"):  # a file of pretrained ones is neither needed nor likely to be here
-        config["network"] = config["network"] | {"weights": None}
-    model = build_model(config, DatasetSpec.from_dict(checkpoint["dataset_spec"]))
-    load_weights(model, checkpoint)
-    return model.eval()
+    """Rebuild the model of a checkpoint that was read, in eval mode; UserError when its parts do not fit together."""
+    config, weights = _without_files(checkpoint["model_config"]), checkpoint["state_dict"]
+    spec = DatasetSpec.from_dict(checkpoint["dataset_spec"])
+    inputs = (1, *spec.image_shape), (1, AUXILIARY_INPUTS)
+    try:
+        if is_listed(config):
+            _rehearse_network(config["network"], spec, weights)
+        with bounded(weights) if is_listed(config) else nullcontext():
+            model = build_model(config, spec)
+            load_weights(model, checkpoint)
+            model.eval()
+            with torch.inference_mode():
+                answers = model.predict(*(torch.full(shape, 0.5) for shape in inputs))[0]
+    except UserError as error:
+        raise error if str(error).startswith("ckpt_path: ") else UserError(f"ckpt_path: {error}") from error
+    except _FAULTS as error:
+        cause = printable(one_line(error), 200)
+        raise UserError(f"ckpt_path: its model cannot be built or run ({cause}); train again") from error
+    if not answers.isfinite().all():
+        raise UserError("ckpt_path: its model answers with values that are not finite; train again")
+    return model
+
+
+def _rehearse_network(config: Mapping[str, Any], spec: DatasetSpec, weights: Mapping[str, torch.Tensor]) -> None:
+    channels, *size = spec.image_shape
+    own = {name.removeprefix("network."): one for name, one in weights.items() if name.startswith("network.")}
+    make = instantiate(config, _partial_=True)
+    rehearse_network(lambda: make(in_channels=channels, image_size=tuple(size)), own, spec.image_shape)
+
+
+def _without_files(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a model config without what would be read from the disk or fetched: a checkpoint brings the weights."""
+    network = config.get("network")
+    if not isinstance(network, Mapping):
+        raise UserError("ckpt_path: its model_config.network is not a network's config; train again")
+    kept = {key: None if key in FILE_ARGUMENTS else value for key, value in network.items()}
+    if isinstance(kept.get("options"), Mapping):
+        kept["options"] = {key: value for key, value in kept["options"].items() if key not in FILE_OPTIONS}
+    return {**config, "network": kept}
 
 
 def load_weights(model: VIMHLitModule, checkpoint: Mapping[str, Any]) -> None:
     """Put a checkpoint's weights into a model; UserError when it is another one."""
-    try:
-        model.load_state_dict(checkpoint["state_dict"])
-    except RuntimeError as error:
-        cause = " ".join(str(error).split())[:200]
-        raise UserError(f"ckpt_path: its weights are another model's ({cause}); give the same model=...") from error
+    weights, own = checkpoint["state_dict"], model.state_dict()
+    for name, value in weights.items():
+        if name in own and value.is_floating_point() and own[name].isfinite().all() and not value.isfinite().all():
+            raise UserError(f"ckpt_path: its weights {name} are not finite; use an earlier checkpoint, or train again")
+        if name in own and value.is_floating_point() != own[name].is_floating_point():
+            raise UserError(f"ckpt_path: its weights {name} are {value.dtype}, not {own[name].dtype}; train again")
+    load_matching(model, weights)
+
+
+def load_own_checkpoint(path: str | Path, config: Mapping[str, Any]) -> VIMHLitModule:
+    """Rebuild a model from the user's own config, which may name any code, and the weights of a checkpoint."""
+    return restore_model(read_checkpoint(path, trust=None) | {"model_config": config})
 
 
 def load_checkpoint(path: str | Path, trust: Iterable[str] = ()) -> VIMHLitModule:
     """Rebuild a model from nothing but its file, in eval mode, on the CPU; `trust` as in `read_checkpoint`."""
     return restore_model(read_checkpoint(path, trust))
-
-
-def named_classes(config: Mapping[str, Any]) -> set[str]:
-    """Return the dotted paths that a model's config names: what a run of one's own trusts."""
-    return {value for key, value in _strings(config) if key in _NAMING}
-
-
-def _strings(config: Any, key: str = "") -> list[tuple[str, str]]:
-    """Return every string of a config with the key it stands under, at any depth."""
-    if isinstance(config, Mapping):
-        return [pair for name, value in config.items() for pair in _strings(value, str(name))]
-    if isinstance(config, list | tuple):
-        return [pair for value in config for pair in _strings(value, key)]
-    return [(key, config)] if isinstance(config, str) else []
-
-
-def _is_trusted(target: str, trust: tuple[str, ...]) -> bool:
-    """Tell whether a dotted path names what a trusted package defines, not what its modules import."""
-    if is_loss_name(target) or any(f"{target}.".startswith(f"{one}.") for one in trust):
-        return True
-    if not target.startswith(_TRUSTED):
-        return False
-    try:
-        return f"{get_object(target).__module__}.".startswith(_TRUSTED)
-    except (ImportError, ValueError, AttributeError):
-        return False

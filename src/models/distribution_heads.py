@@ -1,4 +1,4 @@
-"""Heads that answer with a continuous distribution over a parameter's range."""
+"""Heads that predict a continuous distribution over a parameter's range."""
 
 import math
 
@@ -6,25 +6,21 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from src.models.heads import Head, HeadConfig, class_grid, stretched_sigmoid, to_physical
+from src.models.heads import Head, HeadConfig, class_grid, stretched_sigmoid, to_physical, to_unit
 from src.models.losses.evidential import evidential_variance
 from src.synth.parameters import ParameterSpec
 
-_LEAST_LOG_VARIANCE = -14.0  # a standard deviation of 0.001 of the range: below a byte's rounding
-_FIRST_LOG_VARIANCE = -4.0  # 0.14 of the range, where training starts
+_LEAST_LOG_VARIANCE = -14.0  # a standard deviation of 0.001 of the range: less than the rounding to a byte
+_FIRST_LOG_VARIANCE = -4.0  # a standard deviation of 0.14 of the range, at which training starts
 
 
 class _UnitHead(Head):
-    """What heads on [0, 1] share: the step grid's bins, and spreads in the parameter's unit."""
+    """What heads on [0, 1] share: the bins of the step grid, and physical values."""
 
     def __init__(self, spec: ParameterSpec, config: HeadConfig):
         super().__init__(spec, config)
         middles = 0.5 * (class_grid(spec)[1:] + class_grid(spec)[:-1])
-        if spec.scale == "log":
-            edges = (middles / spec.min).log() / math.log(spec.max / spec.min)
-        else:
-            edges = (middles - spec.min) / (spec.max - spec.min)
-        self.register_buffer("edges", edges, persistent=False)
+        self.register_buffer("edges", to_unit(spec, middles), persistent=False)
 
     def _bins(self, mean: Tensor, deviation: Tensor) -> Tensor:
         """Return the normal distribution's mass in each class's bin, (..., K), the tails in the outer ones."""
@@ -35,19 +31,13 @@ class _UnitHead(Head):
     def _value(self, mean: Tensor) -> Tensor:
         return to_physical(self.spec, mean.clamp(0.0, 1.0))
 
-    def _spread(self, mean: Tensor, deviation: Tensor) -> Tensor:
-        """Return a deviation on [0, 1] in the parameter's unit, to first order."""
-        if self.spec.scale == "log":
-            return self._value(mean) * math.log(self.spec.max / self.spec.min) * deviation
-        return (self.spec.max - self.spec.min) * deviation
-
 
 def _log_variance(raw: Tensor) -> Tensor:
     return _LEAST_LOG_VARIANCE + functional.softplus(raw + _FIRST_LOG_VARIANCE - _LEAST_LOG_VARIANCE)
 
 
 class GaussianHead(_UnitHead):
-    """Mean and log variance: a regression that also says how sure it is."""
+    """Mean and log variance: a regression that also predicts the size of its error."""
 
     feeds = ("gaussian",)
     default_loss = "gaussian_nll"
@@ -66,13 +56,12 @@ class GaussianHead(_UnitHead):
         mean, log_variance = self._normal(raw)
         return self._bins(mean, (0.5 * log_variance).exp())
 
-    def uncertainty(self, raw: Tensor) -> Tensor:
-        mean, log_variance = self._normal(raw)
-        return self._spread(mean, (0.5 * log_variance).exp())
+    def spread(self, raw: Tensor) -> Tensor:
+        return (0.5 * self._normal(raw)[1]).exp()
 
 
 class MixtureHead(_UnitHead):
-    """A mixture of normals, for parameters with several right answers; the value is the highest peak's.
+    """A mixture of normals, for parameters with several right answers; the value is that of the highest peak.
 
     Source: Bishop, Mixture Density Networks, Aston University NCRG/94/004, 1994.
     """
@@ -85,7 +74,7 @@ class MixtureHead(_UnitHead):
         return 3 * self.config.components
 
     def initial_bias(self) -> Tensor:
-        """Return biases that spread the components over the range, so that they do not learn the same."""
+        """Return biases that spread the components over the range, so that each learns something else."""
         count = self.config.components
         centres = ((torch.arange(count) + 0.5) / count).logit()
         return torch.cat([torch.zeros(count), centres, torch.zeros(count)])
@@ -109,16 +98,15 @@ class MixtureHead(_UnitHead):
         logits, means, log_variances = self._mixture(raw)
         return (logits.softmax(dim=1)[..., None] * self._bins(means, (0.5 * log_variances).exp())).sum(dim=1)
 
-    def uncertainty(self, raw: Tensor) -> Tensor:
-        """Return the root mean square distance (B,) of the mixture from its value."""
+    def spread(self, raw: Tensor) -> Tensor:
+        """Return the root mean square distance (B,) of the mixture from its value, on [0, 1]."""
         logits, means, log_variances = self._mixture(raw)
-        peak = self._peak(raw)
-        square = log_variances.exp() + (means - peak[:, None]).square()
-        return self._spread(peak, (logits.softmax(dim=1) * square).sum(dim=1).sqrt())
+        square = log_variances.exp() + (means - self._peak(raw)[:, None]).square()
+        return (logits.softmax(dim=1) * square).sum(dim=1).sqrt()
 
 
 class EvidentialHead(_UnitHead):
-    """A normal-inverse-gamma distribution: what is noise, and what has not been seen, in one output.
+    """A normal-inverse-gamma distribution: it separates the noise of the data from a lack of evidence.
 
     Source: Amini et al., Deep Evidential Regression, arXiv 1910.02600.
     """
@@ -136,13 +124,10 @@ class EvidentialHead(_UnitHead):
     def value(self, raw: Tensor) -> Tensor:
         return self._value(stretched_sigmoid(raw[:, 0]))
 
-    def _deviation(self, raw: Tensor) -> Tensor:
-        aleatoric, epistemic = evidential_variance(self._evidence(raw))
-        return (aleatoric + epistemic).sqrt()
-
     def distribution(self, raw: Tensor) -> Tensor:
         """Return the levels' probabilities (B, K) under a normal of the same mean and variance."""
-        return self._bins(stretched_sigmoid(raw[:, 0]), self._deviation(raw))
+        return self._bins(stretched_sigmoid(raw[:, 0]), self.spread(raw))
 
-    def uncertainty(self, raw: Tensor) -> Tensor:
-        return self._spread(stretched_sigmoid(raw[:, 0]), self._deviation(raw))
+    def spread(self, raw: Tensor) -> Tensor:
+        aleatoric, epistemic = evidential_variance(self._evidence(raw))
+        return (aleatoric + epistemic).sqrt()

@@ -1,4 +1,4 @@
-"""Metrics of all heads as vectors: accumulated on the device, read once an epoch."""
+"""Metrics of all heads as vectors: accumulated on the device and computed once an epoch."""
 
 from collections.abc import Sequence
 
@@ -11,10 +11,11 @@ from src.synth.parameters import ParameterSpace
 
 
 class HeadMetrics(Metric):
-    """Loss, MAE in each parameter's unit, accuracy and accuracy within one step, per head.
+    """Loss, MAE and RMSE in each parameter's unit, accuracy and +-1-step accuracy, per head.
 
-    Sums and counts, so that any batching, and any number of processes, gives the same figures. Heads whose
-    weight is 0 are not trained, so `nmae` leaves them out.
+    It keeps sums and counts, so that any batching, and any number of processes, gives the same figures. `nmae` leaves
+    out heads whose weight is 0, since they are not trained. Categories have no distance from each other: their heads
+    have neither MAE, RMSE nor +-1-step accuracy, and count for `nmae` by their share of wrong answers.
     """
 
     full_state_update = False
@@ -26,15 +27,18 @@ class HeadMetrics(Metric):
         for name in ("loss", "absolute", "squared", "hits", "near", "count"):
             self.add_state(name, torch.zeros(1 if name == "count" else size), dist_reduce_fx="sum")
         self.register_buffer("trained", weights > 0, persistent=False)
+        categorical = torch.tensor([spec.kind == "categorical" for spec in space])
+        self.register_buffer("categorical", categorical, persistent=False)
         self.register_buffer("ranges", torch.tensor(space.max - space.min, dtype=torch.float32), persistent=False)
 
     @property
     def names(self) -> list[str]:
         """The keys of what `compute` returns."""
-        return [
-            "nmae",
-            *(f"{name}_{kind}" for name in self.space.names for kind in ("mae", "rmse", "acc", "acc1", "loss")),
-        ]
+        found = ["nmae"]
+        for spec in self.space:
+            kinds = ("acc", "loss") if spec.kind == "categorical" else ("mae", "rmse", "acc", "acc1", "loss")
+            found += [f"{spec.name}_{kind}" for kind in kinds]
+        return found
 
     def update(self, values: Tensor, levels: Tensor, target: Tensor, losses: Tensor) -> None:
         """Add a batch: values (B, P) physical, levels (B, P) int64, target (B, P) in [0, 1], losses (P,)."""
@@ -51,15 +55,14 @@ class HeadMetrics(Metric):
 
     def compute(self) -> dict[str, Tensor]:
         """Return {head}_{mae,rmse,acc,acc1,loss} of each head, and nmae, the mean over trained heads of MAE / range."""
-        mae = self.absolute / self.count
-        results = {"nmae": (mae / self.ranges)[self.trained].mean()}
+        mae, accuracy = self.absolute / self.count, self.hits / self.count
+        figures = {"mae": mae, "rmse": (self.squared / self.count).sqrt(), "acc": accuracy}
+        figures |= {"acc1": self.near / self.count, "loss": self.loss / self.count}
+        relative = torch.where(self.categorical, 1.0 - accuracy, mae / self.ranges)
+        results = {"nmae": relative[self.trained].mean()}
         for at, name in enumerate(self.space.names):
-            results[f"{name}_mae"] = mae[at]
-            results[f"{name}_rmse"] = (self.squared[at] / self.count[0]).sqrt()
-            results[f"{name}_acc"] = self.hits[at] / self.count[0]
-            results[f"{name}_acc1"] = self.near[at] / self.count[0]
-            results[f"{name}_loss"] = self.loss[at] / self.count[0]
-        return results
+            results |= {f"{name}_{kind}": values[at] for kind, values in figures.items()}
+        return {name: results[name] for name in self.names}
 
 
 class TermMeans(Metric):

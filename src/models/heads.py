@@ -1,4 +1,4 @@
-"""Heads: what a network says of one parameter, read as a value, levels, a distribution and an uncertainty."""
+"""Heads: from a network's outputs for one parameter to a value, its level, a distribution and a spread."""
 
 import math
 from collections.abc import Mapping
@@ -8,8 +8,9 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
-from src.models.losses import Loss, WeightedMultiLoss, create_loss_function
+from src.models.losses import WeightedMultiLoss, create_loss_function, losses_taking, require_usable
 from src.models.losses.cumulative_logits import coral_distribution, corn_distribution
+from src.models.losses.soft_target import SoftTargetLoss
 from src.synth.parameters import ParameterSpec
 
 _STRETCH = 0.1  # of the range, beyond either end
@@ -28,7 +29,7 @@ class HeadConfig(BaseModel):
     loss: str | dict[str, Any] | None = None  # a config for create_loss_function; None: the kind's own
     weight: float = Field(1.0, ge=0)
     levels: Literal["step"] | int = "step"  # the parameter's step grid, or that many over its range
-    variance: bool = False  # regression: a second output says how sure the first is
+    variance: bool = False  # regression: a second output is the variance of the first
     components: int = Field(3, ge=1, le=64)  # of a mixture
 
     @model_validator(mode="after")
@@ -48,6 +49,20 @@ def to_physical(spec: ParameterSpec, unit: Tensor) -> Tensor:
     return spec.min + unit * (spec.max - spec.min)
 
 
+def to_unit(spec: ParameterSpec, values: Tensor) -> Tensor:
+    """Map physical values, any shape, to [0, 1] on a parameter's scale: the inverse of `to_physical`."""
+    if spec.scale == "log":
+        return (values / spec.min).log() / math.log(spec.max / spec.min)
+    return (values - spec.min) / (spec.max - spec.min)
+
+
+def physical_per_unit(spec: ParameterSpec, values: Tensor) -> Tensor:
+    """Return the derivative of `to_physical` at physical values, any shape: what a small step on [0, 1] is there."""
+    if spec.scale == "log":
+        return values * math.log(spec.max / spec.min)
+    return torch.full_like(values, spec.max - spec.min)
+
+
 def to_class(spec: ParameterSpec, values: Tensor) -> Tensor:
     """Return the nearest class of physical values, int64: class k stands for min + k * step."""
     return ((values - spec.min) / spec.step + 0.5).floor().clamp(0, spec.num_classes - 1).long()
@@ -61,8 +76,8 @@ def class_grid(spec: ParameterSpec) -> Tensor:
 def stretched_sigmoid(raw: Tensor) -> Tensor:
     """Map reals to [0, 1] and a little beyond.
 
-    A plain sigmoid reaches 0 and 1 at infinity only, so that predictions bend away from the ends of
-    the range; this one crosses them, and values are clamped.
+    A plain sigmoid reaches 0 and 1 only at infinity, which biases predictions away from the ends of the range;
+    this one crosses them, and values are clamped.
     """
     return (1.0 + 2.0 * _STRETCH) * raw.sigmoid() - _STRETCH
 
@@ -71,9 +86,11 @@ class Head(nn.Module):
     """One parameter's head; raw outputs are (B, num_outputs), targets (B,) in [0, 1] on its scale.
 
     A subclass sets `feeds` (which kinds of prediction it can give to a loss, see src.models.losses.base)
-    and `num_outputs`, and implements `feed`, `value` and, where it can say more than one number,
-    `distribution` and `uncertainty`.
+    and `num_outputs`, and implements `feed`, `value` and, where its outputs describe more than one number,
+    `distribution` and `spread`.
     """
+
+    nominal = False  # its values are categories, which have no distance from each other
 
     feeds: ClassVar[tuple[str, ...]]
     default_loss: ClassVar[str | dict[str, Any]]
@@ -81,7 +98,7 @@ class Head(nn.Module):
     def __init__(self, spec: ParameterSpec, config: HeadConfig, num_classes: int | None = None):
         super().__init__()
         self.spec, self.config = spec, config
-        # a range of 1, so that losses count shares of the range and heads of any unit weigh alike
+        # a range of 1: losses are shares of the range, so that heads have the same weight whatever their unit
         context = {"num_classes": num_classes or spec.num_classes, "param_range": (0.0, 1.0)}
         chosen = self.default_loss if config.loss is None else config.loss
         self.loss_function = create_loss_function(chosen, context)
@@ -90,8 +107,9 @@ class Head(nn.Module):
             raise ValueError(f"reduction: {reduction!r} given; a head's loss is a mean, so leave it out")
         self.loss_kind = next((kind for kind in self.loss_function.takes if kind in self.feeds), None)
         if self.loss_kind is None:
-            fitting = sorted(name for name, one in Loss.registry.items() if set(one.takes) & set(self.feeds))
-            raise ValueError(f"loss {chosen} does not suit a {config.kind} head; one of {', '.join(fitting)}")
+            article = "an" if config.kind[0] in "aeiou" else "a"
+            fitting = ", ".join(losses_taking(self.feeds))
+            raise ValueError(f"loss {chosen} does not suit {article} {config.kind} head; one of {fitting}")
 
     num_outputs: int
 
@@ -100,12 +118,18 @@ class Head(nn.Module):
         result = self.loss_function(*self.feed(raw, target))
         return (result.total, result.raw) if isinstance(self.loss_function, WeightedMultiLoss) else (result, {})
 
+    def try_loss(self) -> None:
+        """Compute a copy of the loss on two examples; ValueError, with what it is given, where that fails."""
+        with torch.enable_grad():  # also where a model is only restored
+            raw = torch.zeros(2, self.num_outputs, requires_grad=True)
+            require_usable(self.loss_function, *self.feed(raw, torch.tensor([0.0, 1.0])))
+
     def feed(self, raw: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """Return the prediction and target that the loss takes."""
         raise NotImplementedError
 
     def initial_bias(self) -> Tensor:
-        """Return where the raw outputs begin, (num_outputs,)."""
+        """Return what is added to the bias of the raw outputs before training, (num_outputs,)."""
         return torch.zeros(self.num_outputs)
 
     def value(self, raw: Tensor) -> Tensor:
@@ -120,9 +144,16 @@ class Head(nn.Module):
         """Return the probabilities of the levels (B, K), if this head has any."""
         return None
 
-    def uncertainty(self, raw: Tensor) -> Tensor | None:
-        """Return the standard deviation (B,) in the parameter's unit, if the outputs tell."""
+    def spread(self, raw: Tensor) -> Tensor | None:
+        """Return the standard deviation (B,) of the distribution from the value, on [0, 1], if there is any.
+
+        It is what the outputs say, not calibrated: see src.models.calibration.
+        """
         return None
+
+    def width(self, raw: Tensor) -> Tensor:
+        """Return the width (B,) of a level where the value lies, on [0, 1]."""
+        return raw.new_full((len(raw),), 1.0 / (self.spec.num_classes - 1))
 
 
 class RegressionHead(Head):
@@ -152,7 +183,7 @@ class RegressionHead(Head):
 
 
 class LevelHead(Head):
-    """Logits over levels: their expectation is the value (a category's is its most likely one)."""
+    """Logits over levels: the value is their expectation, of categories the most likely one."""
 
     feeds = ("levels",)
     default_loss = "cross_entropy"
@@ -165,6 +196,15 @@ class LevelHead(Head):
         if given not in (None, len(grid)):
             raise ValueError(f"num_classes: {given} given, the head has {len(grid)} levels; leave it out")
         self.register_buffer("grid", grid, persistent=False)
+        self.register_buffer("unit_grid", to_unit(spec, grid), persistent=False)
+        self.register_buffer("widths", torch.gradient(self.unit_grid)[0], persistent=False)
+        self.is_soft = isinstance(self.loss_function, SoftTargetLoss)
+        if self.is_soft:
+            targets = self.loss_function.table
+            means = targets @ grid
+            variances = (targets * (self.unit_grid - to_unit(spec, means)[:, None]).square()).sum(dim=1)
+            self.register_buffer("target_means", means, persistent=False)
+            self.register_buffer("target_variances", variances, persistent=False)
         self.on_steps = own is None
         self.nominal = config.kind == "categorical" or spec.kind == "categorical"
 
@@ -181,36 +221,56 @@ class LevelHead(Head):
         probabilities = self.distribution(raw)
         if self.nominal:
             return self.grid[probabilities.argmax(dim=1)]
-        # of evidence without the share that every level begins with
+        # the evidence alone, without the share that every level has before there is any
         belief = getattr(self.loss_function, "belief", None)
-        return (belief(raw) if belief else probabilities) @ self.grid
+        mean = (belief(raw) if belief else probabilities) @ self.grid
+        if self.is_soft:  # the target of a level at an end of the range has its mean further inside
+            return _interpolate(mean, self.target_means, self.grid)
+        return mean
 
     def level(self, raw: Tensor) -> Tensor:
         level = self.distribution(raw).argmax(dim=1)
         return level if self.on_steps else to_class(self.spec, self.grid[level])
 
     def distribution(self, raw: Tensor) -> Tensor:
-        reading = getattr(self.loss_function, "distribution", None)  # evidential logits are no softmax's
+        reading = getattr(self.loss_function, "distribution", None)  # evidential logits are not those of a softmax
         if reading:
             return reading(raw)
         probabilities = raw.softmax(dim=1)
         smoothing = getattr(self.loss_function, "label_smoothing", 0.0)
         if not smoothing:
             return probabilities
-        own = (probabilities - smoothing / len(self.grid)).clamp_min(0.0)  # the loss asks the rest of any image
+        own = (probabilities - smoothing / len(self.grid)).clamp_min(0.0)  # the loss asks for the rest in any case
         return own / own.sum(dim=1, keepdim=True)
 
-    def uncertainty(self, raw: Tensor) -> Tensor:
-        """Return the standard deviation (B,) in the parameter's unit; of a category, how likely it is wrong."""
-        probabilities = self.distribution(raw)
+    def spread(self, raw: Tensor) -> Tensor | None:
+        """Return the standard deviation (B,) over the levels, on [0, 1], without what soft targets add to it."""
         if self.nominal:
-            return 1.0 - probabilities.amax(dim=1)
-        mean = probabilities @ self.grid
-        return (probabilities * (self.grid - mean[:, None]).square()).sum(dim=1).sqrt()
+            return None
+        probabilities = self.distribution(raw)
+        centre = probabilities @ self.grid if self.is_soft else self.value(raw)
+        distances = (self.unit_grid - to_unit(self.spec, centre)[:, None]).square()
+        variance = (probabilities * distances).sum(dim=1)
+        if self.is_soft:
+            variance = (variance - _interpolate(centre, self.target_means, self.target_variances)).clamp_min(0.0)
+        return variance.sqrt()
+
+    def width(self, raw: Tensor) -> Tensor:
+        return self.distribution(raw) @ self.widths
+
+
+def _interpolate(x: Tensor, knots: Tensor, values: Tensor) -> Tensor:
+    """Return the piecewise linear function through (knots, values), both (K,) and knots rising, at x (B,).
+
+    Outside the knots it is constant.
+    """
+    right = (x[:, None] > knots).sum(dim=1).clamp(1, len(knots) - 1)
+    share = (x - knots[right - 1]) / (knots[right] - knots[right - 1])
+    return torch.lerp(values[right - 1], values[right], share.clamp(0.0, 1.0))
 
 
 class OrdinalHead(LevelHead):
-    """Logits over levels, trained by how far their expectation is off; the level nearest to it is the answer."""
+    """Logits over levels, trained by the error of their expectation; the answer is the level nearest to it."""
 
     default_loss = "ordinal_regression"
 

@@ -1,20 +1,35 @@
 """All heads of a dataset behind one linear layer."""
 
 import functools
+import logging
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
 from src.data.recipe import describe
+from src.models.calibration import TEMPERATURES, Calibration, probability_of_error, temperature_costs
 from src.models.distribution_heads import EvidentialHead, GaussianHead, MixtureHead
-from src.models.heads import CoralHead, CornHead, Head, HeadConfig, LevelHead, OrdinalHead, RegressionHead
+from src.models.heads import (
+    CoralHead,
+    CornHead,
+    Head,
+    HeadConfig,
+    LevelHead,
+    OrdinalHead,
+    RegressionHead,
+    physical_per_unit,
+    to_physical,
+    to_unit,
+)
 from src.models.losses import WeightedMultiLoss
 from src.models.losses.balance import make_balance
 from src.synth.parameters import ParameterSpace, ParameterSpec
 from src.utils.errors import UserError, did_you_mean
+
+log = logging.getLogger(__name__)
 
 _KINDS = {
     "regression": RegressionHead,
@@ -29,7 +44,7 @@ _KINDS = {
 
 
 def _in_float32(method: Callable) -> Callable:
-    """Turn a method's half-precision outputs into float32, and autocast off, which would round products of them."""
+    """Make a method work in float32: outputs of half precision are widened, and autocast is off."""
 
     @functools.wraps(method)
     def wrapped(self: "MultiHead", outputs: Mapping[str, Tensor], *rest: Tensor) -> Any:
@@ -43,8 +58,26 @@ def _wide(raw: Tensor) -> Tensor:
     return raw.float() if raw.dtype.itemsize < 4 else raw
 
 
+class Estimates(NamedTuple):
+    """What a model predicts of each sound: all (B, P), in physical units.
+
+    `uncertainties` are standard uncertainties: the true value is within one of them in about 68 % of the cases,
+    within 1.645 in about 90 %. A regression head has a typical error there, the same for every sound. A category has
+    the probability that it is wrong, and no interval (NaN). The intervals, [low, high] within the range of the
+    parameter, hold the true value in 68 and 90 % of the cases. Both were fitted to the validation split;
+    `MultiHead.calibration.samples` is 0 where nothing was.
+    """
+
+    values: Tensor
+    uncertainties: Tensor
+    low_68: Tensor
+    high_68: Tensor
+    low_90: Tensor
+    high_90: Tensor
+
+
 class MultiHead(nn.Module):
-    """One linear layer, so that a step pays for one product only; its outputs are split over the heads.
+    """One linear layer for all heads, so that a step computes one product; its outputs are split over the heads.
 
     `balance` says what the heads' weights mean: see src.models.losses.balance.
     """
@@ -65,8 +98,11 @@ class MultiHead(nn.Module):
             self.balance = make_balance(balance, [head.loss_function for head in self._heads])
         except ValueError as error:
             raise UserError(f"model.{error}") from error
-        # RMS error of the last validation: all that a head without a distribution can say of its doubts
-        self.register_buffer("residuals", torch.full((len(space),), torch.nan))
+        self.calibration = self._new_calibration()
+        self.register_load_state_dict_pre_hook(_complete_old_state)
+
+    def _new_calibration(self) -> Calibration:
+        return Calibration(torch.tensor([isinstance(head, RegressionHead) for head in self._heads]))
 
     @property
     def heads(self) -> dict[str, Head]:
@@ -75,7 +111,7 @@ class MultiHead(nn.Module):
 
     @property
     def term_names(self) -> list[str]:
-        """The names of all losses: each head's, and its terms as head/term where it has several."""
+        """The names of all losses: one for each head, then one for each term of compound losses, as head/term."""
         names = list(self.space.names)
         for name, head in self.heads.items():
             if isinstance(head.loss_function, WeightedMultiLoss):
@@ -88,9 +124,9 @@ class MultiHead(nn.Module):
 
     @_in_float32
     def losses(self, outputs: Mapping[str, Tensor], target: Tensor) -> tuple[Tensor, Tensor]:
-        """Return each head's unweighted loss (P,), and those with the terms of compound ones appended (N,).
+        """Return each head's unweighted loss (P,), and all losses and terms (N,) in the order of `term_names`.
 
-        Against targets (B, P) in [0, 1], in float32; the second is in the order of `term_names`, detached.
+        Targets are (B, P) in [0, 1]. Both are float32; the second is detached.
         """
         results = [head.loss(outputs[name], target[:, at]) for at, (name, head) in enumerate(self.heads.items())]
         losses = torch.stack([loss for loss, _ in results])
@@ -119,22 +155,73 @@ class MultiHead(nn.Module):
         return {name: head.distribution(outputs[name]) for name, head in self.heads.items()}
 
     @_in_float32
-    def uncertainties(self, outputs: Mapping[str, Tensor]) -> Tensor:
-        """Return standard deviations (B, P) in physical units; a category's is how likely it is wrong.
-
-        A head without a distribution answers with its RMS error at the last validation, NaN before that.
-        """
+    def estimates(self, outputs: Mapping[str, Tensor]) -> Estimates:
+        """Return values, uncertainties and intervals, calibrated by the last validation."""
+        deviations = self.calibration.deviation(*self._spreads(outputs))
         columns = []
         for at, (name, head) in enumerate(self.heads.items()):
-            own = head.uncertainty(outputs[name])
-            columns.append(self.residuals[at].expand(len(outputs[name])) if own is None else own)
-        return torch.stack(columns, dim=1)
+            value = head.value(outputs[name])
+            if head.nominal:
+                wrong = probability_of_error(head.distribution(outputs[name]), self.calibration.temperature[at])
+                columns.append([value, wrong, *[torch.full_like(value, torch.nan)] * 4])
+                continue
+            deviation, unit = deviations[:, at], to_unit(head.spec, value)
+            uncertainty = physical_per_unit(head.spec, value) * self.calibration.scale[at] * deviation
+            intervals = []
+            for half_width in (self.calibration.factors[at] * deviation[:, None]).unbind(dim=1):
+                intervals += [unit - half_width, unit + half_width]
+            columns.append([value, uncertainty, *(to_physical(head.spec, end.clamp(0.0, 1.0)) for end in intervals)])
+        return Estimates(*(torch.stack(field, dim=1) for field in zip(*columns, strict=True)))
+
+    @_in_float32
+    def measure(self, outputs: Mapping[str, Tensor], target: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return what src.models.calibration.Errors takes of a batch, for targets (B, P) in [0, 1]."""
+        errors, costs = [], []
+        for at, (name, head) in enumerate(self.heads.items()):
+            raw = outputs[name]
+            errors.append(to_unit(head.spec, head.value(raw)) - target[:, at])
+            if head.nominal:
+                _, level = head.feed(raw, target[:, at])
+                costs.append(temperature_costs(head.distribution(raw), level))
+            else:
+                costs.append(target.new_zeros(len(TEMPERATURES)))
+        return torch.stack(errors, dim=1), *self._spreads(outputs), torch.stack(costs)
+
+    def _spreads(self, outputs: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Return each head's spread, 0 where it has none, and width, (B, P) each, on the unit scale."""
+        spreads, widths = [], []
+        for name, head in self.heads.items():
+            spread, width = head.spread(outputs[name]), head.width(outputs[name])
+            spreads.append(torch.zeros_like(width) if spread is None else spread)
+            widths.append(width)
+        return torch.stack(spreads, dim=1), torch.stack(widths, dim=1)
+
+
+def _complete_old_state(module: MultiHead, state: dict[str, Tensor], prefix: str, *_: Any) -> None:
+    """Fill in what a checkpoint from before calibration lacks.
+
+    It holds the RMS error of each head at its last validation, in physical units: that is the deviation of a head
+    without a spread. All others keep the defaults.
+    """
+    if f"{prefix}calibration.samples" in state:
+        return
+    log.warning("the checkpoint was made before uncertainties were calibrated: they are rough; train again")
+    errors = state.pop(f"{prefix}residuals", None)
+    calibration = module._new_calibration().state_dict()
+    if errors is not None:
+        for at, spec in enumerate(module.space):
+            if spec.scale == "lin" and isinstance(module.heads[spec.name], RegressionHead):
+                steps = errors[at].cpu() * (spec.num_classes - 1) / (spec.max - spec.min)
+                calibration["width_weight"][at] = 12.0 * steps.square()
+    state.update({f"{prefix}calibration.{name}": value for name, value in calibration.items()})
 
 
 def _make_head(spec: ParameterSpec, config: HeadConfig) -> Head:
     kind = GaussianHead if config.variance else _KINDS[config.kind]
     try:
-        return kind(spec, config)
+        head = kind(spec, config)
+        head.try_loss()
+        return head
     except ValueError as error:
         raise UserError(f"model.heads.{spec.name}.loss: {error}") from error
 
@@ -142,8 +229,8 @@ def _make_head(spec: ParameterSpec, config: HeadConfig) -> Head:
 def head_configs(space: ParameterSpace, config: Mapping[str, Any]) -> dict[str, HeadConfig]:
     """Return a config per head from {default: {...}, <parameter>: {...}}; UserError names the key.
 
-    A head that names a kind of its own takes nothing but the weight from the default. Categories, which
-    have no order to regress on, are categorical unless told otherwise.
+    A head with a kind of its own takes only the weight from the default. Categories have no order, so that their
+    kind is categorical unless their own config says otherwise.
     """
     default = dict(config.get("default") or {})
     for name in config:

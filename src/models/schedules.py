@@ -1,4 +1,4 @@
-"""Learning-rate schedules, each a factor of the optimizer's own rates, with a warm-up before it."""
+"""Learning-rate schedules: each multiplies the optimizer's own rates, after a warm-up."""
 
 import math
 from collections.abc import Callable
@@ -15,11 +15,13 @@ from src.utils.errors import UserError
 def optimizer_steps(trainer: Trainer) -> int:
     """Return how many optimizer steps a training takes: the length of a schedule.
 
-    Lightning's estimate knows a number of batches to accumulate, but none that changes from epoch to epoch.
+    Lightning's estimate assumes that the number of accumulated batches is the same in all epochs.
     """
     steps = trainer.estimated_stepping_batches
     if steps == math.inf:
-        raise UserError("trainer.max_epochs: -1 given; a schedule needs an end, give it or trainer.max_steps")
+        raise UserError(
+            "trainer.max_epochs: -1 given; a schedule needs an end; give a number of epochs, or trainer.max_steps"
+        )
     accumulations = [one for one in trainer.callbacks if isinstance(one, GradientAccumulationScheduler)]
     if not accumulations or (trainer.max_epochs or 0) < 1:
         return int(steps)
@@ -34,17 +36,17 @@ def optimizer_steps(trainer: Trainer) -> int:
 
 
 def accumulates_by_epoch(trainer: Trainer) -> bool:
-    """Tell whether a callback changes how many batches make a step."""
+    """Return whether a callback changes how many batches make a step."""
     callbacks = (one for one in trainer.callbacks if isinstance(one, GradientAccumulationScheduler))
     return any(one.going_to_accumulate_grad_batches() for one in callbacks)
 
 
 def require_even_epochs(trainer: Trainer) -> None:
-    """UserError where epochs take different numbers of steps, so that a rate cannot be held for each."""
+    """Raise UserError where epochs take different numbers of steps: a rate cannot be held for each."""
     if accumulates_by_epoch(trainer):
         raise UserError(
-            "model.scheduler.interval: epoch given beside callbacks.gradient_accumulation, by which epochs differ in "
-            "their steps; give step"
+            "model.scheduler.interval: epoch given together with callbacks.gradient_accumulation, which gives epochs "
+            "different numbers of steps; give step"
         )
 
 
@@ -56,7 +58,7 @@ def constant(optimizer: Optimizer, total_steps: int, steps_per_epoch: int = 1, *
 def cosine(
     optimizer: Optimizer, total_steps: int, steps_per_epoch: int = 1, end: float = 0.0, **options: Any
 ) -> LambdaLR:
-    """Fall to `end` times the rate along half a cosine (SGDR, arXiv 1608.03983, eq. 5)."""
+    """Fall along half a cosine, to `end` times the rate after the last step (SGDR, arXiv 1608.03983, eq. 5)."""
     _share("end", end)
     return _schedule(optimizer, lambda progress: _cosine(progress, end), total_steps, steps_per_epoch, **options)
 
@@ -73,7 +75,7 @@ def cosine_restarts(
     """Fall along half a cosine `cycles` times, each `stretch` times as long as the last (SGDR, arXiv 1608.03983)."""
     _share("end", end)
     if cycles < 1 or stretch <= 0:
-        raise UserError(f"model.scheduler: {cycles} cycles stretched by {stretch} given; at least 1, and above 0")
+        raise UserError(f"model.scheduler: cycles {cycles}, stretch {stretch} given; give at least 1, and above 0")
     lengths = [stretch**cycle for cycle in range(cycles)]
     starts = [sum(lengths[:cycle]) / sum(lengths) for cycle in range(cycles)]
 
@@ -87,10 +89,10 @@ def cosine_restarts(
 def exponential(
     optimizer: Optimizer, total_steps: int, steps_per_epoch: int = 1, end: float = 0.01, **options: Any
 ) -> LambdaLR:
-    """Fall by the same share each step, to `end` times the rate at the last."""
+    """Fall by the same share each step, to `end` times the rate after the last step."""
     _share("end", end)
     if end == 0:
-        raise UserError("model.scheduler.end: 0 given; an exponential never gets there, give a little more")
+        raise UserError("model.scheduler.end: 0 given; an exponential never reaches 0, give more")
     return _schedule(optimizer, lambda progress: end**progress, total_steps, steps_per_epoch, **options)
 
 
@@ -103,21 +105,23 @@ def one_cycle(
     end: float = 0.0001,
     **options: Any,
 ) -> LambdaLR:
-    """Rise from `start` times the rate to all of it at the share `peak` of the steps, and fall to `end`.
+    """Rise from `start` times the rate to the full rate at the share `peak` of the steps, then fall to `end`.
 
-    Both along half a cosine, as torch's OneCycleLR does (Smith & Topin, arXiv 1708.07120).
+    The first step has the rate `start`, the last one `end`; both ways follow half a cosine, as in torch's
+    OneCycleLR (Smith & Topin, arXiv 1708.07120).
     """
     _share("start", start)
     _share("end", end)
     if not 0 < peak < 1:
-        raise UserError(f"model.scheduler.peak: {peak} given; a share of the steps between 0 and 1")
+        raise UserError(f"model.scheduler.peak: {peak} given; give a share of the steps between 0 and 1")
 
     def factor(progress: float) -> float:
         if progress < peak:
             return start + (1.0 - start) * (1.0 - _cosine(progress / peak, 0.0))
         return _cosine((progress - peak) / (1.0 - peak), end)
 
-    return _schedule(optimizer, factor, total_steps, steps_per_epoch, **{"warmup_fraction": 0.0} | options)
+    last = max(1, total_steps - 1)  # counted from 0: progress is 1 at the last step, not after it
+    return _schedule(optimizer, factor, last, steps_per_epoch, **{"warmup_fraction": 0.0} | options)
 
 
 def _cosine(progress: float, end: float) -> float:
@@ -126,7 +130,7 @@ def _cosine(progress: float, end: float) -> float:
 
 def _share(name: str, value: float) -> None:
     if not 0 <= value <= 1:
-        raise UserError(f"model.scheduler.{name}: {value} given; a share of the rate between 0 and 1")
+        raise UserError(f"model.scheduler.{name}: {value} given; give a share of the rate between 0 and 1")
 
 
 def _schedule(
@@ -137,9 +141,9 @@ def _schedule(
     warmup_fraction: float = 0.1,
     interval: str = "step",
 ) -> LambdaLR:
-    """Warm up linearly over a share of the steps, then follow `factor` of the progress, 0..1, through the others.
+    """Warm up linearly over a share of the steps, then follow `factor` of the progress, 0..1, over the others.
 
-    `interval: epoch` holds the rate for a whole epoch. It is stepped every batch either way.
+    `interval: epoch` holds the rate for a whole epoch; the schedule is stepped every batch in either case.
     """
     if interval not in ("step", "epoch"):
         raise UserError(f"model.scheduler.interval: '{interval}' given; step or epoch")
@@ -158,15 +162,15 @@ def _schedule(
 
 def _warmup_steps(fraction: float, total_steps: int) -> int:
     if not 0 <= fraction < 1:
-        raise UserError(f"model.scheduler.warmup_fraction: {fraction} given; a share of all steps below 1")
+        raise UserError(f"model.scheduler.warmup_fraction: {fraction} given; give a share of all steps below 1")
     return max(1, round(fraction * total_steps)) if fraction else 0
 
 
 class Plateau(LambdaLR):
-    """Multiply the rates by `factor` whenever val/nmae has not improved for `patience` epochs.
+    """Multiply the rates by `factor` whenever the metric `monitor` has not improved for `patience` epochs.
 
-    Stepped every batch for its warm-up; `observe` is told the metric after each validation. Improvements
-    below the share `threshold` do not count, as torch's ReduceLROnPlateau has it.
+    It is stepped every batch for its warm-up; `observe` gets the metric, of which less is better, after each
+    validation. An improvement below the share `threshold` does not count, as in torch's ReduceLROnPlateau.
     """
 
     def __init__(
@@ -174,6 +178,7 @@ class Plateau(LambdaLR):
         optimizer: Optimizer,
         total_steps: int,
         steps_per_epoch: int = 1,
+        monitor: str = "val/nmae",
         factor: float = 0.5,
         patience: int = 5,
         threshold: float = 1e-4,
@@ -181,22 +186,28 @@ class Plateau(LambdaLR):
         warmup_fraction: float = 0.1,
     ):
         if not 0 < factor < 1 or patience < 0:
-            raise UserError(f"model.scheduler: factor {factor}, patience {patience} given; 0..1, and epochs >= 0")
+            raise UserError(f"model.scheduler: factor {factor}, patience {patience} given; give 0..1, and epochs >= 0")
+        self.monitor = monitor
         self.factor, self.patience, self.threshold, self.least = factor, patience, threshold, least
         self.warmup = max(1, _warmup_steps(warmup_fraction, total_steps))
         self.best, self.bad_epochs, self.scale = math.inf, 0, 1.0
         super().__init__(optimizer, lambda step: min(1.0, (step + 1) / self.warmup) * self.scale)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from a state with the values given here, but with its warm-up where that is over."""
-        names = ["factor", "patience", "threshold", "least"]
+        """Restore a state, but keep the options given here; a warm-up that is over stays as it was.
+
+        The best value of another metric is dropped. States of older versions followed val/nmae.
+        """
+        names = ["monitor", "factor", "patience", "threshold", "least"]
         if state_dict["last_epoch"] < state_dict.get("warmup", math.inf):
             names.append("warmup")
         given = {name: getattr(self, name) for name in names}
+        if state_dict.get("monitor", "val/nmae") != self.monitor:
+            given |= {"best": math.inf, "bad_epochs": 0}
         super().load_state_dict({**state_dict, **given})
 
     def observe(self, metric: float) -> None:
-        """Count an epoch that did not improve on the best metric, and lower the rates after enough of them."""
+        """Count an epoch without improvement, and lower the rates after too many of them."""
         if metric < self.best * (1.0 - self.threshold):
             self.best, self.bad_epochs = metric, 0
         else:

@@ -11,28 +11,29 @@ from torch import Tensor, nn
 
 from src.data.spec import DatasetSpec
 from src.data.vimh_dataset import Batch
+from src.models.calibration import Errors
 from src.models.components.auxiliary import AuxiliaryInputs
 from src.models.head_metrics import HeadMetrics, TermMeans
-from src.models.multi_head import MultiHead, head_configs
+from src.models.multi_head import Estimates, MultiHead, head_configs
 from src.models.optimizers.groups import layer_weights, parameter_groups
 from src.models.schedules import Plateau, optimizer_steps, require_even_epochs
 from src.utils.checkpoints import forget_bests
-from src.utils.errors import UserError
+from src.utils.errors import UserError, one_line
 
-AUXILIARY_INPUTS = 2  # the dB range of an image: what per-sample scaling takes out of it
+AUXILIARY_INPUTS = 2  # the dB range of an image: what per-sample scaling removes from it
+DEFAULT_RANGE_DB = (-80.0, 0.0)  # of images whose dataset does not say; also of checkpoints that do not hold one
 
 
 class VIMHLitModule(LightningModule):
     """A backbone and its heads.
 
-    `network` is called with `in_channels` and `image_size` (H, W) and gives a module with
-    `feature_dim`; `optimizer` with parameter groups (see src.models.optimizers.groups), then each of `wrappers`
-    with the optimizer and this module; `scheduler` with the optimizer, `total_steps` and `steps_per_epoch`, and is
-    stepped every batch. With `auxiliary` (concat or film) the image's dB range joins the features.
+    `network` is called with `in_channels` and `image_size` (H, W) and returns a module with `feature_dim`.
+    `optimizer` is called with parameter groups (see src.models.optimizers.groups), then each of `wrappers` with
+    the optimizer and this module. `scheduler` is called with the optimizer, `total_steps` and `steps_per_epoch`; it
+    is stepped every batch. `auxiliary` (concat or film) adds the image's dB range to the features.
     `balance` says what the heads' weights mean, see src.models.losses.balance. `compile` compiles the network
-    for training; `channels_last` keeps its images and weights in that memory format. `config` is the plain
-    dict that this module was built from, of which configs/optimizer reads `adam_lr`: it goes into every
-    checkpoint, beside `spec`.
+    for training; `channels_last` stores its images and weights in that memory format. `config` is the plain
+    dict that this module was built from; every checkpoint holds it, and `spec`.
     """
 
     def __init__(
@@ -44,7 +45,6 @@ class VIMHLitModule(LightningModule):
         scheduler: Callable[..., torch.optim.lr_scheduler.LRScheduler] | None = None,
         wrappers: Mapping[str, Callable[..., None]] | None = None,
         lr_multipliers: Mapping[str, float] | None = None,
-        adam_lr: float | None = None,
         auxiliary: str | None = None,
         balance: str = "weights",
         compile: bool = False,
@@ -64,6 +64,9 @@ class VIMHLitModule(LightningModule):
         self._compile = compile
         feature_dim = self.network.feature_dim
         self.auxiliary = AuxiliaryInputs(AUXILIARY_INPUTS, feature_dim, auxiliary) if auxiliary else None
+        if self.auxiliary:
+            self.register_buffer("range_db", torch.tensor(_range_db(spec)))
+            self.register_load_state_dict_pre_hook(_complete_old_state)
         feature_dim = self.auxiliary.feature_dim if self.auxiliary else feature_dim
         self.heads = MultiHead(feature_dim, spec.space, head_configs(spec.space, heads or {}), balance)
         self._make_optimizer = optimizer
@@ -74,6 +77,7 @@ class VIMHLitModule(LightningModule):
         self.second_pass = False  # of a step that takes two: its losses are not counted again
         self.train_terms = TermMeans(["", *self.heads.term_names])
         self.val_metrics = HeadMetrics(spec.space, self.heads.weights)
+        self.val_errors = Errors(len(spec.space))
         self.test_metrics = HeadMetrics(spec.space, self.heads.weights)
         self._resumed_rng: Tensor | None = None
         self._seed = 0
@@ -89,7 +93,8 @@ class VIMHLitModule(LightningModule):
             return features
         if scale is None:
             raise ValueError("this model was trained with auxiliary inputs: pass scale (B, 2) in dB")
-        return self.auxiliary(features, (scale + 40.0) / 40.0)  # -80..0 dB to -1..1
+        low, high = self.range_db
+        return self.auxiliary(features, (2.0 * scale - low - high) / (high - low))  # low..high to -1..1
 
     @property
     def monitorable(self) -> list[str]:
@@ -97,14 +102,18 @@ class VIMHLitModule(LightningModule):
         train = ["train/loss", *(f"train/loss/{name}" for name in self.heads.term_names)]
         return [*train, "val/loss", *(f"val/{name}" for name in self.val_metrics.names)]
 
+    @property
+    def resuming(self) -> bool:
+        """Whether a trainer has begun to read a checkpoint, and has not gone on from it yet."""
+        return self._resumed_rng is not None
+
     def values(self, image: Tensor, scale: Tensor | None = None) -> Tensor:
         """Return predictions (B, P) in physical units."""
         return self.heads.values(self(image, scale))
 
-    def predict(self, image: Tensor, scale: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Return predictions and their uncertainties, both (B, P) in physical units."""
-        outputs = self(image, scale)
-        return self.heads.values(outputs), self.heads.uncertainties(outputs)
+    def predict(self, image: Tensor, scale: Tensor | None = None) -> Estimates:
+        """Return predictions with their uncertainties and intervals, each (B, P) in physical units."""
+        return self.heads.estimates(self(image, scale))
 
     def setup(self, stage: str) -> None:
         if stage == "fit" and self._compile:
@@ -130,13 +139,24 @@ class VIMHLitModule(LightningModule):
                 torch.distributed.broadcast(buffer, src=0)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        self._measure(self.val_metrics, batch)
+        outputs = self._measure(self.val_metrics, batch)
+        if outputs is None:
+            self.val_errors.skip()
+        else:
+            self.val_errors.update(*self.heads.measure(outputs, batch["target"]))
 
     def on_validation_epoch_end(self) -> None:
         results = self._report("val", self.val_metrics)
         if isinstance(scheduler := self.lr_schedulers(), Plateau) and not self.trainer.sanity_checking:
-            scheduler.observe(float(results["nmae"]))
-        self.heads.residuals.copy_(torch.stack([results[f"{name}_rmse"] for name in self.spec.space.names]))
+            scheduler.observe(self._monitored(scheduler.monitor, results))
+        self.heads.calibration.update(self.val_errors.compute())
+        self.val_errors.reset()
+
+    def _monitored(self, name: str, results: Mapping[str, Tensor]) -> float:
+        """Return a metric of `monitorable` after a validation with these results."""
+        if name.startswith("train/"):  # logged once the epoch is over, which is after this
+            return float(self.train_terms.compute()[name.removeprefix("train/loss").removeprefix("/")])
+        return float(results[name.removeprefix("val/")])
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         self._measure(self.test_metrics, batch)
@@ -144,12 +164,14 @@ class VIMHLitModule(LightningModule):
     def on_test_epoch_end(self) -> None:
         self._report("test", self.test_metrics)
 
-    def _measure(self, metrics: HeadMetrics, batch: Batch) -> None:
-        if not len(batch["target"]):  # there was nothing left for this one of several processes
-            return
+    def _measure(self, metrics: HeadMetrics, batch: Batch) -> dict[str, Tensor] | None:
+        """Add a batch to metrics; return the outputs, None without samples: one of several processes may get none."""
+        if not len(batch["target"]):
+            return None
         outputs = self(batch["image"], batch["scale"])
         losses, _ = self.heads.losses(outputs, batch["target"])
         metrics.update(self.heads.values(outputs), self.heads.levels(outputs), batch["target"], losses)
+        return outputs
 
     def _report(self, stage: str, metrics: HeadMetrics) -> dict[str, Tensor]:
         results = metrics.compute()
@@ -160,32 +182,54 @@ class VIMHLitModule(LightningModule):
         return results
 
     def configure_optimizers(self) -> Any:
+        optimizer = self.make_optimizer()
+        for wrap in self._wrappers.values():  # one that refuses this trainer does so before the data is read
+            wrap(optimizer, self)
+        if self._make_scheduler is None:
+            return optimizer
+        try:
+            steps = optimizer_steps(self.trainer)
+        except ValueError as error:
+            raise error if isinstance(error, UserError) else UserError(f"trainer: {one_line(error)}") from error
+        if getattr(self._make_scheduler, "keywords", {}).get("interval") == "epoch":
+            require_even_epochs(self.trainer)
+        batches = self.trainer.num_training_batches / self.trainer.accumulate_grad_batches
+        per_epoch = max(1, math.ceil(min(steps, batches)))  # not all epochs where max_steps ends the run
+        scheduler = self._scheduler(optimizer, steps, per_epoch)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def check_optimizer(self) -> None:
+        """UserError for a value that the optimizer or the scheduler refuses, before there are data or a trainer."""
+        optimizer = self.make_optimizer()
+        if self._make_scheduler:
+            self._scheduler(optimizer, total_steps=1000, steps_per_epoch=100)
+
+    def make_optimizer(self) -> torch.optim.Optimizer:
+        """Return an optimizer of this model's weights, without its wrappers."""
         lr = getattr(self._make_optimizer, "keywords", {}).get("lr")
         groups = parameter_groups(self, lr, self._lr_multipliers, self._decaying)
         try:
-            optimizer = self._make_optimizer(groups)
-            for wrap in self._wrappers.values():  # one that refuses this trainer does so before the data is read
-                wrap(optimizer, self)
-            if self._make_scheduler is None:
-                return optimizer
-            steps = optimizer_steps(self.trainer)
-            if getattr(self._make_scheduler, "keywords", {}).get("interval") == "epoch":
-                require_even_epochs(self.trainer)
-            batches = self.trainer.num_training_batches / self.trainer.accumulate_grad_batches
-            per_epoch = max(1, math.ceil(min(steps, batches)))  # not all epochs where max_steps ends the run
-            scheduler = self._make_scheduler(optimizer, total_steps=steps, steps_per_epoch=per_epoch)
+            return self._make_optimizer(groups)
         except UserError:
             raise
         except (TypeError, ValueError) as error:
-            raise UserError(
-                f"model.optimizer or model.scheduler: {error}; see configs/optimizer, /scheduler"
-            ) from error
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+            raise UserError(f"model.optimizer: {one_line(error)}") from error
+
+    def _scheduler(
+        self, optimizer: torch.optim.Optimizer, total_steps: int, steps_per_epoch: int
+    ) -> torch.optim.lr_scheduler.LRScheduler:
+        try:
+            return self._make_scheduler(optimizer, total_steps=total_steps, steps_per_epoch=steps_per_epoch)
+        except UserError:
+            raise
+        except (TypeError, ValueError) as error:
+            raise UserError(f"model.scheduler: {one_line(error)}") from error
 
     def on_train_start(self) -> None:
         self._seed = torch.initial_seed()
         if self._resumed_rng is not None:
             torch.set_rng_state(self._resumed_rng)
+            self._resumed_rng = None
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Draw each of several processes' dropout from (seed, epoch, batch, rank), which no checkpoint need hold."""
@@ -214,3 +258,14 @@ class VIMHLitModule(LightningModule):
         checkpoint["model_config"] = self.config
         checkpoint["dataset_spec"] = self.spec.to_dict()
         checkpoint["data_settings"] = dict(self.trainer.datamodule.settings)
+
+
+def _range_db(spec: DatasetSpec) -> tuple[float, float]:
+    """Return the lowest and highest level of a dataset's images in dB; DEFAULT_RANGE_DB where it does not say."""
+    spectral = spec.spectral or {}
+    return spectral.get("floor_db", DEFAULT_RANGE_DB[0]), spectral.get("ceil_db", DEFAULT_RANGE_DB[1])
+
+
+def _complete_old_state(module: VIMHLitModule, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    """Give a checkpoint without a dB range the one that it was trained with."""
+    state.setdefault(f"{prefix}range_db", torch.tensor(DEFAULT_RANGE_DB))

@@ -1,7 +1,10 @@
-"""Sound files to the clip a front end expects, and back: every change made on the way is told."""
+"""Sound files to the clip that a front end expects, and back; every change to a sound is logged."""
 
+import io
 import logging
-from math import gcd
+import math
+import os
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -9,65 +12,136 @@ import soundfile
 from scipy.signal import resample_poly
 
 from src.utils.errors import UserError
+from src.utils.files import path_text, require_content, write_whole
 
 log = logging.getLogger(__name__)
 
-SUFFIXES = (".wav", ".flac", ".ogg", ".aiff", ".aif", ".mp3")
+SUFFIXES = (  # of the files that are read in a folder; a file that is named itself may have any
+    *(".wav", ".wave", ".bwf", ".rf64", ".w64", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".aifc"),
+    *(".caf", ".au", ".snd", ".iff", ".8svx", ".svx", ".16sv", ".voc", ".paf", ".pvf", ".sf", ".ircam", ".avr", ".htk"),
+    *(".nist", ".sph", ".sds", ".sd2", ".xi", ".mpc", ".wve"),
+)
+_RATES = range(1000, 768_001)  # Hz: what a header says outside of it is not true
+_UNKNOWN = 2**62  # frames: more is how libsndfile says that a header does not tell the length
+_BLOCK_VALUES = 2**22  # read at a time, of all channels: 16 MB
+_MOST_FACTOR = 100_000  # of a resampling ratio: what it is off by, 10 ppm, is less than a sound card's clock
+_FILTER_ZEROS = 10  # on each side, of resample_poly's filter
 _CHANNELS = {"left": 0, "right": 1}
 _SILENCE = 1e-4  # -80 dB: the floor of the default image, so below it there is nothing to see
+_LOUDEST = 1e3  # times full scale: floats that are not in -1..1, such as 16-bit integers, overdrive every image
+
+
+class _Stream(soundfile.SoundFile):
+    """A sound that is read from its beginning on.
+
+    soundfile seeks after each block where it can, which libsndfile cannot do in all that it reads: not in FLAC whose
+    length is unknown, and not in DWVW.
+    """
+
+    def seekable(self) -> bool:
+        return False
 
 
 def read_clip(path: Path, sample_rate: int, num_samples: int, channel: str | None = None) -> np.ndarray:
     """Return (num_samples,) float32 mono at `sample_rate`; resampled, padded or trimmed with a warning.
 
-    UserError: not a sound file, several channels and no `channel` (mix, left, right), not finite,
-    or silent.
+    No more of a file is read than is needed. UserError: not a sound file, several channels and no `channel`
+    (mix, left, right), not finite, far beyond full scale, or silent.
     """
-    if not path.is_file():
-        raise UserError(f"{path}: no such file; give a sound file, a folder of them, or a VIMH directory")
-    if path.stat().st_size == 0:
-        raise UserError(f"{path}: 0 bytes; record or export it again")
-    try:
-        sound, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    except soundfile.SoundFileError as error:
-        raise UserError(f"{path}: not a sound file that libsndfile reads ({error}); convert it to WAV") from error
-    if not len(sound):
-        raise UserError(f"{path}: a header and no samples; record or export it again")
-    if not np.isfinite(sound).all():
-        at = int(np.argmin(np.isfinite(sound).all(axis=1)))
-        raise UserError(f"{path}: sample {at} is not finite; repair or export the file again")
-    mono = _to_mono(path, sound, channel)
+    require_content(path, "give a sound file, a folder of them, or a VIMH directory")
+    # a name would make libsndfile guess by its suffix; only Sound Designer II needs it, for its resource fork
+    by_name = path.suffix.lower() == ".sd2"
+    with path.open("rb") as file:
+        try:
+            with _Stream(os.fsencode(path.absolute()) if by_name else file.fileno(), closefd=False) as sound:
+                _check_header(path, sound, channel)
+                up, down = _ratio(sound.samplerate, sample_rate)
+                margin = math.ceil(_FILTER_ZEROS * max(up, down) / up) if up != down else 0
+                mono = _read_mono(path, sound, math.ceil(num_samples * down / up) + margin + 1, channel)
+                rate, stated = sound.samplerate, sound.frames
+        except soundfile.SoundFileError as error:
+            reason = getattr(error, "error_string", str(error)).rstrip(".")
+            raise UserError(
+                f"{path_text(path)}: not a sound file that libsndfile reads ({reason}); convert it to WAV"
+            ) from error
+    name = path_text(path.name)
     if rate != sample_rate:
-        log.warning("%s: resampled from %d to %d Hz, as the model was trained", path.name, rate, sample_rate)
-        shared = gcd(rate, sample_rate)
-        mono = resample_poly(mono, sample_rate // shared, rate // shared).astype(np.float32)
-    if len(mono) != num_samples:
+        log.warning("%s: resampled from %d to %d Hz, as the model was trained", name, rate, sample_rate)
+        mono = resample_poly(mono, up, down).astype(np.float32)
+    if len(mono) > num_samples and stated < _UNKNOWN:
+        log.warning("%s: %.3f s long, only the first %.3f s are used", name, stated / rate, num_samples / sample_rate)
+    elif len(mono) > num_samples:
+        log.warning("%s: longer than the %.3f s that are used", name, num_samples / sample_rate)
+    elif len(mono) < num_samples:
         lengths = (len(mono) / sample_rate, num_samples / sample_rate)
-        if len(mono) > num_samples:
-            log.warning("%s: %.3f s long, only the first %.3f s are used", path.name, *lengths)
-        else:
-            log.warning("%s: %.3f s long, padded with silence to %.3f s", path.name, *lengths)
-        mono = np.pad(mono[:num_samples], (0, max(0, num_samples - len(mono))))
+        log.warning("%s: %.3f s long, padded with silence to %.3f s", name, *lengths)
+    mono = np.pad(mono[:num_samples], (0, max(0, num_samples - len(mono))))
     if np.abs(mono).max() < _SILENCE:
-        raise UserError(f"{path}: silent (below -80 dB) where the model listens; raise the level or trim the start")
+        raise UserError(
+            f"{path_text(path)}: silent (below -80 dB) where the model listens; raise the level or trim the start"
+        )
     return mono
 
 
-def _to_mono(path: Path, sound: np.ndarray, channel: str | None) -> np.ndarray:
-    count = sound.shape[1]
-    if count == 1:
-        return sound[:, 0]
-    if channel == "mix":
-        return sound.mean(axis=1)
-    if channel in _CHANNELS:
-        return sound[:, _CHANNELS[channel]]
-    raise UserError(f"{path}: {count} channels, the model hears one; add channel=mix, left or right")
+def _check_header(path: Path, sound: soundfile.SoundFile, channel: str | None) -> None:
+    """UserError for what a header says and no sound has, before anything is allocated by it."""
+    name = path_text(path)
+    if sound.samplerate not in _RATES:
+        raise UserError(
+            f"{name}: its header says {sound.samplerate} Hz, and sounds have {_RATES[0]} to {_RATES[-1]}; "
+            "export it again"
+        )
+    if sound.frames < 1:
+        size = path.stat().st_size
+        raise UserError(f"{name}: 0 samples by its header, in a file of {size} bytes; record or export it again")
+    if sound.channels > 1 and channel is None:
+        raise UserError(f"{name}: {sound.channels} channels, the model hears one; add channel=mix, left or right")
+
+
+def _ratio(rate: int, sample_rate: int) -> tuple[int, int]:
+    """Return the factors to interpolate and to decimate by; of primes near 768 kHz a filter would take a gigabyte."""
+    small, large = sorted((rate, sample_rate))
+    ratio = Fraction(small, large).limit_denominator(_MOST_FACTOR)
+    if rate > sample_rate:
+        return ratio.numerator, ratio.denominator
+    return ratio.denominator, ratio.numerator
+
+
+def _read_mono(path: Path, sound: soundfile.SoundFile, count: int, channel: str | None) -> np.ndarray:
+    """Return the first `count` samples (n,) float32, or fewer: the length that a header states may be wrong."""
+    stated = min(count, sound.frames)
+    size = max(1, _BLOCK_VALUES // sound.channels)
+    column = 0 if sound.channels == 1 else _CHANNELS.get(channel)
+    parts, found = [], 0
+    while found < stated:
+        block = sound.read(min(size, stated - found), dtype="float32", always_2d=True)
+        if not len(block):
+            break
+        finite = np.isfinite(block).all(axis=1)
+        if not finite.all():
+            at = found + int(np.argmin(finite))
+            raise UserError(f"{path_text(path)}: sample {at} is not finite; repair or export the file again")
+        peak = np.abs(block).max()
+        if peak > _LOUDEST:
+            raise UserError(f"{path_text(path)}: peaks at {peak:.3g} times full scale; export it with samples in -1..1")
+        parts.append(block.mean(axis=1) if column is None else block[:, column].copy())
+        found += len(block)
+    if not found:
+        raise UserError(f"{path_text(path)}: none of its samples can be decoded; export it again")
+    if found < stated and sound.frames < _UNKNOWN:
+        log.warning(
+            "%s: its header says %.3f s, and only %.3f s can be decoded; it may be damaged",
+            *(path_text(path.name), sound.frames / sound.samplerate, found / sound.samplerate),
+        )
+    return np.concatenate(parts)
 
 
 def write_clip(path: Path, audio: np.ndarray, sample_rate: int) -> None:
-    """Write (T,) float32 as 16-bit WAV, scaled down with a warning where it would clip."""
+    """Write (T,) float32 as 16-bit WAV, whole or not at all, scaled down with a warning where it would clip."""
     peak = float(np.abs(audio).max())
     if peak > 1.0:
-        log.warning("%s: peaks at %.2f, scaled down to full scale", path.name, peak)
+        log.warning("%s: peaks at %.2f, scaled down to full scale", path_text(path.name), peak)
         audio = audio / peak
-    soundfile.write(path, audio, sample_rate, subtype="PCM_16")
+    content = io.BytesIO()
+    soundfile.write(content, audio, sample_rate, format="WAV", subtype="PCM_16")
+    write_whole(path, content.getbuffer())

@@ -17,6 +17,7 @@ CHANNELS = (
     "group_delay",
     "modulation",
 )
+_MOST_BINS = 2**24  # of one image's frames, or of its mel filters: 128 MiB
 
 
 class SpectralConfig(BaseModel):
@@ -39,7 +40,7 @@ class SpectralConfig(BaseModel):
     image_scaling: Literal["global", "per_sample"] = "global"
     floor_db: float = Field(-80.0, ge=-200)
     ceil_db: float = Field(0.0, le=60)
-    channels: tuple[str, ...] = ("magnitude",)
+    channels: tuple[str, ...] = Field(("magnitude",), max_length=64)
     freq_min: float = Field(0.0, ge=0, description="mel only: lowest frequency, Hz")
     freq_max_ratio: float = Field(1.0, gt=0, le=1, description="mel only: highest frequency / (sample_rate / 2)")
 
@@ -58,7 +59,8 @@ class SpectralConfig(BaseModel):
     def _check_channels(cls, channels: tuple[str, ...]) -> tuple[str, ...]:
         for channel in channels:
             size = channel.removeprefix("stft_")
-            if channel not in CHANNELS and not (channel.startswith("stft_") and size.isdecimal() and int(size) >= 4):
+            is_stft = channel.startswith("stft_") and size.isdecimal() and len(size) <= 5 and 4 <= int(size) <= 65536
+            if channel not in CHANNELS and not is_stft:
                 raise ValueError(f"{channel!r} is none of {', '.join(CHANNELS)} or stft_N (another resolution)")
         if channels[:1] != ("magnitude",) or len(set(channels)) != len(channels):
             raise ValueError("must begin with 'magnitude' and name no channel twice")
@@ -66,6 +68,8 @@ class SpectralConfig(BaseModel):
 
     @model_validator(mode="after")
     def _check_sizes(self) -> "SpectralConfig":
+        if self.n_fft * max(self.height, self.width) > _MOST_BINS:
+            raise ValueError(f"n_fft {self.n_fft} at height {self.height} and width {self.width} needs too much memory")
         if self.n_window > self.n_fft:
             raise ValueError(f"n_window {self.n_window} is above n_fft {self.n_fft}")
         if self.type == "stft" and self.height > self.n_fft // 2:

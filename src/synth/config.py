@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from src.synth.parameters import YAML_WORDS, ParameterSpace, ParameterSpec
 from src.synth.voice import Voice, load_voice
-from src.utils.errors import UserError, did_you_mean
+from src.utils.errors import UserError, did_you_mean, shown
 
 
 class SynthConfig(BaseModel):
@@ -101,17 +101,17 @@ def _parameter(voice: Voice, name: str, entry: dict[str, Any]) -> ParameterSpec:
     for key in ("min", "max"):
         value = merged.get(key)
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise UserError(f"{where}.{key}: {value!r} is not a number; give min, step and max, or value")
+            raise UserError(f"{where}.{key}: {shown(value)} is not a number; give min, step and max, or value")
         if not allowed.min <= value <= allowed.max:
             raise UserError(
-                f"{where}.{key}: {value:g} is outside {allowed.min:g}..{allowed.max:g} {allowed.unit}".rstrip()
+                f"{where}.{key}: {shown(value)} is outside {allowed.min:g}..{allowed.max:g} {allowed.unit}".rstrip()
             )
     try:
         return ParameterSpec(**merged)
     except ValidationError as error:
         fault = error.errors()[0]
         where = ".".join([where, *map(str, fault["loc"])])
-        given = f"{fault['input']!r} given; " if fault["loc"] else ""
+        given = f"{shown(fault['input'])} given; " if fault["loc"] else ""
         raise UserError(f"{where}: {given}{fault['msg'].removeprefix('Value error, ')}") from error
 
 
@@ -124,11 +124,12 @@ def _with_range(where: str, entry: dict[str, Any], allowed: ParameterSpec) -> di
             raise UserError(f"{where}.value: {value} is neither a number nor a name; {YAML_WORDS}")
         if isinstance(value, str):
             value = allowed.min + _find(f"{where}.value", [value], allowed.values or names)
-        return entry | {"min": value, "max": value, "step": 0.0, "values": _names_of(allowed, value, value)}
+        name = _names(allowed.values or names, allowed.min, value, value)
+        return entry | {"min": value, "max": value, "step": 0.0, "values": name}
     if isinstance(names, list | tuple):
         first = allowed.min + (_find(f"{where}.values", names, allowed.values) if allowed.values else 0)
         return {"min": first, "max": first + len(names) - 1, **entry}
-    return {**entry, "values": _names_of(allowed, entry.get("min"), entry.get("max"))}
+    return {**entry, "values": _names(allowed.values, allowed.min, entry.get("min"), entry.get("max"))}
 
 
 def _find(where: str, names: Sequence[Any], known: Sequence[str] | None) -> int:
@@ -145,8 +146,8 @@ def _find(where: str, names: Sequence[Any], known: Sequence[str] | None) -> int:
     return first
 
 
-def _names_of(allowed: ParameterSpec, low: Any, high: Any) -> tuple[str, ...] | None:
-    """Return the voice's names of the categories low .. high; None where it has none."""
-    if allowed.values is None or not all(isinstance(end, int | float) for end in (low, high)):
+def _names(known: Sequence[str] | None, first: float, low: Any, high: Any) -> Sequence[str] | None:
+    """Return the names of the categories low .. high, where `known` names those from `first` on; None without it."""
+    if not isinstance(known, list | tuple) or not all(isinstance(end, int | float) for end in (low, high)):
         return None
-    return allowed.values[max(0, round(low - allowed.min)) : round(high - allowed.min) + 1] or None
+    return known[max(0, round(low - first)) : round(high - first) + 1] or None

@@ -1,12 +1,13 @@
 """Envelopes over blocks of voices, (time, voices): linear-segment ADSR and exponential decay."""
 
 import numpy as np
-from numba import njit
+
+from src.synth.compiled import compiled
 
 SILENCE = 1e-10  # -200 dB: below it a decay is set to zero, before denormals slow everything down
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _adsr(attack, decay, sustain, release, num_samples, out):  # pragma: no cover - compiled
     one = np.float32(1.0)
     total = np.float32(num_samples)
@@ -36,7 +37,7 @@ def adsr(
     return out
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _decay(level, ratio, x):  # pragma: no cover - compiled
     for t in range(x.shape[0]):
         for v in range(x.shape[1]):

@@ -9,14 +9,15 @@ oscillates instead of blowing up.
 import math
 
 import numpy as np
-from numba import njit
+
+from src.synth.compiled import compiled
 
 MIN_CUTOFF_HZ = 20.0
 MAX_CUTOFF = 0.45  # of the sample rate: tan(pi * 0.45) is still tame
 _HALF, _ONE, _TWO = np.float32(0.5), np.float32(1.0), np.float32(2.0)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _stage_gain(cutoff, octaves, envelope, lowest, highest, gain):  # pragma: no cover - compiled
     """Fill gain (T, V) with G = g / (1 + g), g = tan(pi * fc / fs), fc = cutoff * 2^(octaves * envelope)."""
     # exp2 and tan as polynomials, so that the loop over voices runs in SIMD lanes: 2^x = (e^(x ln2 / 32))^32
@@ -46,7 +47,7 @@ def _stage_gain(cutoff, octaves, envelope, lowest, highest, gain):  # pragma: no
             gain[t, v] = g / (_ONE + g)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _ladder(x, gain, gain_step, feedback, drive, limit):  # pragma: no cover - compiled
     num_samples, num_voices = x.shape
     s = np.zeros((4, num_voices), np.float32)

@@ -3,7 +3,8 @@
 from functools import lru_cache
 
 import numpy as np
-from numba import njit
+
+from src.synth.compiled import compiled
 
 TABLE_SIZE = 4096  # linear interpolation then errs by less than -80 dB up to the 40th harmonic
 
@@ -22,7 +23,7 @@ def saw_table(num_harmonics: int) -> np.ndarray:
     return np.append(period, period[0]).astype(np.float32)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _read_table(increment, tables, row, out):  # pragma: no cover - compiled
     phase = np.zeros(increment.shape[0])
     for t in range(out.shape[0]):
@@ -36,7 +37,7 @@ def _read_table(increment, tables, row, out):  # pragma: no cover - compiled
             phase[v] = advanced - np.floor(advanced)  # the increment itself may exceed a period
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _naive(increment, out):  # pragma: no cover - compiled
     for t in range(out.shape[0]):
         for v in range(increment.shape[0]):

@@ -2,10 +2,18 @@
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_serializer, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from src.synth import sampling
 from src.utils.errors import UserError, did_you_mean
@@ -18,6 +26,16 @@ BYTE_LEVELS = 255  # a VIMH record stores a value as one byte
 YAML_WORDS = 'YAML reads on, off, yes and no as true and false: quote them, as in "on"'
 
 
+def _check_printable(text: str) -> str:
+    """Return a text without control characters; ValueError for any other, which could write to a terminal."""
+    if not text.isprintable():
+        raise ValueError("holds characters that cannot be printed")
+    return text
+
+
+Word = Annotated[str, Field(max_length=200), AfterValidator(_check_printable)]
+
+
 class ParameterSpec(BaseModel):
     """One synthesizer parameter; `min == max` means fixed, so not a label.
 
@@ -27,15 +45,15 @@ class ParameterSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    name: str
+    name: Word
     min: float
     max: float
     step: float = Field(0.0, ge=0, description="grid of the classes; 0 asks for (max - min) / 16, for categories 1")
-    unit: str = ""
+    unit: Word = ""
     scale: Literal["lin", "log"] = "lin"
     kind: Literal["continuous", "ordinal", "categorical"] = "continuous"
     default: float | None = None
-    description: str = ""
+    description: str = Field("", max_length=10_000)
     values: tuple[str, ...] | None = Field(None, max_length=MAX_CLASSES, description="names of the categories")
 
     @model_validator(mode="before")

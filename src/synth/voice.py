@@ -1,14 +1,17 @@
 """What a sound source is: its parameters, its settings, and a function that renders a batch."""
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from src.synth.parameters import ParameterSpec
-from src.utils.errors import UserError, did_you_mean
+from src.utils.errors import UserError, did_you_mean, one_line, shown
+from src.utils.trust import how_to_trust, is_dotted, names_module
+
+OUR_VOICES = frozenset({"src.synth.saw_moog.SAW_MOOG"})  # what a dataset or a checkpoint from anywhere may name
 
 
 @dataclass(frozen=True)
@@ -34,12 +37,24 @@ class Voice:
 
 
 def load_voice(path: str) -> Voice:
-    """Import a Voice by dotted path, such as `src.synth.saw_moog.SAW_MOOG`; UserError when it is none."""
+    """Import a Voice by dotted path, such as `src.synth.saw_moog.SAW_MOOG`; UserError when it is none.
+
+    Importing runs the module: what a file names, and not the user's own config, goes through `require_voice` first.
+    """
     module_name, _, attribute = path.rpartition(".")
+    if not module_name or not is_dotted(path):
+        raise UserError(f"synth.voice: {shown(path)} given; give module.NAME of a Voice")
     try:
         voice = getattr(importlib.import_module(module_name), attribute)
     except (ImportError, ValueError, AttributeError) as error:
-        raise UserError(f"synth.voice: cannot import '{path}' ({error}); give module.NAME of a Voice") from error
+        cause = one_line(error)
+        raise UserError(f"synth.voice: cannot import '{path}' ({cause}); give module.NAME of a Voice") from error
     if not isinstance(voice, Voice):
         raise UserError(f"synth.voice: '{path}' is a {type(voice).__name__}, not a src.synth.voice.Voice")
     return voice
+
+
+def require_voice(path: str, trust: Iterable[str]) -> None:
+    """UserError unless a voice that a file names is one of ours, or the user trusts it or a module that it lies in."""
+    if path not in OUR_VOICES and not names_module(path, trust):
+        raise UserError(f"its voice {shown(path, 120)} is none of this program's; {how_to_trust(path)}")

@@ -1,4 +1,4 @@
-"""What a resolved training config describes, built part by part without data: every fault by its key."""
+"""Building the parts of a resolved training config without data, to find every fault by its key."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -20,12 +20,15 @@ from src.utils.signatures import signature_faults
 Fault = tuple[str, str]  # the full key and the cause
 
 _BUILT = ("data", "model", "trainer", "callbacks", "logger", "synth", "spectral", "dataset")
-_UNKNOWN = ParameterSpace([ParameterSpec(name="level", min=0, max=1, step=0.1)])  # of data that no config describes
-_ANYWHERE = {"accelerator": "cpu", "devices": 1, "strategy": "auto"}  # all else that a trainer says can then be built
+_UNKNOWN = ParameterSpace([ParameterSpec(name="level", min=0, max=1, step=0.1)])  # for data that no config describes
+_ANYWHERE = {"accelerator": "cpu", "devices": 1, "strategy": "auto"}  # a trainer's other values can then be checked
 
 
 def parts_of(whole: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return what is built separately, with all that it depends on; `known` is a config without an experiment."""
+    """Return the parts to build separately, each with the values that it depends on.
+
+    `known` is a config without an experiment, whose keys are the ones that exist.
+    """
     loggers = {f"logger.{role}": {"logger": {role: one}} for role, one in (whole["logger"] or {}).items()}
     return {
         "settings": {
@@ -41,7 +44,7 @@ def parts_of(whole: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, di
 
 
 def build_part(part: str, given: Mapping[str, Any]) -> tuple[list[Fault], list[str]]:
-    """Build a part; return its faults, and what is not here to be built."""
+    """Build a part; return its faults, and what this machine lacks to build it."""
     if part == "settings":
         return list(_unlike(**given)), []
     group, _, role = part.partition(".")
@@ -84,7 +87,7 @@ def _build_model(given: Mapping[str, Any]) -> None:
 
 
 def _build_trainer(given: Mapping[str, Any]) -> list[str]:
-    """Build the trainer with its callbacks, on the CPU where its accelerator is not here; return what is not."""
+    """Build the trainer and its callbacks, on the CPU where its accelerator is missing; return what is missing."""
     try:
         build_trainer(OmegaConf.create(dict(given)))
         return []
@@ -94,7 +97,7 @@ def _build_trainer(given: Mapping[str, Any]) -> list[str]:
 
 
 def _unlike(given: Mapping[str, Any], known: Mapping[str, Any], prefix: str = "") -> Iterator[Fault]:
-    """Yield keys that a config without an experiment does not have, and values of another type than there."""
+    """Yield the keys that a config without an experiment does not have, and values of another type than its own."""
     for key, value in given.items():
         usual = known.get(key)
         if key not in known:
@@ -102,4 +105,4 @@ def _unlike(given: Mapping[str, Any], known: Mapping[str, Any], prefix: str = ""
         elif isinstance(value, Mapping) and isinstance(usual, Mapping):
             yield from _unlike(value, usual, f"{prefix}{key}.")
         elif None not in (value, usual) and isinstance(usual, bool | int) and type(value) is not type(usual):
-            yield f"{prefix}{key}", f"{value!r} given, where {usual!r} is usual"
+            yield f"{prefix}{key}", f"{value!r} given; {usual!r} has the right type"

@@ -1,7 +1,7 @@
 """Compose and build every experiment x trainer x logger choice, without data or training: `make check-configs`.
 
-Every combination is resolved whole; each different part of them is built once. What is not here, a package or an
-accelerator, is no fault.
+Every combination is resolved completely; each different part of them is built once. A package or an accelerator that
+this machine lacks is no fault.
 """
 
 import json
@@ -33,7 +33,7 @@ _COMPOSING = (HydraException, OmegaConfBaseException, yaml.YAMLError)
 
 
 class Report(NamedTuple):
-    """How many combinations were looked at, what is wrong with which file and key, and what is not here."""
+    """How many combinations were checked, what is wrong with which file and key, and what this machine lacks."""
 
     count: int
     faults: list[str]
@@ -42,7 +42,7 @@ class Report(NamedTuple):
 
 def check(configs: Path) -> Report:
     """Check every combination of a tree of configs."""
-    faults: dict[str, None] = {}  # dicts, to keep the order in which things were found
+    faults: dict[str, None] = {}  # dicts keep the order in which faults were found
     absent: dict[str, None] = {}
     built: set[str] = set()
     count = 0
@@ -91,12 +91,12 @@ def _resolved(config: DictConfig, keys: list[str]) -> dict[str, Any]:
 
 
 def _build_new(whole: Mapping[str, Any], known: Mapping[str, Any], built: set[str]) -> tuple[list[Fault], list[str]]:
-    """Build those parts of a resolved config that are not in `built`, which gains them."""
+    """Build those parts of a resolved config that are not in `built` yet, and add them to it."""
     faults, absent = [], []
     for part, given in parts_of(whole, known).items():
-        mark = json.dumps([part, given], sort_keys=True, default=str)
-        if mark not in built:
-            built.add(mark)
+        content = json.dumps([part, given], sort_keys=True, default=str)
+        if content not in built:
+            built.add(content)
             found, missing = build_part(part, given)
             faults += found
             absent += missing
@@ -110,11 +110,11 @@ def _told(error: Exception, file: str) -> str:
 
 def main() -> None:
     quiet_lightning()
-    warnings.simplefilter("ignore")  # of packages about each other; a fault is an exception
+    warnings.simplefilter("ignore")  # packages warn about each other; a fault is an exception
     began = time.perf_counter()
     report = check(Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "configs")
     seconds = time.perf_counter() - began
-    lines = [f"not here, so not built: {one}" for one in report.absent] + report.faults
+    lines = [f"not built on this machine: {one}" for one in report.absent] + report.faults
     lines.append(f"{report.count:,} combinations in {seconds:.0f} s, {len(report.faults) or 'no'} faults")
     sys.stdout.write("\n".join(lines) + "\n")
     sys.exit(bool(report.faults))

@@ -1,14 +1,21 @@
-"""Which checkpoint a user means, and what of one does not hold for other data."""
+"""Which checkpoint a user means, and which of its values do not hold for other data."""
 
+import logging
 import math
+import shlex
 from pathlib import Path
 from typing import Any
 
 from src.utils.errors import UserError
 
+log = logging.getLogger(__name__)
+
 
 def find_checkpoint(given: str, log_dir: Path) -> Path:
-    """Return a file's path, or for `best` and `last` that checkpoint of the newest training run."""
+    """Return a file's path; `best` and `last` mean that checkpoint of the newest training run that has one.
+
+    The log names the file that such a word stands for, with a warning where a newer run has no such file.
+    """
     if given not in ("best", "last"):
         if Path(given).is_dir():
             raise UserError(f"ckpt_path: {given} is a directory; give a .ckpt file in it, best, or last")
@@ -18,12 +25,25 @@ def find_checkpoint(given: str, log_dir: Path) -> Path:
     runs = log_dir / "train" / "runs"
     found = sorted(runs.glob(f"*/checkpoints/{given}.ckpt"), key=lambda path: path.stat().st_mtime)
     if not found:
-        raise UserError(f"ckpt_path: no run below {runs} has a {given}.ckpt; train a model first")
+        raise UserError(f"ckpt_path: no run in {runs} has a {given}.ckpt; train a model first")
+    _warn_of_newer(runs, found[-1])
+    log.info("checkpoint: %s", found[-1])
     return found[-1]
 
 
+def _warn_of_newer(runs: Path, chosen: Path) -> None:
+    """Warn where the newest run has no checkpoint of the chosen one's name."""
+    newest = max(runs.glob("*/run.json"), key=lambda path: path.stat().st_mtime, default=None)
+    if newest is None or (newest.parent / "checkpoints" / chosen.name).is_file():
+        return
+    others = [path for path in newest.parent.glob("checkpoints/**/*.ckpt") if path.name != "last.ckpt"]
+    written_last = max(others, key=lambda path: path.stat().st_mtime, default=None)
+    hint = f"; it has ckpt_path={shlex.quote(str(written_last))}" if written_last else ""
+    log.warning("the newest run, %s, has no %s%s", newest.parent, chosen.name, hint)
+
+
 def forget_bests(checkpoint: dict[str, Any]) -> None:
-    """Take out of a checkpoint what was best so far: figures of its own data, with which others do not compare."""
+    """Remove the best values so far from a checkpoint: they do not compare with those of other data."""
     kept = {key: one for key, one in checkpoint["callbacks"].items() if not _compares(key)}
     checkpoint["callbacks"] = kept
     for state in checkpoint["lr_schedulers"]:

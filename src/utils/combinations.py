@@ -1,8 +1,8 @@
 """Every experiment with every trainer and logger, composed as Hydra would, and the file that a key comes from.
 
-A trainer's and a logger's files fill one key each and come before the experiment in the defaults list. So an
-experiment is composed once, and of each other choice the key is taken from a config without an experiment and
-overlaid with what the experiment's file says of it. Where that does not give what Hydra gives, Hydra composes.
+A trainer's and a logger's files fill one key each and precede the experiment in the defaults list. So an experiment is
+composed once. For each other choice that key comes from a config without an experiment, changed as the experiment's
+file says. Where the result would differ from Hydra's, Hydra composes.
 """
 
 from collections.abc import Iterator, Mapping
@@ -24,22 +24,22 @@ Parts = Mapping[str, Mapping[str, Any]]
 
 
 def composed(choices: Mapping[str, str], folder: str) -> DictConfig:
-    """Compose the training config with some choices; what it would write lies below a folder."""
+    """Compose the training config with some choices; its output would go below a folder."""
     paths = [f"paths.{name}_dir={folder}" for name in ("output", "log", "data")]
     return compose("train", [*(f"{group}={choice}" for group, choice in choices.items()), *paths])
 
 
 def part_of(group: str, choice: str, plain: DictConfig, folder: str) -> Any:
-    """Return what a choice puts under its group's key; None where it changes anything else."""
+    """Return the value of a group's key that a choice sets; None where the choice changes anything else."""
     config = composed({group: choice}, folder)
     alone = _without(config, group) == _without(plain, group)
     return OmegaConf.to_container(config, resolve=False)[group] if alone else None
 
 
 def combinations(path: Path, parts: Parts, folder: str) -> Iterator[tuple[Choices, DictConfig, list[str]]]:
-    """Yield an experiment's config with every trainer and logger, and the keys that may differ from the one before.
+    """Yield an experiment's config with every trainer and logger, and the keys that may differ from the previous one.
 
-    It is the same object, changed, where Hydra's would be no other.
+    Where the result equals Hydra's, it is the previous object, changed.
     """
     first = {group: next(iter(parts[group])) for group in SWAPPED}
     config = composed({"experiment": path.stem, **first}, folder)
@@ -82,9 +82,9 @@ def file_of(key: str, choices: Choices, configs: Path) -> str:
     return best
 
 
-@lru_cache(maxsize=1)  # faults come together
+@lru_cache(maxsize=1)  # faults of one combination follow each other
 def _defaults(overrides: tuple[str, ...], configs: Path) -> list[ResultDefault]:
-    """Return the files that Hydra puts together, in its order; `configs` tells one tree from another."""
+    """Return the files that Hydra combines, in its order; `configs` distinguishes the trees of configs in the cache."""
     return GlobalHydra.instance().config_loader().compute_defaults_list("train", list(overrides), RunMode.RUN).defaults
 
 
@@ -98,7 +98,7 @@ def _overlay(group: str, part: Any, given: DictConfig) -> Any:
 
 
 def _depth(config: Any, keys: list[str]) -> int:
-    """Count the leading keys that lead somewhere."""
+    """Count the leading keys that a nested config has."""
     if not keys or not isinstance(config, Mapping) or keys[0] not in config:
         return 0
     return 1 + _depth(config[keys[0]], keys[1:])

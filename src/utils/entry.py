@@ -1,8 +1,11 @@
 """Running an entry point so that a user's fault ends in one line and a non-zero exit status."""
 
+import argparse
 import functools
+import io
 import logging
 import os
+import re
 import shutil
 import sys
 import warnings
@@ -10,70 +13,86 @@ from collections.abc import Callable
 from pathlib import Path
 
 from hydra.core.config_store import ConfigStore
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from src.utils.errors import Interrupted, UserError, first_line, one_line
+from src.utils.errors import Interrupted, UserError, first_line, one_line, printable
+from src.utils.help import help_text
 from src.utils.multirun import in_sweep, in_trial
-from src.utils.ranks import join_run, rank
-from src.utils.typos import explain
+from src.utils.ranks import drop_stray_ranks, join_run, leave_with_first, rank
+from src.utils.run_names import run_directory  # noqa: F401  (a resolver of configs/hydra, registered with its module)
+from src.utils.text_values import expand_home, quote, quote_text, text_of
+from src.utils.typos import explain, refuse_empty_keys
+from src.utils.unread import overrides, refuse_unread
 from src.utils.workers import worker_died
 
 log = logging.getLogger(__name__)
 
 _CONFIGS = Path(__file__).resolve().parents[2] / "configs"
-# model=NAME_ordinal: model=NAME heads=ordinal; the longer of two that fit stands first
+# model=NAME_ordinal means model=NAME heads=ordinal; the longer of two suffixes that fit comes first
 _HEADS = tuple(sorted((f"_{path.stem}" for path in (_CONFIGS / "heads").glob("*.yaml")), key=len, reverse=True))
-_LISTS = ("callbacks", "logger")  # groups of which several choices join
-_NOTHING = {f"{group}={word}": f"{group}=none" for group in _LISTS for word in ("null", "[]")}  # Hydra takes neither
+_LISTS = ("callbacks", "logger")  # groups of which several choices are combined
+_NOTHING = {f"{group}={word}": f"{group}=none" for group in _LISTS for word in ("null", "[]")}  # Hydra accepts neither
 
 
 def task(function: Callable[[DictConfig], object]) -> Callable[[DictConfig], object]:
-    """Wrap a Hydra task: what the user can mend is logged as one line, anything else keeps its traceback."""
+    """Wrap a Hydra task: what the user can fix is logged as one line, anything else keeps its traceback."""
 
     @functools.wraps(function)
     def wrapped(config: DictConfig) -> object:
         if rank():
-            logging.disable(logging.WARNING)  # of several processes one tells how it goes, all what went wrong
+            logging.disable(logging.WARNING)  # of several processes one reports progress, and all report errors
+            leave_with_first()
         try:
+            if HydraConfig.initialized():
+                refuse_unread(overrides(), HydraConfig.get().job.config_name)
+            expand_home(config)
             return function(config)
         except (UserError, OSError, OmegaConfBaseException) as error:
-            message = str(error) if isinstance(error, UserError) else one_line(error)
+            message = printable(_told(error))
             if not (isinstance(error, Interrupted) and (rank() or in_trial())):  # the first, or the search, says more
                 log.error(message)
             if not isinstance(error, Interrupted) and in_sweep():
                 raise UserError(message) from None  # one trial has failed, not the sweep
             sys.exit(error.status if isinstance(error, UserError) else 1)
         except KeyboardInterrupt:
-            log.error("interrupted; nothing half-written was kept")
+            log.error("interrupted; no partly written file was kept")
             sys.exit(130)
 
     return wrapped
 
 
-def expand(argument: str) -> list[str]:
-    """Return a command line's word as the overrides that Hydra knows; UserError for a sweep over short forms."""
-    if argument.startswith("model=") and "," in argument and any(one.endswith(_HEADS) for one in argument.split(",")):
-        raise UserError(
-            f"{argument}: in a sweep models and heads stand apart, as in model=cnn_micro,vit_tiny heads=ordinal"
-        )
-    if argument.startswith("experiment=") and argument.endswith(".yaml"):  # a file, such as a sweep's best.yaml
-        path = Path(argument.removeprefix("experiment=")).resolve()
+def _told(error: UserError | OSError | OmegaConfBaseException) -> str:
+    if isinstance(error, OmegaConfBaseException):
+        return explain(error)
+    return str(error) if isinstance(error, UserError) else one_line(error)
+
+
+def expand(word: str) -> list[str]:
+    """Return a word of the command line as the overrides that Hydra knows; UserError for a sweep over short forms."""
+    if word.startswith("model=") and "," in word and any(one.endswith(_HEADS) for one in word.split(",")):
+        raise UserError(f"{word}: give models and heads apart in a sweep, as in model=cnn_micro,vit_tiny heads=ordinal")
+    if word.startswith("experiment=") and text_of(word).endswith(".yaml"):  # a file, such as a sweep's best.yaml
+        path = Path(text_of(word)).expanduser().resolve()
         if not path.is_file():
-            raise UserError(f"{argument}: no such file; a name of configs/experiment stands without .yaml")
-        return [f"experiment='{os.path.relpath(path.with_suffix(''), _CONFIGS / 'experiment')}'"]
-    suffix = next((heads for heads in _HEADS if argument.startswith("model=") and argument.endswith(heads)), None)
+            raise UserError(f"{word}: no such file; leave out .yaml to choose one of configs/experiment")
+        return [f"experiment={quote(os.path.relpath(path.with_suffix(''), _CONFIGS / 'experiment'))}"]
+    suffix = next((heads for heads in _HEADS if word.startswith("model=") and word.endswith(heads)), None)
     if suffix:
-        return [argument.removesuffix(suffix), f"heads={suffix[1:]}"]
-    return [_NOTHING.get(argument, argument)]
+        return [word.removesuffix(suffix), f"heads={suffix[1:]}"]
+    added = re.match(r"\+([\w.]+)=", word)
+    if added and not (_CONFIGS / added[1]).is_dir():
+        return [f"+{word}"]  # `++` adds a key or sets one that is there, and a user need not know which
+    return [_NOTHING.get(word, word)]
 
 
 def join(words: list[str], group: str) -> list[str]:
     """Return a command line on which every `+group=name` is in one list; UserError for a sweep over them.
 
-    Hydra refuses to add one choice to a group that has one, and takes a single list of more. A choice that is
-    given itself heads that list, so that callbacks=none +callbacks=ema is callbacks=[none,ema].
+    Hydra refuses to add a choice to a group that has one already, but accepts one list of several. A choice given
+    without `+` comes first in that list, so that callbacks=none +callbacks=ema is callbacks=[none,ema].
     """
     more = [word for word in words if word.startswith(f"+{group}=")]
     if not more:
@@ -83,55 +102,98 @@ def join(words: list[str], group: str) -> list[str]:
     for word in given + more:
         value = word.partition("=")[2]
         if ("," in value and value[0] != "[") or "],[" in value:
-            raise UserError(f"{word}: a sweep takes whole lists, as in {group}=[default],[default,NAME]")
+            raise UserError(f"{word}: a sweep needs whole lists, as in '{group}=[default],[default,NAME]'")
         names += [name.strip() for name in value.strip("[]").split(",")]
     joined = f"{'' if given else '+'}{group}=[{','.join(names)}]"
     others = [word for word in words if word not in given + more]
-    at = sum(word in others for word in words[: words.index(more[0])])  # in its place: flags may stand around it
+    at = sum(word in others for word in words[: words.index(more[0])])  # at its place, between the options around it
     return [*others[:at], joined, *others[at:]]
 
 
 def run(main: Callable[[], object], prepare: Callable[[list[str]], list[str]] | None = None) -> None:
     """Run a `hydra.main` function on the command line, `prepare`d first where an entry point has words of its own.
 
-    A bad override or an unwritable directory is one line too.
+    Every fault of the command line, and a directory that cannot be written, is one line.
     """
-    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra then raises, where it would print a traceback itself
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray would tell its makers about this machine
-    # else Hydra copies the schemas of all plugins for each of the 150 groups that --help lists, which takes a second
-    ConfigStore.__deepcopy__ = lambda store, _: store
-    warnings.filterwarnings("ignore", r"\s*'hydra/launcher/\w+' is validated")  # ours keep the keys of the plugins' own
+    _set_surroundings()
     try:
-        if "hydra/launcher=submitit_slurm" in sys.argv and not shutil.which("srun"):
-            raise UserError("hydra/launcher: submitit_slurm given, but this machine has no srun; give submitit_local")
-        if prepare:
-            sys.argv[1:] = prepare(sys.argv[1:])
-        sys.argv[1:] = [plain for argument in sys.argv[1:] for plain in expand(argument)]
-        for group in _LISTS:
-            sys.argv[1:] = join(sys.argv[1:], group)
-        sys.argv[1:] = join_run(sys.argv[1:])
+        if "--version" in sys.argv:
+            from src.utils.run_record import version_line
+
+            sys.stdout.write(f"{version_line()}\n")
+            return
+        if {"--help", "-h"}.intersection(sys.argv):
+            purpose = (sys.modules["__main__"].__doc__ or "").replace("`", "")
+            sys.stdout.write(f"{help_text(Path(sys.argv[0]).stem.removesuffix('_vimh'), purpose)}\n")
+            return
+        for stray in drop_stray_ranks():
+            sys.stderr.write(f"{stray} is ignored: no launcher (torchrun, srun) has set it; unset it\n")
+        sys.argv[1:] = _words_for_hydra(sys.argv[1:], prepare)
         main()
     except UserError as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"{printable(str(error))}\n")
         sys.exit(error.status)
     except worker_died() as error:
-        sys.exit(f"hydra/launcher: a job has died ({first_line(error)}); the same command does what is missing")
+        sys.exit(f"hydra/launcher: a job has died ({first_line(error)}); the same command completes the others")
     except BrokenPipeError:
-        os._exit(141)  # whoever reads, such as head, has seen enough; nothing more can be flushed
+        os._exit(141)  # the reader, such as head, has closed the pipe; nothing more can be flushed
     except ConnectionError as error:
         sys.exit(f"hydra/launcher: {first_line(error)}")
     except KeyboardInterrupt:  # while jobs run elsewhere: one that runs here is ended by `task`
-        sys.stderr.write("interrupted; what was whole is kept, and the same command goes on with the rest\n")
+        sys.stderr.write("interrupted; completed work is kept, and the same command continues with the rest\n")
         sys.exit(130)
     except (HydraException, OmegaConfBaseException) as error:
-        sys.stderr.write(f"{explain(error)} (see the config with --cfg job, its groups with --help)\n")
+        sys.stderr.write(f"{printable(str(_user_error(error) or explain(error)))}\n")
         sys.exit(1)
     except OSError as error:
         sys.stderr.write(f"{one_line(error)}; give a directory that can be written, as in hydra.run.dir=...\n")
         sys.exit(1)
 
 
+def _user_error(error: BaseException | None) -> UserError | None:
+    """Return the UserError that a resolver of a config raised, which OmegaConf hides in errors of its own."""
+    while error is not None and not isinstance(error, UserError):
+        error = error.__cause__ or error.__context__
+    return error
+
+
+def _set_surroundings() -> None:
+    """Make Hydra, matplotlib and the standard streams work wherever a command is started."""
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra then raises, where it would print a traceback itself
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray would report to its makers about this machine
+    os.environ["MPLBACKEND"] = "Agg"  # pictures are only written; a notebook's backend may not exist here
+    # else Hydra copies the schemas of all plugins for each of the 150 groups that --help lists, which takes a second
+    ConfigStore.__deepcopy__ = lambda store, _: store
+    argparse.ArgumentParser.error = _refuse_option  # Hydra's parser would print its whole usage
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it reports where it keeps its list of fonts
+    warnings.filterwarnings("ignore", r"\s*'hydra/launcher/\w+' is validated")  # ours keep the keys of the plugins' own
+    for name, descriptor in (("stdout", 1), ("stderr", 2)):
+        if getattr(sys, name) is None:  # closed by whoever started this: a file opened next would take its place
+            os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
+            setattr(sys, name, os.fdopen(descriptor, "w"))
+        if isinstance(getattr(sys, name), io.TextIOWrapper):
+            getattr(sys, name).reconfigure(errors="backslashreplace")  # for locales that lack a character
+
+
+def _refuse_option(parser: argparse.ArgumentParser, message: str) -> None:
+    raise UserError(f"{message}; values have no dashes, as in trainer.max_epochs=3, and --help lists the options")
+
+
+def _words_for_hydra(words: list[str], prepare: Callable[[list[str]], list[str]] | None) -> list[str]:
+    """Return a command line as Hydra understands it; UserError for what it could only answer at length."""
+    refuse_empty_keys(words)
+    if "hydra/launcher=submitit_slurm" in words and not shutil.which("srun"):
+        raise UserError("hydra/launcher: submitit_slurm given, but this machine has no srun; give submitit_local")
+    words = quote_text(words)
+    if prepare:
+        words = prepare(words)
+    words = [plain for word in words for plain in expand(word)]
+    for group in _LISTS:
+        words = join(words, group)
+    return join_run(words)
+
+
 def require(config: DictConfig, key: str, remedy: str) -> None:
     """UserError when a mandatory key was not given."""
-    if OmegaConf.is_missing(config, key) or config.get(key) is None:
+    if OmegaConf.is_missing(config, key) or config.get(key) in (None, ""):
         raise UserError(f"{key}: not given; {remedy}")

@@ -1,13 +1,26 @@
 """The one exception whose text is written for the person at the terminal."""
 
 import difflib
+import reprlib
 from collections.abc import Iterable
+
+MOST_LETTERS = 2000  # of a message: several faults of a config fit, a file's 200,000 letters do not
+_LONGEST_INTEGER = 2**64  # Python refuses to write integers of more than 4,300 digits
 
 
 class UserError(ValueError):
-    """A fault the user can mend; its message is one line saying what, where, and what to do."""
+    """A fault that the user can fix; its message is one line saying what, where, and what to do.
+
+    Control characters are escaped and a long message is cut, since it may quote a stranger's file.
+    """
 
     status = 1  # of the process that ends with it
+
+    def __init__(self, message: object = ""):
+        text = str(message)
+        if text.startswith("Caught ") and "DataLoader worker" in text:  # a worker's traceback; the message ends it
+            text = text.strip().splitlines()[-1].partition(": ")[2]
+        super().__init__(printable(text))
 
 
 class NotHere(UserError):
@@ -20,6 +33,38 @@ class Interrupted(UserError):
     def __init__(self, message: str, signal_number: int):
         super().__init__(message)
         self.status = 128 + signal_number
+
+
+def printable(text: str, most: int = MOST_LETTERS) -> str:
+    """Return text as one line of at most `most` letters: what cannot be printed is escaped, the middle is left out."""
+    return _cut("".join(_escaped(letter) for letter in _cut(text, most)), most)
+
+
+def _escaped(letter: str) -> str:
+    if letter.isprintable():
+        return letter
+    if 0xDC80 <= ord(letter) <= 0xDCFF:  # how Python holds a byte of a file's name that is not UTF-8
+        return f"\\x{ord(letter) - 0xDC00:02x}"
+    return letter.encode("unicode_escape").decode()
+
+
+def _cut(text: str, most: int) -> str:
+    half = (most - 5) // 2
+    return text if len(text) <= most else f"{text[:half]} ... {text[-half:]}"
+
+
+class _Short(reprlib.Repr):
+    def repr_int(self, value: int, level: int) -> str:
+        if abs(value) > _LONGEST_INTEGER:
+            return f"an integer of {value.bit_length()} bits"
+        return repr(value)
+
+
+def shown(value: object, most: int = 80) -> str:
+    """Return how a refused value is quoted: like repr, of at most `most` letters, whatever the value is."""
+    short = _Short()
+    short.maxstring = short.maxother = most
+    return printable(short.repr(value), most)
 
 
 def did_you_mean(given: str, known: Iterable[str]) -> str:

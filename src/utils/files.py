@@ -1,13 +1,18 @@
-"""Writing a file so that nobody ever sees a part of it."""
+"""Files that are written whole or not at all, and files from strangers, which may be anything."""
 
 import os
+import stat
 from pathlib import Path
+
+from src.utils.errors import UserError, printable
+
+_LFS_POINTER = b"version https://git-lfs.github.com/spec/"  # the first line of one, by Git LFS's specification
 
 
 def write_whole(path: Path, content: bytes | memoryview) -> None:
-    """Write a file under a temporary name beside it and rename it; what was there stays when that fails.
+    """Write a file under a temporary name beside it and rename it; a failure leaves the file that was there.
 
-    The temporary name is a constant one, so that what a killed process left is overwritten, not added to.
+    The temporary name is a constant one, so that a later run overwrites what a killed process left.
     OSError where the disk is full or the directory is not writable.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -20,3 +25,46 @@ def write_whole(path: Path, content: bytes | memoryview) -> None:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def require_content(path: Path, remedy: str) -> None:
+    """UserError, one line, unless a path is a regular file that has contents; `remedy` is what to give instead.
+
+    Devices, pipes and sockets are refused, since they may block or never end, and so are pointers of Git LFS.
+    """
+    fault = _fault(path, remedy)
+    if fault:
+        raise UserError(f"{printable(path)}: {fault}")
+
+
+def _fault(path: Path, remedy: str) -> str | None:
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            return f"{_kind(status.st_mode)} and not a file; {remedy}"
+        if status.st_size == 0:
+            return "0 bytes; restore it, or make it again"
+        with path.open("rb") as file:
+            start = file.read(len(_LFS_POINTER))
+    except FileNotFoundError:
+        return f"no such file; {remedy}"
+    except OSError as error:
+        return f"cannot be read ({error.strerror}); {remedy}"
+    if start == _LFS_POINTER:
+        return "a pointer of Git LFS and not the file itself; fetch it with: git lfs pull"
+    return None
+
+
+def _kind(mode: int) -> str:
+    if stat.S_ISDIR(mode):
+        return "a folder"
+    if stat.S_ISFIFO(mode):
+        return "a pipe"
+    if stat.S_ISSOCK(mode):
+        return "a socket"
+    return "a device"
+
+
+def path_text(path: Path | str) -> str:
+    """Return a path as printable text; a backslash is doubled, so that no two paths give the same text."""
+    return printable(str(path).replace("\\", "\\\\"))

@@ -1,4 +1,4 @@
-"""TensorBoard's table of runs: a row of plain settings with the final figures, to be sorted by any of them."""
+"""TensorBoard's table of runs: one row a run, with its settings and its final figures."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -9,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 
 _TRAINER = ("max_epochs", "precision", "devices", "accumulate_grad_batches", "gradient_clip_val")
 _DATA = ("batch_size", "labels", "val_fraction")
-_LEFT_OUT = ("adam_lr", "compile", "channels_last")  # the optimizer's lr says the first; the others change no figure
+_LEFT_OUT = ("compile", "channels_last")  # they change no figure
 
 
 @rank_zero_only
@@ -25,26 +25,27 @@ def log_results(
     settings = table_settings(OmegaConf.to_container(config, resolve=True), identity)
     for logger in loggers:
         if isinstance(logger, TensorBoardLogger):
-            # a file of its own in the run's directory, so that the table names the run as the curves do
+            # "." keeps it in the run's directory, so that the table has the same name for the run as the curves
             logger.experiment.add_hparams(settings, results, run_name=".")
 
 
 def table_settings(config: Mapping[str, Any], identity: Mapping[str, Any]) -> dict[str, str | int | float | bool]:
-    """Return what a row of the table says of a resolved config, flat: `network.channels`, `optimizer.lr`."""
+    """Return the settings of a resolved config that the table shows, flat: `network.channels`, `optimizer.lr`."""
     chosen = {key: value for key, value in config["model"].items() if not key.startswith("_") and key not in _LEFT_OUT}
     chosen |= {key: config["trainer"].get(key) for key in _TRAINER} | {key: config["data"].get(key) for key in _DATA}
-    chosen |= {key: config.get(key) for key in ("seed", "monitor")}
+    chosen |= {key: config.get(key) for key in ("name", "seed", "monitor")}
+    chosen |= {"tags": config["tags"]} if config.get("tags") else {}
     chosen |= {key: value for key, value in identity.items() if "sha256" not in key}
     return dict(_flat(chosen, ""))
 
 
 def _flat(value: Any, key: str) -> Iterator[tuple[str, str | int | float | bool]]:
-    """Yield plain values; a class by its own name under the key of its config, a list as text, nothing for null."""
+    """Yield plain values: the name of a class under the key of its config, a list as text, and nothing for null."""
     if isinstance(value, Mapping):
-        for name, one in value.items():
+        for name, inner in value.items():
             if name == "_target_":
-                yield key, str(one).rpartition(".")[2]
+                yield key, str(inner).rpartition(".")[2]
             elif not name.startswith("_"):
-                yield from _flat(one, f"{key}.{name}".lstrip("."))
+                yield from _flat(inner, f"{key}.{name}".lstrip("."))
     elif value is not None:
         yield key, value if isinstance(value, str | int | float | bool) else str(value)

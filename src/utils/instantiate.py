@@ -11,7 +11,7 @@ import torch
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from lightning import Trainer, seed_everything
-from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.callbacks import Checkpoint, ProgressBar
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
@@ -19,10 +19,10 @@ from rich.console import Console
 from rich.syntax import Syntax
 
 from src.callbacks.checkpoint_io import WholeCheckpoints
-from src.utils.errors import NotHere, UserError
+from src.utils.errors import NotHere, UserError, one_line
 from src.utils.files import write_whole
 from src.utils.multirun import in_sweep
-from src.utils.ranks import launched, rank
+from src.utils.ranks import explain_death, launched, rank
 from src.utils.resume import how_to_go_on
 
 log = logging.getLogger(__name__)
@@ -42,9 +42,12 @@ def quiet_lightning() -> None:
     # a resumed epoch goes on with its next batch, and a resumed run in its own directory
     warnings.filterwarnings("ignore", message=".*your dataloader is not resumable.*")
     warnings.filterwarnings("ignore", message=".*[Dd]irectory .* exists and is not empty.*")
+    # a callback that the resumed run leaves out was left out on purpose
+    warnings.filterwarnings("ignore", message=".*callbacks used to create the checkpoint need to be provided.*")
     warnings.filterwarnings("ignore", message=".*`LeafSpec.*|.*treespec.*", category=FutureWarning)
     if logging.root.handlers:  # which say what comes by Lightning's own as well
         logging.getLogger("lightning").handlers.clear()
+    logging.getLogger("lightning.fabric.strategies.launchers.subprocess_script").addFilter(explain_death)
     for name in ("pytorch.utilities.rank_zero", "fabric.utilities.distributed"):
         logging.getLogger(f"lightning.{name}").setLevel(logging.WARNING)
 
@@ -84,8 +87,8 @@ def build(config: DictConfig, where: str) -> Any:
     try:
         return instantiate(config)
     except InstantiationException as error:
-        cause = error.__cause__ if isinstance(error.__cause__, UserError) else error
-        raise UserError(f"{where}: {' '.join(str(cause).split())}") from error
+        cause = one_line(error.__cause__ or error)
+        raise UserError(cause if cause.startswith(f"{where}.") else f"{where}: {cause}") from error
 
 
 def build_all(configs: DictConfig | None, where: str) -> list[Any]:
@@ -97,6 +100,8 @@ def build_trainer(config: DictConfig) -> Trainer:
     """Instantiate callbacks, loggers and the trainer; UserError when the accelerator is not there."""
     loggers = build_all(config.get("logger"), "logger")
     callbacks = build_all(config.get("callbacks"), "callbacks")
+    if not config.trainer.get("enable_progress_bar", True):
+        callbacks = [callback for callback in callbacks if not isinstance(callback, ProgressBar)]
     accelerator, precision = config.trainer.accelerator, str(config.trainer.get("precision", "32-true"))
     if precision not in _PRECISIONS:
         raise UserError(f"trainer.precision: {precision} given; one of {', '.join(_PRECISIONS)}: weights stay float32")
@@ -109,6 +114,7 @@ def build_trainer(config: DictConfig) -> Trainer:
     keeps = any(isinstance(callback, Checkpoint) for callback in callbacks)  # else Lightning adds one of its own
     try:
         given = {"callbacks": callbacks, "logger": loggers or False, "enable_checkpointing": keeps}
+        given["enable_progress_bar"] = any(isinstance(callback, ProgressBar) for callback in callbacks)  # likewise
         given["plugins"] = [WholeCheckpoints(how_to_go_on(Path(config.paths.output_dir)))]
         if config.get("deterministic"):
             given["deterministic"] = True  # an error, where the trainer's own `warn` only names what does not repeat
@@ -116,7 +122,7 @@ def build_trainer(config: DictConfig) -> Trainer:
     except InstantiationException as error:
         if isinstance(error.__cause__, MisconfigurationException) and not _has(accelerator):
             raise NotHere(f"trainer: this machine has no {accelerator}; use trainer=cpu or trainer=auto") from error
-        raise UserError(f"trainer: {' '.join(str(error).split())}") from error
+        raise UserError(f"trainer: {one_line(error.__cause__ or error)}") from error
     # with max_steps Lightning takes every resumed run to be within an epoch: it would begin no batch of a new one
     trainer.fit_loop._iteration_based_training = lambda: False
     if trainer.world_size > 1 and in_sweep():
@@ -135,7 +141,7 @@ def _has(accelerator: str) -> bool:
 
 def log_hyperparameters(loggers: list[Logger], config: DictConfig, more: Mapping[str, Any]) -> None:
     """Record the whole config and what else identifies a run with every logger."""
-    groups = ("model", "data", "trainer", "callbacks", "monitor", "seed")
+    groups = ("name", "tags", "model", "data", "trainer", "callbacks", "monitor", "seed")
     plain = OmegaConf.to_container(config, resolve=True)
     values = {key: plain.get(key) for key in groups} | dict(more)
     for logger in loggers:

@@ -1,4 +1,4 @@
-"""Loggers whose package is optional: what is missing is told before anything is imported or made."""
+"""Loggers whose package is optional: a missing package is reported before anything is imported or generated."""
 
 from importlib.util import find_spec
 
@@ -6,13 +6,13 @@ from omegaconf import DictConfig
 
 from src.utils.errors import NotHere
 
-PACKAGES = {"wandb": "wandb", "mlflow": "mlflow", "comet": "comet_ml", "aim": "aim"}  # an extra, and what it brings
+PACKAGES = {"wandb": "wandb", "mlflow": "mlflow", "comet": "comet_ml", "aim": "aim"}  # extra: package
 
 
 def require_loggers(config: DictConfig | None) -> None:
-    """NotHere when a logger of the group cannot be had, with the command that installs it."""
-    for role, one in (config or {}).items():
-        require_logger(one, f"logger.{role}")
+    """NotHere when the package of a logger is missing, with the command that installs it."""
+    for role, logger in (config or {}).items():
+        require_logger(logger, f"logger.{role}")
 
 
 def require_logger(config: DictConfig | None, where: str) -> None:

@@ -1,4 +1,4 @@
-"""Metrics as a CSV file that a kill leaves readable and a resumed run goes on with."""
+"""Metrics as a CSV file that stays readable when a run is killed, and that a resumed run continues."""
 
 import csv
 import io
@@ -13,10 +13,10 @@ from src.utils.files import write_whole
 
 
 class ResumableCSVLogger(CSVLogger):
-    """Lightning's CSV logger, whose rows are written as they come.
+    """Lightning's CSV logger, which writes each row at once.
 
-    With `purge_step` the file that is there is kept, up to that step: what came after it will come again. A row that
-    was kept is not written twice.
+    With `purge_step` it keeps the rows of an existing file before that step; later ones will be logged again. A row
+    that was kept is not written twice.
     """
 
     def __init__(self, *arguments: Any, purge_step: int | None = None, **options: Any):
@@ -41,7 +41,7 @@ class _Writer(ExperimentWriter):
             self._write()
 
     def _check_log_dir_exists(self) -> None:
-        """Leave the file alone that Lightning would remove here: it is replaced, as a whole, by the first row."""
+        """Keep the file, which Lightning would remove here; the first row replaces it."""
 
     def save(self) -> None:
         new = [row for row in self.metrics if {name: str(value) for name, value in row.items()} not in self._kept]
@@ -67,7 +67,7 @@ def _lines(rows: list[dict[str, Any]], names: list[str]) -> str:
 
 
 def _read(path: Path) -> list[dict[str, str]]:
-    """Return the rows of a file that are whole, without their empty cells."""
+    """Return the complete rows of a file, without their empty cells."""
     if not path.is_file():
         return []
     lines = path.read_text().splitlines(keepends=True)

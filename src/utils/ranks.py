@@ -1,21 +1,57 @@
-"""Which of a run's processes this is and what they share, by what their launcher put into the environment.
+"""Which of a run's processes this is and what they share, by what their launcher sets in the environment.
 
-Lightning (on one machine), torchrun and srun start the same command once a device. Each of these processes composes
-its own config, so the name of the run's directory must come from what all of them know.
+Lightning (on one machine), torchrun and srun start the same command once for each device. Each of these processes
+composes its own config, so the name of the run's directory must come from values that all of them have.
 """
 
+import logging
 import os
+import re
+import threading
 import time
 
 from src.utils.errors import UserError
 
+log = logging.getLogger(__name__)
+
+_GRACE_SECONDS = 15.0  # in which a process that loses its connection to another one ends by itself, as with gloo
 _INTERACTIVE = ("bash", "interactive")  # names of SLURM jobs in which a person types: each command is a run of its own
+_RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK")  # all that Lightning reads
+_FROM_LIGHTNING = ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK", "LOCAL_RANK", "WORLD_SIZE")  # for those that it starts
 
 
 def rank() -> int:
     """Return this process's number among all of its run, 0 where it is alone."""
-    found = (os.environ.get(name) for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))
-    return next((int(value) for value in found if value is not None), 0)
+    name = next((name for name in _launched_ranks() if name in os.environ), None)
+    return _number(name) if name else 0
+
+
+def drop_stray_ranks() -> list[str]:
+    """Remove ranks that no launcher has set from the environment; return each as NAME=value.
+
+    Lightning would follow them: a process of a rank above 0 writes nothing. UserError where one is no number.
+    """
+    given = {name: _number(name) for name in _RANKS if name in os.environ}
+    stray = [f"{name}={number}" for name, number in given.items() if number and name not in _launched_ranks()]
+    for word in stray:
+        del os.environ[word.partition("=")[0]]
+    return stray
+
+
+def _launched_ranks() -> tuple[str, ...]:
+    """Return the variables that this process's launcher sets, the first that is there being the one to follow."""
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        return ("RANK", "LOCAL_RANK")
+    if _by_srun():
+        return _RANKS
+    return ("LOCAL_RANK",) if all(name in os.environ for name in _FROM_LIGHTNING) else ()
+
+
+def _number(name: str) -> int:
+    try:
+        return int(os.environ[name])
+    except ValueError:
+        raise UserError(f"{name}: the environment sets it to '{os.environ[name]}', no number; unset it") from None
 
 
 def launched() -> dict[str, int]:
@@ -29,8 +65,40 @@ def launched() -> dict[str, int]:
     return {}
 
 
+def leave_with_first() -> None:
+    """End this process, where Lightning's launcher started it, soon after the first process of its run has died.
+
+    Without this it would hold its device until NCCL stops waiting, ten minutes later. The first process ends when
+    another one dies, see `explain_death`; torchrun and srun end all of theirs.
+    """
+    if not rank() or launched():
+        return
+    first = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == first:
+            time.sleep(1.0)
+        time.sleep(_GRACE_SECONDS)
+        log.error("the first process of this run has died, so process %d ends too; resume=DIR continues it", rank())
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def explain_death(record: logging.LogRecord) -> bool:
+    """Say in our words what Lightning's launcher logs before it kills all processes because one has died.
+
+    A filter for the logger `lightning.fabric.strategies.launchers.subprocess_script`.
+    """
+    found = re.match(r"\[rank: (\d+)\] Child process .* terminated with code (-?\d+)", record.getMessage())
+    if found:
+        record.msg = "process %s of this run has died with status %s, so the others are ended; resume=DIR continues it"
+        record.args, record.levelno, record.levelname = found.groups(), logging.ERROR, "ERROR"
+    return True
+
+
 def join_run(words: list[str]) -> list[str]:
-    """Return a command line with which all processes of a run share its directory; UserError where none can be named.
+    """Return a command line with which all processes of a run share its directory; UserError where it has no name.
 
     Lightning's own launcher does this for the processes that it starts.
     """
@@ -39,20 +107,20 @@ def join_run(words: list[str]) -> list[str]:
         return words
     added = [] if rank() == 0 else ["hydra.output_subdir=null"]  # the config is written once
     if not any(word.startswith("hydra.run.dir=") for word in words):
-        added.append(f"hydra.run.dir=${{paths.log_dir}}/${{task_name}}/runs/{name}")
+        added.append(f"hydra.run.dir=${{home:${{paths.log_dir}}}}/${{task_name}}/runs/{name}")
     return [*words, *added]
 
 
 def _shared_name() -> str | None:
-    """Return what torchrun or srun calls the run: the same after a requeue, which thus goes on in its directory."""
+    """Return what torchrun or srun calls the run: the same after a requeue, which thus continues in its directory."""
     if "TORCHELASTIC_RUN_ID" not in os.environ:
         return f"slurm_{os.environ['SLURM_JOB_ID']}_{os.environ.get('SLURM_STEP_ID', 0)}" if _by_srun() else None
     given = os.environ["TORCHELASTIC_RUN_ID"]
     if given != "none":
         return f"torchrun_{given}"
     if int(os.environ["GROUP_WORLD_SIZE"]) > 1:
-        raise UserError("torchrun: the nodes know no name for their run; give each of them the same --rdzv-id=NAME")
-    return f"{time.strftime('%Y-%m-%d')}_torchrun_{os.getppid()}"  # the one process that started all others
+        raise UserError("torchrun: the run has no name that all nodes know; give each node the same --rdzv-id=NAME")
+    return f"{time.strftime('%Y-%m-%d')}_torchrun_{os.getppid()}"  # the process that started all others
 
 
 def _by_srun() -> bool:

@@ -1,5 +1,6 @@
-"""`resume=<run directory>` on a command line: the words with which Hydra goes on with that run's own config."""
+"""`resume=<run directory>` on a command line: the words with which Hydra continues that run with its own config."""
 
+import re
 import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,6 +15,7 @@ from src.utils.files import write_whole
 from src.utils.ranks import launched, rank
 from src.utils.run_lock import is_in_use
 from src.utils.run_record import ROOT, read_record
+from src.utils.text_values import quote, text_of
 
 CONFIG = Path(".hydra/config.yaml")  # what Hydra saves: composed, with the references by which a run may be moved
 
@@ -21,17 +23,17 @@ CONFIG = Path(".hydra/config.yaml")  # what Hydra saves: composed, with the refe
 def resumed(words: list[str]) -> list[str]:
     """Return a command line with `resume=DIR` as Hydra understands it; UserError where nothing can be resumed.
 
-    The saved config takes the place of configs/train.yaml, so that a run goes on with what it began with even
-    where configs/ has changed since; values that are given besides are put on top of it, but for those that an
-    optimizer's state brings along, see `require_same_optimizer`.
+    The saved config replaces configs/train.yaml, so that a run continues with its own values even where configs/
+    has changed since. Values that the command line gives replace saved ones, except those that an optimizer's state
+    holds, see `require_same_optimizer`.
     """
-    given = [word for word in words if word.startswith("resume=") and word not in ("resume=", "resume=null")]
+    given = [word for word in words if re.match(r"\+{0,2}resume=", word) and text_of(word) not in ("", "null")]
     if not given:
         _refuse_used(words)
         return words
     others = [word for word in words if word not in given]
-    name = given[-1].partition("=")[2].strip("'\"")
-    if name == "last" and launched():  # each process would look for itself, and find what others have begun
+    name = text_of(given[-1])
+    if name == "last" and launched():  # each process would look by itself, and could find what others have started
         raise UserError("resume: last given to several processes, which may not agree on it; give the run's directory")
     directory = last_unfinished(_log_dir(others)) if name == "last" else Path(name).expanduser().absolute()
     _check(directory)
@@ -43,21 +45,20 @@ def resumed(words: list[str]) -> list[str]:
             )
         if word in ("-m", "--multirun"):
             raise UserError(f"{word}: a run is resumed alone; leave it out")
-    quoted = "'" + str(directory).replace("\\", "\\\\").replace("'", "\\'") + "'"
     return [
         *("--config-dir", str(directory / CONFIG.parent), "--config-name", CONFIG.stem),
         "+hydra=default",
         *others,
-        f"hydra.run.dir={quoted}",
-        "hydra.output_subdir=null",  # Hydra would write its own account of the run over the one we read
-        f"++resume={quoted}",
+        f"hydra.run.dir={quote(str(directory))}",
+        "hydra.output_subdir=null",  # else Hydra would overwrite the config that we read
+        f"++resume={quote(str(directory))}",
     ]
 
 
 def last_unfinished(log_dir: Path) -> Path:
-    """Return the newest training run that has not come to its end and is not in use; UserError when there is none.
+    """Return the newest training run that is neither finished nor in use; UserError when there is none.
 
-    One that has a checkpoint is preferred: one without may be the mistake of a moment ago.
+    A run that has a checkpoint is preferred: one without may be a command that failed a moment ago.
     """
     records = sorted((log_dir / "train" / "runs").glob("*/run.json"), key=lambda path: path.stat().st_mtime)
     found = []
@@ -66,15 +67,14 @@ def last_unfinished(log_dir: Path) -> Path:
         if sessions and sessions[-1]["outcome"] != "finished" and not is_in_use(directory):
             found.append(directory)
     if not found:
-        raise UserError(f"resume: no unfinished run below {log_dir}/train/runs; give a run directory")
+        raise UserError(f"resume: no unfinished run in {log_dir}/train/runs; give a run directory")
     return next(filter(newest_checkpoint, found), found[0])
 
 
 def newest_checkpoint(directory: Path) -> Path | None:
-    """Return the checkpoint to go on from, the one written last; None where there is none.
+    """Return the checkpoint to continue from, the one written last; None where there is none.
 
-    Where there is another, best.ckpt is not it: a kill may have come before the last.ckpt of its epoch, which would
-    then never be written.
+    best.ckpt counts only where it is the only one: a kill may have come before the last.ckpt of its epoch.
     """
     found = list((directory / "checkpoints").glob("[!.]*.ckpt"))
     others = [path for path in found if path.name != "best.ckpt"]  # see configs/callbacks
@@ -84,15 +84,15 @@ def newest_checkpoint(directory: Path) -> Path | None:
 def require_same_optimizer(saved: Mapping[str, Any], given: Mapping[str, Any]) -> None:
     """UserError where a model's config asks for another optimizer than the one whose state a checkpoint holds.
 
-    Rates, decays and groups come back with that state, whatever a config says. A schedule's values hold from the
-    next step on, but not whether there is one.
+    That state restores rates, decays and groups, whatever a config says. A schedule may change its values, which
+    hold from the next step on, but it cannot be added or removed.
     """
     ours, theirs = (dict(_kept(config)) for config in (given, saved))
     for key in [*theirs, *ours]:
         if ours.get(key) != theirs.get(key):
             raise UserError(
-                f"{key.removesuffix('._target_')}: {ours.get(key)} given, but the state of the checkpoint's optimizer "
-                f"comes with {theirs.get(key)}; give that, or start another run without the checkpoint"
+                f"{key.removesuffix('._target_')}: {ours.get(key)} given, but the checkpoint's optimizer has "
+                f"{theirs.get(key)}; give that, or start another run without the checkpoint"
             )
 
 
@@ -103,20 +103,20 @@ def _kept(config: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def how_to_go_on(directory: Path) -> str:
-    """Return what a stopped run's last words say."""
+    """Return the hint that ends a stopped run's last message: the command that continues it."""
     here = directory.relative_to(Path.cwd()) if directory.is_relative_to(Path.cwd()) else directory
     return f"go on with: python src/train.py resume={shlex.quote(str(here))}"
 
 
 def save_config(config: DictConfig, directory: Path) -> None:
-    """Record a resumed run's config, with what was given beside `resume=`: the next time it goes on from there."""
+    """Record a resumed run's config with the values that this command gave, so that the next `resume=` has them too."""
     kept = config.copy()
     kept.resume = None
     write_whole(directory / CONFIG, OmegaConf.to_yaml(kept).encode())
 
 
 def continue_logs(loggers: DictConfig | None, step: int) -> None:
-    """Have those loggers that would begin anew keep what they have up to a step; what came later will come again."""
+    """Have the loggers that write files keep what they hold up to a step; later entries are written again."""
     for one in (loggers or {}).values():
         if str((one or {}).get("_target_")).endswith((".TensorBoardLogger", ".ResumableCSVLogger")):
             with open_dict(one):
@@ -124,16 +124,17 @@ def continue_logs(loggers: DictConfig | None, step: int) -> None:
 
 
 def _log_dir(words: list[str]) -> Path:
-    given = [word.partition("=")[2] for word in words if word.startswith("paths.log_dir=")]
+    given = [text_of(word) for word in words if word.startswith("paths.log_dir=")]
     return Path(given[-1]) if given else ROOT / "logs"
 
 
 def _refuse_used(words: list[str]) -> None:
-    """UserError where a new run would be written over another; processes of one launcher share theirs."""
-    directories = [word.partition("=")[2].strip("'\"") for word in words if word.startswith("hydra.run.dir=")]
+    """UserError where a new run would overwrite another; processes of one launcher share their directory."""
+    directories = [text_of(word) for word in words if word.startswith("hydra.run.dir=")]
     if directories and not rank() and not launched() and (Path(directories[-1]) / "run.json").is_file():
         name = directories[-1]
-        raise UserError(f"hydra.run.dir: {name} holds a run; give another directory, or go on with it: resume={name}")
+        hint = f"resume={shlex.quote(name)}"
+        raise UserError(f"hydra.run.dir: {name} holds a run; give another directory, or go on with that run: {hint}")
 
 
 def _check(directory: Path) -> None:
@@ -151,5 +152,5 @@ def _check(directory: Path) -> None:
         usable = False
     if not usable:
         raise UserError(
-            f"resume: {path} is damaged, or no training run's; start it again with the command that began it"
+            f"resume: {path} is damaged or belongs to no training run; repeat the command that started the run"
         )

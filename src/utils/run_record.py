@@ -1,4 +1,4 @@
-"""What a run was made by: run.json in its directory, with one entry for each time it was started or resumed."""
+"""The record of a run: run.json in its directory, with one entry for each time it was started or resumed."""
 
 import hashlib
 import json
@@ -18,15 +18,21 @@ from src.utils.ranks import rank
 from src.utils.workers import worker_died
 
 ROOT = Path(__file__).parents[2]
+_LARGEST_BYTES = 2**24  # of a record; a session takes 3 KB
 _PACKAGES = ("torch", "lightning", "numpy", "hydra-core")
 
 
 def read_record(directory: Path) -> list[dict[str, Any]]:
     """Return a run's sessions, the newest last; none where it has no record that can be read."""
+    path = directory / "run.json"
     try:
-        return json.loads((directory / "run.json").read_text())["sessions"]
-    except (OSError, ValueError, LookupError, TypeError):  # it is there to be read by people: no run depends on it
+        if not path.is_file() or path.stat().st_size > _LARGEST_BYTES:
+            return []
+        sessions = json.loads(path.read_text())["sessions"]
+        valid = all(isinstance(session["outcome"], str) for session in sessions)
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):  # people read it, and no run depends on it
         return []
+    return list(sessions) if valid else []
 
 
 def is_finished(directory: Path) -> bool:
@@ -36,40 +42,42 @@ def is_finished(directory: Path) -> bool:
 
 
 class Session:
-    """Records one start of a run: who, what, where and when at its beginning, its outcome at its end.
+    """Records one start of a run: its config, code, machine and time at the beginning, its outcome at the end.
 
-    A session that was killed stays `running` until the next one finds it. `facts` are plain data of the caller's.
+    The entry of a session that was killed says `running` until the next session changes that. `details` are plain
+    data for the entry.
     """
 
-    def __init__(self, directory: Path, facts: dict[str, Any]):
+    def __init__(self, directory: Path, details: dict[str, Any]):
         self.directory = directory
         self.sessions = read_record(directory)
-        for one in self.sessions:
-            if one["outcome"] == "running":
-                one["outcome"] = "killed"
-        self.entry = {"started": _now(), "ended": None, "outcome": "running", "score": None, **facts}
+        for session in self.sessions:
+            if session["outcome"] == "running":
+                session["outcome"] = "killed"
+        self.entry = {"started": _now(), "ended": None, "outcome": "running", "score": None, **details}
         self.sessions.append(self.entry)
 
     def __enter__(self) -> dict[str, Any]:
-        """Begin; what is put into the entry that this returns is written at the end."""
-        self._write()
+        """Write the entry and return it; changes of it are written by `write`, or at the end."""
+        self.write()
         return self.entry
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: Any) -> None:
         self.entry["ended"] = _now()
         if error is None:
             self.entry["outcome"] = "finished"
-        elif isinstance(error, (Interrupted, KeyboardInterrupt, SystemExit, *worker_died())):  # or a job's time was up
+        elif isinstance(error, (Interrupted, KeyboardInterrupt, SystemExit, *worker_died())):  # or a time limit
             self.entry["outcome"] = "interrupted"
         else:
             self.entry["outcome"] = f"failed: {' '.join(str(error).split()) or kind.__name__}"
         try:
-            self._write()
-        except OSError:  # a full disk has ended the run, and that is what it should end with
+            self.write()
+        except OSError:  # the disk is full: if that has ended the run, its own message is the one to show
             if error is None:
                 raise
 
-    def _write(self) -> None:
+    def write(self) -> None:
+        """Write the record, from the first of several processes only."""
         if rank():
             return
         content = json.dumps({"sessions": self.sessions}, indent=2, default=str) + "\n"
@@ -77,7 +85,7 @@ class Session:
 
 
 def surroundings() -> dict[str, Any]:
-    """Return what a run depends on besides its config, as plain data."""
+    """Return what a run depends on besides its config, as plain data: command, code, versions and hardware."""
     return {
         "command": [sys.executable, *sys.argv],
         "git": git_state(),
@@ -86,8 +94,16 @@ def surroundings() -> dict[str, Any]:
     }
 
 
+def version_line() -> str:
+    """Return the versions of this project, Python and torch, and the commit, without importing torch."""
+    ((project, own),) = _own().items()
+    git = git_state()
+    commit = f"commit {git['commit'][:12]}{' with changes' if git['dirty'] else ''}" if "commit" in git else "no commit"
+    return f"{project} {own}, Python {platform.python_version()}, torch {_version('torch')}, {commit}"
+
+
 def git_state(root: Path = ROOT) -> dict[str, Any]:
-    """Return the commit, and of what differs from it the SHA-256; a reason where git cannot say."""
+    """Return the commit and the SHA-256 of the changes since; the reason where git does not know."""
 
     def git(*words: str) -> bytes:
         line = ["git", "--no-optional-locks", *words]
@@ -108,7 +124,7 @@ def git_state(root: Path = ROOT) -> dict[str, Any]:
 
 
 def hardware() -> dict[str, Any]:
-    """Return the processor, its cores, the memory in GiB, and the names of what accelerates."""
+    """Return the processor, its cores, the memory in GiB, and the names of the accelerators."""
     import torch
 
     gpus = [torch.cuda.get_device_name(at) for at in range(torch.cuda.device_count())]

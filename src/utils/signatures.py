@@ -1,4 +1,4 @@
-"""Faults of a `_target_` config that its signature tells: no such class, no such argument, a value of another type."""
+"""Faults of a `_target_` config that a signature reveals: no such class, no such argument, a value of a wrong type."""
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,7 +13,7 @@ from src.utils.errors import UserError, did_you_mean, one_line
 
 
 def require_sound(config: DictConfig, groups: Sequence[str]) -> None:
-    """UserError for the first fault of a config's groups: told by its key, and before anything is made."""
+    """UserError for the first fault of a config's groups, by its key, before anything is built."""
     plain = OmegaConf.to_container(config, resolve=True)
     for group in groups:
         for key, cause in signature_faults(plain.get(group), group):
@@ -30,7 +30,7 @@ def signature_faults(config: Any, key: str) -> Iterator[tuple[str, str]]:
     for name, value in config.items():
         yield from signature_faults(value, f"{key}.{name}")
     path = config.get("_target_")
-    if not isinstance(path, str) or "." not in path:  # a loss by its name
+    if not isinstance(path, str) or "." not in path or key.endswith(".loss"):  # src.models.losses checks its configs
         return
     try:
         target = resolve_name(path)
@@ -42,11 +42,11 @@ def signature_faults(config: Any, key: str) -> Iterator[tuple[str, str]]:
         return
     try:
         parameters = inspect.signature(target).parameters
-    except ValueError:  # a compiled function tells nothing
+    except ValueError:  # a compiled function has no signature
         return
     takes_any = any(one.kind is inspect.Parameter.VAR_KEYWORD for one in parameters.values())
     hints = _hints(target)
-    if takes_any and inspect.isclass(target):  # what it hands on, its bases may know
+    if takes_any and inspect.isclass(target):  # its bases may know the arguments that it passes on
         for base in target.__mro__[1:]:
             hints = _hints(base) | hints
     for name, value in config.items():
@@ -71,19 +71,19 @@ def _hints(target: Callable[..., Any]) -> dict[str, Any]:
 
 
 def _suits(value: Any, hint: Any) -> bool:
-    """Tell whether a plain value has the type of an annotation; containers and what cannot be told pass."""
+    """Tell whether a plain value has the type of an annotation; True for containers and where nobody can tell."""
     if hint is None or not isinstance(value, str | int | float):
         return True
     try:
         adapter = TypeAdapter(hint, config=ConfigDict(arbitrary_types_allowed=True))
-    except PydanticUserError:  # an annotation that pydantic knows nothing of, or has its own configuration
+    except PydanticUserError:  # an annotation that pydantic does not know, or that has its own configuration
         return True
     try:
         taken = adapter.validate_python(value)
     except ValidationError:
         return False
     if isinstance(value, str):
-        return not isinstance(taken, int | float)  # "3" is no number
+        return not isinstance(taken, int | float)  # the text "3" is no number
     if isinstance(value, bool):
         return isinstance(taken, bool)
-    return isinstance(value, int) or not isinstance(taken, int)  # nor 1e5 a whole one
+    return isinstance(value, int) or not isinstance(taken, int)  # nor is 1e5 a whole number

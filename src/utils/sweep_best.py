@@ -22,9 +22,9 @@ _HEADER = """\
 
 
 def write_best(directory: Path, study: Study, groups: Collection[str]) -> None:
-    """Write best.yaml below `directory`, of the best finished trial; nothing where none has finished.
+    """Write the best finished trial as best.yaml below `directory`; nothing where none has finished.
 
-    `groups` are the names of all config groups: a choice in one of them goes to the defaults list.
+    `groups` are the names of all config groups; choices in them go to the defaults list.
     """
     if not study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
         return
@@ -38,7 +38,7 @@ def write_best(directory: Path, study: Study, groups: Collection[str]) -> None:
         elif key in groups:
             defaults.append({f"/{key}" if override.is_add() else f"override /{key}": value})
         elif override.is_delete():
-            deleted += f" {shlex.quote(override.input_line)}"  # a file cannot say this
+            deleted += f" {shlex.quote(override.input_line)}"  # a file cannot delete a key
         else:
             _put(values, key, value)
     header = _HEADER.format(

@@ -1,4 +1,4 @@
-"""The study of a sweep: opening it, what its trials are marked with, and which of them a kill has orphaned."""
+"""The study of a sweep: how it is opened, the attributes of its trials, and the trials of sweeps that were killed."""
 
 import functools
 import logging
@@ -24,23 +24,23 @@ from src.utils.locks import is_free
 log = logging.getLogger(__name__)
 
 FIXED, COMMAND, MONITOR = "fixed", "command", "monitor"  # attributes of a study: what all its trials share
-WANTED = "n_trials"  # and how many it was last to have
-OWNER, CAUSE, PRUNED = "owner", "cause", "pruned"  # trials' attributes: a lock's file, why it failed, set by its job
-KILLED = "killed"  # the cause of a trial that its sweep could not finish: another one takes its place
+WANTED = "n_trials"  # and how many it is to have, by the last command
+OWNER, CAUSE, PRUNED = "owner", "cause", "pruned"  # trials' attributes: a lock file, why it failed, set by its job
+KILLED = "killed"  # the cause of a trial that its sweep could not finish: another trial replaces it
 STORAGE_ERRORS = (sqlalchemy.exc.SQLAlchemyError, StorageInternalError)
 
 _SQLITE_WAIT_S = 60  # for another process that is writing; its writes take milliseconds
-_BUSY_S = 3  # two sweeps that make the same tables at once get in each other's way, once
-AWAY_S = 300  # for a server that was there before: restarts, upgrades, and moves to another machine take less
+_BUSY_S = 3  # two sweeps that create the same tables at the same time disturb each other, once
+AWAY_S = 300  # for a server that was reached before: restarts, upgrades and moves to another machine take less
 _CONNECT_S = 10  # for a machine that does not answer at all
 _FIRST_PAUSE_S, _LAST_PAUSE_S = 0.5, 8  # between two attempts: doubled each time
 
 
 @functools.cache
 def open_storage(url: str, patience_s: float = _BUSY_S) -> RDBStorage:
-    """Return the database at a URL, made where there is none; UserError when it cannot be opened.
+    """Return the database at a URL, created where there is none; UserError when it cannot be opened.
 
-    Cached, since opening takes 70 ms: all trials that train in one process share it.
+    All trials that train in one process share it, since opening takes 70 ms.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
@@ -49,7 +49,7 @@ def open_storage(url: str, patience_s: float = _BUSY_S) -> RDBStorage:
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
             options: dict[str, Any] = {"connect_args": {"timeout": _SQLITE_WAIT_S}}
         else:
-            options = {"pool_pre_ping": True}  # a server may have closed a connection that waited for a trial to end
+            options = {"pool_pre_ping": True}  # a server may close a connection that is idle during a trial
             if parsed.get_backend_name() == "postgresql":
                 options["connect_args"] = {"connect_timeout": _CONNECT_S}
         storage = _insist(lambda: RDBStorage(url, options), STORAGE_ERRORS, patience_s)
@@ -60,7 +60,7 @@ def open_storage(url: str, patience_s: float = _BUSY_S) -> RDBStorage:
 
 
 def _wait_when_away(engine: Engine) -> None:
-    """Have every later connection wait for a server that has gone away: with the pings above, any call to the study."""
+    """Make every later connection wait for a server that has gone away; with the pings above, so does any call."""
 
     @event.listens_for(engine, "do_connect")
     def connect(dialect: Any, record: Any, arguments: Sequence[Any], options: dict[str, Any]) -> Any:
@@ -68,7 +68,7 @@ def _wait_when_away(engine: Engine) -> None:
 
 
 def _insist(make: Callable[[], Any], errors: Any, patience_s: float) -> Any:
-    """Return what `make` makes, tried again for so long as it raises one of `errors`."""
+    """Return what `make` returns, and call it again while it raises one of `errors`."""
     began, pause = time.monotonic(), _FIRST_PAUSE_S
     while True:
         try:
@@ -77,12 +77,12 @@ def _insist(make: Callable[[], Any], errors: Any, patience_s: float) -> Any:
             if time.monotonic() - began >= patience_s:
                 raise
             if pause == _FIRST_PAUSE_S:
-                log.warning("hydra.sweeper.storage: %s; waiting for it, up to %d s", first_line(error), patience_s)
+                log.warning("hydra.sweeper.storage: %s; waiting up to %d s for it", first_line(error), patience_s)
             time.sleep(pause)
             pause = min(2 * pause, _LAST_PAUSE_S)
         else:
             if pause > _FIRST_PAUSE_S:
-                log.warning("hydra.sweeper.storage: it is there after %.0f s", time.monotonic() - began)
+                log.warning("hydra.sweeper.storage: reached after %.0f s", time.monotonic() - began)
             return made
 
 
@@ -91,27 +91,27 @@ def _shown(url: str) -> str:
     try:
         return repr(make_url(url))
     except sqlalchemy.exc.ArgumentError:
-        return "what was given"
+        return "the given URL"
 
 
 def open_study(name: str, url: str, sampler: Any = None, pruner: Any = None) -> Study:
-    """Return a study of a database, made where there is none."""
+    """Return a study of a database, created where there is none."""
     storage = open_storage(url)
     return optuna.create_study(study_name=name, storage=storage, sampler=sampler, pruner=pruner, load_if_exists=True)
 
 
 def load_study(name: str, url: str, pruner: Any = None, patience_s: float = _BUSY_S) -> Study:
-    """Return a study that is there; KeyError where it is not."""
+    """Return an existing study; KeyError where there is none of that name."""
     return optuna.load_study(study_name=name, storage=open_storage(url, patience_s), pruner=pruner)
 
 
 def counts(trial: FrozenTrial) -> bool:
-    """Whether a trial is one of the study's n_trials: those that a kill ended are not."""
+    """Tell whether a trial counts towards the study's n_trials: those that were killed do not."""
     return trial.user_attrs.get(CAUSE) != KILLED
 
 
 def fail(study: Study, trial: Trial | FrozenTrial, cause: str) -> None:
-    """Mark a running trial as failed, and why."""
+    """Mark a running trial as failed, with the cause."""
     with unless_ended(trial.number):
         study._storage.set_trial_user_attr(trial._trial_id, CAUSE, cause)
         study.tell(trial.number, state=TrialState.FAIL)
@@ -119,23 +119,23 @@ def fail(study: Study, trial: Trial | FrozenTrial, cause: str) -> None:
 
 @contextmanager
 def unless_ended(number: int) -> Iterator[None]:
-    """Leave a trial that another process has ended meanwhile as it is."""
+    """Leave a trial unchanged that another process has ended in the meantime."""
     try:
         yield
-    except RuntimeError:  # Optuna's word for it
-        log.info("trial %d has been marked by another process", number)
+    except RuntimeError:  # what Optuna raises then
+        log.info("trial %d was ended by another process", number)
 
 
 def orphans(study: Study, directory: Path) -> list[FrozenTrial]:
     """Return the running trials of dead sweeps.
 
-    A sweep holds the lock of one file below its directory as long as it lives, and the system lets go of it however
-    it dies. A file that is not there belongs to a machine that shares only the database: that trial is left alone.
+    A running sweep holds the lock of one file below its directory, which the system releases however the sweep ends.
+    Where the file does not exist, the sweep runs on a machine that shares only the database: its trials are kept.
     """
 
     def is_dead(trial: FrozenTrial) -> bool:
         owner = trial.user_attrs.get(OWNER)
-        if owner is None:  # its sweep names itself in the next line of its code
+        if owner is None:  # the sweep sets its name directly after it has asked for the trial
             return (datetime.now() - trial.datetime_start).total_seconds() > _SQLITE_WAIT_S
         return is_free(directory / owner)
 
@@ -143,5 +143,5 @@ def orphans(study: Study, directory: Path) -> list[FrozenTrial]:
 
 
 def free_locks(directory: Path) -> list[Path]:
-    """Return the locks that dead sweeps have left; while one is there, the trials of its sweep are orphans."""
+    """Return the lock files of dead sweeps; while such a file exists, the trials of its sweep are orphans."""
     return [path for path in directory.glob("*.lock") if is_free(path)]

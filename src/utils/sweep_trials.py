@@ -1,4 +1,4 @@
-"""What becomes of a sweep's trials, by what their jobs came to."""
+"""Ending a sweep's trials according to the results of their jobs."""
 
 import itertools
 import logging
@@ -20,15 +20,15 @@ from src.utils.workers import worker_died
 
 log = logging.getLogger(__name__)
 
-_FEW = 3  # trials before their failures are judged
+_FEW = 3  # trials that must have ended before the rate of failures counts
 
 
 def tell(study: Study, number: int, job: JobReturn) -> None:
-    """End a trial by what its job came to."""
+    """End a trial according to the result of its job."""
     trial = study.get_trials(deepcopy=False)[number]
-    result = job._return_value  # the public name would raise the error of a failed job
-    if job.status == JobStatus.UNKNOWN or isinstance(result, worker_died()):  # the latter within it: a time limit
-        log.warning("trial %d was killed: it is left out, and another will take its place", number)
+    result = job._return_value  # the public property raises the error of a failed job
+    if job.status == JobStatus.UNKNOWN or isinstance(result, worker_died()):  # the latter is a time limit
+        log.warning("trial %d was killed; another trial replaces it", number)
         fail(study, trial, KILLED)
     elif job.status == JobStatus.FAILED:
         known = isinstance(result, UserError)
@@ -44,7 +44,7 @@ def tell(study: Study, number: int, job: JobReturn) -> None:
     else:
         with unless_ended(number):
             study.tell(number, result)
-            log.info("trial %d: %.5g; the best is %.5g, of trial %d", number, result, *_best(study))
+            log.info("trial %d: %.5g; best so far: %.5g, trial %d", number, result, *_best(study))
 
 
 def _best(study: Study) -> tuple[float, int]:
@@ -52,40 +52,41 @@ def _best(study: Study) -> tuple[float, int]:
 
 
 def refuse_hopeless(study: Study, batches: Sequence[Sequence[int]], max_failure_rate: float) -> None:
-    """UserError when so many of this start's trials have failed that the fault is not theirs.
+    """UserError when so many trials of this start have failed that the config or the machine must be at fault.
 
-    One process that dies may take all of its batch along: what was killed together counts as one failure.
+    One process that dies may end all trials of its batch: trials that were killed together count as one failure.
     """
     trials, failures = study.get_trials(deepcopy=False), []
     for batch in batches:
         ended = [trials[number].state == TrialState.FAIL for number in batch if counts(trials[number])]
         failures += ended + [True] * (len(ended) < len(batch))
     if len(failures) >= _FEW and sum(failures) > max_failure_rate * len(failures):
-        failed = [one for one in map(trials.__getitem__, itertools.chain(*batches)) if one.state == TrialState.FAIL]
-        told = f"{sum(failures)} of {len(failures)} trials failed, so the search ends"
-        raise UserError(f"{told}; the last one: {failed[-1].user_attrs[CAUSE]}")
+        ended = [trials[number] for number in itertools.chain(*batches)]
+        causes = [trial.user_attrs[CAUSE] for trial in ended if trial.state == TrialState.FAIL]
+        counted = f"{sum(failures)} of {len(failures)} trials failed"
+        raise UserError(f"{counted}, so the search ends; the last one: {causes[-1]}")
 
 
 def take_over(study: Study, directory: Path, wait: bool) -> None:
-    """End the trials of dead sweeps, by what their jobs came to; `wait` for those that still train."""
-    owners = set(free_locks(directory))  # before trials are looked up: one that dies from now on is for the next time
-    for one in orphans(study, directory):
-        if wait or not is_in_use(directory / str(one.number)):
-            tell(study, one.number, left_behind(directory / str(one.number)))
+    """End the trials of dead sweeps according to the results of their jobs; `wait` for those that still train."""
+    owners = set(free_locks(directory))  # first, so that a sweep that dies during this is left for the next time
+    for trial in orphans(study, directory):
+        if wait or not is_in_use(directory / str(trial.number)):
+            tell(study, trial.number, left_behind(directory / str(trial.number)))
         else:
-            owners.discard(directory / one.user_attrs.get(OWNER, ""))
+            owners.discard(directory / trial.user_attrs.get(OWNER, ""))
     for path in owners:
         remove_free(path)
 
 
 def left_behind(directory: Path) -> JobReturn:
-    """Return what the job of a run directory came to, once nobody trains there: UNKNOWN where it was killed.
+    """Return the result of the job of a run directory, once no process trains there: UNKNOWN where it was killed.
 
-    A launcher that lost one job says nothing of the others: those go on, have ended, or have not begun, which looks
-    like killed: they end by themselves once they begin.
+    A launcher that lost one job does not report the others. They still train, have ended, or have not started, which
+    looks like killed; the latter end themselves when they start.
     """
     if is_in_use(directory):
-        log.info("%s: still trains; waiting for it", directory)
+        log.info("%s: a job still trains there; waiting for it", directory)
     while is_in_use(directory):
         time.sleep(1)
     session = next(reversed(read_record(directory)), {"outcome": "none"})

@@ -1,6 +1,7 @@
 """The table that a run leaves beside its log."""
 
 import csv
+import re
 
 from tests import running
 
@@ -9,8 +10,9 @@ BAR = ("callbacks=[default,grouped_progress_bar]", "logger=csv", "trainer.max_ep
 
 def shown(written):
     """Return name -> [unit, MAE, arrow, best] of the last table of heads in a run's output."""
-    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in written.splitlines() if line.count("│") == 6]
-    return {row[0]: row[1:] for row in rows}
+    last = written.rpartition("Validation after epoch")[2].partition("test split")[0]
+    lines = [re.split(r"\s{2,}", line.strip()) for line in last.splitlines()]
+    return {line[0]: line[1:] for line in lines if line[0] in ("note_velocity", "log10_decay_time")}
 
 
 def logged(output):

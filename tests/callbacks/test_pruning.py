@@ -71,7 +71,7 @@ def test_a_database_that_is_away_does_not_stop_the_training(job, caplog, monkeyp
 
     monkeypatch.setattr("optuna.storages._cached_storage._CachedStorage.set_trial_intermediate_value", away)
     assert epochs([2.0, 1.9, 1.8]) is None
-    assert "epoch 2 is not in the study: server closed the connection" in caplog.text
+    assert "epoch 3 is not recorded in the study: server closed the connection" in caplog.text
 
 
 def test_a_database_that_cannot_be_opened_does_not_stop_the_training_either(job, caplog, monkeypatch):
@@ -87,7 +87,7 @@ def test_a_database_that_cannot_be_opened_does_not_stop_the_training_either(job,
 def test_a_trial_that_its_sweep_has_given_up_does_not_begin(job):
     pruning.Pruning("val/nmae").on_fit_start(None, None)
     open_study("s", job.storage).tell(4, state=optuna.trial.TrialState.FAIL)
-    with pytest.raises(UserError, match="the sweep has given this trial up before it began"):
+    with pytest.raises(UserError, match="the sweep gave this trial up before it started"):
         pruning.Pruning("val/nmae").on_fit_start(None, None)
 
 

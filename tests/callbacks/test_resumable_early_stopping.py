@@ -55,7 +55,7 @@ def test_a_finished_run_trains_on_with_more_patience_or_without(data_root, stopp
 def test_more_epochs_alone_train_no_further_and_it_says_why(data_root, stopped, caplog):
     with caplog.at_level("INFO"):
         running.run("train", data_root, stopped, *STOPS, "trainer.max_epochs=9", f"resume={stopped}")
-    assert "val/nmae has not improved for 1 checks; a larger patience trains on" in caplog.text
+    assert "val/nmae has not improved for 1 validation; its best value is " in caplog.text
     assert checkpoint_of(stopped)["epoch"] == 1
 
 
@@ -63,6 +63,24 @@ def test_without_any_patience_a_run_that_has_just_improved_is_not_ended():
     trainer = SimpleNamespace(should_stop=False)
     ResumableEarlyStopping("val/nmae", patience=0).on_train_start(trainer, None)
     assert not trainer.should_stop
+
+
+@pytest.mark.parametrize(
+    ("reason", "text"),
+    [
+        ("NON_FINITE_METRIC", "val/x is not finite"),
+        ("STOPPING_THRESHOLD", "val/x has reached the stopping threshold"),
+        ("DIVERGENCE_THRESHOLD", "val/x has passed the divergence threshold"),
+        ("PATIENCE_EXHAUSTED", "val/x has not improved for 7 validations; its best value is 0.1235"),
+    ],
+)
+def test_the_reason_is_one_plain_line(reason, text, caplog):
+    stopping = ResumableEarlyStopping("val/x")
+    stopping.stopping_reason = EarlyStoppingReason[reason]
+    stopping.wait_count, stopping.best_score = 7, torch.tensor(0.123456)
+    with caplog.at_level("INFO"):
+        stopping.on_train_end(SimpleNamespace(), None)
+    assert [record.getMessage() for record in caplog.records] == [f"early stopping: {text}"]
 
 
 @pytest.mark.parametrize(

@@ -149,7 +149,7 @@ def test_a_network_that_cannot_be_traced_is_one_warning(tmp_path, caplog):
     trainer = SimpleNamespace(is_global_zero=True, callbacks=[], loggers=[TensorBoardLogger(tmp_path)])
     TensorBoardFigures().setup(trainer, module, "fit")
     (record,) = caplog.records
-    assert record.getMessage().endswith("graph is left out (first line)")
+    assert record.getMessage().endswith("graph cannot be drawn (first line)")
 
 
 MODELS = sorted(path.stem for path in (running.CONFIGS / "model").glob("*.yaml") if path.stem != "base")

@@ -1,8 +1,10 @@
 """Which samples a process takes, against torch's own samplers and against one process that takes all."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
-from torch.utils.data import BatchSampler, DistributedSampler
+from torch.utils.data import BatchSampler
 
 from src.data.batches import Batches
 from src.data.vimh_datamodule import VIMHDataModule
@@ -32,18 +34,53 @@ def dealt(dataset, size, world_size, epoch=0, **options):
     for rank in range(world_size):
         batches = Batches(dataset, size, rank=rank, world_size=world_size, **options)
         batches.set_epoch(epoch)
-        found.append(list(batches))
+        found.append([batch.tolist() for batch in batches])
         assert len(batches) == len(found[-1])
     return found
 
 
 @pytest.mark.parametrize("size", [7, 40, 120, 500])
+def test_a_single_process_takes_the_batches_of_torchs_sampler(train, size):
+    expected = list(BatchSampler(range(120), size, drop_last=size <= 120))
+    assert dealt(train, size, 1, training=True) == [expected]
+
+
+@pytest.mark.parametrize("size", [7, 40, 120, 500])
 @pytest.mark.parametrize("epoch", [0, 3])
-def test_a_single_process_takes_the_batches_of_torchs_samplers(train, size, epoch):
-    sampler = DistributedSampler(train, num_replicas=1, rank=0, shuffle=True, seed=5)
-    sampler.set_epoch(epoch)
-    expected = list(BatchSampler(sampler, size, drop_last=size <= 120))
+def test_a_shuffled_epoch_is_numpys_permutation_by_seed_and_epoch(train, size, epoch):
+    order = np.random.default_rng(np.random.SeedSequence(5, spawn_key=(epoch,))).permutation(120).tolist()
+    expected = list(BatchSampler(order, size, drop_last=size <= 120))
     assert dealt(train, size, 1, epoch, training=True, shuffle=True, seed=5) == [expected]
+
+
+def test_no_epoch_of_a_seed_is_an_epoch_of_another(train):
+    """Adding seed and epoch, as torch's samplers do, would make seed 1, epoch 0 of seed 0, epoch 1."""
+    seeds, epochs = (0, 1, 2, 2**32, 2**32 + 1), (0, 1, 2)
+    orders = {
+        tuple(dealt(train, 120, 1, epoch, training=True, shuffle=True, seed=seed)[0][0])
+        for seed in seeds
+        for epoch in epochs
+    }
+    assert len(orders) == len(seeds) * len(epochs)
+    again = dealt(train, 120, 1, 2, training=True, shuffle=True, seed=2**32)[0][0]
+    assert tuple(again) in orders  # a function of both
+
+
+def test_the_order_of_ten_million_samples_takes_little_memory():
+    """One array of indices: no list of Python's integers, which would take 383 MB."""
+
+    class Large:
+        records = type("Records", (), {"offsets": None})
+
+        def __len__(self):
+            return 10_000_000
+
+    batches = Batches(Large(), 128, training=True, shuffle=True)
+    tracemalloc.start()
+    served = sum(len(batch) for batch in batches)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert served == 9_999_872 and peak < 100e6
 
 
 @pytest.mark.parametrize(("size", "world_size"), [(8, 2), (5, 3), (13, 4), (60, 2), (40, 3)])
@@ -106,6 +143,6 @@ def test_overfitting_takes_the_same_batches_every_epoch(tiny):
     module.trainer = FakeTrainer()
     module.trainer.world_size, module.trainer.global_rank, module.trainer.overfit_batches = 1, 0, 3
     batches = module.train_dataloader().batch_sampler
-    first = list(batches)
+    first = [batch.tolist() for batch in batches]
     batches.set_epoch(1)
-    assert list(batches) == first
+    assert [batch.tolist() for batch in batches] == first

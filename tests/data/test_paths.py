@@ -1,6 +1,6 @@
 """Datasets at URLs: the files of a local run, seen whole or not at all, and read from a verified local copy.
 
-`local://` is the local disk as fsspec sees it: to our code a URL like any other.
+`local://` is the local disk as fsspec sees it: here, and only here, a store like any other.
 """
 
 import errno
@@ -12,7 +12,7 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from src.data import publish
+from src.data import paths, publish
 from src.data.fetch import fetch
 from src.data.generate import generate
 from src.data.paths import RemotePath, to_place
@@ -25,6 +25,11 @@ from src.utils.errors import UserError
 from tests.data.conftest import tiny_config, tiny_recipe
 from tests.data.references import snapshot, write_ancestor
 from tests.data.test_writer import full_disk
+
+
+@pytest.fixture(autouse=True)
+def local_disk_as_a_store(monkeypatch):
+    monkeypatch.setattr(paths, "SCHEMES", paths.SCHEMES | {"local"})
 
 
 @pytest.fixture(params=["memory", "local"])
@@ -62,7 +67,7 @@ def test_a_local_path_does_not_wait_for_fsspec(tiny, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("url", "fault"),
     [
-        ("nowhere://x", r"^nowhere://x: no file system that fsspec knows \(Protocol not known: nowhere\)$"),
+        ("nowhere://x", r"^'nowhere://x': 'nowhere' is no store of datasets; give a path, or a URL of .* s3, .*$"),
         ("s3://bucket/data", r"^s3://bucket/data: s3fs is not installed; uv pip install s3fs$"),
         ("gs://bucket/data", r"^gs://bucket/data: gcsfs is not installed; uv pip install gcsfs$"),
     ],
@@ -72,6 +77,43 @@ def test_a_file_system_that_is_not_there_is_one_line(url, fault, monkeypatch):
         monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(UserError, match=fault):
         to_place(url)
+
+
+ODD = [
+    *("local:///etc", "reference://x", "python://x", "github://me:it@sha/x", "data://,x", "zip://a.zip", "dir://x"),
+    *("simplecache://x", "asynclocal:///x", "jupyter://h/x", "git://x", "://x", "a://b://c", "S3://bucket/x"),
+    *("simplecache::s3://b/x", "reference::memory://x", "memory://x::memory://y", "zip://a::file:///tmp/b"),
+    *("s3://", "s3:///", "memory://..", "memory://a/../b", "memory://a/./b", "http://[::1]/x", "http://a\x00b/x"),
+    *("memory://a\x1b[31m", "s3://\udc80/x", "s3://" + "a" * 200_000, "s3://b/" + "a" * 300, "file:///tmp/%00"),
+]
+
+
+@pytest.mark.parametrize("url", ODD, ids=lambda url: url[:20])
+def test_an_odd_url_is_one_line_and_nothing_is_opened(url, monkeypatch):
+    monkeypatch.undo()  # local:// too is odd
+    monkeypatch.setattr(fsspec, "filesystem", lambda *_, **__: pytest.fail("opened"))
+    monkeypatch.setattr(fsspec.core, "url_to_fs", lambda *_, **__: pytest.fail("opened"))
+    with pytest.raises(UserError) as raised:
+        to_place(url)
+    assert str(raised.value).isprintable() and len(str(raised.value)) < 400
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1/x", "http://a b/x", "http://127.0.0.1:99999/x", "http://h/%zz"])
+def test_an_address_where_nothing_is_holds_no_dataset(url, tmp_path, monkeypatch):
+    monkeypatch.setattr("socket.getaddrinfo", refuse_names)
+    with pytest.raises(UserError, match=r"holds no vimh_dataset_info\.json|cannot be reached|cannot do this"):
+        fetch(to_place(url, tmp_path))
+
+
+def test_a_store_that_does_not_tell_a_size_is_one_line(place, monkeypatch):
+    made, _ = generate(tiny_recipe(), place)
+    monkeypatch.setattr(type(made._connect()[0]), "size", lambda *_: None)
+    with pytest.raises(UserError, match=r"does not tell the file's size; copy it to a disk first$"):
+        fetch(made)
+
+
+def refuse_names(host, *rest, **more):
+    raise OSError(f"no network in tests: {host}")
 
 
 def test_a_dataset_at_a_url_has_the_files_of_a_local_one(tiny, place, tmp_path):

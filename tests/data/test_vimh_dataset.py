@@ -101,9 +101,8 @@ def test_batches_by_shape_cover_every_record_once(shapes, seed):
 
 
 def test_batches_by_shape_are_a_function_of_the_seed(shapes):
-    orders = [list(shapes.batches_by_shape(4, seed)) for seed in (0, 0, 1)]
-    assert orders[0] == orders[1] != orders[2]
-    assert list(shapes.batches_by_shape(4)) == list(shapes.batches_by_shape(4))
+    orders = [[batch.tolist() for batch in shapes.batches_by_shape(4, seed)] for seed in (0, 0, 1, None, None)]
+    assert orders[0] == orders[1] != orders[2] and orders[3] == orders[4] != orders[0]
 
 
 def test_shapes_of_a_part_of_the_records(shapes, tmp_path):

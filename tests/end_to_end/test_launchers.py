@@ -124,7 +124,13 @@ def test_every_launcher_searches_with_two_trials_at_a_time(started, postgres, tm
     trials, directory = trials_of(postgres), directory_of(tmp_path)
     assert [trial.state for trial in trials] == [TrialState.COMPLETE] * 4
     assert all(trial.value == min(trial.intermediate_values.values()) for trial in trials)
-    assert {path.name for path in directory.iterdir()} - {".submitit"} == {*"0123", "best.yaml", "report.html"}
+    assert {path.name for path in directory.iterdir()} - {".submitit"} == {
+        *"0123",
+        "best.yaml",
+        "report.html",
+        "runs.csv",
+        "runs.md",
+    }
 
 
 @pytest.mark.parametrize("launcher", ["joblib", "ray", "submitit_local"])
@@ -176,7 +182,7 @@ def test_a_search_waits_for_a_database_that_is_away_for_ten_seconds(started, pos
     time.sleep(10)
     postgres.start()
     output = output_of(process)
-    assert "waiting for it, up to" in output and "it is there after" in output
+    assert "; waiting up to " in output and "reached after" in output
     assert [trial.state for trial in trials_of(postgres)] == [TrialState.COMPLETE] * 4
 
 
@@ -195,10 +201,10 @@ def test_a_database_that_stays_away_ends_a_search_which_then_goes_on(postgres, t
         return search(
             *(launch, OmegaConf.create({"hydra": hydra, "monitor": "val/nmae"}), []),
             **{"study_name": "s", "storage": postgres.url, "sampler": RandomSampler(seed=0), "pruner": NopPruner()},
-            **{"n_trials": 3, "n_jobs": 1, "max_failure_rate": 0.7, "params": {"model.adam_lr": "interval(0, 1)"}},
+            **{"n_trials": 3, "n_jobs": 1, "max_failure_rate": 0.7, "params": {"model.optimizer.lr": "interval(0, 1)"}},
         )
 
-    with pytest.raises(UserError, match=r"^hydra.sweeper.storage: .* goes on with study s$") as caught:
+    with pytest.raises(UserError, match=r"^hydra.sweeper.storage: .* continues study s$") as caught:
         searched()
     assert "\n" not in str(caught.value) and not server["up"]
     postgres.start()

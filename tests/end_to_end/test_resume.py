@@ -344,7 +344,7 @@ def test_a_finished_run_says_so_and_trains_on_where_it_was_moved_to_when_more_is
         return {path: path.read_bytes() for path in run.rglob("*") if path.is_file() and path.name != "train.log"}
 
     before = files()
-    assert "is finished; trainer.max_epochs=..., or callbacks" in resumed()
+    assert "is finished; to train it for longer, give trainer.max_epochs=" in resumed()
     assert files() == before
     resumed("trainer.max_epochs=4")
     assert "is finished" in resumed() and "is finished" in resumed("trainer.max_epochs=4")

@@ -74,7 +74,11 @@ def test_a_datasets_test_split_is_predicted_in_its_order(trained, saw):
     sample = VIMHDataset(saw, "test")[7]
     with torch.no_grad():
         alone = model.values(images_to_float(sample["image"][None]))[0]
+        estimates = model.predict(images_to_float(sample["image"][None]))
     np.testing.assert_allclose(predictions[7].values, alone, rtol=1e-5)
+    np.testing.assert_allclose(predictions[7].uncertainties, estimates.uncertainties[0], rtol=1e-5)
+    np.testing.assert_allclose(predictions[7].low_90, estimates.low_90[0], rtol=1e-5)
+    np.testing.assert_allclose(predictions[7].high_90, estimates.high_90[0], rtol=1e-5)
 
 
 def test_files_that_cannot_be_read_are_told_and_the_rest_predicted(trained, saw, tmp_path):
@@ -83,7 +87,7 @@ def test_files_that_cannot_be_read_are_told_and_the_rest_predicted(trained, saw,
     paths[1].write_bytes(b"")
     predictions, faults = predict_files(model, paths, None, None)
     assert [one.name for one in predictions] == ["00.wav", "02.wav"]
-    assert faults == [f"{paths[1]}: 0 bytes; record or export it again"]
+    assert faults == [f"{paths[1]}: 0 bytes; restore it, or make it again"]
 
 
 def test_input_and_prediction_are_written_as_sound(trained, saw, tmp_path):
@@ -138,17 +142,30 @@ def test_a_folder_without_sound_is_one_line(tmp_path):
 def test_predictions_are_written_as_csv_and_json_with_units(trained, tmp_path):
     space = load_checkpoint(trained.best).spec.space
     given = [
-        Prediction("a, b.wav", np.array([100.123456789, -1.5]), np.array([0.5, np.nan])),
-        Prediction("c.wav", np.array([64.0, 0.3]), np.array([2.0, 0.25])),
+        Prediction(
+            "a, b.wav", *(np.array(one) for one in ([100.123456789, -1.5], [0.5, np.nan], [99, np.nan], [101, np.nan]))
+        ),
+        Prediction("c.wav", *(np.array(one) for one in ([64, 0.3], [2, 0.25], [64, -0.1], [66.5, 0.3]))),
     ]
     write_predictions(given, space, tmp_path)
     with (tmp_path / "predictions.csv").open(newline="") as file:
         rows = list(csv.reader(file))
     names = ["note_velocity", "log10_decay_time"]
-    assert rows[0] == ["name", *names, *(f"{name}_uncertainty" for name in names)]
-    assert rows[1:] == [["a, b.wav", "100.123", "-1.5", "0.5", "nan"], ["c.wav", "64", "0.3", "2", "0.25"]]
+    assert rows[0] == [
+        "name",
+        *(f"{name}{suffix}" for suffix in ("", "_uncertainty", "_low_90", "_high_90") for name in names),
+    ]
+    assert rows[1] == ["a, b.wav", "100.123", "-1.5", "0.5", "nan", "99", "nan", "101", "nan"]
+    assert rows[2] == ["c.wav", "64", "0.3", "2", "0.25", "64", "-0.1", "66.5", "0.3"]
     content = json.loads((tmp_path / "predictions.json").read_text())
     assert content["predictions"]["a, b.wav"] == {"note_velocity": 100.123456789, "log10_decay_time": -1.5}
     assert content["uncertainties"]["a, b.wav"] == {"note_velocity": 0.5, "log10_decay_time": None}
+    assert content["intervals_90"]["c.wav"] == {
+        "note_velocity_low_90": 64,
+        "log10_decay_time_low_90": -0.1,
+        "note_velocity_high_90": 66.5,
+        "log10_decay_time_high_90": 0.3,
+    }
+    assert content["intervals_90"]["a, b.wav"]["log10_decay_time_low_90"] is None
     assert content["units"] == {"note_velocity": "MIDI velocity", "log10_decay_time": "log10 s"}
     assert content["fixed"]["note_number"] == 43.35

@@ -13,8 +13,8 @@ from src.evaluation import sweep_report
 from src.evaluation.sweep_report import importance, show
 
 pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
-NAMES = {"lr": "model.adam_lr", "heads": "heads"}
-SPACE = {"model.adam_lr": LogUniformDistribution(1e-4, 1), "heads": CategoricalDistribution(["<b>a", "b", "c"])}
+NAMES = {"lr": "model.optimizer.lr", "heads": "heads"}
+SPACE = {"model.optimizer.lr": LogUniformDistribution(1e-4, 1), "heads": CategoricalDistribution(["<b>a", "b", "c"])}
 
 
 def trials_of(values, **params):
@@ -36,17 +36,17 @@ def test_importances_are_scipys_analysis_of_variance_of_the_ranks():
         return (f - 1) * between / (f * between + within)
 
     quarters = np.array_split(ranks[np.argsort(rates)], 4)
-    assert found["model.adam_lr"] == pytest.approx(share(quarters))
+    assert found["model.optimizer.lr"] == pytest.approx(share(quarters))
     assert found["heads"] == pytest.approx(max(0, share([ranks[np.array(heads) == one] for one in ("<b>a", "b", "c")])))
-    assert next(iter(found)) == "model.adam_lr" and found["model.adam_lr"] > 0.5
+    assert next(iter(found)) == "model.optimizer.lr" and found["model.optimizer.lr"] > 0.5
 
 
 def test_what_does_not_matter_explains_nothing_and_few_trials_tell_nothing():
     rng = np.random.default_rng(1)
     trials = trials_of(rng.uniform(size=200), lr=10 ** rng.uniform(-3, -1, 200))
-    assert importance(trials)["model.adam_lr"] < 0.05
+    assert importance(trials)["model.optimizer.lr"] < 0.05
     assert importance(trials[:5]) == {}
-    assert importance(trials_of([1.0] * 9, lr=[0.1] * 9))["model.adam_lr"] == 0
+    assert importance(trials_of([1.0] * 9, lr=[0.1] * 9))["model.optimizer.lr"] == 0
 
 
 def studied(trials):
@@ -68,9 +68,12 @@ def test_the_page_shows_every_trial_and_asks_for_nothing_from_elsewhere(tmp_path
     assert not re.search(r"""(src|href)\s*=\s*["']""", own + "".join(re.findall(r"<script[^>]*>", page)))
     assert "data: &lt;no&gt;" in own and "a&lt;study" in own and "<b>a" not in own
     assert own.count("<tr") == 1 + len(trials) + 1
-    assert [title in own for title in ("How it went", "What matters", "What goes with what")] == [True] * 3
+    assert [title in own for title in ("Optimization history", "Parameter importance", "Parallel coordinates")] == [
+        True
+    ] * 3
     assert "12 finished, 1 failed, of 20 trials" in own
-    assert capsys.readouterr().out.count("complete") == 12
+    out = capsys.readouterr().out
+    assert out.count("finished") == 13 and max(map(len, out.splitlines()[:-2])) <= 80
 
 
 def test_lines_are_drawn_of_what_all_finished_trials_were_given_and_bear_its_names(tmp_path, monkeypatch):
@@ -78,7 +81,9 @@ def test_lines_are_drawn_of_what_all_finished_trials_were_given_and_bear_its_nam
     monkeypatch.setattr(sweep_report.go.Figure, "to_html", lambda figure, **_: drawn.append(figure) or "")
     few = trials_of([0.3, 0.2, 0.4], heads=["<b>a", "b", "c"])
     both = trials_of([0.1, 0.5], heads=["<b>a", "c"], lr=[0.1, 0.2])
-    mistyped = create_trial(state=TrialState.FAIL, params={"+a": 0.5}, distributions={"+a": SPACE["model.adam_lr"]})
+    mistyped = create_trial(
+        state=TrialState.FAIL, params={"+a": 0.5}, distributions={"+a": SPACE["model.optimizer.lr"]}
+    )
     show(studied([mistyped, *few, *both]), tmp_path)
     (lines,) = [figure for figure in drawn if figure.data[0].type == "parcoords"]
     assert [(axis.label, len(axis.values)) for axis in lines.data[0].dimensions] == [("val/nmae", 5), ("heads", 5)]

@@ -10,7 +10,8 @@ import torch
 
 from src.data.spec import read_spec
 from src.data.vimh_dataset import VIMHDataset, images_to_float
-from src.models.build import build_model, load_checkpoint, load_weights, named_classes, read_checkpoint
+from src.models.build import build_model, load_checkpoint, load_weights, read_checkpoint
+from src.models.trust import named_classes
 from src.utils.errors import UserError
 from tests import running
 
@@ -128,7 +129,7 @@ def test_what_is_trusted_by_name_is_built_and_nothing_beside_it(saw, trained, tm
     checkpoint["model_config"]["network"]["_target_"] = "own_nets.Own"
     torch.save(checkpoint, path)
     assert "asks for own_nets.Own, which a checkpoint may not; if that is yours, trust=[own_nets.Own]" in refusal(path)
-    for trust in (["own_nets"], ["own_nets.Own"], named_classes(checkpoint["model_config"])):
+    for trust in (["own_nets"], ["own_nets.Own"], "own_nets", named_classes(checkpoint["model_config"])):
         assert type(load_checkpoint(path, trust).network).__name__ == "Own"
     for trust in (["own_net"], ["own_nets.Ow"], ["own_nets.Own.more"], ["os"], [""], [".own_nets"]):
         with pytest.raises(UserError, match="may not"):

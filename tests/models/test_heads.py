@@ -5,7 +5,17 @@ import pytest
 import torch
 from scipy.special import expit, log_softmax, softmax
 
-from src.models.heads import CoralHead, CornHead, HeadConfig, LevelHead, OrdinalHead, RegressionHead, class_grid
+from src.models.heads import (
+    CoralHead,
+    CornHead,
+    HeadConfig,
+    LevelHead,
+    OrdinalHead,
+    RegressionHead,
+    class_grid,
+    physical_per_unit,
+    to_unit,
+)
 from src.models.heads import to_class as class_of
 from src.models.heads import to_physical as physical
 from src.models.losses import Loss
@@ -48,6 +58,13 @@ def grid_of(spec, levels="step"):
     if levels == "step":
         return np.minimum(spec.min + spec.step * np.arange(spec.num_classes), spec.max)
     return denormalized(spec, np.linspace(0, 1, levels))
+
+
+def scaled(spec, values):
+    """Return values in [0, 1] on a parameter's scale, without clipping."""
+    if spec.scale == "log":
+        return np.log(values / spec.min) / np.log(spec.max / spec.min)
+    return (values - spec.min) / (spec.max - spec.min)
 
 
 def levels_of(spec, target, levels="step"):
@@ -96,7 +113,8 @@ def test_regression_value_has_the_gradient_of_its_closed_form(spec, slope):
 
 def test_regression_says_one_number_and_its_class():
     head, raw = RegressionHead(CUT, HeadConfig()), logits(50, 1)
-    assert head.num_outputs == 1 and head.distribution(raw) is None and head.uncertainty(raw) is None
+    np.testing.assert_allclose(head.width(raw), np.full(50, 1 / 6), rtol=1e-6)
+    assert head.num_outputs == 1 and head.distribution(raw) is None and head.spread(raw) is None
     np.testing.assert_array_equal(head.level(raw), ParameterSpace([CUT]).to_class(head.value(raw)[:, None])[:, 0])
 
 
@@ -107,6 +125,9 @@ def test_physical_values_and_classes_are_those_of_the_parameter_space():
     for at, spec in enumerate(SPACE):
         ours = physical(spec, torch.from_numpy(unit[:, at]))
         np.testing.assert_allclose(ours, values[:, at], rtol=1e-12)
+        np.testing.assert_allclose(to_unit(spec, ours), unit[:, at], rtol=1e-9, atol=1e-12)
+        exact = values[:, at] * np.log(spec.max / spec.min) if spec.scale == "log" else spec.max - spec.min
+        np.testing.assert_allclose(physical_per_unit(spec, ours), np.broadcast_to(exact, ours.shape), rtol=1e-12)
         for given in (values, grid, values * 3 - 1):  # between grid points, on them, out of range
             classes = class_of(spec, torch.from_numpy(given[:, at]))
             np.testing.assert_array_equal(classes, SPACE.to_class(given)[:, at])
@@ -190,7 +211,7 @@ def test_threshold_losses_match_numpy(spec, levels, kind):
 @each_kind
 @each_grid
 @each_spec
-def test_levels_give_a_distribution_its_mean_and_its_deviation(spec, levels, kind):
+def test_levels_give_a_distribution_its_mean_its_spread_and_their_widths(spec, levels, kind):
     head = head_of(kind, spec, levels=levels)
     grid = grid_of(spec, levels)
     assert head.num_outputs == {"coral": 1, "corn": len(grid) - 1}.get(kind, len(grid))
@@ -202,21 +223,21 @@ def test_levels_give_a_distribution_its_mean_and_its_deviation(spec, levels, kin
     np.testing.assert_allclose(found, expected, rtol=2e-4, atol=3e-7)
     mean = expected @ grid
     np.testing.assert_allclose(head.value(raw).detach(), mean, rtol=1e-5, atol=1e-5)
-    deviation = np.sqrt((expected * (grid - mean[:, None]) ** 2).sum(axis=1))
-    span = spec.max - spec.min
-    np.testing.assert_allclose(head.uncertainty(raw).detach(), deviation, rtol=1e-3, atol=2e-6 * span)
+    spread = np.sqrt((expected * (scaled(spec, grid) - scaled(spec, mean)[:, None]) ** 2).sum(axis=1))
+    np.testing.assert_allclose(head.spread(raw).detach(), spread, rtol=1e-3, atol=2e-6)
+    np.testing.assert_allclose(head.width(raw).detach(), expected @ np.gradient(scaled(spec, grid)), rtol=1e-4)
 
 
 @each_kind
 @each_spec
-def test_a_sure_head_answers_with_the_end_of_its_range_and_no_doubt(spec, kind):
+def test_a_sure_head_answers_with_the_end_of_its_range_without_spread(spec, kind):
     head = head_of(kind, spec)
     sure = torch.full((1, head.num_outputs), 1e4)
     if kind in ("classification", "ordinal"):
         sure[0, :-1] = -1e4
     assert head.value(sure).item() == pytest.approx(spec.max)  # the last class of a step grid may be clipped
     assert head.level(sure).item() == spec.num_classes - 1
-    assert head.uncertainty(sure).item() == pytest.approx(0, abs=1e-4 * (spec.max - spec.min))
+    assert head.spread(sure).item() == pytest.approx(0, abs=1e-4)
     assert head.distribution(sure)[0, -1].item() == pytest.approx(1)
 
 
@@ -258,13 +279,13 @@ def test_category_is_the_most_likely_one_and_never_a_mean(kind):
     head = LevelHead(WAVE, HeadConfig(kind=kind))
     assert head.value(raw).tolist() == [0.0, 2.0]
     assert head.level(raw).tolist() == [0, 2]
-    np.testing.assert_allclose(head.uncertainty(raw), 1 - softmax(raw.double().numpy(), axis=1).max(axis=1), rtol=1e-5)
+    assert head.nominal and head.spread(raw) is None  # a distance between categories means nothing
 
 
 def test_numbers_told_to_be_categories_are_read_as_such():
     raw, head = logits(64, 17), LevelHead(LIN, HeadConfig(kind="categorical"))
     np.testing.assert_allclose(head.value(raw), grid_of(LIN)[raw.numpy().argmax(axis=1)])
-    np.testing.assert_allclose(head.uncertainty(raw), 1 - softmax(raw.double().numpy(), axis=1).max(axis=1), rtol=1e-5)
+    assert head.nominal and head.spread(raw) is None  # a distance between categories means nothing
 
 
 def test_evidential_logits_are_read_as_the_mean_of_their_dirichlet_and_their_value_by_the_evidence():
@@ -275,8 +296,43 @@ def test_evidential_logits_are_read_as_the_mean_of_their_dirichlet_and_their_val
     np.testing.assert_allclose(head.distribution(raw), expected, rtol=1e-5)
     belief = (concentration - 1) / (concentration - 1).sum(axis=1, keepdims=True)
     np.testing.assert_allclose(head.value(raw), belief @ grid_of(LIN), rtol=1e-5, atol=1e-6)
-    deviation = np.sqrt((expected * (grid_of(LIN) - (expected @ grid_of(LIN))[:, None]) ** 2).sum(axis=1))
-    np.testing.assert_allclose(head.uncertainty(raw), deviation, rtol=1e-5)
+    spread = np.sqrt((expected * (grid_of(LIN) - (belief @ grid_of(LIN))[:, None]) ** 2).sum(axis=1)) / 8
+    np.testing.assert_allclose(head.spread(raw), spread, rtol=1e-5)
+
+
+@each_spec
+def test_evidential_logits_without_evidence_answer_with_the_mean_of_the_levels(spec):
+    head = head_of("classification", spec, loss="evidential_classification")
+    found = head.value(torch.full((1, head.num_outputs), -1e4)).item()
+    assert found == pytest.approx(grid_of(spec).mean(), rel=1e-5)
+
+
+SOFT = [{"mode": "triangular", "width": 1}, {"mode": "triangular", "width": 3}, {"mode": "gaussian", "sigma": 1.5}]
+
+
+@pytest.mark.parametrize("options", SOFT, ids=["narrow", "wide", "gaussian"])
+@each_spec
+def test_soft_targets_bias_no_value_and_add_no_spread(spec, options):
+    """A network that gives exactly the target of each level answers with that level, without any spread."""
+    head = head_of("classification", spec, loss={"_target_": "soft_target", **options})
+    raw = head.loss_function.table.log().clamp_min(-1e4)
+    np.testing.assert_allclose(head.value(raw), grid_of(spec), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(head.spread(raw), 0, atol=2e-4)
+    mean = head.distribution(raw) @ head.grid
+    assert mean[0] > spec.min + 0.3 * spec.step  # else this would test nothing
+
+
+def test_soft_targets_values_lie_between_those_of_their_levels_and_within_the_range():
+    head = head_of("classification", LIN, loss="soft_target")
+    table = head.loss_function.table
+    between = torch.lerp(table[:-1], table[1:], 0.25)
+    np.testing.assert_allclose(
+        head.value(between.log().clamp_min(-1e4)), grid_of(LIN)[:-1] + 0.125, rtol=1e-5, atol=1e-5
+    )
+    sure = torch.full((2, 17), -1e4)
+    sure[0, 0] = sure[1, -1] = 0.0  # surer than any target
+    np.testing.assert_allclose(head.value(sure), [-2, 6])
+    assert head.spread(sure).tolist() == [0, 0]
 
 
 def built(kind, name):
@@ -295,7 +351,7 @@ def built(kind, name):
     ],
 )
 def test_a_loss_that_does_not_suit_a_kind_names_those_that_do(kind, wrong, some, never):
-    with pytest.raises(ValueError, match=rf"^loss .*'{wrong}'.* does not suit a {kind} head; one of ") as raised:
+    with pytest.raises(ValueError, match=rf"^loss .*'{wrong}'.* does not suit an? {kind} head; one of ") as raised:
         built(kind, wrong)
     named = set(str(raised.value).split("; one of ")[1].split(", "))
     assert some <= named and not never & named

@@ -68,10 +68,12 @@ def test_multihead_stacks_what_each_head_says_in_the_order_of_the_space():
     heads = heads_of(KINDS, EVERY)
     outputs, target = heads(features()), targets(columns=len(EVERY))
     values, levels, (losses, terms) = heads.values(outputs), heads.levels(outputs), heads.losses(outputs, target)
-    distributions, doubts = heads.distributions(outputs), heads.uncertainties(outputs)
+    distributions, estimates = heads.distributions(outputs), heads.estimates(outputs)
     count = len(EVERY)
-    assert (values.shape, levels.shape, losses.shape, doubts.shape) == ((9, count), (9, count), (count,), (9, count))
-    assert (values.dtype, levels.dtype, doubts.dtype) == (torch.float32, torch.int64, torch.float32)
+    assert (values.shape, levels.shape, losses.shape) == ((9, count), (9, count), (count,))
+    assert (values.dtype, levels.dtype) == (torch.float32, torch.int64)
+    assert all(one.shape == (9, count) and one.dtype == torch.float32 for one in estimates)
+    assert torch.equal(estimates.values, values)
     assert torch.equal(losses.detach(), terms) and not terms.requires_grad
     assert list(distributions) == list(KINDS)
     for at, (name, head) in enumerate(heads.heads.items()):
@@ -79,20 +81,99 @@ def test_multihead_stacks_what_each_head_says_in_the_order_of_the_space():
         assert torch.equal(levels[:, at], head.level(outputs[name]))
         assert torch.equal(losses[at], head.loss(outputs[name], target[:, at])[0])
         if name == "regression":
-            assert distributions[name] is None and doubts[:, at].isnan().all()
+            assert distributions[name] is None and estimates.uncertainties[:, at].isnan().all()  # nothing measured yet
         else:
             assert torch.equal(distributions[name], head.distribution(outputs[name]))
-            assert torch.equal(doubts[:, at], head.uncertainty(outputs[name])) and (doubts[:, at] > 0).all()
+            assert (estimates.uncertainties[:, at] > 0).all()
 
 
-def test_a_head_without_a_distribution_doubts_as_much_as_it_erred_at_the_last_validation():
-    heads = heads_of({"cutoff": {"kind": "classification"}})
+def calibrated(heads, space):
+    """Give a MultiHead a calibration that differs from head to head; return it as float64."""
+    rng = np.random.default_rng(5)
+    size = len(space)
+    for name, value in heads.calibration.named_buffers():
+        shape = (size, 2) if name == "factors" else (size,)
+        value.copy_(torch.tensor(7) if name == "samples" else torch.from_numpy(rng.uniform(0.5, 2, shape)))
+    return {name: value.double().numpy() for name, value in heads.calibration.named_buffers()}
+
+
+@pytest.mark.parametrize("scale", ["lin", "log"])
+def test_uncertainties_and_intervals_match_their_closed_forms(scale):
+    """On the unit scale, where intervals are symmetric; `+-` is in the unit, by the slope at the value."""
+    kinds = {name: one for name, one in KINDS.items() if name != "categorical"}
+    space = ParameterSpace(ParameterSpec(name=name, min=1, max=9, step=0.5, scale=scale) for name in kinds)
+    heads = heads_of(kinds, space)
+    given = calibrated(heads, space)
     outputs = heads(features())
-    assert heads.uncertainties(outputs).isnan().all(dim=0).tolist() == [True, False, True, False]
-    before = heads.uncertainties(outputs)[:, 1]
-    heads.residuals.copy_(torch.tensor([0.25, 1e9, 0.5, 1e9]))
-    found = heads.uncertainties(outputs)
-    assert (found[:, 0] == 0.25).all() and (found[:, 2] == 0.5).all() and torch.equal(found[:, 1], before)
+    found = {name: one.detach().double().numpy() for name, one in heads.estimates(outputs)._asdict().items()}
+    for at, (name, head) in enumerate(heads.heads.items()):
+        spread = head.spread(outputs[name])
+        spread = 0.0 if spread is None else spread.detach().double().numpy()
+        width = head.width(outputs[name]).detach().double().numpy()
+        deviation = np.sqrt(given["spread_weight"][at] * spread**2 + given["width_weight"][at] * width**2 / 12)
+        value = found["values"][:, at]
+        unit = np.log(value) / np.log(9) if scale == "log" else (value - 1) / 8
+        slope = value * np.log(9) if scale == "log" else 8
+        np.testing.assert_allclose(found["uncertainties"][:, at], given["scale"][at] * slope * deviation, rtol=1e-4)
+        for level, factor in zip((68, 90), given["factors"][at], strict=True):
+            for end, sign in (("low", -1), ("high", 1)):
+                expected = np.clip(unit + sign * factor * deviation, 0, 1)
+                expected = 9**expected if scale == "log" else 1 + 8 * expected
+                np.testing.assert_allclose(found[f"{end}_{level}"][:, at], expected, rtol=1e-4)
+
+
+def test_an_interval_without_a_bound_is_the_whole_range():
+    heads = heads_of({"default": {"kind": "classification"}})
+    heads.calibration.factors.fill_(torch.inf)  # as after a validation of 8 sounds
+    found = heads.estimates(heads(features()))
+    for at, spec in enumerate((LIN, LOG, CUT)):
+        assert (found.low_90[:, at] == spec.min).all()
+        np.testing.assert_allclose(found.high_90[:, at].detach(), spec.max, rtol=1e-6)
+
+
+def test_a_category_has_a_probability_of_error_at_its_temperature_and_no_interval():
+    heads = heads_of({})
+    heads.calibration.temperature[3] = 2.5
+    outputs = heads(features())
+    found = heads.estimates(outputs)
+    wrong = 1 - torch.softmax(outputs["wave"].double() / 2.5, dim=1).amax(dim=1)
+    np.testing.assert_allclose(found.uncertainties[:, 3].detach(), wrong.detach(), rtol=1e-5)
+    assert all(one[:, 3].isnan().all() for one in found[2:])
+
+
+def test_measured_errors_are_on_the_unit_scale_and_costs_are_those_of_categories():
+    heads = heads_of({"level": {"kind": "classification"}, "cutoff": {"variance": True}})
+    outputs, target = heads(features()), targets()
+    error, spread, width, costs = heads.measure(outputs, target)
+    values = SPACE.normalize(heads.values(outputs).detach().double().numpy())
+    np.testing.assert_allclose(error.detach(), values - target.double().numpy(), atol=1e-5)
+    assert torch.equal(spread[:, 0], heads.heads["level"].spread(outputs["level"]))
+    assert not spread[:, 2:].any() and (width > 0).all()
+    assert not costs[:3].any() and (costs[3] > 0).all()
+    levels = torch.floor(3 * target[:, 3] + 0.5).long()
+    expected = torch.nn.functional.cross_entropy(outputs["wave"], levels, reduction="sum")
+    assert costs[3, len(costs[3]) // 2].item() == pytest.approx(expected.item(), rel=1e-5)  # at a temperature of 1
+
+
+def test_a_state_from_before_calibration_is_completed_and_says_so(caplog):
+    """A head without a spread gets the RMS error that such a state holds; on a log scale it is unknown."""
+    config = {"resonance": {"kind": "classification"}}
+    heads, old = heads_of(config), heads_of(config).state_dict()
+    for name in [name for name in old if name.startswith("calibration.")]:
+        del old[name]
+    old["residuals"] = torch.tensor([0.25, 100.0, 0.1, 1.0])
+    calibrated(heads, SPACE)
+    with caplog.at_level("WARNING"):
+        heads.load_state_dict(old)
+    assert "before uncertainties were calibrated" in caplog.text
+    assert "residuals" in old  # the caller's own is left as it was
+    found = heads.estimates(heads(features()))
+    np.testing.assert_allclose(found.uncertainties[:, 0].detach(), 0.25, rtol=1e-5)
+    assert found.uncertainties[:, 1].isnan().all() and heads.calibration.samples == 0
+    assert heads.calibration.spread_weight.tolist() == [1, 1, 1, 1] and heads.calibration.width_weight[2] == 1
+    caplog.clear()
+    heads.load_state_dict(heads.state_dict())
+    assert not caplog.text
 
 
 def test_half_precision_outputs_are_judged_in_float32():
@@ -102,7 +183,9 @@ def test_half_precision_outputs_are_judged_in_float32():
     target = targets(columns=len(EVERY))
     assert torch.equal(heads.losses(outputs, target)[0], heads.losses(exact, target)[0])
     assert torch.equal(heads.values(outputs), heads.values(exact))
-    assert equal(heads.uncertainties(outputs), heads.uncertainties(exact))
+    assert all(equal(*pair) for pair in zip(heads.estimates(outputs), heads.estimates(exact), strict=True))
+    for one, other in zip(heads.measure(outputs, target), heads.measure(exact, target), strict=True):
+        assert torch.equal(one, other)
 
 
 def kinds_for(balance):
@@ -124,7 +207,14 @@ def test_autocast_changes_nothing_of_what_the_outputs_mean(balance):
         state = {name: value.clone() for name, value in heads.balance.state_dict().items()}
         total = heads.total(losses, given)
         heads.balance.load_state_dict(state)
-        found = [losses, terms, total, heads.values(outputs), heads.uncertainties(outputs)]
+        found = [
+            losses,
+            terms,
+            total,
+            heads.values(outputs),
+            *heads.estimates(outputs),
+            *heads.measure(outputs, target),
+        ]
         found += [one for one in heads.distributions(outputs).values() if one is not None]
         return [*found, heads.levels(outputs)]
 
@@ -213,13 +303,12 @@ def test_every_weight_of_every_kind_gets_a_finite_gradient(balance):
 
 
 def test_state_holds_what_is_learned_and_nothing_that_the_config_tells():
-    assert set(heads_of({"cutoff": {"kind": "classification"}}).state_dict()) == {
-        "linear.weight",
-        "linear.bias",
-        "residuals",
-    }
+    names = ("spread_weight", "width_weight", "scale", "factors", "temperature", "samples")
+    least = {"linear.weight", "linear.bias", *(f"calibration.{name}" for name in names)}
+    assert set(heads_of({"cutoff": {"kind": "classification"}}).state_dict()) == least
+    assert set(heads_of({"cutoff": {"loss": "soft_target", "kind": "classification"}}).state_dict()) == least
     more = set(heads_of({"cutoff": {"kind": "coral"}}, balance="uncertainty").state_dict())
-    assert more == {"linear.weight", "linear.bias", "residuals", "_heads.1.thresholds", "balance.log_variances"}
+    assert more == least | {"_heads.1.thresholds", "balance.log_variances"}
 
 
 def test_an_unknown_balance_is_one_line():
@@ -294,5 +383,7 @@ def test_a_head_may_weigh_nothing_as_long_as_another_is_trained():
 
 
 def test_learned_weights_refuse_likelihoods_by_one_line():
-    with pytest.raises(UserError, match=r"^model.balance: uncertainty needs losses above 0, GaussianNLLLoss may fall"):
+    with pytest.raises(
+        UserError, match=r"^model.balance: uncertainty needs losses above 0, and GaussianNLLLoss may be negative"
+    ):
         heads_of({"cutoff": {"variance": True}}, balance="uncertainty")

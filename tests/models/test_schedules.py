@@ -48,14 +48,15 @@ def test_restarts_match_torch():
     np.testing.assert_allclose(ours, theirs, atol=1e-12)
 
 
-def test_one_cycle_matches_torch():
+@pytest.mark.parametrize("total", [7, 60, 101])
+def test_one_cycle_matches_torch(total):
     optimizer = sgd()
-    cycle = lr_scheduler.OneCycleLR(optimizer, max_lr=0.5, total_steps=101, pct_start=0.3, div_factor=25)
-    theirs = rates(optimizer, cycle, 100)
-    ours = followed(schedules.one_cycle, 100, peak=0.29, end=1 / 25 / 1e4)  # torch's peak is at 0.3 * 101 - 1 steps
-    assert ours.max() == pytest.approx(theirs.max(), rel=1e-3)
-    np.testing.assert_allclose(ours, theirs, atol=0.02)
-    assert ours[0] == pytest.approx(theirs[0])
+    share, end = 0.3, 1 / 25 / 1e4
+    cycle = lr_scheduler.OneCycleLR(optimizer, max_lr=0.5, total_steps=total, pct_start=share, div_factor=25)
+    theirs = np.append(rates(optimizer, cycle, total - 1), optimizer.param_groups[0]["lr"])
+    peak = (share * total - 1) / (total - 1)  # torch counts the peak from 1, and its steps from 0
+    np.testing.assert_allclose(followed(schedules.one_cycle, total, peak=peak, end=end), theirs, rtol=1e-9)
+    assert theirs[-1] == pytest.approx(0.5 * end)  # the last step has the end's rate
 
 
 def test_exponential_matches_torch():
@@ -116,6 +117,16 @@ def test_plateau_goes_on_where_its_state_says():
     assert (second.best, second.bad_epochs) == (2.0, 0)
 
 
+def test_plateau_drops_the_best_of_another_metric():
+    first = schedules.Plateau(sgd(), total_steps=100)
+    for metric in (2.0, 3.0):
+        first.observe(metric)
+    for monitor, expected in (("val/nmae", (2.0, 1)), ("val/loss", (np.inf, 0))):
+        second = schedules.Plateau(sgd(), total_steps=100, monitor=monitor)
+        second.load_state_dict(first.state_dict())
+        assert (second.best, second.bad_epochs, second.monitor) == (*expected, monitor)
+
+
 def test_plateau_goes_on_with_the_values_it_is_given_and_warms_up_once():
     def made(warmup_fraction, **options):
         return schedules.Plateau(sgd(), total_steps=100, warmup_fraction=warmup_fraction, **options)
@@ -139,8 +150,8 @@ def test_plateau_goes_on_with_the_values_it_is_given_and_warms_up_once():
         ("cosine", {"end": 2}, "model.scheduler.end: 2 given"),
         ("cosine", {"warmup_fraction": 1.0}, "warmup_fraction: 1.0 given"),
         ("cosine", {"interval": "batch"}, "'batch' given; step or epoch"),
-        ("cosine_restarts", {"cycles": 0}, "0 cycles"),
-        ("exponential", {"end": 0}, "never gets there"),
+        ("cosine_restarts", {"cycles": 0}, "cycles 0, stretch 2.0 given"),
+        ("exponential", {"end": 0}, "never reaches 0"),
         ("one_cycle", {"peak": 0}, "model.scheduler.peak: 0 given"),
         ("Plateau", {"factor": 1.5}, "factor 1.5"),
         ("Plateau", {"warmup_fraction": 1.5}, "warmup_fraction: 1.5 given"),

@@ -1,6 +1,9 @@
 """A user's fault ends in one line and a non-zero exit status, and before torch is imported where it can."""
 
 import logging
+import os
+import re
+import subprocess
 import sys
 
 import pytest
@@ -24,7 +27,7 @@ def raising(error):
 
 def ended(caplog, function):
     with pytest.raises(SystemExit) as exited:
-        function(None)
+        function(OmegaConf.create())
     (record,) = caplog.records
     assert record.levelno == logging.ERROR and "\n" not in record.getMessage()
     return exited.value.code, record.getMessage()
@@ -47,15 +50,15 @@ def test_ctrl_c_is_one_line_and_the_shells_status(caplog):
 @pytest.mark.parametrize("error", [ValueError("a bug"), TypeError("a bug"), KeyError("a bug")])
 def test_a_bug_keeps_its_traceback(error):
     with pytest.raises(type(error), match="a bug"):
-        raising(error)(None)
+        raising(error)(OmegaConf.create())
 
 
 def test_a_task_passes_its_result_on_and_keeps_its_name():
     def main(config):
         """Do it."""
-        return config + 1
+        return config.value + 1
 
-    assert task(main)(1) == 2
+    assert task(main)(OmegaConf.create({"value": 1})) == 2
     assert (task(main).__name__, task(main).__doc__) == ("main", "Do it.")
 
 
@@ -72,7 +75,7 @@ def test_causes_are_joined_once_each():
 @pytest.mark.parametrize(
     ("error", "words"),
     [
-        (ConfigCompositionException("no such\ngroup"), "no such group (see the config with --cfg job"),
+        (ConfigCompositionException("no such\ngroup"), "no such group (--cfg job shows the config"),
         (PermissionError(13, "denied", "/x"), "give a directory that can be written, as in hydra.run.dir=..."),
     ],
 )
@@ -134,6 +137,9 @@ def test_null_takes_loggers_and_callbacks_away(monkeypatch):
         ("--help", ["--help"]),
         ("logger=null", ["logger=none"]),
         ("model=null", ["model=null"]),
+        ("+trainer.max_epochs=3", ["++trainer.max_epochs=3"]),  # it is there, and need not be
+        ("++trainer.max_epochs=3", ["++trainer.max_epochs=3"]),
+        ("+callbacks=ema", ["+callbacks=ema"]),
     ],
 )
 def test_a_models_name_may_end_in_its_heads(argument, overrides):
@@ -198,19 +204,19 @@ def test_callbacks_and_loggers_are_added_and_dropped_by_name(monkeypatch, words,
 
 @pytest.mark.parametrize("word", ["+callbacks=ema,swa", "+callbacks=[ema],[swa]"])
 def test_a_sweep_over_what_is_added_is_refused(word):
-    with pytest.raises(UserError, match=r"a sweep takes whole lists, as in callbacks=\[default\],\[default,NAME\]$"):
+    with pytest.raises(UserError, match=r"a sweep needs whole lists, as in 'callbacks=\[default\],\[default,NAME\]'$"):
         join([word, "-m"], "callbacks")
 
 
 @pytest.mark.parametrize("names", ["cnn_micro,cnn_micro_ordinal", "cnn_micro_ordinal,cnn_micro", "a_soft,b_corn"])
 def test_a_sweep_over_names_that_end_in_heads_is_refused(names):
-    with pytest.raises(UserError, match=f"^model={names}: in a sweep models and heads stand apart"):
+    with pytest.raises(UserError, match=f"^model={names}: give models and heads apart in a sweep"):
         expand(f"model={names}")
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-@pytest.mark.parametrize("argument", ["--help", "modle=cnn_micro"])
-def test_help_and_a_mistyped_override_answer_before_anything_heavy_is_imported(script, argument):
+@pytest.mark.parametrize("argument", ["--help", "--version", "modle=cnn_micro"])
+def test_help_version_and_a_mistyped_override_answer_before_anything_heavy_is_imported(script, argument):
     done = running.command(script, argument, flags=("-X", "importtime"))
     imported = {
         line.split("|")[-1].strip().split(".")[0] for line in done.stderr.splitlines() if "import time:" in line
@@ -219,6 +225,12 @@ def test_help_and_a_mistyped_override_answer_before_anything_heavy_is_imported(s
     told = [line for line in done.stderr.splitlines() if not line.startswith("import time:")]
     if argument == "--help":
         assert done.returncode == 0 and not told and "Configuration groups" in done.stdout
+        assert max(map(len, done.stdout.splitlines())) <= 80
+    elif argument == "--version":
+        shown = (
+            r"neural-spectral-modeling-template [\d.]+, Python 3[\d.]+, torch [\w.+]+, (commit [0-9a-f]{12}|no commit)"
+        )
+        assert done.returncode == 0 and not told and re.match(shown, done.stdout)
     else:
         assert done.returncode == 1 and len(told) == 1 and "modle" in told[0] and not done.stdout
 
@@ -234,7 +246,7 @@ def test_help_and_a_mistyped_override_answer_before_anything_heavy_is_imported(s
         (("src/predict.py", "ckpt_path=pyproject.toml"), ["input: not given"]),
         (("src/predict.py", "ckpt_path=pyproject.toml", "input=a.wav", "channel=center"), ["channel: 'center'", "mix"]),
         (("src/predict.py", "ckpt_path=none.ckpt", "input=a.wav"), ["ckpt_path: none.ckpt does not exist"]),
-        (("src/eval.py", "ckpt_path=best"), ["no run below", "has a best.ckpt"]),
+        (("src/eval.py", "ckpt_path=best"), ["no run in", "has a best.ckpt"]),
         (("src/train.py", "~data"), ["data and model: both groups are needed"]),
         (("src/train.py", "ckpt_path=none.ckpt"), ["ckpt_path: none.ckpt does not exist"]),
         (("src/train.py", "ckpt_path=last"), ["has a last.ckpt"]),
@@ -249,3 +261,68 @@ def test_a_bad_command_is_one_clear_line_and_status_1(tmp_path, arguments, words
     told = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
     assert done.returncode == 1 and len(told) == 1, told
     assert all(word in told[0] for word in words), told
+
+
+@pytest.mark.parametrize("option", ["--hlep", "--max_epochs=3", "-x", "--cfg", "--cfg=jobb", "--multirun=3"])
+def test_an_option_that_does_not_exist_is_one_line(monkeypatch, capsys, option):
+    from src.predict import main
+
+    monkeypatch.setattr(sys, "argv", ["src/predict.py", option])
+    with pytest.raises(SystemExit) as exited:
+        run(main)
+    written = capsys.readouterr().err
+    assert exited.value.code == 1 and written.count("\n") == 1
+    assert written.endswith("; values have no dashes, as in trainer.max_epochs=3, and --help lists the options\n")
+
+
+def test_a_file_of_an_experiment_may_have_any_name(monkeypatch, tmp_path):
+    directory = tmp_path / "it's a=b,c #(1)"
+    directory.mkdir()
+    (directory / "best.yaml").write_text("# @package _global_\ntrainer: {max_epochs: 7}\n")
+    monkeypatch.setattr(sys, "argv", ["train.py", f"experiment={directory}/best.yaml"])
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    run(lambda: None)
+    assert running.composed("train", *sys.argv[1:]).trainer.max_epochs == 7
+    with pytest.raises(UserError, match=r"no such file; leave out .yaml to choose one of configs/experiment$"):
+        expand(f"experiment={tmp_path}/none.yaml")
+
+
+def test_a_notebooks_backend_is_replaced_before_matplotlib_is_imported(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["train.py"])
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    monkeypatch.setenv("MPLBACKEND", "module://matplotlib_inline.backend_inline")
+    run(lambda: None)
+    assert os.environ["MPLBACKEND"] == "Agg"
+
+
+def test_a_stray_rank_does_not_silence_a_command():
+    done = running.command("src/predict.py", "ckpt_path=none.ckpt", "input=a", RANK="1")
+    assert done.stderr == "RANK=1 is ignored: no launcher (torchrun, srun) has set it; unset it\n"
+    assert done.returncode == 1 and done.stdout.count("\n") == 1 and "none.ckpt does not exist" in done.stdout
+    done = running.command("src/predict.py", "ckpt_path=none.ckpt", "input=a", RANK="abc")
+    assert done.returncode == 1 and done.stderr == "RANK: the environment sets it to 'abc', no number; unset it\n"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("src/predict.py", "-m", "ckpt_path=none.ckpt", "input=a,b"), ("generate_vimh.py", "-m", "dataset.size=1,2")],
+    ids=lambda words: words[0],
+)
+def test_no_escape_codes_reach_what_is_no_terminal(tmp_path, words):
+    done = running.command(*words, f"paths.log_dir={tmp_path}")
+    assert "HYDRA" in done.stdout and "\x1b" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(("argument", "code"), [("--help", 0), ("modle=3", 1)])
+@pytest.mark.parametrize("closed", [">&-", ">&- 2>&-"])
+def test_a_closed_output_changes_no_exit_status(argument, code, closed):
+    line = f"exec {sys.executable} src/predict.py {argument} {closed}"
+    done = subprocess.run(["sh", "-c", line], cwd=running.ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == code and "Traceback" not in done.stderr
+    assert done.stderr.startswith("modle: ") == (code == 1 and closed == ">&-")
+
+
+def test_a_locale_without_the_letters_of_a_name_escapes_them():
+    variables = {"LC_ALL": "C", "PYTHONIOENCODING": "ascii"}
+    done = running.command("src/predict.py", "ckpt_path=naïve.ckpt", "input=a", **variables)
+    assert done.returncode == 1 and r"na\xefve.ckpt does not exist" in done.stdout

@@ -1,8 +1,10 @@
-"""Suggestions for a name that is not known."""
+"""Suggestions for a name that is not known, and messages that stay one printable line whatever they quote."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from src.utils.errors import UserError, did_you_mean, first_line
+from src.utils.errors import MOST_LETTERS, Interrupted, UserError, did_you_mean, first_line, printable, shown
 
 
 @pytest.mark.parametrize(
@@ -25,3 +27,35 @@ def test_a_user_error_is_a_value_error():
 def test_the_first_line_of_an_error_that_says_nothing_is_its_kind():
     assert first_line(ValueError("\n one \ntwo")) == "one"
     assert first_line(ValueError()) == "ValueError"
+
+
+@given(st.text(st.characters(), max_size=300))
+def test_a_message_is_one_printable_line(text):
+    message = str(UserError(text))
+    assert message.isprintable() and len(message.splitlines()) <= 1
+    if text.isprintable():
+        assert message == text
+
+
+@pytest.mark.parametrize("letter", ["x", "\n", "\x1b", "\u202e", "\udc80"])
+def test_a_message_that_quotes_a_long_text_is_cut_in_the_middle(letter):
+    message = str(Interrupted(f"begins {letter * 200_000} ends", 2))
+    assert len(message) <= MOST_LETTERS and message.isprintable()
+    assert message.startswith("begins ") and message.endswith(" ends")
+
+
+def test_what_cannot_be_printed_is_escaped():
+    assert printable("a\nb\x1b[31m\u202e\udc80é") == r"a\nb\x1b[31m\u202e\x80é"
+
+
+def test_a_value_is_quoted_like_repr_and_is_short_whatever_it_is():
+    endless = []
+    endless.append(endless)
+    bomb = ["x" * 1000]
+    for _ in range(40):
+        bomb = [bomb, bomb]
+    assert shown("gain [dB]") == "'gain [dB]'" and shown(-3) == "-3" and shown(None) == "None"
+    assert shown("a\x1b[31m") == r"'a\x1b[31m'"
+    for value in ("y" * 200_000, [10**5000], 10**5000, endless, bomb, {"k" * 500: {1: b"x" * 5000}}, b"\x1b" * 3000):
+        assert len(shown(value)) <= 80 and shown(value).isprintable()
+    assert shown(10**5000) == "an integer of 16610 bits"

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, ProgressBar
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from omegaconf import OmegaConf
 
@@ -132,3 +132,17 @@ def test_what_a_kill_left_of_tensorboards_hyperparameters_is_replaced(tmp_path):
     logger.save()
     found = OmegaConf.load(tmp_path / "tensorboard/hparams.yaml")
     assert found.seed == 7 and found.num_parameters == 3 and found.model.network
+
+
+@pytest.mark.parametrize("callbacks", ["default", "[default,grouped_progress_bar]", "none"])
+def test_the_trainers_own_key_switches_off_any_bar(tmp_path, callbacks):
+    words = ("trainer=cpu", f"callbacks={callbacks}", "logger=none", "trainer.enable_progress_bar=false")
+    trainer = build_trainer(config_of(tmp_path, *words))
+    assert trainer.progress_bar_callback is None
+    assert not any(isinstance(one, ProgressBar) for one in trainer.callbacks)
+
+
+def test_a_value_that_a_class_refuses_is_told_by_its_key_once(tmp_path):
+    config = config_of(tmp_path, "data.num_workers=-1", "data.data_dir=x")
+    with pytest.raises(UserError, match=r"^data.num_workers: -1 given; give 0 or more$"):
+        build(config.data, "data")

@@ -1,9 +1,11 @@
 """Which process of a run this is, from the variables that torchrun and SLURM are documented to set."""
 
+import os
+
 import pytest
 
 from src.utils.errors import UserError
-from src.utils.ranks import join_run, launched, rank
+from src.utils.ranks import drop_stray_ranks, join_run, launched, rank
 
 TORCHRUN = {
     "RANK": "5",
@@ -21,11 +23,12 @@ SRUN = {
     "SLURM_NNODES": "2",
     "SLURM_PROCID": "0",
 }
+LIGHTNING = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1", "NODE_RANK": "0", "WORLD_SIZE": "2", "LOCAL_RANK": "1"}
 
 
 @pytest.fixture
 def environment(monkeypatch):
-    for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID", "SLURM_NTASKS", "TORCHELASTIC_RUN_ID"):
+    for name in {*TORCHRUN, *SRUN, *LIGHTNING, "JSM_NAMESPACE_RANK"}:
         monkeypatch.delenv(name, raising=False)
 
     def put(values):
@@ -42,7 +45,7 @@ def test_a_process_of_its_own_is_the_first_and_shares_nothing(environment):
 def test_torchruns_processes_share_a_directory_and_one_writes_the_config(environment):
     environment(TORCHRUN)
     assert rank() == 5 and launched() == {"devices": 4, "num_nodes": 2}
-    directory = "hydra.run.dir=${paths.log_dir}/${task_name}/runs/torchrun_mine"
+    directory = "hydra.run.dir=${home:${paths.log_dir}}/${task_name}/runs/torchrun_mine"
     assert join_run(["seed=1"]) == ["seed=1", "hydra.output_subdir=null", directory]
     environment({"RANK": "0"})
     assert join_run([]) == [directory]
@@ -62,7 +65,7 @@ def test_torchrun_without_a_name_is_one_run_on_one_node_and_refused_on_two(envir
 def test_sruns_tasks_share_the_jobs_name(environment):
     environment(SRUN)
     assert rank() == 0 and launched() == {"devices": 3, "num_nodes": 2}
-    assert join_run([]) == ["hydra.run.dir=${paths.log_dir}/${task_name}/runs/slurm_4711_2"]
+    assert join_run([]) == ["hydra.run.dir=${home:${paths.log_dir}}/${task_name}/runs/slurm_4711_2"]
     environment({"SLURM_PROCID": "4"})
     assert rank() == 4 and "hydra.output_subdir=null" in join_run([])
 
@@ -74,5 +77,38 @@ def test_a_single_task_and_a_person_at_a_prompt_start_runs_of_their_own(environm
 
 
 def test_what_lightning_starts_knows_its_place(environment):
-    environment({"LOCAL_RANK": "1"})
+    environment(LIGHTNING)
     assert rank() == 1 and join_run(["hydra.run.dir=there"]) == ["hydra.run.dir=there"]
+
+
+@pytest.mark.parametrize("name", ["RANK", "LOCAL_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK"])
+def test_a_rank_that_no_launcher_has_set_is_dropped_and_told(environment, name):
+    environment({name: "1"})
+    assert rank() == 0 and join_run(["seed=1"]) == ["seed=1"]
+    assert drop_stray_ranks() == [f"{name}=1"] and name not in os.environ
+    assert drop_stray_ranks() == []
+
+
+@pytest.mark.parametrize(
+    "launcher", [TORCHRUN, SRUN | {"SLURM_PROCID": "1"}, LIGHTNING], ids=["torchrun", "srun", "ddp"]
+)
+def test_a_launchers_ranks_are_kept(environment, launcher):
+    environment(launcher)
+    assert drop_stray_ranks() == [] and rank() > 0
+
+
+def test_a_rank_of_0_is_harmless(environment):
+    environment({"RANK": "0"})
+    assert drop_stray_ranks() == [] and rank() == 0
+
+
+def test_one_stray_rank_beside_those_of_a_launcher_is_dropped(environment):
+    environment(LIGHTNING | {"RANK": "7"})
+    assert drop_stray_ranks() == ["RANK=7"] and rank() == 1
+
+
+@pytest.mark.parametrize("value", ["abc", "", "1.5"])
+def test_a_rank_that_is_no_number_is_one_line(environment, value):
+    environment({"RANK": value})
+    with pytest.raises(UserError, match=rf"^RANK: the environment sets it to '{value}', no number; unset it$"):
+        drop_stray_ranks()

@@ -20,6 +20,7 @@ from src.utils.resume import (
     resumed,
     save_config,
 )
+from src.utils.text_values import quote
 from tests import running
 
 
@@ -52,7 +53,7 @@ def test_the_saved_config_is_used_with_what_is_given_on_top(run_directory):
 
 def test_a_relative_directory_is_as_good(run_directory, monkeypatch):
     monkeypatch.chdir(run_directory.parent)
-    assert resumed([f"resume={run_directory.name}"]) == resumed([f"resume='{run_directory}'"])
+    assert resumed([f"resume={run_directory.name}"]) == resumed([f"resume={quote(str(run_directory))}"])
 
 
 @pytest.mark.parametrize("words", [[], ["resume=null"], ["model=cnn_tiny", "-m"]])
@@ -71,10 +72,11 @@ def test_no_run_is_written_over_another(run_directory, monkeypatch):
     words = [f"hydra.run.dir={run_directory}"]
     assert resumed(words) == words
     (run_directory / "run.json").touch()
-    told = f"^hydra.run.dir: {run_directory} holds a run; give another directory, or go on with it: resume="
+    told = f"^hydra.run.dir: {run_directory} holds a run; give another directory, or go on with that run: resume='.*'$"
     with pytest.raises(UserError, match=told):
         resumed(words)
-    monkeypatch.setenv("LOCAL_RANK", "1")  # another process of the run that is there
+    for name in ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK", "WORLD_SIZE", "LOCAL_RANK"):
+        monkeypatch.setenv(name, "1")  # another process of the run that is there
     assert resumed(words) == words
 
 
@@ -95,11 +97,11 @@ def test_the_last_one_is_not_the_mistake_of_a_moment_ago(tmp_path):
     [
         ("gone", "does not exist; give a run directory"),
         ("other", "is no training run: it has no .hydra/config.yaml"),
-        ("", "config.yaml is damaged, .*; start it again with the command that began it"),
+        ("", "config.yaml is damaged .*; repeat the command that started the run"),
         ("model: {", "config.yaml is damaged"),
         ("- a list", "config.yaml is damaged"),
         ("just text", "config.yaml is damaged"),
-        ("ckpt_path: best\n", "config.yaml is damaged, or no training run's"),
+        ("ckpt_path: best\n", "config.yaml is damaged or belongs to no training run"),
     ],
 )
 def test_what_is_no_run_is_one_line(run_directory, damage, words):
@@ -128,7 +130,7 @@ def test_what_a_resumed_run_cannot_change_is_one_line(run_directory, word, answe
 
 
 def test_last_is_the_newest_run_that_is_not_finished(run_directory, tmp_path):
-    with pytest.raises(UserError, match=r"^resume: no unfinished run below"):
+    with pytest.raises(UserError, match=r"^resume: no unfinished run in"):
         resumed(["resume=last", f"paths.log_dir={tmp_path}"])
     for age, (name, outcome) in enumerate([("c", "finished"), ("a", "killed"), ("b", "interrupted")]):
         run = tmp_path / "train/runs" / name

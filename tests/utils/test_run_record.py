@@ -41,12 +41,14 @@ def test_a_job_whose_time_was_up_was_interrupted(tmp_path):
 
 
 def test_a_session_that_never_ended_was_killed(tmp_path):
-    Session(tmp_path, {})._write()
+    Session(tmp_path, {}).write()
     with Session(tmp_path, {}):
         assert [one["outcome"] for one in read_record(tmp_path)] == ["killed", "running"]
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", "{}"])
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", "{}", '{"sessions": 3}', '{"sessions": [3]}', '{"sessions": [{}]}', "[" * 100_000]
+)
 def test_a_damaged_record_is_none(tmp_path, content):
     (tmp_path / "run.json").write_text(content)
     assert read_record(tmp_path) == [] and not is_finished(tmp_path)

@@ -16,13 +16,13 @@ from src.utils.locks import alive
 from src.utils.sweep import search
 from src.utils.sweep_study import free_locks, load_study, open_study, orphans
 
-SPACE = {"model.adam_lr": "tag(log, interval(0.001, 0.1))", "heads": "choice(regression, ordinal)"}
+SPACE = {"model.optimizer.lr": "tag(log, interval(0.001, 0.1))", "heads": "choice(regression, ordinal)"}
 CHOICES = {"model": "cnn_micro", "heads": "regression", "experiment": None, "wrapper": [], "callbacks": "default"}
 
 
 def loss(words):
     given = dict(word.split("=", 1) for word in words if "=" in word)
-    return abs(math.log10(float(given["model.adam_lr"])) + 2) + (given["heads"] == "ordinal")
+    return abs(math.log10(float(given["model.optimizer.lr"])) + 2) + (given["heads"] == "ordinal")
 
 
 class Jobs:
@@ -85,10 +85,10 @@ def test_every_job_gets_its_trial_its_values_and_the_command_lines_words_as_they
 
 def test_the_command_line_takes_a_value_out_of_the_search_or_changes_its_range(swept):
     jobs = Jobs()
-    study = swept(jobs, 4, ["heads=regression", "model.adam_lr=choice(0.01,0.02)"])
+    study = swept(jobs, 4, ["heads=regression", "model.optimizer.lr=choice(0.01,0.02)"])
     assert all("heads=regression" in words for words in jobs.launched)
-    assert all(trial.params.keys() == {"model.adam_lr"} for trial in study.get_trials())
-    assert {trial.params["model.adam_lr"] for trial in study.get_trials()} <= {0.01, 0.02}
+    assert all(trial.params.keys() == {"model.optimizer.lr"} for trial in study.get_trials())
+    assert {trial.params["model.optimizer.lr"] for trial in study.get_trials()} <= {0.01, 0.02}
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_the_command_line_takes_a_value_out_of_the_search_or_changes_its_range(s
 )
 def test_an_interrupted_search_says_how_to_go_on_and_does_the_rest(swept, stop, status):
     jobs = Jobs(lambda words: stop if "hydra.sweeper.trial=2" in words else loss(words))
-    with pytest.raises(Interrupted, match=r"study s has 2 of 5 trials, and the same command goes on") as caught:
+    with pytest.raises(Interrupted, match=r"study s has 2 of 5 trials, and the same command continues it") as caught:
         swept(jobs)
     assert "\n" not in str(caught.value) and caught.value.status == status
     again = Jobs()
@@ -111,11 +111,11 @@ def test_an_interrupted_search_says_how_to_go_on_and_does_the_rest(swept, stop, 
     assert not done.launched
 
 
-@pytest.mark.parametrize("word", ["++model.adam_lr=0.05", "+model.adam_lr=0.05", "~model.adam_lr"])
+@pytest.mark.parametrize("word", ["++model.optimizer.lr=0.05", "+model.optimizer.lr=0.05", "~model.optimizer.lr"])
 def test_a_word_with_a_sign_takes_a_value_out_of_the_search_as_well(swept, word):
     jobs = Jobs(lambda words: 0.5)
     swept(jobs, 1, [word])
-    assert [one for one in jobs.launched[0] if "adam_lr" in one] == [word]
+    assert [one for one in jobs.launched[0] if "optimizer.lr" in one] == [word]
 
 
 def test_more_trials_are_added_to_a_finished_study(swept):
@@ -277,8 +277,11 @@ def test_only_trials_of_dead_sweeps_are_orphans(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["dataset.size=64"], r"study s: its trials have no such word, where dataset.size=64 is asked for"),
-        (["model.adam_lr=0.01"], r"model.adam_lr=0.01 is asked for; hydra.sweeper.study_name=... starts another"),
+        (["dataset.size=64"], r"study s: its trials have no such override, this command has dataset.size=64"),
+        (
+            ["model.optimizer.lr=0.01"],
+            r"this command has model.optimizer.lr=0.01; hydra.sweeper.study_name=... starts another",
+        ),
         (["heads=choice(coral, corn)"], "heads: study s has other choices"),
     ],
 )
@@ -303,7 +306,7 @@ def test_a_search_that_begins_beside_another_must_be_the_same_before_that_one_ha
     def launch(batch, initial_job_idx):
         if not told:
             with pytest.raises(
-                UserError, match=r"study s: its trials have no such word, where dataset.size=64 is asked for"
+                UserError, match=r"study s: its trials have no such override, this command has dataset.size=64"
             ):
                 swept(Jobs(), 4, ["dataset.size=64"])
             told.append(True)
@@ -331,7 +334,7 @@ def test_a_fixed_null_is_one(swept):
         ({"params": {"model": "cnn_tiny"}}, "hydra.sweeper.params: nothing is searched"),
         ({"storage": None}, "hydra.sweeper.storage: nothing given"),
         ({"storage": "no_such://place"}, "hydra.sweeper.storage: no_such://place cannot be opened"),
-        ({"storage": "study.db"}, "hydra.sweeper.storage: what was given cannot be opened"),
+        ({"storage": "study.db"}, "hydra.sweeper.storage: the given URL cannot be opened"),
         ({"storage": "sqlite:////dev/null/study.db"}, "hydra.sweeper.storage: .*/dev/null"),
         ({"sampler": lambda: None}, "hydra/sweeper/sampler: a grid given"),
     ],

@@ -31,7 +31,7 @@ def composed(*words):
 @pytest.mark.parametrize(
     "words",
     [
-        ["experiment=trivial_vit_micro_small", "model.adam_lr=0.02", "heads=ordinal", "dataset.size=64"],
+        ["experiment=trivial_vit_micro_small", "model.optimizer.lr=0.02", "heads=ordinal", "dataset.size=64"],
         ["model=cnn_tiny", "model.network.channels=[8,16,16]", "model.network.dropout=0.1", "trainer.max_epochs=7"],
         ["wrapper=[sam,lookahead]", "~logger", "+model.heads.note_velocity={weight: 2, loss: 'l2'}", "seed=null"],
         ["+callbacks=[ema,trace]", "seed=3"],

@@ -11,6 +11,31 @@ from torch.nn import functional
 
 from src.utils.errors import UserError
 
+FILE_ARGUMENTS = ("weights",)  # of TimmBackbone: what it reads from the disk
+# of timm.create_model: what reads files, or fetches them; a model that comes out of a checkpoint has its weights
+FILE_OPTIONS = ("pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "checkpoint_path", "cache_dir")
+# of timm.create_model: numbers, switches and names of layers, which a checkpoint may give
+PLAIN_OPTIONS = frozenset(
+    {
+        *("act_layer", "attn_drop_rate", "attn_mlp_ratio", "attn_ratio", "avg_down", "base_width"),
+        *("cardinality", "channels", "class_token", "conv_bias", "conv_mlp", "conv_ratio", "depth"),
+        *("depths", "dim", "dim_mul", "dims", "downsamples", "drop_block_rate", "drop_path_rate"),
+        *("drop_rate", "dropout", "dynamic_img_pad", "dynamic_img_size", "embed_dim", "embed_dims"),
+        *("expand_ratio", "fc_norm", "final_norm", "fix_stem", "global_pool", "groups", "growth_rate"),
+        *("head_dim", "head_hidden_size", "head_init_scale", "head_mul", "head_norm_first", "heads"),
+        *("img_size", "init_values", "key_dim", "kernel_size", "kernel_sizes"),
+        *("layer_scale_init_value", "layers", "ls_init_value", "mlp_ratio", "mlp_ratios"),
+        *("no_embed_class", "norm_eps", "norm_layer", "num_features", "num_heads", "num_init_features"),
+        *("num_kv_heads", "output_stride", "pad_type", "patch_drop_rate", "patch_kernel"),
+        *("patch_padding", "patch_size", "patch_stride", "pool_type", "pos_drop_rate", "pre_norm"),
+        *("proj_drop_rate", "q_pool", "q_stride", "qk_norm", "qkv_bias", "rope_temperature"),
+        *("scale_mlp", "sr_ratios", "stages", "stem_chs", "stem_norm", "stem_size", "stem_type"),
+        *("strict_img_size", "swiglu_mlp", "transformer_depths", "use_fc_norm", "use_grn"),
+        *("use_pos_embed", "use_post_norm", "width", "width_factor", "widths", "window_ratio"),
+        *("window_size", "zero_init_last"),
+    }
+)
+
 
 class TimmBackbone(nn.Module):
     """A timm model without its classifier; its pooled features are the backbone's.

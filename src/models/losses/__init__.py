@@ -10,10 +10,13 @@ from src.models.losses.distance import DistanceLoss, HuberLoss, LogCoshLoss
 from src.models.losses.envelope import EnvelopeLoss
 from src.models.losses.evidential import EvidentialClassificationLoss, EvidentialRegressionLoss
 from src.models.losses.f0_centroid import F0CentroidLoss
-from src.models.losses.factory import create_loss_function, is_loss_name, loss_names
+from src.models.losses.factory import create_loss_function, named_paths
+from src.models.losses.fit import losses_taking, require_usable
 from src.models.losses.focal import FocalLoss
 from src.models.losses.likelihood import GaussianNLLLoss, MixtureNLLLoss
+from src.models.losses.locate import is_loss_name, loss_names
 from src.models.losses.mel import MelSpectralLoss
+from src.models.losses.module_loss import ModuleLoss
 from src.models.losses.multi_scale import MultiScaleSpectralLoss
 from src.models.losses.ordinal import NormalizedRegressionLoss, OrdinalRegressionLoss, QuantizedRegressionLoss
 from src.models.losses.overlap import DiceCrossEntropyLoss, DiceLoss, SoftIoULoss, TverskyLoss
@@ -48,6 +51,7 @@ __all__ = [
     "Loss",
     "MelSpectralLoss",
     "MixtureNLLLoss",
+    "ModuleLoss",
     "MultiResolutionSTFTLoss",
     "MultiScaleSpectralLoss",
     "NormalizedRegressionLoss",
@@ -65,4 +69,7 @@ __all__ = [
     "create_loss_function",
     "is_loss_name",
     "loss_names",
+    "losses_taking",
+    "named_paths",
+    "require_usable",
 ]

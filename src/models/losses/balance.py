@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from src.models.losses.base import Loss
+from src.utils.errors import shown
 
 _EMA = 0.999  # of gradient norms, as published
 _TINY = 1e-12
@@ -64,7 +65,7 @@ class LearnedWeights(nn.Module):
     """Each loss is divided by a variance that is learned along, and pays for it by its log.
 
     weight / 2 * (exp(-s) * loss + s) with s = log variance: at the optimum s is the log of the loss, so
-    all losses pull alike. The total can be negative; a loss must not, or s would fall for ever.
+    all losses pull alike. The total can be negative; a loss must not, or s would fall without bound.
 
     Source: Kendall, Gal, Cipolla, Multi-Task Learning Using Uncertainty to Weigh Losses, arXiv 1705.07115.
     """
@@ -85,8 +86,8 @@ _BALANCES = {"weights": lambda count: FixedWeights(), "gradient": GradientShares
 def make_balance(kind: str, losses: Sequence[Loss]) -> nn.Module:
     """Return the balance of losses: weights, gradient or uncertainty; ValueError for another."""
     if kind not in _BALANCES:
-        raise ValueError(f"balance: {kind!r} given; one of {', '.join(_BALANCES)}")
-    negative = [type(one).__name__ for one in losses if one.may_be_negative]
+        raise ValueError(f"balance: {shown(kind)} given; one of {', '.join(_BALANCES)}")
+    negative = [one.label for one in losses if one.may_be_negative]
     if kind == "uncertainty" and negative:
-        raise ValueError(f"balance: uncertainty needs losses above 0, {negative[0]} may fall below; gradient suits it")
+        raise ValueError(f"balance: uncertainty needs losses above 0, and {negative[0]} may be negative; use gradient")
     return _BALANCES[kind](len(losses))

@@ -1,46 +1,63 @@
 """What all losses share: a name for configs, what they take, and per-example values reduced at the end."""
 
+import contextlib
+from collections.abc import Callable
 from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
+from src.models.losses.inputs import KINDS, require_input
+from src.utils.errors import shown
+
 Reduction = Literal["none", "mean", "sum"]
 
 
 class Loss(nn.Module):
-    """A loss with one value per example, in float32 whatever the surrounding precision.
+    """A loss with one value per example, in float32 or float64 whatever the surrounding precision.
 
-    A subclass implements `per_example` and is declared with its config name and with what its
-    prediction and target may be:
+    A subclass is declared with its name in configs and with what it takes, and defines `per_example`:
 
-    - `waveform`: audio (B, T) or (B, C, T), both;
-    - `value`: reals of any equal shape (B, ...), a head's being shares of its range in [0, 1];
-    - `physical`: prediction (B,) as a share of the range, target (B,) in the parameter's unit;
-    - `level_value`: prediction (B,) real, target (B,) int64, both counted in levels;
-    - `levels`: logits (B, K), target (B,) int64 levels, 0 to K - 1 (not every loss checks);
-    - `thresholds`: logits (B, K - 1), entry k of "the level is above k", target (B,) int64 levels;
-    - `conditional_thresholds`: the same, entry k of "the level is above k, given that it is above k - 1";
-    - `gaussian`: mean and log variance (B, 2), target (B,);
-    - `mixture`: logits, means and log variances of k components (B, 3k), target (B,);
-    - `evidence`: the raw normal-inverse-gamma parameters (B, 4), target (B,).
+        class CubeLoss(Loss, name="cube", takes=("value",)):
+            def per_example(self, prediction, target):
+                return (prediction - target).abs() ** 3
+
+    `takes` holds keys of `src.models.losses.inputs.KINDS`, which says what prediction and target then are; both are
+    checked before `per_example` is called. TypeError for a subclass that leaves one of the three out.
     """
 
     registry: ClassVar[dict[str, type["Loss"]]] = {}
     takes: ClassVar[tuple[str, ...]] = ()
-    may_be_negative: ClassVar[bool] = False  # a likelihood, a level in dB: a learned weight would run away with it
+    num_classes: int | None = None  # of a loss that is made for so many levels
+    may_be_negative: ClassVar[bool] = False  # a likelihood, a level in dB: a learned weight would grow without bound
 
-    def __init_subclass__(cls, name: str, takes: tuple[str, ...], **kwargs: Any):
+    def __init_subclass__(cls, name: str | None = None, takes: tuple[str, ...] | str | None = None, **kwargs: Any):
         super().__init_subclass__(**kwargs)
+        takes = (takes,) if isinstance(takes, str) else takes
+        if name is None or takes is None or cls.per_example is Loss.per_example:
+            raise TypeError(
+                f"{cls.__name__}: a loss needs a name, what it takes, and per_example: "
+                f"class {cls.__name__}(Loss, name='my_loss', takes=('value',)) with a method "
+                "per_example(self, prediction, target) that returns one value per example, (B,); "
+                f"takes is one or more of {', '.join(KINDS)}"
+            )
+        for kind in takes:
+            if kind not in KINDS:
+                raise TypeError(f"{cls.__name__}: takes {shown(kind)} given; one or more of {', '.join(KINDS)}")
         known = cls.registry.get(name)
         if known is not None and (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
-            raise ValueError(f"{cls.__module__}.{cls.__qualname__}: '{name}' is {known.__name__}'s; choose another")
+            raise TypeError(f"{cls.__name__}: the name '{name}' belongs to {known.__name__}; choose another")
         cls.takes = takes
         cls.registry[name] = cls
 
     def __init__(self, reduction: Reduction = "mean"):
         super().__init__()
         self.reduction = one_of("reduction", reduction, ("none", "mean", "sum"))
+
+    @property
+    def label(self) -> str:
+        """The name of this loss in messages."""
+        return type(self).__name__
 
     def forward(self, prediction: Tensor, target: Any) -> Tensor:
         """Return the loss: (B,) where reduction is none, else a scalar."""
@@ -50,21 +67,38 @@ class Loss(nn.Module):
         return values.mean() if self.reduction == "mean" else values.sum()
 
     def values(self, prediction: Tensor, target: Any) -> Tensor:
-        """Return each example's loss (B,) in float32 or float64, never in half precision."""
-        device = prediction.device.type
-        if torch.is_autocast_enabled(device):
-            with torch.autocast(device, enabled=False):
-                values = self.per_example(_widen(prediction), _widen(target))
-        else:
-            values = self.per_example(_widen(prediction), _widen(target))
-        if values.shape != prediction.shape[:1]:  # a target (B, 1) beside a prediction (B,), say
-            given = f"prediction {tuple(prediction.shape)} and target {tuple(getattr(target, 'shape', ()))}"
-            raise ValueError(f"{given} gave values {tuple(values.shape)}; give shapes that match, one value an example")
+        """Return each example's loss (B,) in float32 or float64; ValueError for what this loss does not take."""
+        values = self._checked(self.per_example, prediction, target)
+        if values.shape != prediction.shape[:1]:
+            raise ValueError(
+                f"{self.label}: per_example returned {tuple(values.shape)} for a prediction "
+                f"{tuple(prediction.shape)}; return one value per example, {tuple(prediction.shape[:1])}"
+            )
         return values
 
+    def _checked(self, compute: Callable[[Tensor, Any], Tensor], prediction: Tensor, target: Any) -> Tensor:
+        """Call `compute` on inputs that were checked, neither in half precision nor under autocast."""
+        prediction, target = _widen(prediction), _widen(target)
+        require_input(self.label, self.takes, prediction, target)
+        if self.num_classes is not None and prediction.shape[1] != self.num_classes:
+            raise ValueError(
+                f"{self.label}: prediction {tuple(prediction.shape)} given, but num_classes is {self.num_classes}"
+            )
+        with _without_autocast(prediction):
+            return compute(prediction, target)
+
+    @torch.no_grad()
     def prepare(self, target: Tensor) -> Any:
-        """Return what may be passed in the place of a waveform that is the target again and again."""
-        return _widen(target.detach())
+        """Return what may be passed instead of a target that is used many times, its features computed once."""
+        target = _widen(target.detach())
+        if "waveform" in self.takes:
+            require_input(self.label, self.takes, target, target)
+        with _without_autocast(target):
+            return self.prepared(target)
+
+    def prepared(self, target: Tensor) -> Any:
+        """Return the features of a target; the target itself for a loss that has none."""
+        return target
 
     def per_example(self, prediction: Tensor, target: Any) -> Tensor:
         """Return each example's loss (B,), independent of the other examples."""
@@ -74,22 +108,19 @@ class Loss(nn.Module):
 def one_of(argument: str, given: Any, allowed: tuple[Any, ...]) -> Any:
     """Return a given value that is allowed; ValueError otherwise."""
     if given not in allowed:
-        raise ValueError(f"{argument}: {given!r} given; one of {', '.join(map(str, allowed))}")
+        raise ValueError(f"{argument}: {shown(given)} given; one of {', '.join(map(str, allowed))}")
     return given
 
 
 def require(valid: bool, argument: str, given: Any, allowed: str) -> None:
     """Raise ValueError, with the value given and what is allowed, unless an argument is valid."""
     if not valid:
-        raise ValueError(f"{argument}: {given!r} given; {allowed}")
+        raise ValueError(f"{argument}: {shown(given)} given; {allowed}")
 
 
-def same_shape(prediction: Tensor, target: Tensor) -> None:
-    """Raise a ValueError unless both shapes are equal, since broadcasting would hide a mistake."""
-    if prediction.shape != target.shape:
-        raise ValueError(
-            f"prediction {tuple(prediction.shape)} and target {tuple(target.shape)} differ; give equal shapes"
-        )
+def require_pairs(num_classes: int) -> None:
+    """Raise ValueError unless a table of all pairs of levels has a size that fits into memory: 64 MiB at most."""
+    require(2 <= num_classes <= 4096, "num_classes", num_classes, "from 2 to 4096, whose pairs fill a table")
 
 
 def _widen(value: Any) -> Any:
@@ -97,3 +128,10 @@ def _widen(value: Any) -> Any:
     if isinstance(value, Tensor) and value.dtype in (torch.float16, torch.bfloat16):
         return value.float()
     return value
+
+
+def _without_autocast(tensor: Tensor) -> contextlib.AbstractContextManager:
+    device = tensor.device.type
+    if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
+        return torch.autocast(device, enabled=False)
+    return contextlib.nullcontext()

@@ -4,10 +4,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from src.models.losses.base import Loss, Reduction, require
+from src.models.losses.base import Loss, Reduction, require, require_pairs
 
 
-class CrossEntropyLoss(Loss, name="cross_entropy", takes=("levels",)):
+class CrossEntropyLoss(Loss, name="cross_entropy", takes=("levels", "probabilities")):
     """-log p_y in nats, for logits (B, K) and levels y (B,) int64.
 
     With label smoothing s the target is 1 - s + s / K on level y and s / K on the others.
@@ -41,7 +41,8 @@ class WeightedCrossEntropyLoss(Loss, name="weighted_cross_entropy", takes=("leve
         reduction: Reduction = "mean",
     ):
         super().__init__(reduction)
-        require(num_classes >= 2, "num_classes", num_classes, "at least 2")
+        require_pairs(num_classes)
+        self.num_classes = num_classes
         require(0 <= distance_power <= 8, "distance_power", distance_power, "from 0 to 8")
         require(0 <= base_weight <= 1e6, "base_weight", base_weight, "from 0 to 1e6")
         levels = torch.arange(num_classes, dtype=torch.float32)

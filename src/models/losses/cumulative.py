@@ -8,10 +8,11 @@ from torch import Tensor
 
 from src.models.losses.base import Loss, Reduction, one_of
 from src.models.losses.multi_scale import scales
+from src.models.losses.peak import reference_peak
 from src.models.losses.spectra import ComparesFeatures, PowerSpectrogram, mean_distance
 
 _AXES = {"time": 1, "frequency": 2}
-_TINY_POWER = 1e-8  # of a bin: makes the spectrum of silence flat
+_TINY_POWER = 1e-8  # of a bin, re the sound's own peak squared: makes the spectrum of silence flat
 
 
 class CumulativeSpectralLoss(ComparesFeatures, Loss, name="cumulative_spectral", takes=("waveform",)):
@@ -38,7 +39,7 @@ class CumulativeSpectralLoss(ComparesFeatures, Loss, name="cumulative_spectral",
         self.axis = one_of("axis", axis, tuple(_AXES))
         self.ops = scales(max_n_fft, num_scales, hop_lengths)
 
-    def features(self, audio: Tensor) -> tuple[Tensor, ...]:
+    def features(self, audio: Tensor, peak: Tensor) -> tuple[Tensor, ...]:
         """Return each scale's cumulative power spectrogram."""
         return tuple(op(audio).cumsum(dim=_AXES[self.axis]) for op in self.ops)
 
@@ -64,9 +65,10 @@ class SpectralOptimalTransportLoss(ComparesFeatures, Loss, name="spectral_optima
         super().__init__(reduction)
         self.spectrogram = PowerSpectrogram(n_fft, hop_length)
 
-    def features(self, audio: Tensor) -> tuple[Tensor, ...]:
+    def features(self, audio: Tensor, peak: Tensor) -> tuple[Tensor, ...]:
         """Return each frame's cumulative distribution over frequency."""
-        power = self.spectrogram(audio) + _TINY_POWER
+        own_peak = reference_peak(audio)[..., None]  # the distribution of one sound depends on no other
+        power = self.spectrogram(audio) + _TINY_POWER * own_peak.square()
         return (torch.cumsum(power, dim=2) / power.sum(dim=2, keepdim=True),)
 
     def compare(self, prediction: Sequence[Tensor], target: Sequence[Tensor]) -> Tensor:

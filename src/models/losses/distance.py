@@ -1,10 +1,12 @@
 """Losses between numbers, or sample by sample between waveforms: power of the difference, log-cosh, Huber."""
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from src.models.losses.base import Loss, Reduction, same_shape
+from src.models.losses.base import Loss, Reduction, require
 
 
 class DistanceLoss(Loss, name="distance", takes=("waveform", "value")):
@@ -17,13 +19,11 @@ class DistanceLoss(Loss, name="distance", takes=("waveform", "value")):
 
     def __init__(self, p: float = 1.0, reduction: Reduction = "mean"):
         super().__init__(reduction)
-        if p < 1:
-            raise ValueError(f"p: {p} given; at least 1 is needed, or the gradient is infinite at a match")
+        require(1 <= p < math.inf, "p", p, "at least 1, since the gradient would be infinite at a match")
         self.p = p
 
     def per_example(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Return the means (B,)."""
-        same_shape(prediction, target)
         error = (prediction - target).abs()
         return _mean(error if self.p == 1 else error.pow(self.p))
 
@@ -38,7 +38,6 @@ class LogCoshLoss(Loss, name="log_cosh", takes=("waveform", "value")):
 
     def per_example(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Return the means (B,)."""
-        same_shape(prediction, target)
         error = (prediction - target).abs()
         small = torch.log1p(2.0 * torch.sinh(0.5 * error.clamp_max(1.0)).square())  # cosh a = 1 + 2 sinh^2(a / 2)
         large = error + torch.log1p(torch.expm1(-2.0 * error) / 2)  # cosh a = e^a (1 + e^-2a) / 2, without overflow
@@ -55,13 +54,11 @@ class HuberLoss(Loss, name="huber", takes=("waveform", "value")):
 
     def __init__(self, delta: float = 1.0, reduction: Reduction = "mean"):
         super().__init__(reduction)
-        if delta <= 0:
-            raise ValueError(f"delta: {delta} given; give one above 0")
+        require(0 < delta < math.inf, "delta", delta, "above 0")
         self.delta = delta
 
     def per_example(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Return the means (B,)."""
-        same_shape(prediction, target)
         return _mean(functional.huber_loss(prediction, target, reduction="none", delta=self.delta))
 
 

@@ -8,11 +8,11 @@ from torch import Tensor, nn
 from src.models.losses.base import Loss, Reduction
 from src.models.losses.spectra import ComparesFeatures, mean_distance
 
-_TINY_POWER = 1e-10  # -100 dB
+_TINY_POWER = 1e-10  # re the target's peak squared, -100 dB
 
 
 class EnvelopeLoss(ComparesFeatures, Loss, name="envelope", takes=("waveform",)):
-    """Mean absolute difference of root mean squares of frames; blind to pitch and phase.
+    """Mean absolute difference of root mean squares of frames, whatever the pitch and the phase.
 
     Waveforms (B, T) or (B, C, T), float32 or float64; frame and hop in samples, by default half a frame.
     The last frame is filled up with zeros.
@@ -29,13 +29,13 @@ class EnvelopeLoss(ComparesFeatures, Loss, name="envelope", takes=("waveform",))
                 f"frame_length, hop_length: {self.frame_length} and {self.hop_length} given; at least 1 is needed"
             )
 
-    def features(self, audio: Tensor) -> tuple[Tensor, ...]:
+    def features(self, audio: Tensor, peak: Tensor) -> tuple[Tensor, ...]:
         """Return the envelope (N, F), full scale +-1."""
         beyond = max(audio.shape[1] - self.frame_length, 0)
         length = -(-beyond // self.hop_length) * self.hop_length + self.frame_length
         squares = nn.functional.pad(audio.square(), (0, length - audio.shape[1]))
         power = nn.functional.avg_pool1d(squares[:, None], self.frame_length, self.hop_length)[:, 0]
-        return (torch.sqrt(power.clamp_min(_TINY_POWER)),)
+        return (torch.sqrt(power.clamp_min(_TINY_POWER * peak[..., 0].square())),)
 
     def compare(self, prediction: Sequence[Tensor], target: Sequence[Tensor]) -> Tensor:
         """Return the mean absolute difference."""

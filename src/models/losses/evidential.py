@@ -1,4 +1,4 @@
-"""Evidence instead of probabilities: a prediction that can also say that it does not know."""
+"""Evidential losses: the prediction also tells how much evidence supports it."""
 
 import math
 
@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from src.models.losses.base import Loss, Reduction, require
 
-_FLOOR = 1e-6  # of what must stay above 0
+_FLOOR = 1e-6  # keeps parameters and sums of evidence above 0
 
 
 class EvidentialClassificationLoss(Loss, name="evidential_classification", takes=("levels",)):
@@ -56,9 +56,9 @@ class EvidentialClassificationLoss(Loss, name="evidential_classification", takes
         return concentration / concentration.sum(dim=1, keepdim=True)
 
     def belief(self, logits: Tensor) -> Tensor:
-        """Return each level's share of the evidence (B, K)."""
-        evidence = _concentration(logits) - 1.0
-        return evidence / evidence.sum(dim=1, keepdim=True).clamp_min(_FLOOR)
+        """Return each level's share of the evidence (B, K); without evidence all levels have the same share."""
+        evidence = functional.softplus(logits) + _FLOOR / logits.shape[1]
+        return evidence / evidence.sum(dim=1, keepdim=True)
 
     def vacuity(self, logits: Tensor) -> Tensor:
         """Return K / S, (B,) in (0, 1]: 1 without any evidence."""
@@ -93,8 +93,7 @@ class EvidentialRegressionLoss(Loss, name="evidential_regression", takes=("evide
         likelihood = (
             0.5 * torch.log(math.pi * omega / nu)
             + (alpha + 0.5) * torch.log1p(nu * error.square() / omega)
-            + alpha.lgamma()
-            - (alpha + 0.5).lgamma()
+            + _log_gamma_ratio(alpha)
         )
         return likelihood + self.coefficient * error.abs() * (2.0 * nu + alpha)
 
@@ -105,9 +104,28 @@ def normal_inverse_gamma(raw: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     The mean is N(gamma, variance / nu), the variance inverse gamma (alpha, beta): gamma is the
     prediction, nu and 2 alpha count how many observations stand behind the mean and the variance.
     """
+    gamma, nu, excess, beta = _unpack(raw)
+    return gamma, nu, 1.0 + excess, beta
+
+
+def _unpack(raw: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return gamma, nu, alpha - 1 and beta: the third is not a difference, so that a small one keeps its digits."""
     gamma, *rest = raw.unbind(dim=1)
     nu, excess, beta = (functional.softplus(one) + _FLOOR for one in rest)
-    return gamma, nu, 1.0 + excess, beta
+    return gamma, nu, excess, beta
+
+
+def _log_gamma_ratio(x: Tensor) -> Tensor:
+    """Return log(Gamma(x) / Gamma(x + 1/2)) for x >= 1.
+
+    The difference of two `lgamma` loses all its digits in float32 once x is about 1e6, so above 8 the
+    asymptotic series is used, whose first omitted term is below 2e-11 there.
+
+    Source: Tricomi & Erdelyi, Pacific Journal of Mathematics 1(1), 1951.
+    """
+    inverse = 1.0 / x
+    tail = 1 / 8 - inverse**2 * (1 / 192 - inverse**2 * (1 / 640 - inverse**2 * (17 / 14336)))
+    return torch.where(x < 8.0, x.lgamma() - (x + 0.5).lgamma(), inverse * tail - 0.5 * x.log())
 
 
 def evidential_variance(raw: Tensor) -> tuple[Tensor, Tensor]:
@@ -116,6 +134,6 @@ def evidential_variance(raw: Tensor) -> tuple[Tensor, Tensor]:
     Aleatoric: E[variance] = beta / (alpha - 1), the noise of the data. Epistemic: Var[mean] =
     beta / (nu (alpha - 1)), what more data would remove. Their sum is the variance of a new target.
     """
-    _, nu, alpha, beta = normal_inverse_gamma(raw)
-    aleatoric = beta / (alpha - 1.0)
+    _, nu, excess, beta = _unpack(raw)
+    aleatoric = beta / excess
     return aleatoric, aleatoric / nu

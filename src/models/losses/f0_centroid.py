@@ -7,9 +7,10 @@ import torch
 from torch import Tensor
 
 from src.models.losses.base import Loss, Reduction, one_of
+from src.models.losses.peak import reference_peak
 from src.models.losses.spectra import ComparesFeatures, PowerSpectrogram, mean_distance
 
-_TINY_POWER = 1e-8  # of a bin: makes the spectrum of silence flat
+_TINY_POWER = 1e-8  # of a bin, re the sound's own peak squared: makes the spectrum of silence flat
 
 
 class F0CentroidLoss(ComparesFeatures, Loss, name="f0_centroid", takes=("waveform",)):
@@ -36,9 +37,10 @@ class F0CentroidLoss(ComparesFeatures, Loss, name="f0_centroid", takes=("wavefor
         frequencies = torch.arange(1, n_fft // 2 + 1) * (sample_rate / n_fft)
         self.register_buffer("frequencies", frequencies, persistent=False)
 
-    def features(self, audio: Tensor) -> tuple[Tensor, ...]:
+    def features(self, audio: Tensor, peak: Tensor) -> tuple[Tensor, ...]:
         """Return the centroids (N, F) in Hz, or in octaves above 1 Hz."""
-        power = self.spectrogram(audio)[..., 1:] + _TINY_POWER
+        own_peak = reference_peak(audio)[..., None]  # a centroid depends on no other sound
+        power = self.spectrogram(audio)[..., 1:] + _TINY_POWER * own_peak.square()
         centroid = power @ self.frequencies.to(audio.dtype) / power.sum(dim=2)
         return (torch.log2(centroid) if self.scale == "log" else centroid,)
 

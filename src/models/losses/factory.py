@@ -1,105 +1,156 @@
-"""A loss from its config: by short name or dotted path, nested ones too, and never by a silent default."""
+"""A loss from its config: by short name, class name or dotted path, nested ones too."""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
+from torch import nn
 
 from src.models.losses.base import Loss
-from src.utils.errors import did_you_mean
+from src.models.losses.locate import SHORTHANDS, build, find, full_path, loss_names
+from src.models.losses.module_loss import ModuleLoss
+from src.utils.errors import did_you_mean, printable, shown
 
-_SHORTHANDS = {"l1": {"p": 1}, "l2": {"p": 2}}  # of distance
+_NAMING = ("_target_", "class_path", "loss", "module")  # keys of a config that name a class
+_DEEPEST = 48  # lists and mappings inside one another: 16 weighted sums
 
 
 def create_loss_function(
-    config: str | Mapping[str, Any] | DictConfig | Loss, context: Mapping[str, Any] | None = None
+    config: str | Mapping[str, Any] | DictConfig | nn.Module | type[nn.Module],
+    context: Mapping[str, Any] | None = None,
 ) -> Loss:
-    """Build a loss from {_target_: name or dotted path, <argument>: ...} or {class_path:, init_args: {...}}.
+    """Build a loss from {_target_: name, <argument>: ...} or {class_path: name, init_args: {...}}.
 
-    A string is short for a config without arguments; a loss is returned as it is. `context` holds what
-    the surroundings know, such as num_classes and param_range: a loss that takes such an argument gets
-    it, unless the config gives its own. Raises ValueError naming the loss and what it takes.
+    The name is a short name or a class name of this project's losses, a class name of torch.nn or auraloss, or the
+    dotted path of any class of `torch.nn.Module`; a string is short for a config without arguments. A loss is
+    returned as it is; any other module becomes a `ModuleLoss`, and `takes: levels|value|waveform`, beside `_target_`
+    or `class_path`, says what it takes where that is not known. `context` holds what the surroundings know, such as
+    num_classes and param_range: a loss of this project that takes such an argument gets it, unless the config gives
+    its own. Raises ValueError naming the loss and what it takes.
     """
-    if isinstance(config, Loss):
-        return config
-    if isinstance(config, str):
-        config = {"_target_": config}
+    module, takes = _build(config, context or {})
+    if not isinstance(module, Loss):
+        return ModuleLoss(module, takes)
+    if takes is not None:
+        raise ValueError(f"{module.label}: takes: {shown(takes)} given, but its class says what it takes; leave it out")
+    return module
+
+
+def named_paths(config: Any) -> set[str]:
+    """Return the dotted paths of all classes that a loss config names, at any depth; nothing is imported.
+
+    Names of this project, torch.nn and auraloss are given in full; any other is returned as it stands.
+    """
+    paths = set()
+    for key, value, _ in _walk(config):
+        if key in _NAMING and isinstance(value, str):
+            paths.add(full_path(value))
+        elif inspect.isclass(value):
+            paths.add(f"{value.__module__}.{value.__qualname__}")
+    return paths
+
+
+def _walk(config: Any) -> Iterator[tuple[str, Any, int]]:
+    """Yield every key, value and depth of a config; what stands in a list has the key of the list."""
+    pending = [("loss", config, 0)]
+    while pending:
+        key, value, depth = pending.pop()
+        if OmegaConf.is_config(value):
+            value = OmegaConf.to_container(value, resolve=True)
+        yield key, value, depth
+        if isinstance(value, Mapping):
+            pending += [(str(name), one, depth + 1) for name, one in value.items()]
+        elif isinstance(value, list | tuple):
+            pending += [(key, one, depth + 1) for one in value]
+
+
+def _build(config: Any, context: Mapping[str, Any]) -> tuple[nn.Module, Any]:
+    """Return the module that a config describes, and what the config says that it takes."""
+    if isinstance(config, nn.Module):
+        return config, None
     if isinstance(config, DictConfig):
         config = OmegaConf.to_container(config, resolve=True)
+    if isinstance(config, str | type):
+        config = {"_target_": config}
     if not isinstance(config, Mapping):
-        raise ValueError(f"a loss is a name or a mapping, not {config!r}; give one of {', '.join(loss_names())}")
-    target, given = _target_and_arguments(config)
-    if target in _SHORTHANDS:
-        target, given = "distance", _SHORTHANDS[target] | given
-    loss_class = _find(target)
-    parameters = inspect.signature(loss_class).parameters
-    open_ended = any(one.kind is one.VAR_KEYWORD for one in parameters.values())
-    names = [name for name, one in parameters.items() if one.kind is not one.VAR_KEYWORD]
-    for argument in given:
-        if argument not in names and not open_ended:
-            raise ValueError(
-                f"{target}: no argument '{argument}'.{did_you_mean(argument, names)} It takes {', '.join(names)}."
-            )
-    context = context or {}
-    known = {"context": context, **context}
-    arguments = {name: known[name] for name in names if name in known} | {
-        name: _nested(value, context, parameters.get(name)) for name, value in given.items()
-    }
-    missing = [name for name in names if parameters[name].default is inspect.Parameter.empty and name not in arguments]
-    if missing:
-        raise ValueError(f"{target}: give {', '.join(missing)} as well. It takes {', '.join(names)}.")
-    try:
-        return loss_class(**arguments)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{target}: {error}") from error
+        raise ValueError(f"a loss is a name or a mapping, not {shown(config)}; give one of {', '.join(loss_names())}")
+    if any(depth > _DEEPEST for _, _, depth in _walk(config)):
+        raise ValueError("the config of a loss is nested too deeply; 16 sums inside one another are possible")
+    target, given, takes = _parts(config)
+    if target in SHORTHANDS:
+        target, given = "distance", SHORTHANDS[target] | given
+    name = printable(target) if isinstance(target, str) else target.__qualname__
+    found = find(target) if isinstance(target, str) else target
+    if not inspect.isclass(found):
+        if given:
+            raise ValueError(f"{name}: it is an object already, so it takes no arguments; name its class")
+        return found, takes
+    if takes is not None and issubclass(found, Loss) and "takes" in inspect.signature(found).parameters:
+        given, takes = given | {"takes": takes}, None
+    return build(found, name, _arguments(name, found, given, context)), takes
 
 
-def loss_names() -> list[str]:
-    """Return every short name that a config may use."""
-    return sorted([*Loss.registry, *_SHORTHANDS])
-
-
-def is_loss_name(name: str) -> bool:
-    """Tell whether a `_target_` is a short name of ours."""
-    return name in Loss.registry or name in _SHORTHANDS
-
-
-def _target_and_arguments(config: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    rest = dict(config)
-    if "class_path" in rest and "_target_" not in rest:
-        target, arguments = rest.pop("class_path"), rest.pop("init_args", None) or {}
+def _parts(config: Mapping[str, Any]) -> tuple[str | type[nn.Module], dict[str, Any], Any]:
+    """Return the target, its arguments, and what `takes` says, of either spelling."""
+    rest = {str(key): value for key, value in config.items()}
+    takes = rest.pop("takes", None)
+    if "_target_" in rest:
+        target, given = rest.pop("_target_"), rest
+    elif "class_path" in rest:
+        target, given = rest.pop("class_path"), rest.pop("init_args", None) or {}
         if rest:
-            raise ValueError(f"{target}: no key '{next(iter(rest))}' beside class_path; arguments go into init_args")
-        return str(target), dict(arguments)
-    if "_target_" not in rest:
-        raise ValueError(f"Loss configuration must contain '_target_' key; it has {sorted(map(str, rest))}")
-    return str(rest.pop("_target_")), rest
+            raise ValueError(
+                f"{printable(str(target))}: no key '{printable(str(next(iter(rest))))}' beside class_path; "
+                "arguments go into init_args"
+            )
+        if not isinstance(given, Mapping):
+            raise ValueError(f"{printable(str(target))}: init_args: {shown(given)} given; a mapping of arguments")
+    else:
+        raise ValueError(f"Loss configuration must contain '_target_' key, or class_path; it has {shown(sorted(rest))}")
+    if not isinstance(target, str) and not (inspect.isclass(target) and issubclass(target, nn.Module)):
+        raise ValueError(f"_target_: {shown(target)} given; a name, a dotted path or a class of torch.nn.Module")
+    return target, dict(given), takes
 
 
-def _find(target: str) -> type[Loss]:
-    if target in Loss.registry:
-        return Loss.registry[target]
-    classes = {loss_class.__name__: loss_class for loss_class in Loss.registry.values()}
-    prefix, _, name = target.rpartition(".")
-    if prefix == "src.models.losses" and name in classes:
-        return classes[name]
-    if not prefix or prefix == "src.models.losses":
-        raise ValueError(f"Unknown loss function target: {target}.{did_you_mean(name, {*loss_names(), *classes})}")
-    try:
-        found = get_class(target)
-    except (ImportError, ValueError, AttributeError) as error:
-        advice = did_you_mean(name, {*loss_names(), *classes})
-        cause = " ".join(str(error).split())
-        raise ValueError(f"Unknown loss function target: {target}.{advice} ({cause})") from error
-    if found is Loss or not issubclass(found, Loss):
-        raise ValueError(f"{target} is no loss of ours; subclass src.models.losses.base.Loss, which says what it takes")
-    return found
+def _arguments(
+    name: str, found: type[nn.Module], given: Mapping[str, Any], context: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the arguments of a class, with what the context knows; ValueError for unknown and missing ones."""
+    own = issubclass(found, Loss)
+    parameters = inspect.signature(found).parameters
+    takes = [key for key, one in parameters.items() if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)]
+    open_ended = any(one.kind is one.VAR_KEYWORD for one in parameters.values())
+    for argument in given:
+        if argument not in takes and not open_ended:
+            advice = did_you_mean(argument, takes)
+            raise ValueError(f"{name}: no argument '{printable(str(argument))}'.{advice} It takes {', '.join(takes)}.")
+    known = {"context": context, **context} if own else context
+    arguments = {key: known[key] for key in takes if key in known}
+    for argument, value in given.items():
+        arguments[argument] = _nested(value, context, parameters.get(argument)) if own else _modules(value, context)
+    missing = [key for key in takes if parameters[key].default is inspect.Parameter.empty and key not in arguments]
+    if missing:
+        raise ValueError(f"{name}: give {', '.join(missing)} as well. It takes {', '.join(takes)}.")
+    return arguments
 
 
 def _nested(value: Any, context: Mapping[str, Any], parameter: inspect.Parameter | None) -> Any:
-    is_config = isinstance(value, Mapping) and {"_target_", "class_path"} & set(value)
-    if is_config or (parameter is not None and parameter.annotation is Loss):
-        return create_loss_function(value, context)
-    return value
+    """Return an argument of a loss of this project: a loss or a module where it is one's config, else itself."""
+    annotation = None if parameter is None else parameter.annotation
+    if annotation is nn.Module:
+        return _build(value, context)[0]
+    return create_loss_function(value, context) if annotation is Loss or _is_config(value) else value
+
+
+def _modules(value: Any, context: Mapping[str, Any]) -> Any:
+    """Return an argument of another module, with a module for each config in it."""
+    if _is_config(value):
+        return _build(value, context)[0]
+    if isinstance(value, Mapping):
+        return {key: _modules(one, context) for key, one in value.items()}
+    return [_modules(one, context) for one in value] if isinstance(value, list | tuple) else value
+
+
+def _is_config(value: Any) -> bool:
+    return isinstance(value, Mapping) and bool({"_target_", "class_path"} & set(value))

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from src.models.losses.base import Loss, Reduction, require, same_shape
+from src.models.losses.base import Loss, Reduction, require
 
 _TINY = 1e-12  # of 1 - p: a power below 1 has an infinite slope at 0
 
 
-class FocalLoss(Loss, name="focal", takes=("levels",)):
+class FocalLoss(Loss, name="focal", takes=("levels", "probabilities")):
     """sum over k of q_k alpha_k (1 - p_k)^gamma (-log p_k), in nats, for p = softmax(logits), logits (B, K).
 
     The target is levels (B,) int64, q then being 1 on the level, or q itself (B, K). Label smoothing s
@@ -44,6 +44,7 @@ class FocalLoss(Loss, name="focal", takes=("levels",)):
             require(class_counts is None, "class_counts", class_counts, "only alpha: effective_number reads them")
         if isinstance(alpha, Sequence):
             require(num_classes in (None, len(alpha)), "num_classes", num_classes, f"{len(alpha)} weights are given")
+            self.num_classes = len(alpha)
         weights = torch.tensor(1.0 if alpha is None else alpha, dtype=torch.float32)
         valid = bool(weights.isfinite().all() and (weights >= 0).all() and weights.any())
         require(valid, "alpha", alpha, "finite, at least 0 and not all 0")
@@ -53,8 +54,6 @@ class FocalLoss(Loss, name="focal", takes=("levels",)):
         log_p = prediction.log_softmax(dim=1)
         alpha = self.alpha
         soft = target.is_floating_point()
-        if soft:
-            same_shape(prediction, target)
         if self.label_smoothing:
             if not soft:
                 target = torch.zeros_like(log_p).scatter_(1, target[:, None], 1.0)

@@ -59,8 +59,6 @@ class MixtureNLLLoss(Loss, name="mixture_nll", takes=("mixture",)):
     may_be_negative = True
 
     def per_example(self, prediction: Tensor, target: Tensor) -> Tensor:
-        if prediction.shape[1] % 3:
-            raise ValueError(f"prediction: {prediction.shape[1]} columns given; three a component are needed")
         logits, means, raw = prediction.chunk(3, dim=1)
         log_density = _log_density(means, bounded_log_variance(raw), target[:, None])
         return -torch.logsumexp(logits.log_softmax(dim=1) + log_density, dim=1)

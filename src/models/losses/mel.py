@@ -5,12 +5,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from src.models.losses.base import Loss, Reduction
+from src.models.losses.base import Loss, Reduction, require
 from src.models.losses.spectra import ComparesFeatures, PowerSpectrogram, mean_distance
 from src.spectral.mel import mel_matrix
 from src.utils.errors import UserError
 
-_TINY_POWER = 1e-10  # magnitude 1e-5, HiFi-GAN's
+_TINY_POWER = 1e-10  # re the target's peak squared; magnitude 1e-5, HiFi-GAN's
 
 
 class MelSpectralLoss(ComparesFeatures, Loss, name="mel_spectral", takes=("waveform",)):
@@ -35,6 +35,7 @@ class MelSpectralLoss(ComparesFeatures, Loss, name="mel_spectral", takes=("wavef
         reduction: Reduction = "mean",
     ):
         super().__init__(reduction)
+        require(1 <= num_bands <= n_fft // 2, "num_bands", num_bands, f"from 1 to n_fft / 2 ({n_fft // 2})")
         self.log = log
         self.spectrogram = PowerSpectrogram(n_fft, hop_length)
         try:
@@ -44,9 +45,9 @@ class MelSpectralLoss(ComparesFeatures, Loss, name="mel_spectral", takes=("wavef
             raise ValueError(f"{given}: a filter holds no bin; give fewer bands or a longer n_fft") from error
         self.register_buffer("filters", filters.T.contiguous(), persistent=False)
 
-    def features(self, audio: Tensor) -> tuple[Tensor, ...]:
+    def features(self, audio: Tensor, peak: Tensor) -> tuple[Tensor, ...]:
         """Return the mel spectrogram (N, F, num_bands)."""
-        magnitude = self.spectrogram(audio)[..., 1:].clamp_min(_TINY_POWER).sqrt()
+        magnitude = self.spectrogram(audio)[..., 1:].clamp_min(_TINY_POWER * peak.square()).sqrt()
         bands = magnitude @ self.filters.to(audio.dtype)
         return (bands.log() if self.log else bands,)
 

@@ -5,8 +5,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from src.models.losses.base import Loss
-from src.models.losses.factory import create_loss_function, is_loss_name
-from src.utils.errors import did_you_mean
+from src.models.losses.factory import create_loss_function
+from src.models.losses.locate import loss_names
+from src.models.losses.module_loss import ModuleLoss
+from src.utils.errors import did_you_mean, printable, shown
 
 _KEYS = ("loss", "weight", "name")
 _SCHEDULE_KEYS = ("start", "end", "steps", "shape")
@@ -19,20 +21,20 @@ def validate_entries(
 ) -> tuple[list[Loss], list[float | dict[str, Any]], list[str]]:
     """Return losses, weights and names; ValueError lists every fault at once."""
     if not isinstance(losses, Sequence) or isinstance(losses, str) or not losses:
-        raise ValueError(f"losses: {losses!r} given; give a list of {{loss, weight, name}}, at least one")
+        raise ValueError(f"losses: {shown(losses)} given; give a list of {{loss, weight, name}}, at least one")
     faults, built, weights, names = [], [], [], []
     for at, entry in enumerate(losses):
         where = f"losses[{at}]"
         if not isinstance(entry, Mapping):
-            faults.append(f"{where}: {entry!r} is no mapping of {', '.join(_KEYS)}")
+            faults.append(f"{where}: {shown(entry)} given; a mapping of {', '.join(_KEYS)}")
             continue
         for key in set(entry) - set(_KEYS):
-            faults.append(f"{where}: unknown key '{key}'.{did_you_mean(str(key), _KEYS)}")
+            faults.append(f"{where}: unknown key '{printable(str(key))}'.{did_you_mean(str(key), _KEYS)}")
         weights.append(entry.get("weight", 1.0))
         faults += [f"{where}.weight: {fault}" for fault in _weight_faults(weights[-1])]
         try:
             if "loss" not in entry:
-                faults.append(f"{where}: lacks 'loss'")
+                faults.append(f"{where}: no 'loss' given")
             else:
                 built.append(create_loss_function(entry["loss"], context))
                 entry = {"name": _short_name(entry["loss"], built[-1]), **entry}
@@ -51,26 +53,30 @@ def validate_entries(
 
 
 def _short_name(config: Any, loss: Loss) -> str:
+    """Return the name of a term that has none: the short name in configs, or the class of another module."""
     if isinstance(config, Mapping):
         config = config.get("_target_", config.get("class_path"))
-    if isinstance(config, str) and is_loss_name(config):
+    if isinstance(config, str) and config in loss_names():
         return config  # l1 and l2 are names for the same class
+    if type(loss) is ModuleLoss:
+        return loss.label
     return next(name for name, loss_class in Loss.registry.items() if loss_class is type(loss))
 
 
 def _weight_faults(weight: Any) -> list[str]:
     if not isinstance(weight, Mapping):
-        return [] if _is_weight(weight) else [f"{weight!r} given; a finite number >= 0, or a schedule"]
+        return [] if _is_weight(weight) else [f"{shown(weight)} given; a finite number >= 0, or a schedule"]
     faults = [
-        f"unknown key '{key}'.{did_you_mean(str(key), _SCHEDULE_KEYS)}" for key in set(weight) - set(_SCHEDULE_KEYS)
+        f"unknown key '{printable(str(key))}'.{did_you_mean(str(key), _SCHEDULE_KEYS)}"
+        for key in set(weight) - set(_SCHEDULE_KEYS)
     ]
-    faults += [f"{weight.get(key)!r} given as {key}; a finite number >= 0" for key in ("start", "end")
+    faults += [f"{shown(weight.get(key))} given as {key}; a finite number >= 0" for key in ("start", "end")
                if not _is_weight(weight.get(key))]  # fmt: skip
     steps, shape = weight.get("steps"), weight.get("shape", "linear")
     if not isinstance(steps, int) or isinstance(steps, bool) or steps < 1:
-        faults.append(f"{steps!r} given as steps; a whole number of training batches >= 1")
+        faults.append(f"{shown(steps)} given as steps; a whole number of training batches >= 1")
     if shape not in _SHAPES:
-        faults.append(f"{shape!r} given as shape; one of {', '.join(_SHAPES)}")
+        faults.append(f"{shown(shape)} given as shape; one of {', '.join(_SHAPES)}")
     elif shape == "exponential" and not faults and not (weight["start"] and weight["end"]):
         faults.append("an exponential schedule needs start and end above 0")
     return faults
@@ -82,10 +88,10 @@ def _is_weight(value: Any) -> bool:
 
 def _name_faults(name: Any, earlier: list[str]) -> list[str]:
     if not isinstance(name, str) or not name:
-        return [f"{name!r} given; a word"]
+        return [f"{shown(name)} given; a word"]
     if "/" in name or name in _RESERVED:
-        return [f"'{name}' is reserved; give one without '/', and none of {', '.join(_RESERVED)}"]
-    return [f"'{name}' stands twice; give each loss a name of its own"] if name in earlier else []
+        return [f"{shown(name)} is reserved; give one without '/', and none of {', '.join(_RESERVED)}"]
+    return [f"{shown(name)} is given twice; give each loss a name of its own"] if name in earlier else []
 
 
 def weight_at(weight: float | Mapping[str, Any], step: int) -> float:

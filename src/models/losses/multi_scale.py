@@ -7,12 +7,12 @@ from torch import Tensor, nn
 from src.models.losses.base import Loss, Reduction, one_of
 from src.models.losses.spectra import ComparesFeatures, PowerSpectrogram, mean_distance
 
-_TINY_POWER = 1e-10  # magnitude 1e-5, as in DDSP
+_TINY_POWER = 1e-10  # re the target's peak squared; magnitude 1e-5, as in DDSP
 
 
 def scales(max_n_fft: int, num_scales: int, hop_lengths: Sequence[int] | None) -> nn.ModuleList:
     """Return a spectrogram a scale: n_fft halved from scale to scale, hops of a quarter unless given."""
-    if num_scales < 1 or max_n_fft % 2**num_scales:
+    if not 1 <= num_scales <= 20 or max_n_fft % 2**num_scales:
         raise ValueError(
             f"max_n_fft: {max_n_fft} cannot be halved into {num_scales} even sizes; "
             "give a power of two, or fewer num_scales"
@@ -29,9 +29,9 @@ class MultiScaleSpectralLoss(ComparesFeatures, Loss, name="multi_scale_spectral"
     """Sum over scales of the mean distance of magnitudes and of log magnitudes, each with its weight.
 
     Waveforms (B, T) or (B, C, T), float32 or float64. A distance is the p-norm with the mean over frames
-    and bins in the place of the sum (p = 1: mean absolute difference). `power` 2 compares power spectra in
-    the place of magnitudes; the logarithm (natural) is always of the magnitude, 1e-5 at least. Scales are
-    summed, not averaged, as published. The paper weighs both terms 1; the default here leaves the
+    and bins instead of the sum (p = 1: mean absolute difference). `power` 2 compares power spectra
+    instead of magnitudes; the logarithm (natural) is always of the magnitude, at least 1e-5 of the target's
+    peak. Scales are summed, not averaged, as published. The paper weighs both terms 1; the default here leaves the
     logarithm out, which reads as much from a sound's noise floor as from the sound.
 
     Source: Engel, Hantrakul, Gu, Roberts, DDSP: Differentiable Digital Signal Processing, arXiv 2001.04643.
@@ -59,12 +59,13 @@ class MultiScaleSpectralLoss(ComparesFeatures, Loss, name="multi_scale_spectral"
         if min(mag_w, logmag_w) < 0 or not (mag_w or logmag_w):
             raise ValueError(f"mag_w, logmag_w: {mag_w} and {logmag_w} given; none below 0, one above 0")
 
-    def features(self, audio: Tensor) -> tuple[Tensor, ...]:
-        """Return each scale's spectrograms: of what weighs anything, magnitude or power, then logarithm of power."""
+    def features(self, audio: Tensor, peak: Tensor) -> tuple[Tensor, ...]:
+        """Return each scale's spectrograms, where they weigh anything: magnitude or power, then logarithm of power."""
+        floor = _TINY_POWER * peak.square()
         found = []
         for op in self.ops:
             power = op(audio)
-            safe = power if self.power == 2 and not self.logmag_w else power.clamp_min(_TINY_POWER)
+            safe = power if self.power == 2 and not self.logmag_w else power.clamp_min(floor)
             if self.mag_w:
                 found.append(power if self.power == 2 else safe.sqrt())
             if self.logmag_w:

@@ -10,6 +10,7 @@ from torch.nn import functional
 from src.models.losses.base import Loss, Reduction, one_of, require
 
 Distance = Literal["l1", "l2", "mse", "huber"]
+MOST_LEVELS = 65536  # as of a head
 
 
 class _Distance:
@@ -26,9 +27,6 @@ class _Distance:
         self.scale = unit if kind == "l1" else unit**2
 
     def __call__(self, prediction: Tensor, target: Tensor) -> Tensor:
-        if prediction.shape != target.shape:
-            shapes = f"prediction {tuple(prediction.shape)} and target {tuple(target.shape)}"
-            raise ValueError(f"{shapes} given; both must be (B,)")
         target = target.to(prediction.dtype)
         if self.kind == "l1":
             values = (prediction - target).abs()
@@ -61,7 +59,7 @@ class OrdinalRegressionLoss(Loss, name="ordinal_regression", takes=("levels",)):
     ):
         super().__init__(reduction)
         require(0 <= alpha < float("inf"), "alpha", alpha, "at least 0")
-        self.alpha = alpha
+        self.alpha, self.num_classes = alpha, num_classes
         step = level_step(num_classes, param_range)
         self.distance = _Distance("regression_loss", regression_loss, huber_delta, step)
         self.register_buffer("levels", torch.arange(num_classes, dtype=torch.float32), persistent=False)
@@ -137,5 +135,5 @@ def range_span(param_range: float | Sequence[float]) -> float:
 
 def level_step(num_classes: int, param_range: float | Sequence[float]) -> float:
     """Return the distance of neighbouring levels in the parameter's unit."""
-    require(num_classes >= 2, "num_classes", num_classes, "at least 2")
+    require(2 <= num_classes <= MOST_LEVELS, "num_classes", num_classes, f"from 2 to {MOST_LEVELS}")
     return range_span(param_range) / (num_classes - 1)

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from src.models.losses.base import Loss, Reduction, require, same_shape
+from src.models.losses.base import Loss, Reduction, require
 
 
-class DiceLoss(Loss, name="dice", takes=("levels",)):
+class DiceLoss(Loss, name="dice", takes=("levels", "probabilities")):
     """1 - 2 |p and q| / (|p| + |q|) = TV(p, q), for p = softmax(logits), logits (B, K).
 
     The target is levels (B,) int64, q then being 1 on the level, or q itself (B, K). Since both sum to 1,
@@ -24,7 +24,7 @@ class DiceLoss(Loss, name="dice", takes=("levels",)):
         return _total_variation(prediction.log_softmax(dim=1), target)
 
 
-class SoftIoULoss(Loss, name="soft_iou", takes=("levels",)):
+class SoftIoULoss(Loss, name="soft_iou", takes=("levels", "probabilities")):
     """1 - |p and q| / |p or q| = 1 - (1 - TV) / (1 + TV) = 2 TV / (1 + TV), with p and q of `DiceLoss`.
 
     Source: after Rahman & Wang, Optimizing Intersection-over-Union in Deep Neural Networks, ISVC 2016.
@@ -35,7 +35,7 @@ class SoftIoULoss(Loss, name="soft_iou", takes=("levels",)):
         return 2.0 * distance / (1.0 + distance)
 
 
-class DiceCrossEntropyLoss(Loss, name="dice_cross_entropy", takes=("levels",)):
+class DiceCrossEntropyLoss(Loss, name="dice_cross_entropy", takes=("levels", "probabilities")):
     """dice_weight * Dice loss + cross_entropy_weight * cross entropy, with the targets of `DiceLoss`.
 
     Source: Taghanaki et al., Combo Loss, arXiv 1805.02798.
@@ -89,6 +89,5 @@ class TverskyLoss(Loss, name="tversky", takes=("levels",)):
 def _total_variation(log_p: Tensor, target: Tensor) -> Tensor:
     """Return sum |p - q| / 2, (B,), which is 1 - p_y for a level y."""
     if target.is_floating_point():
-        same_shape(log_p, target)
         return 0.5 * (log_p.exp() - target).abs().sum(dim=1)
     return -torch.expm1(log_p.gather(1, target[:, None]).squeeze(1))

@@ -20,17 +20,13 @@ class PreEmphasisLoss(Loss, name="pre_emphasis", takes=("waveform",)):
     def __init__(self, loss: Loss, coefficient: float = 0.95, reduction: Reduction = "mean"):
         super().__init__(reduction)
         if "waveform" not in loss.takes:
-            raise ValueError(
-                f"loss: {type(loss).__name__} takes no waveforms ({', '.join(loss.takes)}); give one that does"
-            )
+            raise ValueError(f"loss: {loss.label} takes no waveforms ({', '.join(loss.takes)}); give one that does")
         self.loss, self.coefficient = loss, coefficient
         self.may_be_negative = loss.may_be_negative
 
-    @torch.no_grad()
-    def prepare(self, target: Tensor) -> tuple[Any]:
-        """Return what to pass in the place of a target that is used again and again."""
-        filtered = self._filter(target.float() if target.dtype.itemsize < 4 else target)
-        return (self.loss.prepare(filtered),)
+    def prepared(self, target: Tensor) -> tuple[Any]:
+        """Return what the inner loss prepares of the filtered target."""
+        return (self.loss.prepared(self._filter(target)),)
 
     def per_example(self, prediction: Tensor, target: Tensor | tuple[Any]) -> Tensor:
         """Return the inner loss (B,) of what the filter leaves."""
@@ -38,7 +34,7 @@ class PreEmphasisLoss(Loss, name="pre_emphasis", takes=("waveform",)):
             target = self._filter(target)
         else:
             (target,) = target
-        return self.loss.per_example(self._filter(prediction), target)
+        return self.loss.values(self._filter(prediction), target)
 
     def _filter(self, audio: Tensor) -> Tensor:
         return torch.cat([audio[..., :1], audio[..., 1:] - self.coefficient * audio[..., :-1]], dim=-1)

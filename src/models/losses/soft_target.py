@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from src.models.losses.base import Loss, Reduction, one_of, require
+from src.models.losses.base import Loss, Reduction, one_of, require, require_pairs
 
 Mode = Literal["triangular", "log_triangular", "gaussian"]
 
@@ -33,7 +33,8 @@ class SoftTargetLoss(Loss, name="soft_target", takes=("levels",)):
         reduction: Reduction = "mean",
     ):
         super().__init__(reduction)
-        require(num_classes >= 2, "num_classes", num_classes, "at least 2")
+        require_pairs(num_classes)
+        self.num_classes = num_classes
         one_of("mode", mode, ("triangular", "log_triangular", "gaussian"))
         require(0 <= width < float("inf"), "width", width, "at least 0 levels")
         require(0 < sigma < float("inf"), "sigma", sigma, "above 0 levels")

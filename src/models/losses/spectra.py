@@ -6,7 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from src.models.losses.base import same_shape
+from src.models.losses.peak import reference_peak
+
+_LARGEST_N_FFT = 2**20  # 22 s at 48 kHz
 
 
 class _FramedPower(torch.autograd.Function):
@@ -62,8 +64,8 @@ class PowerSpectrogram(nn.Module):
         self.n_fft = n_fft
         self.hop_length = n_fft // 4 if hop_length is None else hop_length
         window_length = n_fft if window_length is None else window_length
-        if n_fft < 2 or n_fft % 2:
-            raise ValueError(f"n_fft: {n_fft} given; an even number from 2 on is needed")
+        if not 2 <= n_fft <= _LARGEST_N_FFT or n_fft % 2:
+            raise ValueError(f"n_fft: {n_fft} given; an even number from 2 to {_LARGEST_N_FFT} is needed")
         if self.hop_length < 1:
             raise ValueError(f"hop_length: {self.hop_length} given (n_fft {n_fft}); at least 1 is needed")
         if not 1 <= window_length <= n_fft:
@@ -83,36 +85,40 @@ class PowerSpectrogram(nn.Module):
 
 
 class ComparesFeatures:
-    """What losses on features of each waveform share: shapes, channels, and targets prepared once.
+    """What losses on features of each waveform share: channels, level, and targets prepared once.
 
-    A subclass is a `Loss` also, and has `features(audio (N, T)) -> tuple of (N, ...)` and
-    `compare(features, features) -> (N,)`; N counts the channels of all examples.
+    A subclass is a `Loss` also, and has `features(audio (N, T), peak (N, 1, 1)) -> tuple of (N, ...)` and
+    `compare(features, features) -> (N,)`; N counts the channels of all examples. `peak` is the target's, for both
+    waveforms: what is too small to count is small relative to it, so that the loss does not depend on the level.
     """
 
-    @torch.no_grad()
-    def prepare(self, target: Tensor) -> tuple[Tensor, ...]:
-        """Return what to pass in the place of a target (B, T) or (B, C, T) that is used again and again."""
-        with torch.autocast(target.device.type, enabled=False):
-            return self.features(_rows(target.float() if target.dtype.itemsize < 4 else target))
+    def prepared(self, target: Tensor) -> tuple[Tensor, ...]:
+        """Return the features of a target (B, T) or (B, C, T), then its peaks (N, 1, 1)."""
+        rows = _rows(target)
+        peak = reference_peak(rows)[..., None]
+        return *self.features(rows, peak), peak
 
     def per_example(self, prediction: Tensor, target: Tensor | tuple[Tensor, ...]) -> Tensor:
         """Return the losses (B,) of waveforms (B, T) or (B, C, T); the target may be what `prepare` returned."""
-        if isinstance(target, Tensor):
-            same_shape(prediction, target)
-            target = self.features(_rows(target))
-        features = self.features(_rows(prediction))
-        for own, other in zip(features, target, strict=True):
+        *wanted, peak = target if isinstance(target, tuple) else self.prepared(target)
+        rows = _rows(prediction)
+        if len(rows) != len(peak):
+            raise ValueError(
+                f"prediction: waveforms {tuple(rows.shape)} given, the prepared target has ({len(peak)}, ...); "
+                "prepare the target from audio of the prediction's shape"
+            )
+        features = self.features(rows, peak)
+        for own, other in zip(features, wanted, strict=True):
             if own.shape != other.shape:
                 raise ValueError(
                     f"prediction: features {tuple(own.shape)}, the prepared target's {tuple(other.shape)}; "
                     "prepare the target from audio of the prediction's shape"
                 )
-        values = self.compare(features, target)
-        return values.view(len(prediction), -1).mean(dim=1)
+        return self.compare(features, wanted).view(len(prediction), -1).mean(dim=1)
 
 
 def mean_distance(features: Tensor, others: Tensor, p: float = 1.0) -> Tensor:
-    """Return (N,), the p-norm of the difference of (N, ...) with a mean in the place of the sum."""
+    """Return (N,), the p-norm of the difference of (N, ...) with a mean instead of the sum."""
     error = features - others
     every = tuple(range(1, error.ndim))
     if p == 1:
@@ -122,6 +128,4 @@ def mean_distance(features: Tensor, others: Tensor, p: float = 1.0) -> Tensor:
 
 def _rows(audio: Tensor) -> Tensor:
     """Return audio (B, T) or (B, C, T) as (B or B C, T)."""
-    if audio.ndim not in (2, 3) or 0 in audio.shape:
-        raise ValueError(f"audio: shape {tuple(audio.shape)} given; (B, T) or (B, C, T), nothing empty, expected")
     return audio.reshape(-1, audio.shape[-1])

@@ -8,15 +8,15 @@ from torch import Tensor, nn
 from src.models.losses.base import Loss, Reduction
 from src.models.losses.spectra import ComparesFeatures, PowerSpectrogram, mean_distance
 
-_TINY_POWER = 1e-8  # auraloss's; for audio of full scale +-1 below anything heard
+_TINY_POWER = 1e-8  # auraloss's, re the target's peak squared: below anything audible
 
 
 class MultiResolutionSTFTLoss(ComparesFeatures, Loss, name="multi_resolution_stft", takes=("waveform",)):
     """Mean over resolutions of spectral convergence, L1 of log magnitudes and L1 of magnitudes, each weighted.
 
-    Waveforms (B, T) or (B, C, T), float32 or float64. The defaults are those of the paper and of auraloss.
-    Each spectrum is computed once for all terms. ValueError when the three lists differ in length,
-    or no weight is above 0.
+    Waveforms (B, T) or (B, C, T), float32 or float64. The defaults are those of the paper and of auraloss, whose
+    values these are for a target at full scale. Each spectrum is computed once for all terms. ValueError when the
+    three lists differ in length, or no weight is above 0.
 
     Source: Yamamoto, Song, Kim, Parallel WaveGAN, arXiv 1910.11480.
     """
@@ -45,11 +45,12 @@ class MultiResolutionSTFTLoss(ComparesFeatures, Loss, name="multi_resolution_stf
         self.ops = nn.ModuleList(PowerSpectrogram(*size) for size in sizes)
         self.w_sc, self.w_log_mag, self.w_lin_mag = w_sc, w_log_mag, w_lin_mag
 
-    def features(self, audio: Tensor) -> tuple[Tensor, ...]:
+    def features(self, audio: Tensor, peak: Tensor) -> tuple[Tensor, ...]:
         """Return each resolution's magnitudes, then logarithms of power; what weighs 0 is empty."""
+        floor = _TINY_POWER * peak.square()
         found = []
         for op in self.ops:
-            power = op(audio).clamp_min(_TINY_POWER)
+            power = op(audio).clamp_min(floor)
             none = power[:, :0]
             found += [
                 power.sqrt() if self.w_sc or self.w_lin_mag else none,

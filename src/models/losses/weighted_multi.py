@@ -14,7 +14,7 @@ from src.models.losses.multi_entries import validate_entries, weight_at
 class MultiLoss(NamedTuple):
     """A total, (B,) or a scalar, and the batch means of its terms, by name; nested names are outer/inner.
 
-    The raw ones stand in the order of `WeightedMultiLoss.term_names`.
+    The raw ones are in the order of `WeightedMultiLoss.term_names`.
     """
 
     total: Tensor
@@ -51,9 +51,12 @@ class WeightedMultiLoss(Loss, name="weighted_multi", takes=()):
         if not self.takes:
             kinds = "; ".join(f"{name} takes {' or '.join(one.takes)}" for name, one in zip(names, built, strict=True))
             raise ValueError(f"losses: no prediction suits them all ({kinds}); use losses of one kind")
-        for name, one in zip(names, built, strict=True):
-            if hasattr(one, "distribution"):
-                raise ValueError(f"losses: {name} reads logits as evidence, the others do not; use it alone")
+        readers = [name for name, one in zip(names, built, strict=True) if hasattr(one, "distribution")]
+        if readers and len(built) > 1:
+            raise ValueError(f"losses: {readers[0]} reads the logits in its own way, not as a softmax; use it alone")
+        for reading in ("distribution", "belief"):
+            if hasattr(built[0], reading):
+                setattr(self, reading, getattr(built[0], reading))
         if "physical" in self.takes:
             ranges = {(one.low, one.span) for one in built}
             self.low, self.span = ranges.pop() if len(ranges) == 1 else (None, None)
@@ -71,9 +74,9 @@ class WeightedMultiLoss(Loss, name="weighted_multi", takes=()):
                 names += [f"{name}/{inner}" for inner in loss.term_names]
         return names
 
-    def prepare(self, target: Tensor) -> list[Any]:
-        """Return what may be passed in the place of a target that is used again and again: one for each loss."""
-        return [loss.prepare(target) for loss in self.losses]
+    def prepared(self, target: Tensor) -> list[Any]:
+        """Return what each of the losses prepares of a target."""
+        return [loss.prepared(target) for loss in self.losses]
 
     def weights(self) -> Tensor:
         """Return the weights (N,) at the present training batch."""
@@ -84,26 +87,30 @@ class WeightedMultiLoss(Loss, name="weighted_multi", takes=()):
 
     def forward(self, prediction: Tensor, target: Any) -> MultiLoss:
         """Return the total and each term, weighted and raw."""
-        values, weighted, raw = self._evaluate(prediction, target)
-        if self.reduction != "none":
-            values = values.mean() if self.reduction == "mean" else values.sum()
-        return MultiLoss(values, weighted, {name: raw[name] for name in self.term_names})
+        in_batch = self.reduction == "mean"
+        total, weighted, raw = self._checked(lambda *given: self._evaluate(*given, in_batch), prediction, target)
+        if self.reduction == "sum":
+            total = total.sum()
+        return MultiLoss(total, weighted, {name: raw[name] for name in self.term_names})
 
     def per_example(self, prediction: Tensor, target: Any) -> Tensor:
         """Return each example's total (B,)."""
-        return self._evaluate(prediction, target)[0]
+        return self._evaluate(prediction, target, in_batch=False)[0]
 
-    def _evaluate(self, prediction: Tensor, target: Any) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:
+    def _evaluate(
+        self, prediction: Tensor, target: Any, in_batch: bool
+    ) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:
+        """Return the total, a mean `in_batch` or (B,), and the means of the weighted and of the raw terms."""
         values, inner_weighted, inner_raw = [], {}, {}
         prepared = target if isinstance(target, list) else [target] * len(self.losses)
         for name, loss, own in zip(self.names, self.losses, prepared, strict=True):
             if isinstance(loss, WeightedMultiLoss):
-                total, weighted, raw = loss._evaluate(prediction, own)
+                total, weighted, raw = loss._evaluate(prediction, own, in_batch)
                 inner_weighted |= {f"{name}/{key}": value for key, value in weighted.items()}
                 inner_raw |= {f"{name}/{key}": value for key, value in raw.items()}
                 values.append(total)
             else:
-                values.append(loss.values(prediction, own))
+                values.append(loss(prediction, own) if in_batch else loss.values(prediction, own))
         means = torch.stack([value.mean() for value in values])
         factors, offsets = self.balance(means, self.weights().to(means), prediction)
         if self.training:

@@ -155,8 +155,8 @@ def test_an_unknown_balance_is_refused():
         make_balance("gradnorm", [DistanceLoss()] * 2)
 
 
-def test_learned_weights_refuse_a_loss_that_may_fall_below_zero():
-    with pytest.raises(ValueError, match="uncertainty needs losses above 0, GaussianNLLLoss may fall below"):
+def test_learned_weights_refuse_a_loss_that_may_be_negative():
+    with pytest.raises(ValueError, match="uncertainty needs losses above 0, and GaussianNLLLoss may be negative"):
         make_balance("uncertainty", [DistanceLoss(), GaussianNLLLoss()])
     assert type(make_balance("gradient", [DistanceLoss(), GaussianNLLLoss()])) is GradientShares
 

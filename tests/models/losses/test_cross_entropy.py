@@ -38,7 +38,7 @@ def test_weighted_cross_entropy_with_power_one_and_no_base_is_expected_distance_
 @pytest.mark.parametrize("level", [-1, 6])
 def test_a_level_outside_the_range_is_refused(level):
     for loss in (CrossEntropyLoss(), WeightedCrossEntropyLoss(6)):
-        with pytest.raises(IndexError):
+        with pytest.raises(ValueError, match=rf"int64 from {level} to {level} given; it takes logits.*from 0 to K - 1"):
             loss(torch.zeros(1, 6), torch.tensor([level]))
 
 

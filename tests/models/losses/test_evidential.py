@@ -89,3 +89,47 @@ def test_variances_are_those_of_samples_and_add_up_to_the_students():
     assert epistemic == pytest.approx(mean.var(), rel=0.02)
     student = scipy.stats.t(2 * alpha, scale=np.sqrt(beta * (1 + nu) / (nu * alpha)))
     assert aleatoric + epistemic == pytest.approx(student.var())
+
+
+@pytest.mark.parametrize("alpha", [1.5, 7.9, 8.0, 30.0, 1e3, 1e5, 1e6, 1e8])
+@pytest.mark.parametrize("error", [0.0, 0.01, 0.3])
+def test_much_evidence_keeps_its_digits_in_float32(alpha, error):
+    """The error's variance is 0.01 whatever alpha; the reference is scipy's density in float64."""
+    nu, beta = 2.0, 0.01 * (alpha - 1)
+    raw = torch.tensor([[0.5, *(np.log(np.expm1(one)) if one < 30 else one for one in (nu, alpha - 1, beta))]])
+    raw = raw.float().requires_grad_()
+    gamma, nu, alpha, beta = (one.detach().double().item() for one in normal_inverse_gamma(raw))
+    scale = np.sqrt(beta * (1 + nu) / (nu * alpha))
+    difference = float(np.float32(0.5 + error)) - gamma
+    likelihood = scipy.stats.t.logpdf(difference, df=2 * alpha, scale=scale)
+    value = EvidentialRegressionLoss(coefficient=0.0)(raw, torch.tensor([0.5 + error]))
+    value.backward()
+    assert value.item() == pytest.approx(-likelihood, rel=2e-5, abs=2e-5)
+    exact = raw.detach().double().requires_grad_()
+    EvidentialRegressionLoss(coefficient=0.0)(exact, torch.tensor([0.5 + error]).double()).backward()
+    np.testing.assert_allclose(raw.grad, exact.grad, rtol=1e-3, atol=1e-6)
+
+
+def test_endless_evidence_is_a_normal_distribution():
+    raw = torch.tensor([[0.5, 1e12, 1e12, 1e10]])  # variance 0.01, and no doubt about it
+    value = EvidentialRegressionLoss(coefficient=0.0)(raw, torch.tensor([0.6]))
+    assert value.item() == pytest.approx(-scipy.stats.norm.logpdf(0.1, scale=0.1), rel=1e-5)
+
+
+def test_little_evidence_keeps_the_digits_of_its_variance():
+    raw = torch.tensor([[0.5, 0.0, -12.0, 0.0]])
+    excess = np.log1p(np.exp(-12.0)) + 1e-6  # alpha - 1; a difference in float32 has two digits of it
+    aleatoric, _ = evidential_variance(raw)
+    assert aleatoric.item() == pytest.approx((np.log(2) + 1e-6) / excess, rel=1e-5)
+
+
+@pytest.mark.parametrize("logit", [-1e4, -200.0, -50.0])
+def test_without_evidence_every_level_has_the_same_share_of_the_belief(logit):
+    belief = EvidentialClassificationLoss().belief(torch.full((1, 5), logit))
+    np.testing.assert_allclose(belief, 1 / 5, rtol=1e-6)
+
+
+def test_belief_is_each_levels_share_of_the_evidence():
+    evidence = softplus(LOGITS)
+    belief = EvidentialClassificationLoss().belief(torch.tensor(LOGITS))
+    np.testing.assert_allclose(belief, evidence / evidence.sum(axis=1, keepdims=True), rtol=1e-5, atol=1e-6)

@@ -1,8 +1,11 @@
 """Losses from configs: every spelling gives the same loss, and a wrong one gives one clear line."""
 
+import inspect
+
 import pytest
 import torch
 from omegaconf import OmegaConf
+from torch import nn
 
 from src.models.losses import (
     FocalLoss,
@@ -11,12 +14,16 @@ from src.models.losses import (
     NormalizedRegressionLoss,
     OrdinalRegressionLoss,
     WeightedCrossEntropyLoss,
+    WeightedMultiLoss,
     create_loss_function,
     is_loss_name,
     loss_names,
+    named_paths,
 )
 from src.models.losses.distance import DistanceLoss
+from src.models.losses.factory import _NAMING
 from src.models.losses.pre_emphasis import PreEmphasisLoss
+from src.models.losses.soft_target import SoftTargetLoss
 
 
 def refusal(config, context=None):
@@ -72,7 +79,8 @@ def test_l1_and_l2_are_distances_that_take_further_arguments(name, p):
 
 def test_every_short_name_is_listed_and_is_its_class():
     assert loss_names() == sorted(loss_names()) and {"l1", "l2", "focal", "crps", "weighted_multi"} <= set(loss_names())
-    assert all(map(is_loss_name, loss_names())) and not is_loss_name("FocalLoss")
+    assert all(map(is_loss_name, [*loss_names(), "FocalLoss", "MSELoss", "STFTLoss"]))
+    assert not any(map(is_loss_name, ["focl", "os", "torch.nn.MSELoss", "src.models.losses.FocalLoss", ""]))
     for name, loss_class in Loss.registry.items():
         found = refusal({"_target_": name, "no_such_argument": 1}) if name != "auraloss" else name
         assert found.startswith(name)
@@ -138,32 +146,36 @@ def test_a_mapping_without_a_target_says_which_key_is_missing(config):
         ("ordinal_regresion", "ordinal_regression"),
         ("src.models.losses.OrdinalRegresionLoss", "OrdinalRegressionLoss"),
         ("src.models.losses.no_such.CRPSLos", "CRPSLoss"),
-        ("HuberLoss", "HuberLoss"),
     ],
 )
 @pytest.mark.parametrize("spelled", [lambda t: t, lambda t: {"_target_": t}, lambda t: {"class_path": t}])
 def test_an_unknown_target_is_told_with_the_nearest_name(target, meant, spelled):
     told, _, cause = refusal(spelled(target)).partition(" (")
     assert told == f"Unknown loss function target: {target}. Did you mean '{meant}'?"
-    assert bool(cause) == (target.startswith("src.") and target.count(".") > 3)  # what went wrong in looking there
+    assert bool(cause) == (target.startswith("src.") and target.count(".") > 3)  # what is missing there
 
 
-@pytest.mark.parametrize("target", ["zzzz", "", "no.such.module", "src.models.losses."])
+@pytest.mark.parametrize("target", ["zzzz", "", "no.such.thing", "src.models.losses."])
 def test_a_target_like_none_lists_all(target):
     message = refusal({"_target_": target})
-    assert message.startswith(f"Unknown loss function target: {target}. Known: ") and "cross_entropy" in message
-
-
-@pytest.mark.parametrize("target", ["torch.nn.L1Loss", "collections.OrderedDict", "src.models.losses.base.Loss"])
-def test_a_class_that_is_no_loss_of_ours_is_refused(target):
-    assert refusal({"_target_": target}).startswith(
-        f"{target} is no loss of ours; subclass src.models.losses.base.Loss"
+    assert (
+        message.startswith(f"Unknown loss function target: {target}. Known: auraloss, ") and "cross_entropy" in message
     )
 
 
-@pytest.mark.parametrize("target", ["os.system", "src.models.losses.create_loss_function"])
-def test_a_function_is_never_called(target):
-    assert refusal({"_target_": target}).startswith("Unknown loss function target: ")
+NO_MODULES = [
+    "collections.OrderedDict",
+    "src.models.losses.base.Loss",
+    "os.system",
+    "torch.nn.functional.l1_loss",
+    "src.models.losses.factory.create_loss_function",
+]
+
+
+@pytest.mark.parametrize("target", NO_MODULES)
+def test_what_is_no_class_of_a_module_is_refused_and_never_called(target):
+    message = refusal({"_target_": target})
+    assert message.startswith(f"Unknown loss function target: {target}. It is no class of torch.nn.Module")
 
 
 @pytest.mark.parametrize("target", ["focal", "src.models.losses.FocalLoss"])
@@ -216,3 +228,132 @@ def test_names_that_existing_configs_use_are_there():
     for loss_class in (NormalizedRegressionLoss, OrdinalRegressionLoss, WeightedCrossEntropyLoss):
         given = {"_target_": f"src.models.losses.{loss_class.__name__}"}
         assert type(create_loss_function(given, {"num_classes": 4, "param_range": (0, 1)})) is loss_class
+
+
+def test_paths_in_configs_of_earlier_projects_lead_to_the_same_losses():
+    sum_of_one = {"class_path": "nablafx.loss.WeightedMultiLoss", "init_args": {"losses": [{"loss": "l1"}]}}
+    assert type(create_loss_function(sum_of_one)) is WeightedMultiLoss
+    soft = {"_target_": "src.models.soft_target_loss.SoftTargetLoss", "num_classes": 10, "mode": "gaussian"}
+    assert type(create_loss_function(soft)) is SoftTargetLoss
+
+
+@pytest.mark.parametrize("name", ["WeightedMultiLoss", "src.models.losses.WeightedMultiLoss"])
+@pytest.mark.parametrize("spelled", ["_target_", "class_path"])
+def test_a_class_name_of_this_project_is_a_name_too(name, spelled):
+    arguments = {"losses": [{"loss": "HuberLoss"}, {"loss": {spelled: "DistanceLoss"}}]}
+    config = {"_target_": name, **arguments} if spelled == "_target_" else {"class_path": name, "init_args": arguments}
+    loss = create_loss_function(config)
+    assert type(loss) is WeightedMultiLoss and [type(one) for one in loss.losses] == [HuberLoss, DistanceLoss]
+    message = refusal(name)
+    assert message.startswith(f"{name}: give losses as well.") and "Did you mean" not in message
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    """A module of the user's: write its code, import it by name, and forget the losses in it."""
+    monkeypatch.syspath_prepend(tmp_path)
+    before = dict(Loss.registry)
+
+    def write(name, code):
+        (tmp_path / f"{name}.py").write_text(code)
+
+    yield write
+    Loss.registry.clear()
+    Loss.registry.update(before)
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "cause"),
+    [
+        (
+            "bare_loss",
+            "from src.models.losses import Loss\nclass Own(Loss): pass\n",
+            "Own: a loss needs a name, what it",
+        ),
+        ("needs_more", "import no_such_package_here\n", "No module named 'no_such_package_here'"),
+        ("has_a_typo", "class Own(:\n", "SyntaxError"),
+    ],
+)
+def test_a_module_that_cannot_be_imported_says_why(own, name, code, cause):
+    own(name, code)
+    message = refusal(f"{name}.Own")
+    assert message.startswith(f"{name}.Own: its module cannot be imported: ") and cause in message
+
+
+def test_what_a_path_lacks_is_told(own):
+    own("empty_here", "")
+    assert refusal("empty_here.Own").endswith("(empty_here has no Own)")
+    assert refusal("empty_here.inner.Own").endswith("(empty_here has no inner)")
+    assert refusal("not_here.Own").endswith("(there is no module not_here)")
+    assert "it is no dotted path" in refusal("empty_here.Own.")
+    assert "it is no dotted path" in refusal("os; touch x.Own")
+
+
+def test_strange_names_are_escaped_and_cut():
+    message = refusal("fo\x1b[31mcal\nloss" + "x" * 10_000)
+    assert "\x1b" not in message and len(message) < 2_000
+    assert len(refusal({"_target_": "focal", "gamma": [1] * 10_000})) < 300
+    assert len(refusal({"_target_": "focal", "x" * 10_000: 1})) < 500
+
+
+def nested(depth):
+    config = "l1"
+    for _ in range(depth):
+        config = {"_target_": "weighted_multi", "losses": [{"loss": config, "name": "inner"}]}
+    return config
+
+
+def test_configs_inside_one_another_have_a_limit():
+    assert type(create_loss_function(nested(16))) is WeightedMultiLoss
+    for depth in (17, 300):
+        assert "the config of a loss is nested too deeply" in refusal(nested(depth))
+
+
+@pytest.mark.parametrize("given", [3, None, ["focal"], nn.ReLU, int])
+def test_a_target_that_is_no_name_and_no_class_of_a_module_is_refused(given):
+    if given is nn.ReLU:  # a class of a module, but its call takes no target
+        assert "ReLU" in refusal({"_target_": given})
+    else:
+        assert refusal({"_target_": given}).startswith(f"_target_: {given!r} given; a name, a dotted path or a class")
+
+
+@pytest.mark.parametrize(
+    ("config", "paths"),
+    [
+        ("focal", {"src.models.losses.focal.FocalLoss"}),
+        ("FocalLoss", {"src.models.losses.focal.FocalLoss"}),
+        ("src.models.losses.FocalLoss", {"src.models.losses.focal.FocalLoss"}),
+        ("l2", {"src.models.losses.distance.DistanceLoss"}),
+        ("MSELoss", {"torch.nn.MSELoss"}),
+        ("HuberLoss", {"src.models.losses.distance.HuberLoss"}),
+        ("STFTLoss", {"auraloss.freq.STFTLoss"}),
+        ({"class_path": "torch.nn.MSELoss"}, {"torch.nn.MSELoss"}),
+        (torch.nn.MSELoss, {"torch.nn.modules.loss.MSELoss"}),
+        (OmegaConf.create({"_target_": "os.system"}), {"os.system"}),
+        ({"losses": OmegaConf.create([{"loss": {"x": [{"class_path": "a.B"}]}}])}, {"a.B"}),
+        ({"_target_": "a.B", "deep": [{"x": ({"class_path": "c.D"},)}]}, {"a.B", "c.D"}),
+        ({"_target_": "a.B", "class_path": "c.D"}, {"a.B", "c.D"}),
+        ({"_target_": "pre_emphasis", "loss": "e.F"}, {"src.models.losses.pre_emphasis.PreEmphasisLoss", "e.F"}),
+        ({"_target_": "module", "module": "e.F"}, {"src.models.losses.module_loss.ModuleLoss", "e.F"}),
+        (
+            {
+                "class_path": "WeightedMultiLoss",
+                "init_args": {"losses": [{"loss": "g.H"}, {"loss": {"_target_": "i"}}]},
+            },
+            {"src.models.losses.weighted_multi.WeightedMultiLoss", "g.H", "i"},
+        ),
+        (None, set()),
+        (3, set()),
+    ],
+    ids=str,
+)
+def test_all_classes_that_a_config_names_are_told_without_an_import(config, paths, monkeypatch):
+    monkeypatch.setattr("importlib.import_module", None)
+    assert named_paths(config) == paths
+
+
+def test_every_argument_that_becomes_a_loss_or_a_module_is_among_the_keys_that_name_classes():
+    for loss_class in Loss.registry.values():
+        for name, parameter in inspect.signature(loss_class).parameters.items():
+            if parameter.annotation in (Loss, nn.Module):
+                assert name in _NAMING, (loss_class, name)

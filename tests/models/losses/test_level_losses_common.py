@@ -60,7 +60,7 @@ def annealed(loss):
 def example(loss, num_classes, batch=6, dtype=torch.float32):
     """Return a random prediction and target of what a loss takes; the targets hold both end levels."""
     generator = torch.Generator().manual_seed(num_classes)
-    (takes,) = loss.takes
+    takes = loss.takes[0]
     columns = num_classes + SHAPES["thresholds"] if takes.endswith("thresholds") else SHAPES.get(takes, num_classes)
     prediction = torch.randn(batch, columns, generator=generator, dtype=torch.float64).to(dtype)
     if takes in ("level_value", "physical"):
@@ -92,9 +92,9 @@ def test_one_value_per_example_in_float32_and_its_reductions(name, num_classes):
 def test_an_example_alone_costs_what_it_costs_in_a_batch(name, num_classes):
     loss = LOSSES[name](num_classes)
     loss.reduction = "none"
-    prediction, target = example(loss, num_classes)
+    prediction, target = example(loss, num_classes, dtype=torch.float64)  # float32 sums depend on the batch's shape
     alone = torch.cat([loss(prediction[at : at + 1], target[at : at + 1]) for at in range(6)])
-    torch.testing.assert_close(loss(prediction, target), alone, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(loss(prediction, target), alone, rtol=1e-10, atol=1e-10)
 
 
 # beta holds a weight constant, so that its gradient belongs to no function; test_likelihood knows it
@@ -144,7 +144,7 @@ def test_extremes_stay_finite(name, num_classes, size):
     assert torch.isfinite(prediction.grad).all()
 
 
-@pytest.mark.parametrize("name", [name for name in LOSSES if LOSSES[name](3).takes == ("levels",)])
+@pytest.mark.parametrize("name", [name for name in LOSSES if LOSSES[name](3).takes[0] == "levels"])
 @pytest.mark.parametrize("size", [20.0, 1e4])
 def test_a_sure_and_right_level_is_cheaper_than_any_other(name, size):
     loss = LOSSES[name](5)
@@ -169,7 +169,7 @@ def test_a_sure_level_costs_more_the_farther_it_is_off(name):
 
 @pytest.mark.parametrize("name", ["focal", "dice", "soft_iou", "dice_cross_entropy"])
 def test_levels_given_as_reals_are_no_distribution(name):
-    with pytest.raises(ValueError, match=r"\(4, 4\) and target \(4,\) differ"):  # they would broadcast
+    with pytest.raises(ValueError, match=r"prediction \(4, 4\) float32 and target \(4,\) float32 given; it takes "):
         LOSSES[name](4)(torch.zeros(4, 4), torch.arange(4.0))
 
 
@@ -183,10 +183,10 @@ def test_a_mean_over_a_batch_of_one_is_the_value():
     [
         (lambda: CrossEntropyLoss(label_smoothing=1.0), "label_smoothing: 1.0 given; at least 0 and below 1"),
         (lambda: CrossEntropyLoss(reduction="batchmean"), "reduction: 'batchmean' given; one of none, mean, sum"),
-        (lambda: WeightedCrossEntropyLoss(1), "num_classes: 1 given; at least 2"),
+        (lambda: WeightedCrossEntropyLoss(1), "num_classes: 1 given; from 2 to 4096, whose pairs fill a table"),
         (lambda: WeightedCrossEntropyLoss(4, distance_power=-1), "distance_power: -1 given; from 0 to 8"),
         (lambda: WeightedCrossEntropyLoss(4, base_weight=-1), "base_weight: -1 given; from 0 to 1e6"),
-        (lambda: SoftTargetLoss(1), "num_classes: 1 given; at least 2"),
+        (lambda: SoftTargetLoss(5000), "num_classes: 5000 given; from 2 to 4096, whose pairs fill a table"),
         (lambda: SoftTargetLoss(4, mode="box"), "mode: 'box' given; one of triangular, log_triangular, gaussian"),
         (lambda: SoftTargetLoss(4, width=-1), "width: -1 given; at least 0 levels"),
         (lambda: SoftTargetLoss(4, sigma=0), "sigma: 0 given; above 0 levels"),
@@ -205,7 +205,7 @@ def test_a_mean_over_a_batch_of_one_is_the_value():
         (lambda: TverskyLoss(-1, 1), "alpha: -1 given; at least 0"),
         (lambda: TverskyLoss(1, -1), "beta: -1 given; at least 0"),
         (lambda: TverskyLoss(0, 0), "alpha and beta: (0, 0) given; one must be above 0"),
-        (lambda: OrdinalRegressionLoss(1, 1.0), "num_classes: 1 given; at least 2"),
+        (lambda: OrdinalRegressionLoss(1, 1.0), "num_classes: 1 given; from 2 to 65536"),
         (lambda: OrdinalRegressionLoss(4, 0.0), "param_range: 0.0 given; max must be above min, both finite"),
         (lambda: OrdinalRegressionLoss(4, (2, 1)), "param_range: (2, 1) given; max must be above min, both finite"),
         (lambda: OrdinalRegressionLoss(4, (1, 2, 3)), "param_range: (1, 2, 3) given; give max - min or (min, max)"),
@@ -224,3 +224,42 @@ def test_arguments_out_of_range_get_one_line_with_the_value_and_the_remedy(build
     with pytest.raises(ValueError) as caught:
         build()
     assert str(caught.value).startswith(message) and "\n" not in str(caught.value)
+
+
+REAL_TARGETS = [name for name in LOSSES if LOSSES[name](5).takes[0] in REAL]
+
+
+@pytest.mark.parametrize(
+    ("name", "place"), [*((name, "prediction") for name in LOSSES), *((name, "target") for name in REAL_TARGETS)]
+)
+def test_what_is_no_number_shows_in_its_own_example_only(name, place):
+    loss = LOSSES[name](5)
+    given = dict(zip(("prediction", "target"), example(loss, 5, dtype=torch.float64), strict=True))
+    expected = loss.values(**given)
+    given[place][2] = math.nan
+    found = loss.values(**given)
+    assert found.isfinite().tolist() == [True, True, False, True, True, True]
+    kept = torch.tensor([0, 1, 3, 4, 5])
+    torch.testing.assert_close(found[kept], expected[kept], rtol=1e-10, atol=1e-10)
+
+
+@every_loss
+def test_shapes_that_do_not_fit_are_refused(name):
+    loss = LOSSES[name](5)
+    prediction, target = example(loss, 5)
+    cases = [(prediction[:0], target[:0]), (prediction, target[:1]), (prediction, target[:, None])]
+    cases += [(prediction[..., None], target), (prediction[0], target), (prediction, None)]
+    for given in cases:
+        with pytest.raises(ValueError, match=rf"^{loss.label}: prediction .* given; it takes "):
+            loss(*given)
+
+
+WITH_LEVELS = [name for name in LOSSES if LOSSES[name](5).num_classes is not None]
+
+
+@pytest.mark.parametrize("name", WITH_LEVELS)
+def test_logits_of_another_number_of_levels_are_refused(name):
+    assert {"weighted_cross_entropy", "soft_target", "ordinal_regression", "focal-root"} <= set(WITH_LEVELS)
+    for wrong in (4, 6):
+        with pytest.raises(ValueError, match=rf"prediction \(2, {wrong}\) given, but num_classes is 5"):
+            LOSSES[name](5)(torch.zeros(2, wrong), torch.tensor([0, 3]))

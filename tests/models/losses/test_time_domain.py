@@ -1,4 +1,4 @@
-"""Time-domain losses in closed form, and against auraloss."""
+"""Time-domain losses in closed form, for silence, and against auraloss."""
 
 import math
 
@@ -19,8 +19,9 @@ def test_esr_of_a_gain(gain):
 
 def test_dc_of_an_offset_on_a_square_wave():
     """Mean square 0.25, offset 0.1: 0.01 / 0.25."""
-    square = torch.tensor([0.5, -0.5]).repeat(3, 100)
-    torch.testing.assert_close(DCLoss(reduction="none")(square + 0.1, square), torch.full((3,), 0.04))
+    square = torch.tensor([0.5, -0.5], dtype=torch.float64).repeat(3, 100)
+    expected = torch.full((3,), 0.04, dtype=torch.float64)
+    torch.testing.assert_close(DCLoss(reduction="none")(square + 0.1, square), expected)
 
 
 @pytest.mark.parametrize("noise_db", [-40.0, -3.0, 20.0])
@@ -47,3 +48,37 @@ def test_values_match_auraloss(name):
     assert ours(TARGET + 0.1 * OTHER, TARGET).item() == pytest.approx(
         theirs(TARGET + 0.1 * OTHER, TARGET).item(), rel=1e-6
     )
+
+
+SILENCE = torch.zeros(4, 5000)
+SOUND = 0.1 * OTHER.float()
+
+
+def test_silence_against_silence_is_no_error():
+    for loss in (ESRLoss(reduction="none"), DCLoss(reduction="none"), SISDRLoss(reduction="none")):
+        assert loss(SILENCE, SILENCE).tolist() == [0.0] * 4
+
+
+def test_a_silent_target_counts_as_one_at_minus_90_db():
+    power = SOUND.double().square().mean(dim=1)
+    torch.testing.assert_close(ESRLoss(reduction="none")(SOUND, SILENCE).double(), power / 1e-9, rtol=1e-5, atol=0)
+    offset = SILENCE + 0.5
+    torch.testing.assert_close(DCLoss(reduction="none")(offset, SILENCE), torch.full((4,), 0.25 / 1e-9))
+    assert (SISDRLoss(reduction="none")(SOUND, SILENCE) > 120).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_what_si_sdr_cannot_see_and_what_it_reads_as_perfect(dtype):
+    sound = SOUND.to(dtype)
+    loss = SISDRLoss(reduction="none")
+    for silent in (SILENCE.to(dtype), 0.3 + SILENCE.to(dtype), 1e4 * (1 + SILENCE.to(dtype))):  # a constant is silence
+        assert loss(silent, sound).tolist() == [0.0] * 4
+    for match in (sound, 3 * sound, sound + 0.3, -1e-5 * sound):
+        assert (loss(match, sound) < -120).all()
+
+
+def test_a_quiet_target_under_a_loud_prediction_is_still_a_sound():
+    """100 dB below: nothing is added to the target's energy."""
+    found = ESRLoss(reduction="none")(TARGET, 1e-5 * OTHER)
+    expected = (TARGET - 1e-5 * OTHER).square().sum(dim=1) / (1e-5 * OTHER).square().sum(dim=1)
+    torch.testing.assert_close(found, expected, rtol=1e-9, atol=0)

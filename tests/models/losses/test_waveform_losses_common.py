@@ -13,7 +13,6 @@ from src.models.losses.f0_centroid import F0CentroidLoss
 from src.models.losses.mel import MelSpectralLoss
 from src.models.losses.multi_scale import MultiScaleSpectralLoss
 from src.models.losses.pre_emphasis import PreEmphasisLoss
-from src.models.losses.spectra import ComparesFeatures
 from src.models.losses.stft import LogSTFTLoss, MultiResolutionSTFTLoss, SpectralConvergenceLoss
 from src.models.losses.time_domain import DCLoss, ESRLoss, SISDRLoss
 
@@ -177,8 +176,104 @@ def test_a_target_prepared_from_other_shapes_is_refused(name):
         loss(noise(1, 300), loss.prepare(noise(2, 300)))
 
 
-@pytest.mark.parametrize("name", [name for name in LOSSES if isinstance(LOSSES[name](), ComparesFeatures)])
-def test_an_empty_or_flat_waveform_is_refused(name):
-    for shape in [(0, 5), (2, 0), (5,), (1, 1, 1, 5)]:
-        with pytest.raises(ValueError, match=re.escape(str(shape))):
-            LOSSES[name]().prepare(torch.zeros(shape))
+def takes_only_audio(loss):
+    return "value" not in loss.takes
+
+
+@every_loss
+def test_an_empty_waveform_is_refused(name):
+    for shape in [(0,), (0, 5), (2, 0), (2, 0, 5), (2, 3, 0)]:
+        for compute in (lambda loss, audio: loss(audio, audio), lambda loss, audio: loss.prepare(audio)):
+            with pytest.raises(ValueError, match=rf"Loss: prediction {re.escape(str(shape))} .*nothing may be empty"):
+                compute(LOSSES[name](), torch.zeros(shape))
+
+
+@pytest.mark.parametrize("name", [name for name in LOSSES if takes_only_audio(LOSSES[name]())])
+def test_a_waveform_of_too_few_or_too_many_dimensions_is_refused(name):
+    for shape in [(5,), (1, 1, 1, 5)]:
+        for compute in (lambda loss, audio: loss(audio, audio), lambda loss, audio: loss.prepare(audio)):
+            with pytest.raises(ValueError, match=rf"{re.escape(str(shape))} .*it takes audio \(B, T\) or"):
+                compute(LOSSES[name](), torch.zeros(shape))
+
+
+@every_loss
+def test_integer_samples_are_refused(name):
+    """Whose full scale is not 1."""
+    with pytest.raises(ValueError, match=r"float32 and target \(2, 40\) int16 given"):
+        LOSSES[name]()(torch.zeros(2, 40), torch.zeros(2, 40, dtype=torch.int16))
+
+
+@every_loss
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize("place", ["prediction", "target"])
+def test_a_sample_that_is_not_finite_shows_in_its_own_example_only(name, bad, place):
+    loss = LOSSES[name]()
+    sounds = {"prediction": noise(3, 200, dtype=torch.float64), "target": noise(3, 200, seed=1, dtype=torch.float64)}
+    expected = loss.values(**sounds)
+    sounds[place][1, 77] = bad
+    found = loss.values(**sounds)
+    assert found.isfinite().tolist() == [True, False, True]
+    torch.testing.assert_close(found[::2], expected[::2], rtol=1e-10, atol=1e-10)
+
+
+# by how much a loss grows with the level of both sounds: to this power, None where a constant of it has a level
+DEGREE = {
+    "distance": 1,
+    "distance-square": 2,
+    "distance-1.5": 1.5,
+    "log_cosh": None,
+    "huber": None,
+    "multi_scale": 1,
+    "multi_scale-both": None,  # a sum of degrees 1 and 0
+    "multi_scale-log": 0,
+    "multi_scale-power": 2,
+    "multi_scale-norm": 1,
+    "spectral_convergence": 0,
+    "log_stft": 0,
+    "multi_resolution_stft": None,  # it has a linear term
+    "mel_spectral": 0,
+    "mel_spectral-linear": 1,
+    "cumulative-time": 2,
+    "cumulative-frequency": 2,
+    "spectral_optimal_transport": 0,
+    "envelope": 1,
+    "f0_centroid": 0,
+    "f0_centroid-hz": 0,
+    "esr": 0,
+    "dc": 0,
+    "si_sdr": 0,
+    "pre_emphasis-esr": 0,
+    "pre_emphasis-stft": 0,
+}
+
+
+def sines(length=500):
+    """Return two sounds of a few partials and much silence between them, (2, T) float64 each."""
+    time = torch.arange(length, dtype=torch.float64)
+    low, high = (torch.sin(2 * torch.pi * f * time) * (time > length // 3) for f in (0.031, 0.17))
+    return torch.stack([low, 0.5 * high + 0.02]), torch.stack([0.7 * high, low])
+
+
+@pytest.mark.parametrize("name", [name for name, degree in DEGREE.items() if degree is not None])
+@pytest.mark.parametrize("level", [1e-5, 1e5])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_level_of_both_sounds_changes_a_loss_by_its_power_only(name, level, dtype):
+    loss = LOSSES[name]()
+    rounding = 1e-4 if dtype == torch.float32 else 1e-9
+    for prediction, target in [(noise(2, 500), noise(2, 500, seed=1)), sines()]:
+        prediction, target = prediction.to(dtype), target.to(dtype)
+        expected = loss.values(prediction, target)
+        found = loss.values(level * prediction, level * target)
+        torch.testing.assert_close(found / level ** DEGREE[name], expected, rtol=rounding, atol=rounding)
+        prepared = loss.values(level * prediction, loss.prepare(level * target))
+        assert torch.equal(prepared, found)
+
+
+@pytest.mark.parametrize("name", ["si_sdr", "spectral_optimal_transport", "f0_centroid"])
+@pytest.mark.parametrize("level", [1e-5, 1e5])
+def test_the_level_of_one_sound_changes_nothing_where_the_definition_says_so(name, level):
+    loss = LOSSES[name]()
+    prediction, target = noise(2, 500, dtype=torch.float64), noise(2, 500, seed=1, dtype=torch.float64)
+    expected = loss.values(prediction, target)
+    torch.testing.assert_close(loss.values(level * prediction, target), expected, rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(loss.values(prediction, level * target), expected, rtol=1e-9, atol=1e-9)

@@ -14,12 +14,13 @@ PAIR = [{"loss": "l1", "weight": 0.5, "name": "near"}, {"loss": "l2", "weight": 
 
 def values(rows=12, columns=None):
     generator = torch.Generator().manual_seed(rows)
-    return torch.randn(2, rows, *(columns or ()), generator=generator).unbind()
+    return torch.randn(2, rows, *(columns or ()), generator=generator, dtype=torch.float64).unbind()
 
 
 def levels(rows=12, count=5):
     generator = torch.Generator().manual_seed(rows)
-    return torch.randn(rows, count, generator=generator), torch.randint(count, (rows,), generator=generator)
+    prediction = torch.randn(rows, count, generator=generator, dtype=torch.float64)
+    return prediction, torch.randint(count, (rows,), generator=generator)
 
 
 def errors(prediction, target):
@@ -232,9 +233,9 @@ NAN, INF = float("nan"), float("inf")
 @pytest.mark.parametrize(
     ("entry", "words"),
     [
-        ({}, "losses[0]: lacks 'loss'"),
-        ({"weight": 1}, "losses[0]: lacks 'loss'"),
-        ("l1", "losses[0]: 'l1' is no mapping of loss, weight, name"),
+        ({}, "losses[0]: no 'loss' given"),
+        ({"weight": 1}, "losses[0]: no 'loss' given"),
+        ("l1", "losses[0]: 'l1' given; a mapping of loss, weight, name"),
         ({"loss": "l1", "wieght": 2}, "losses[0]: unknown key 'wieght'. Did you mean 'weight'?"),
         ({"loss": "hubert"}, "losses[0].loss: Unknown loss function target: hubert. Did you mean 'huber'?"),
         ({"loss": {"p": 2}}, "losses[0].loss: Loss configuration must contain '_target_' key"),
@@ -282,9 +283,9 @@ def test_no_list_or_an_empty_one_is_told(losses):
     assert faults(losses).startswith(f"losses: {losses!r} given; give a list of {{loss, weight, name}}, at least one")
 
 
-def test_a_name_that_stands_twice_is_told():
+def test_a_name_that_is_given_twice_is_told():
     message = faults([{"loss": "huber"}, {"loss": "huber"}])
-    assert message == "losses[1].name: 'huber' stands twice; give each loss a name of its own"
+    assert message == "losses[1].name: 'huber' is given twice; give each loss a name of its own"
 
 
 def test_all_faults_are_told_at_once():
@@ -300,11 +301,11 @@ def test_all_faults_are_told_at_once():
         "losses[0].loss: Unknown loss function target: hubert",
         "losses[0].weight: -1 given",
         "losses[0].name: 'a/b' is reserved",
-        "losses[1]: 'crps' is no mapping",
-        "losses[2]: lacks 'loss'",
+        "losses[1]: 'crps' given; a mapping",
+        "losses[2]: no 'loss' given",
         "losses[2].weight: nan given",
         "losses[3]: unknown key 'wieght'",
-        "losses[4].name: 'one' stands twice",
+        "losses[4].name: 'one' is given twice",
         "losses[4].weight: 0 given as steps",
         "losses[4].weight: 'sine' given as shape",
     ):
@@ -335,7 +336,7 @@ def test_l1_and_l2_go_by_their_own_names():
 
 
 def test_evidential_logits_are_not_read_two_ways():
-    with pytest.raises(ValueError, match=r"evidential_classification reads logits as evidence.*use it alone"):
+    with pytest.raises(ValueError, match=r"evidential_classification reads the logits in its own way.*use it alone"):
         WeightedMultiLoss(
             [{"loss": "cross_entropy"}, {"loss": "evidential_classification"}], context={"num_classes": 4}
         )

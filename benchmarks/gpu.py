@@ -1,0 +1,144 @@
+"""Measure the training step of every network on this machine's CUDA device; keep it under the device's name.
+
+    python benchmarks/gpu.py
+
+A step is forward, backward and AdamW on batches of 128 and 2,048 images of 32x32, as in backbones.py: in float32,
+under bfloat16 autocast, and with --compiled also with the network compiled. The multi-resolution STFT loss and the
+front end follow. The contestants take turns; the figures are medians.
+"""
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import rootutils
+
+ROOT = rootutils.setup_root(__file__, indicator="pyproject.toml", pythonpath=True)
+
+import torch
+from backbones import named_models
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from src.data.spec import DatasetSpec
+from src.models.build import build_model
+from src.models.losses import create_loss_function
+from src.spectral.config import SpectralConfig
+from src.spectral.front_end import FrontEnd
+from src.synth.parameters import ParameterSpace, ParameterSpec
+
+SPEC = DatasetSpec("none", (1, 32, 32), ParameterSpace(ParameterSpec(name=name, min=0, max=1) for name in "abcd"))
+BATCH_SIZES = (128, 2048)
+ROUNDS, REPEATS = 7, 20
+
+
+def seconds_of(steps: dict[str, Callable[[], object]]) -> dict[str, float]:
+    """Return the median seconds of a step, the contestants in turns; the device is waited for around each turn."""
+    taken: dict[str, list[float]] = {name: [] for name in steps}
+    for turn in range(ROUNDS + 1):
+        for name, step in steps.items():
+            torch.cuda.synchronize()
+            began = time.perf_counter()
+            for _ in range(REPEATS):
+                step()
+            torch.cuda.synchronize()
+            if turn:  # the first fills caches and compiles
+                taken[name].append((time.perf_counter() - began) / REPEATS)
+    return {name: statistics.median(values) for name, values in taken.items()}
+
+
+def training_step(config: dict, batch_size: int, bfloat16: bool = False, compiled: bool = False) -> Callable[[], None]:
+    """Return a function that trains a model on one batch on the device."""
+    torch.manual_seed(0)
+    model = build_model(config, SPEC).cuda().train()
+    if compiled:
+        model.network.compile()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
+    images = torch.rand(batch_size, 1, 32, 32, device="cuda")
+    target = torch.rand(batch_size, len(SPEC.space), device="cuda")
+
+    def step() -> None:
+        with torch.autocast("cuda", torch.bfloat16, enabled=bfloat16):
+            features = model.features(images)
+            losses, _ = model.heads.losses(model.heads(features), target)
+            loss = model.heads.total(losses, features)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+
+    return step
+
+
+def measure_networks(names: list[str], compiled: bool) -> dict[str, dict[str, float]]:
+    """Return milliseconds of a step by network and variant."""
+    rows = {}
+    with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
+        configs = {
+            name: OmegaConf.to_container(compose("train", [f"model={name}"]).model, resolve=True) for name in names
+        }
+    for name, config in configs.items():
+        steps = {}
+        for batch_size in BATCH_SIZES:
+            steps[f"float32 {batch_size}"] = training_step(config, batch_size)
+            steps[f"bfloat16 {batch_size}"] = training_step(config, batch_size, bfloat16=True)
+            if compiled:
+                steps[f"compiled {batch_size}"] = training_step(config, batch_size, compiled=True)
+        rows[name] = {variant: 1000 * seconds for variant, seconds in seconds_of(steps).items()}
+        print(name, {variant: round(value, 2) for variant, value in rows[name].items()}, flush=True)
+    return rows
+
+
+def measure_sound() -> dict[str, float]:
+    """Return milliseconds of the loss on 8 clips of 1 s at 44.1 kHz, and of the images of 1,024 clips at 8 kHz."""
+    loss = create_loss_function("multi_resolution_stft").cuda()
+    prediction, target = torch.rand(2, 8, 44_100, device="cuda")
+    prediction.requires_grad_()
+    settings = {"height": 32, "width": 32, "n_fft": 80, "n_window": 80, "window_type": "rectangular"}
+    front_end = FrontEnd(SpectralConfig(**settings), 8000, 8000).cuda()
+    clips = torch.rand(1024, 8000, device="cuda")
+
+    def forward_and_backward() -> None:
+        prediction.grad = None
+        loss(prediction, target).backward()
+
+    steps = {
+        "multi-resolution STFT loss, forward and backward, 8 x 1 s at 44.1 kHz": forward_and_backward,
+        "front end, 1,024 clips of 1 s at 8 kHz": lambda: front_end(clips),
+    }
+    return {name: 1000 * seconds for name, seconds in seconds_of(steps).items()}
+
+
+def markdown(results: dict[str, dict]) -> str:
+    """Return the tables of all devices that were measured."""
+    lines = []
+    for device, figures in results.items():
+        variants = list(next(iter(figures["networks"].values())))
+        lines += [f"| {device}, torch {figures['torch']}: ms a step | {' | '.join(variants)} |"]
+        lines += ["|---|" + "---|" * len(variants)]
+        for name, row in figures["networks"].items():
+            lines.append(f"| {name} | " + " | ".join(f"{row[variant]:.3g}" for variant in variants) + " |")
+        lines += ["", "| Sound | ms |", "|---|---|"]
+        lines += [f"| {name} | {value:.3g} |" for name, value in figures["sound"].items()]
+        lines.append("")
+    return "\n".join(lines).strip()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", nargs="*", default=named_models())
+    parser.add_argument("--compiled", action="store_true", help="measure compiled networks too: a minute each")
+    parser.add_argument("--keep", type=Path, default=ROOT / "benchmarks/gpu.json")
+    arguments = parser.parse_args()
+    results = json.loads(arguments.keep.read_text()) if arguments.keep.exists() else {}
+    networks = measure_networks(arguments.models, arguments.compiled)
+    figures = {"torch": torch.__version__, "networks": networks, "sound": measure_sound()}
+    results[torch.cuda.get_device_name()] = figures
+    arguments.keep.write_text(json.dumps(results, indent=1) + "\n")
+    print(markdown(results))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,26 @@
+"""What a run has reached, in its record, for tables of runs."""
+
+import time
+
+from lightning import Trainer
+
+from src.callbacks.progress import TrainingProgress
+from src.utils.run_record import Session
+
+_EVERY_S = 5  # a record is written to the disk at once, which may take as long as a short epoch
+
+
+class RecordProgress(TrainingProgress):
+    """Keeps the number of completed epochs and the best value of `metric` in a session's entry of run.json."""
+
+    def __init__(self, session: Session, metric: str):
+        super().__init__(metric)
+        self.session = session
+        self._next_write = 0.0
+
+    def epoch_ended(self, trainer: Trainer) -> None:
+        planned = self.planned_epochs(trainer)
+        self.session.entry.update(epochs=self.epochs, planned_epochs=planned, score=self.best)
+        if time.monotonic() >= self._next_write:
+            self.session.write()
+            self._next_write = time.monotonic() + _EVERY_S

@@ -1,0 +1,107 @@
+"""The plain form of a DatasetSpec, as checkpoints hold it, and what it shares with a dataset's JSON."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from src.data.recipe import Recipe
+from src.spectral.config import SpectralConfig
+from src.synth.parameters import ParameterSpec, Word
+
+_MOST_SAMPLES = 2**25  # of a clip: three minutes at 192 kHz
+_MOST_COUNTED = 2**48
+_LONGEST_NAME = 200
+_SEPARATORS = "/\\:"
+
+
+def check_name(name: str) -> str:
+    """Return a dataset's name that is a directory's name; ValueError for one that leads elsewhere."""
+    if not name.isprintable() or set(name) & set(_SEPARATORS) or name in (".", ".."):
+        raise ValueError("a name is one printable word, without / \\ : and not . or ..")
+    return name
+
+
+def as_name(text: str) -> str:
+    """Return a directory's name with what a dataset's name may not hold replaced by underscores."""
+    return "".join(one if one.isprintable() and one not in _SEPARATORS else "_" for one in text)[:_LONGEST_NAME]
+
+
+DatasetName = Annotated[str, Field(max_length=_LONGEST_NAME), AfterValidator(check_name)]
+Size = Annotated[int, Field(ge=1, le=65535)]
+Count = Annotated[int, Field(ge=0, le=_MOST_COUNTED)]
+SampleRate = Annotated[float, Field(gt=0, le=1e6)]
+Seconds = Annotated[float, Field(gt=0, le=3600)]
+
+
+class Reach(BaseModel):
+    """One parameter's row of `src.data.sensitivity.measure_sensitivity`."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
+
+    name: Word
+    step_levels: float
+    range_levels: float
+    blind: bool
+    unmoved: float = 0.0  # older datasets do not have this and the following
+    range_db: float = 0.0
+    cause: str = Field("", max_length=2000)
+
+
+class PlainSpec(BaseModel):
+    """The keys of `DatasetSpec.to_dict`."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    name: Annotated[DatasetName, Field(min_length=1)]
+    image_shape: tuple[Size, Size, Size]
+    parameters: Annotated[list[ParameterSpec], Field(min_length=1, max_length=4096)]
+    counts: dict[Literal["train", "val", "test"], Count] = {}
+    sample_rate: SampleRate | None = None
+    duration: Seconds | None = None
+    synth_type: Word = "unknown"
+    spectral: SpectralConfig | None = None
+    metadata_bytes: Literal[6, 14] | None = None
+    generator: dict[str, Any] | None = None
+    sensitivity: list[Reach] = []
+    sha256: dict[Word, Word] = {}
+
+    @model_validator(mode="after")
+    def _check(self) -> "PlainSpec":
+        varying = sum(not one.is_fixed for one in self.parameters)
+        if not 1 <= varying <= 255:
+            raise ValueError(f"{varying} parameters vary; 1 to 255 do in a dataset")
+        check_samples(self.sample_rate, self.duration)
+        spectral = self.spectral
+        if spectral and (len(spectral.channels), spectral.height, spectral.width) != self.image_shape:
+            raise ValueError(f"spectral makes other images than {self.image_shape} (C, H, W)")
+        self._check_origin()
+        return self
+
+    def _check_origin(self) -> None:
+        """ValueError where the recipe of a dataset of ours says something else than the rest does."""
+        try:
+            recipe = Recipe.model_validate((self.generator or {}).get("config"))
+        except ValidationError:  # none, or another version's, which cannot be rendered here either
+            return
+        synth, own = recipe.synth, {one.name: one for one in self.parameters}
+        said = {"sample_rate": self.sample_rate, "duration": self.duration, "spectral": self.spectral}
+        made = {"sample_rate": synth.sample_rate, "duration": synth.duration, "spectral": recipe.spectral}
+        for name, entry in synth.parameters.items():
+            value, names = entry.get("value"), entry.get("values")
+            if isinstance(value, str) or (value is None and names is not None):  # categories by name
+                made[name] = (value,) if isinstance(value, str) else tuple(names)
+                said[name] = own[name].values if name in own else None
+                continue
+            made[name] = (entry.get("min"), entry.get("max")) if value is None else (value, value)
+            said[name] = (own[name].min, own[name].max) if name in own else None
+        for key, value in made.items():
+            if said[key] != value:
+                raise ValueError(f"generator.config: {key} is {value} there, and {said[key]} in the description")
+
+
+def check_samples(sample_rate: float | None, duration: float | None) -> None:
+    """ValueError where a clip would hold no sample, or more than fit into memory."""
+    if sample_rate and duration and not 1 <= sample_rate * duration <= _MOST_SAMPLES:
+        raise ValueError(
+            f"duration {duration:g} s at sample_rate {sample_rate:g} Hz: a clip holds 1 to {_MOST_SAMPLES} samples"
+        )

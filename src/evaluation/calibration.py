@@ -1,0 +1,107 @@
+"""Whether a model's uncertainties are honest: what its intervals cover on sounds that it has not been fitted to."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from src.data.vimh_dataset import VIMHDataset
+from src.evaluation.predict import estimate_dataset
+from src.models.calibration import BANDS, NORMAL
+from src.models.multi_head import Estimates
+from src.models.vimh_lit_module import VIMHLitModule
+from src.synth.parameters import ParameterSpace
+
+_ROUNDING = 1e-6  # share of the range by which float32 may miss the end of an interval
+HEADINGS = ("parameter", "in 68 % interval", "in 90 % interval", "+-", "1.645 +-", "rank")
+_WIDTHS = (20, 17, 17, 6, 9, 6)
+CAPTION = (
+    "In brackets: 95 % confidence interval of the coverage. +-, 1.645 +-: coverage of\n"
+    "value +- these, nominally 68 and 90 %. rank: rank correlation of |error| and +-;\n"
+    "nan: +- is the same for every sound."
+)
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How often one parameter's true value is where the model says, as shares of `count` sounds."""
+
+    name: str
+    count: int
+    intervals: tuple[float, float]  # within the 68 and the 90 % interval
+    bounds: tuple[tuple[float, float], tuple[float, float]]  # 95 % confidence interval of each (Wilson)
+    normal: tuple[float, float]  # within 1 and 1.645 uncertainties of the value
+    rank_correlation: float  # Spearman's, of |error| and uncertainty; NaN where that is constant
+    half_width: float  # mean of the 90 % interval's, in the parameter's unit
+
+    @property
+    def is_honest(self) -> bool:
+        """Whether the intervals and the uncertainty cover what src.models.calibration.BANDS promises."""
+        shares = zip((*self.intervals, *self.normal), (*BANDS, *BANDS), strict=True)
+        return all(low <= share <= high for share, (low, high) in shares)
+
+
+def measure_coverage(model: VIMHLitModule, dataset: VIMHDataset) -> list[Coverage]:
+    """Return the coverage of each parameter's intervals on a split, which training and validation have not used.
+
+    Categories, which have no intervals, are left out.
+    """
+    truth = model.spec.space.denormalize(dataset.targets())
+    return coverages(model.spec.space, truth, estimate_dataset(model, dataset))
+
+
+def coverages(space: ParameterSpace, truth: np.ndarray, estimates: Estimates) -> list[Coverage]:
+    """Return each parameter's coverage for true values (n, P) and estimates, arrays (n, P), in physical units."""
+    rows = []
+    for at, spec in enumerate(space):
+        true, (value, uncertainty, *ends) = truth[:, at], (np.asarray(one)[:, at] for one in estimates)
+        if np.isnan(ends).all():
+            continue
+        rounding, count = _ROUNDING * (spec.max - spec.min), len(true)
+        inside = [
+            int(((low - rounding <= true) & (true <= high + rounding)).sum()) for low, high in (ends[:2], ends[2:])
+        ]
+        error = np.abs(value - true)
+        confidence = [stats.binomtest(hits, count).proportion_ci(0.95, "wilson") for hits in inside]
+        rows.append(
+            Coverage(
+                name=spec.name,
+                count=count,
+                intervals=tuple(hits / count for hits in inside),
+                bounds=tuple((float(one.low), float(one.high)) for one in confidence),
+                normal=tuple(float((error <= z * uncertainty).mean()) for z in NORMAL),
+                rank_correlation=_rank_correlation(error, uncertainty),
+                half_width=float(np.mean(0.5 * (ends[3] - ends[2]))),
+            )
+        )
+    return rows
+
+
+def _rank_correlation(error: np.ndarray, uncertainty: np.ndarray) -> float:
+    constant = np.ptp(uncertainty) <= 1e-6 * np.abs(uncertainty).max()  # float32 rounding has no rank
+    if constant or not np.ptp(error):
+        return float("nan")
+    return float(stats.spearmanr(error, uncertainty).statistic)
+
+
+def table(groups: Iterable[tuple[str, list[Coverage]]]) -> str:
+    """Return the coverages of several models, each below its title, as text of at most 80 columns."""
+    lines = [_line(HEADINGS), "-" * sum(_WIDTHS)]
+    for title, rows in groups:
+        lines.append(title)
+        for row in rows:
+            shares = [
+                f"{100 * share:.1f} ({100 * low:.1f}-{100 * high:.1f})"
+                for share, (low, high) in zip(row.intervals, row.bounds, strict=True)
+            ]
+            normal = [f"{100 * share:.1f}" for share in row.normal]
+            lines.append(_line((f"  {row.name}", *shares, *normal, f"{row.rank_correlation:.2f}")))
+            if not row.is_honest:
+                lines[-1] += " *"
+    return "\n".join([*lines, CAPTION])
+
+
+def _line(cells: tuple[str, ...]) -> str:
+    first, *others = cells
+    return f"{first:<{_WIDTHS[0]}}" + "".join(f"{one:>{width}}" for one, width in zip(others, _WIDTHS[1:], strict=True))

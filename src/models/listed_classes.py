@@ -1,0 +1,79 @@
+"""The classes that a checkpoint from anywhere may name, each in its role: exact paths, nothing that loads or calls.
+
+A class stands here when no argument of it can make it read a file, reach a network, import or call what a file names.
+"""
+
+from src.models import losses
+
+_NETWORKS = (
+    "ast.AudioSpectrogramTransformer",
+    "convnext_v2.ConvNeXtV2",
+    "hybrid.HybridBackbone",
+    "simple_cnn.SimpleCNN",
+    "simple_dense_net.SimpleDenseNet",
+    "simple_efficientnet.SimpleEfficientNet",
+    "simple_mlp.SimpleMLP",
+    "timm_backbone.TimmBackbone",
+    "vision_transformer.VisionTransformer",
+)
+_OPTIMIZERS = (
+    *("ASGD", "Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "LBFGS", "Muon", "NAdam"),
+    *("RAdam", "RMSprop", "Rprop", "SGD", "SparseAdam"),
+)
+_SCHEDULERS = ("Plateau", "constant", "cosine", "cosine_restarts", "exponential", "one_cycle")
+_WRAPPERS = ("centralization.gradient_centralization", "lookahead.lookahead", "sam.asam", "sam.sam")
+_OUR_LOSSES = (
+    *("AuralossLoss", "CRPSLoss", "CoralLoss", "CornLoss", "CrossEntropyLoss", "CumulativeSpectralLoss"),
+    *("DCLoss", "DiceCrossEntropyLoss", "DiceLoss", "DistanceLoss", "ESRLoss", "EnvelopeLoss"),
+    *("EvidentialClassificationLoss", "EvidentialRegressionLoss", "F0CentroidLoss", "FocalLoss"),
+    *("GaussianCRPSLoss", "GaussianNLLLoss", "HuberLoss", "LogCoshLoss", "LogSTFTLoss", "MelSpectralLoss"),
+    *("MixtureNLLLoss", "MultiResolutionSTFTLoss", "MultiScaleSpectralLoss", "NormalizedRegressionLoss"),
+    *("OrdinalRegressionLoss", "PreEmphasisLoss", "QuantizedRegressionLoss", "SISDRLoss", "SoftIoULoss"),
+    *("SoftTargetLoss", "SpectralConvergenceLoss", "SpectralOptimalTransportLoss", "TverskyLoss"),
+    *("WeightedCrossEntropyLoss", "WeightedMultiLoss"),
+)
+_TORCH_LOSSES = (  # without those that take a function
+    *("BCELoss", "BCEWithLogitsLoss", "CTCLoss", "CosineEmbeddingLoss", "CrossEntropyLoss"),
+    *("GaussianNLLLoss", "HingeEmbeddingLoss", "HuberLoss", "KLDivLoss", "L1Loss", "MSELoss"),
+    *("MarginRankingLoss", "MultiLabelMarginLoss", "MultiLabelSoftMarginLoss", "MultiMarginLoss"),
+    *("NLLLoss", "PoissonNLLLoss", "SmoothL1Loss", "SoftMarginLoss", "TripletMarginLoss"),
+)
+_AURALOSS = (
+    *("time.DCLoss", "time.ESRLoss", "time.LogCoshLoss", "time.SDSDRLoss", "time.SISDRLoss"),
+    *("time.SNRLoss", "freq.ChromaSTFTLoss", "freq.MelSTFTLoss", "freq.MultiResolutionSTFTLoss"),
+    *("freq.RandomResolutionSTFTLoss", "freq.STFTLoss", "freq.STFTMagnitudeLoss"),
+    *("freq.SpectralConvergenceLoss", "freq.SumAndDifferenceSTFTLoss"),
+)
+
+
+def _paths(name: str) -> set[str]:
+    found = getattr(losses, name)
+    short = {key for key, value in losses.Loss.registry.items() if value is found}
+    return {name, f"src.models.losses.{name}", f"{found.__module__}.{name}", *short}
+
+
+_OURS = frozenset({"l1", "l2"}).union(*map(_paths, _OUR_LOSSES))
+_BARE = {name.rpartition(".")[2] for name in _TORCH_LOSSES + _AURALOSS}  # a bare name is looked up there too
+LIBRARY_LOSSES = frozenset(
+    {f"torch.nn.{name}" for name in _TORCH_LOSSES} | {f"auraloss.{name}" for name in _AURALOSS} | _BARE - _OURS
+)
+
+# by the key of a model config: what that part may name
+ROLES = {
+    "model": frozenset({"src.models.vimh_lit_module.VIMHLitModule"}),
+    "network": frozenset(f"src.models.components.{name}" for name in _NETWORKS),
+    "optimizer": frozenset(f"torch.optim.{name}" for name in _OPTIMIZERS),
+    "scheduler": frozenset(f"src.models.schedules.{name}" for name in _SCHEDULERS),
+    "wrappers": frozenset(f"src.models.optimizers.{name}" for name in _WRAPPERS),
+    "heads": _OURS | LIBRARY_LOSSES,  # their losses
+}
+# of other packages, or handing arguments on to one: auraloss looks a `window` up in torch, and calls what it finds
+LIBRARY_CLASSES = ROLES["optimizer"] | LIBRARY_LOSSES | _paths("AuralossLoss")
+LIBRARY_WORDS = frozenset(  # what they may be given as words
+    {
+        *("none", "mean", "sum", "batchmean", "L1", "L2", "mel", "chroma", "loss", "full", "strong_wolfe"),
+        *("hann_window", "hamming_window", "blackman_window", "bartlett_window", "original", "match_rms_adamw"),
+        *("levels", "value", "physical", "waveform"),
+        *(name.rpartition(".")[2] for name in _AURALOSS),
+    }
+)

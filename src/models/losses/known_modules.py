@@ -1,0 +1,85 @@
+"""What the losses of torch.nn and auraloss take, by their names: neither package declares it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import nn
+
+from src.models.losses.base import require
+
+TORCH = {
+    "CrossEntropyLoss": ("levels", "probabilities"),
+    "BCEWithLogitsLoss": ("levels",),  # one-hot, see ModuleLoss
+    "L1Loss": ("waveform", "value"),
+    "MSELoss": ("waveform", "value"),
+    "SmoothL1Loss": ("waveform", "value"),
+    "HuberLoss": ("waveform", "value"),
+}
+INSTEAD = {  # of torch.nn's losses that no head can feed
+    "NLLLoss": "it takes log probabilities; torch.nn.CrossEntropyLoss takes logits",
+    "BCELoss": "it takes probabilities; torch.nn.BCEWithLogitsLoss takes logits",
+    "KLDivLoss": "it takes log probabilities; soft_target is a divergence that takes logits",
+    "GaussianNLLLoss": "it takes a variance as a third argument; gaussian_nll takes a mean and a log variance",
+}
+AURALOSS = {
+    "auraloss.time": ("ESRLoss", "DCLoss", "LogCoshLoss", "SNRLoss", "SISDRLoss", "SDSDRLoss"),
+    "auraloss.freq": (
+        "STFTLoss",
+        "MelSTFTLoss",
+        "ChromaSTFTLoss",
+        "MultiResolutionSTFTLoss",
+        "RandomResolutionSTFTLoss",
+        "SumAndDifferenceSTFTLoss",
+    ),
+}
+_IN_DB = ("SNRLoss", "SISDRLoss", "SDSDRLoss")
+_WINDOWS = ("hann_window", "bartlett_window", "blackman_window", "hamming_window", "kaiser_window")
+_LARGEST = 2**20  # samples of a window: 22 s at 48 kHz
+
+
+def dotted_path(name: str) -> str | None:
+    """Return where the class of a bare name is, torch.nn before auraloss; None for an unknown name."""
+    if name.endswith("Loss") and hasattr(nn, name):
+        return f"torch.nn.{name}"
+    return next((f"{part}.{name}" for part, names in AURALOSS.items() if name in names), None)
+
+
+def known_takes(module: nn.Module) -> tuple[str, ...]:
+    """Return what a loss of torch.nn or auraloss, or of a class derived from one, takes; () where nothing is known."""
+    for one in type(module).__mro__:
+        if one.__module__ == "torch.nn.modules.loss" and one.__name__ in TORCH:
+            return TORCH[one.__name__]
+        if one.__name__ in AURALOSS.get(one.__module__, ()):
+            return ("waveform",)
+    return ()
+
+
+def may_be_negative(module: nn.Module) -> bool:
+    """Tell whether a loss of auraloss is a level in dB."""
+    return _package(module) == "auraloss" and type(module).__name__ in _IN_DB
+
+
+def takes_channels(module: nn.Module) -> bool:
+    """Tell whether a module is called with (B, C, T) only."""
+    return _package(module) == "auraloss"
+
+
+def pools_the_batch(module: nn.Module) -> bool:
+    """Tell whether a module mixes the examples of a batch, whatever its `reduction`."""
+    return any(one.__module__ == "auraloss.freq" for one in type(module).__mro__)
+
+
+def check_auraloss(arguments: Mapping[str, Any]) -> None:
+    """Raise ValueError for a window that is no window: auraloss calls the function of torch that `window` names."""
+    for key in ("window", "windows"):
+        given = arguments.get(key, ())
+        for name in [given] if isinstance(given, str) else given:
+            require(name in _WINDOWS, key, name, f"one of {', '.join(_WINDOWS)}")
+    for key, given in arguments.items():
+        if key.endswith(("size", "sizes", "length", "lengths")):
+            for size in given if isinstance(given, Sequence) else [given]:
+                require(isinstance(size, int | float) and 0 < size <= _LARGEST, key, size, f"from 1 to {_LARGEST}")
+
+
+def _package(module: nn.Module) -> str:
+    return type(module).__module__.partition(".")[0]

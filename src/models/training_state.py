@@ -1,0 +1,151 @@
+"""What a checkpoint holds beside the model to go on training from, checked before a trainer takes it."""
+
+import copy
+import math
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import torch
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from torch import Tensor
+from torch.optim.lr_scheduler import LambdaLR
+
+from src.data.recipe import describe
+from src.models.checkpoint_schema import require_tensors
+from src.models.vimh_lit_module import VIMHLitModule
+from src.utils.errors import UserError, first_line, printable, shown
+
+_MOST = 2**53
+_DEEPEST = 12
+_FAULTS = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+_PLAIN = (bool, int, float, str, type(None))
+
+
+def _check_states(states: dict[str, Any]) -> dict[str, Any]:
+    """Return states of plain values, containers and tensors; ValueError for endless ones."""
+    pending, count = [(states, 0)], 0
+    while pending:
+        one, depth = pending.pop()
+        count += 1
+        if count > 1_000_000 or depth > _DEEPEST:
+            raise ValueError("nested too deep, or too many values")
+        if isinstance(one, dict):
+            pending += [(inner, depth + 1) for inner in one.values()]
+        elif isinstance(one, list | tuple | set):
+            pending += [(inner, depth + 1) for inner in one]
+        elif isinstance(one, int) and abs(one) > 2**64:
+            raise ValueError(f"{shown(one)} given; a smaller number is needed")
+        elif isinstance(one, str) and (len(one) > 10_000 or not one.replace("\n", "").isprintable()):
+            raise ValueError(f"{shown(one)} given; a short printable text is needed")  # some are logged
+    return states
+
+
+def _check_printable(name: str) -> str:
+    if not name.isprintable():
+        raise ValueError("holds characters that cannot be printed")
+    return name
+
+
+def _check_loops(loops: dict[str, Any]) -> dict[str, Any]:
+    """Return the progress of Lightning's loops; ValueError for anything but counts and switches."""
+    pending = [loops]
+    while pending:
+        one = pending.pop()
+        if isinstance(one, dict):
+            pending += one.values()
+        elif isinstance(one, list | tuple):
+            pending += one
+        elif one is not None and not (isinstance(one, int) and 0 <= one <= _MOST):
+            raise ValueError(f"{shown(one)} given; numbers of batches and steps are needed")
+    return loops
+
+
+def _check_no_method(state: dict[str, Any]) -> dict[str, Any]:
+    """Return a schedule's state, which becomes its attributes; ValueError for one in the place of a method."""
+    for key, value in state.items():
+        if not isinstance(key, str) or key == "optimizer" or callable(getattr(LambdaLR, key, None)):
+            raise ValueError(f"{shown(key)} is not part of a schedule's state")
+        for one in value if isinstance(value, list | tuple) else [value]:
+            if not isinstance(one, _PLAIN):
+                raise ValueError(f"{key}: {shown(one)} given; a number is needed")
+    return state
+
+
+Name = Annotated[str, Field(max_length=500), AfterValidator(_check_printable)]
+Count = Annotated[int, Field(ge=0, le=_MOST)]
+Rate = Annotated[float, Field(ge=0, lt=math.inf)]
+Endless = BeforeValidator(_check_states)
+
+
+class _Schedule(BaseModel):
+    model_config = ConfigDict(extra="allow", allow_inf_nan=True)
+
+    base_lrs: list[Rate]
+    last_epoch: Count
+
+
+class _Optimizer(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    state: Annotated[dict[int | str, dict[str, Any]], Endless]
+    param_groups: Annotated[list[dict[str, Any]], Field(max_length=10_000)]
+
+
+class _TrainingState(BaseModel):
+    """What Lightning and our own module save; callbacks have states of their own kinds."""
+
+    model_config = ConfigDict(extra="allow", arbitrary_types_allowed=True, populate_by_name=True)
+
+    epoch: Count
+    global_step: Count
+    version: str = Field(alias="pytorch-lightning_version", pattern=r"^[2-9]\.[0-9]+(\.[0-9a-z]+)*$", max_length=40)
+    loops: Annotated[dict[str, Any], Endless, BeforeValidator(_check_loops)]
+    callbacks: Annotated[dict[Name, dict[Any, Any]], Endless, Field(max_length=200)]
+    optimizer_states: list[_Optimizer]
+    lr_schedulers: list[Annotated[_Schedule, BeforeValidator(_check_no_method)]]
+    rng_state: Tensor
+    metrics: dict[Name, float] = {}
+    epoch_figures: dict[Name, float] = {}
+    train_terms: dict[Name, Tensor] = {}
+
+
+def require_training_state(checkpoint: Mapping[str, Any], model: VIMHLitModule) -> None:
+    """UserError, by the key, unless a checkpoint holds what a training of this model can go on from."""
+    own = torch.get_rng_state()
+    try:
+        state = _TrainingState.model_validate(checkpoint)
+    except ValidationError as error:
+        raise UserError(f"ckpt_path: holds no training to go on from ({describe(error)}); train again") from error
+    if state.rng_state.shape != own.shape or state.rng_state.dtype != own.dtype:
+        raise UserError("ckpt_path: rng_state is not a state of torch's random numbers; train again")
+    for optimizer in state.optimizer_states:
+        for name, entries in optimizer.state.items():
+            tensors = {key: value for key, value in entries.items() if isinstance(value, Tensor)}
+            require_tensors(tensors, f"ckpt_path: optimizer_states.{shown(name)}")
+            if not all(one.isfinite().all() for one in tensors.values()):
+                raise UserError(f"ckpt_path: optimizer_states.{shown(name)} is not finite; use an earlier checkpoint")
+    _rehearse_step(model, checkpoint["optimizer_states"])
+
+
+def _rehearse_step(model: VIMHLitModule, states: list[dict[str, Any]]) -> None:
+    """UserError where an optimizer of a copy of the model cannot make a step from a state.
+
+    A sharded model's state has the names of weights for keys: nothing but its own trainer can tell.
+    """
+    if len(states) != 1 or any(isinstance(key, str) for key in states[0]["state"]):
+        return
+    trial = copy.deepcopy(model)
+    optimizer = trial.make_optimizer()
+    switches = [{key: one[key] for key in one if isinstance(one[key], bool)} for one in optimizer.param_groups]
+    try:
+        optimizer.load_state_dict(states[0])
+        for group, own in zip(optimizer.param_groups, switches, strict=True):
+            if any(group.get(key) is not value for key, value in own.items()):
+                raise ValueError("its switches are another optimizer's")
+            group |= {key: False for key in ("capturable", "fused") if key in group}  # the copy is on the CPU
+        for parameter in trial.parameters():
+            parameter.grad = torch.zeros_like(parameter)
+        optimizer.step(lambda: torch.zeros(()))
+    except _FAULTS as error:
+        cause = printable(first_line(error), 200)
+        raise UserError(f"ckpt_path: its optimizer cannot go on ({cause}); train again") from error

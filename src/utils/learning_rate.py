@@ -1,0 +1,23 @@
+"""The older name of the learning rate in a training config: `model.adam_lr`, which is `model.optimizer.lr` now."""
+
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from src.utils.errors import UserError
+
+
+def rename_rate(config: DictConfig) -> None:
+    """Remove `model.adam_lr` from a config where `model.optimizer.lr` refers to it, as in runs of older versions.
+
+    UserError where it would have no effect: a file of the user's still sets it.
+    """
+    older = config.model.get("adam_lr")
+    if older is None:
+        return
+    optimizer = OmegaConf.to_container(config.model, resolve=False).get("optimizer") or {}
+    refers = optimizer.get("lr") == "${model.adam_lr}"
+    if not refers and not config.get("resume"):
+        raise UserError(f"model.adam_lr: {older} given; the learning rate is model.optimizer.lr, so rename it to that")
+    with open_dict(config):
+        if refers:
+            config.model.optimizer.lr = older
+        del config.model.adam_lr

@@ -1,0 +1,252 @@
+"""A table of training runs: what each of them trained, how far it came, and what it reached.
+
+It is made from the files that runs leave. Whatever they hold, the table is printed: none of them is trusted.
+"""
+
+import csv
+import io
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
+
+from src.utils.files import write_whole
+from src.utils.run_lock import is_in_use
+from src.utils.run_record import read_record
+
+_OUTCOMES = {"finished": "finished", "interrupted": "interrupted", "killed": "dead"}
+_LONGEST = 160  # characters of a text in a cell on the screen; the CSV file has all of them
+_LARGEST_BYTES = 2**24  # of a file of results
+_MOST_EPOCHS = 10**9
+
+
+@dataclass(frozen=True)
+class Run:
+    """One row of the table; None and empty texts where a run's files do not say."""
+
+    directory: Path
+    state: str  # running, finished, interrupted, failed, dead: it was killed, damaged: its record cannot be read
+    cause: str = ""  # of a failure
+    started: datetime | None = None  # the last time
+    name: str = ""
+    tags: tuple[str, ...] = ()
+    dataset: str = ""
+    samples: str = ""  # the dataset in short: its synth and its size
+    model: str = ""
+    epochs: int | None = None
+    planned_epochs: int | None = None
+    metric: str = ""
+    best: float | None = None
+    test: float | None = None  # the same metric on the test split
+    seconds: float | None = None
+    overrides: Mapping[str, str] = field(default_factory=dict)
+
+
+class Column(NamedTuple):
+    """A column on the screen: its texts are wrapped where they are too wide, its numbers never."""
+
+    heading: str
+    cell: Callable[[Run], str]
+    kind: Literal["text", "word", "number"] = "text"
+
+
+def find_runs(root: Path) -> list[Run]:
+    """Return all runs below a directory, the newest last."""
+    runs = [read_run(directory) for directory in run_directories(root)]
+    return sorted(runs, key=lambda run: (run.started.timestamp() if run.started else 0.0, str(run.directory)))
+
+
+def run_directories(root: Path) -> Iterator[Path]:
+    """Yield the directories below `root` that hold a run's record, or the config that Hydra saves of a job."""
+    for directory, folders, files in os.walk(root):
+        if "run.json" in files or ".hydra" in folders:
+            folders.clear()
+            yield Path(directory)
+
+
+def read_run(directory: Path) -> Run:
+    """Return what the files of a run's directory say of it."""
+    results = _read_json(directory / "test_results.json")
+    sessions = read_record(directory)
+    if not sessions:
+        has_record = (directory / "run.json").exists()
+        state = "damaged" if has_record else "finished" if results else "failed"  # one that failed before it trained
+        return Run(directory, state, test=_metric(results, "test/nmae"))
+    session = sessions[-1]
+    started, ended = _time(session.get("started")), _time(session.get("ended"))
+    data = session.get("data") if isinstance(session.get("data"), dict) else {}
+    dataset, synth, samples = _text(data.get("name")), _text(data.get("synth")), _count(data.get("samples"))
+    metric = _text(session.get("monitor"))
+    tags = session.get("tags")
+    return Run(
+        directory=directory,
+        state=_state(directory, session["outcome"]),
+        cause=session["outcome"].removeprefix("failed: ") if session["outcome"].startswith("failed") else "",
+        started=started,
+        name=_text(session.get("name")),
+        tags=tuple(map(_text, tags)) if isinstance(tags, list) else (),
+        dataset=dataset,
+        samples=f"{synth} {samples:,}" if samples and synth and synth in dataset else dataset,
+        model=_text(session.get("model")),
+        epochs=_count(session.get("epochs")),
+        planned_epochs=_count(session.get("planned_epochs")),
+        metric=metric,
+        best=_number(session.get("score")),
+        test=_metric(results, f"test/{metric.removeprefix('val/') or 'nmae'}"),
+        seconds=(ended - started).total_seconds() if started and ended else None,
+    )
+
+
+def table_of(runs: Sequence[Run], columns: Sequence[Column], **options: Any) -> Table:
+    """Return a table of 80 columns or more; it leaves out columns that are empty for all runs."""
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=0, collapse_padding=True, **options)
+    shown = [column for column in columns if any(column.cell(run) for run in runs)]
+    for column in shown:
+        justify = "right" if column.kind == "number" else "left"
+        table.add_column(Text(column.heading), justify=justify, overflow="fold", no_wrap=column.kind != "text")
+    for run in runs:
+        table.add_row(*(Text(printable(column.cell(run))) for column in shown))
+    return table
+
+
+def overview(runs: Sequence[Run], root: Path) -> Table:
+    """Return the table of all runs below a directory."""
+    usual = Counter(run.metric for run in runs if run.metric).most_common(1)
+    metric = usual[0][0] if usual else "val/nmae"
+
+    def name(run: Run) -> str:
+        tags = f"[{', '.join(run.tags)}]" if run.tags else ""
+        kind, *place = run.directory.relative_to(root).parts or ("",)
+        number_of = {"sweeps": "/".join(place), "multiruns": f"multirun/{place[-1] if place else ''}"}
+        fallback = number_of.get(kind, "")
+        chosen_by = f"\nby {run.metric}" if run.metric not in ("", metric) else ""
+        return short(f"{run.name or fallback} {tags}".strip() or "-") + chosen_by
+
+    columns = (
+        Column("started", lambda run: run.started.strftime("%Y-%m-%d\n%H:%M") if run.started else "-", "word"),
+        Column("name [tags]", name),
+        Column("dataset", lambda run: short(run.samples or "-")),
+        Column("model", lambda run: short(run.model or "-")),
+        Column("epochs", epochs, "number"),
+        Column("best", lambda run: number(run.best), "number"),
+        Column("test", lambda run: number(run.test), "number"),
+        Column("state", lambda run: run.state, "word"),
+    )
+    caption = f"best, test: {metric} of the best epoch, on the validation and the test split"
+    return table_of(runs, columns, caption=Text(printable(short(caption))), caption_justify="left")
+
+
+def write_runs(runs: Sequence[Run], stem: Path) -> list[Path]:
+    """Write all that is known of some runs as STEM.csv and STEM.md; return the paths."""
+    keys = list(dict.fromkeys(key for run in runs for key in run.overrides))
+    names = [
+        *("directory", "state", "cause", "started", "name", "tags", "dataset", "model", "epochs", "planned_epochs"),
+        *("metric", "best", "test", "seconds", *keys),
+    ]
+    rows = [[*_fields(run), *(run.overrides.get(key, "") for key in keys)] for run in runs]
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows([names, *rows])
+    cells = [[_markdown(cell) for cell in row] for row in (names, ["---"] * len(names), *rows)]
+    lines = "".join(f"| {' | '.join(row)} |\n" for row in cells)
+    paths = [stem.with_suffix(".csv"), stem.with_suffix(".md")]
+    for path, content in zip(paths, (text.getvalue(), lines), strict=True):
+        write_whole(path, content.encode(errors="backslashreplace"))
+    return paths
+
+
+def number(value: float | None) -> str:
+    """Return an error with four digits, nothing where there is none."""
+    return "" if value is None else f"{value:.4g}"
+
+
+def epochs(run: Run) -> str:
+    """Return how many epochs a run has completed, and how many its limits allow."""
+    if run.epochs is None:
+        return ""
+    return f"{run.epochs}/{run.planned_epochs}" if run.planned_epochs else str(run.epochs)
+
+
+def short(text: str) -> str:
+    """Return a text with its middle left out where it is too long for a cell."""
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]} ... {text[-_LONGEST // 2 :]}"
+
+
+def printable(text: str) -> str:
+    """Return a text whose control characters, which could command the terminal, are written as escapes."""
+    return "".join(char if char.isprintable() or char == "\n" else ascii(char)[1:-1] for char in text)
+
+
+def shown_path(path: Path) -> str:
+    """Return a path as a user would type it here."""
+    here = Path.cwd()
+    return str(path.absolute().relative_to(here) if path.absolute().is_relative_to(here) else path)
+
+
+def _fields(run: Run) -> list[str]:
+    started = run.started.isoformat(timespec="seconds") if run.started else ""
+    numbers = [run.epochs, run.planned_epochs, run.best, run.test, run.seconds]
+    epochs, planned, best, test, seconds = ("" if value is None else repr(value) for value in numbers)
+    texts = [str(run.directory), run.state, run.cause, started, run.name, ", ".join(run.tags), run.dataset, run.model]
+    return [*texts, epochs, planned, run.metric, best, test, seconds]
+
+
+def _markdown(cell: str) -> str:
+    text = printable(cell).replace("\n", " ").replace("\\", "\\\\").replace("|", "\\|")
+    return text.replace("&", "&amp;").replace("<", "&lt;")
+
+
+def _state(directory: Path, outcome: str) -> str:
+    if outcome.startswith("failed"):
+        return "failed"
+    if outcome != "running":
+        return _OUTCOMES.get(outcome, "damaged")
+    try:
+        return "running" if is_in_use(directory) else "dead"
+    except OSError:  # a file system that is read-only here
+        return "running"
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    """Return the object in a file; an empty one where there is none."""
+    try:
+        if not path.is_file() or path.stat().st_size > _LARGEST_BYTES:
+            return {}
+        found = json.loads(path.read_text())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _metric(results: Mapping[str, Any], name: str) -> float | None:
+    metrics = results.get("metrics")
+    return _number(metrics.get(name)) if isinstance(metrics, dict) else None
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _number(value: Any) -> float | None:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number and abs(value) < 1e300 else None
+
+
+def _count(value: Any) -> int | None:
+    is_count = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _MOST_EPOCHS
+    return value if is_count else None
+
+
+def _time(value: Any) -> datetime | None:
+    """Return an ISO time as one of this machine's time zone."""
+    try:
+        return datetime.fromisoformat(_text(value)).astimezone()
+    except (ValueError, OverflowError, OSError):
+        return None

@@ -1,0 +1,82 @@
+"""What standard output can show: bars on a terminal, plain lines in a file or a pipe."""
+
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Column
+
+from src.utils.multirun import in_parallel
+
+log = logging.getLogger(__name__)
+
+FIRST_LINE_S, NEXT_LINE_S = 10, 60  # seconds without a line, after which a long task without a bar says how far it is
+
+
+def is_interactive() -> bool:
+    """Tell whether lines on standard output can be redrawn, and no other job redraws there as well."""
+    return sys.stdout.isatty() and Console().is_interactive and not in_parallel()
+
+
+def duration(seconds: float) -> str:
+    """Return a time in one or two units, as in `45 s`, `8 min` or `3 h 20 min`."""
+    if seconds < 99.5:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 100:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes} min"
+    days, hours = divmod(hours, 24)
+    return f"{days} d {hours} h"
+
+
+@contextmanager
+def logged_above() -> Iterator[None]:
+    """Write log lines through the sys.stdout of now, with which Rich keeps them above a bar that is being drawn."""
+    moved = []
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.StreamHandler) and handler.stream in (sys.__stdout__, sys.__stderr__):
+            moved.append((handler, handler.setStream(sys.stdout)))
+    try:
+        yield
+    finally:
+        for handler, stream in moved:
+            handler.setStream(stream)
+
+
+@contextmanager
+def counted(name: str, unit: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Show how much of a task is done, by a bar on a terminal and by a line now and then elsewhere.
+
+    Yields a function that takes how many more of the `total` are done.
+    """
+    if is_interactive():
+        columns = (
+            TextColumn("{task.description}", markup=False, table_column=Column(overflow="fold")),
+            BarColumn(20),
+            MofNCompleteColumn(table_column=Column(no_wrap=True)),
+            TimeRemainingColumn(table_column=Column(no_wrap=True)),
+        )
+        with Progress(*columns, transient=True) as progress, logged_above():
+            task = progress.add_task(name, total=total)
+            yield lambda count: progress.advance(task, count)
+        return
+    began = time.monotonic()
+    done, next_line = 0, began + FIRST_LINE_S
+
+    def advance(count: int) -> None:
+        nonlocal done, next_line
+        done += count
+        now = time.monotonic()
+        if now >= next_line:
+            left = duration((now - began) / done * (total - done))
+            log.info("%s: %s of %s %s, %s left", name, f"{done:,}", f"{total:,}", unit, left)
+            next_line = now + NEXT_LINE_S
+
+    yield advance

@@ -1,0 +1,48 @@
+"""Pictures can be drawn of parameters of any kind and name."""
+
+import io
+
+import numpy as np
+import pytest
+
+from src.evaluation.plots import error_figure, histogram_figure, image_figure, scatter_figure
+from src.synth.parameters import ParameterSpace, ParameterSpec
+from tests.evaluation.datasets import SPACE
+
+NAMES = ["$\\frac$", "a$b", "tab\tname", "<i>gain</i>", "gain[/]", "100 %", "{x}", "_a^b"]
+
+
+def draw(figure):
+    figure.savefig(io.BytesIO(), format="png", dpi=40)
+    return figure
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_and_units_begin_no_formula(name):
+    space = ParameterSpace([ParameterSpec(name=name, min=0, max=1, unit=name), ParameterSpec(name="b", min=0, max=1)])
+    values = space.sample(0, 0, 20).astype(float)
+    draw(scatter_figure(space, values, values))
+    draw(error_figure(space, values - values[::-1]))
+    draw(image_figure(space, np.zeros((4, 1, 8, 8), np.uint8), values[:4]))
+    axis = draw(histogram_figure(space, values)).axes[0]
+    assert axis.get_title() == name.replace("\t", "\\t") == axis.get_xlabel()
+
+
+def test_a_category_has_a_table_of_answers_instead_of_dots():
+    truth = SPACE.sample(0, 0, 50).astype(float)
+    predicted = truth.copy()
+    predicted[truth[:, 1] == 2, 1] = 0  # every third category is answered as the first
+    axis = draw(scatter_figure(SPACE, truth, predicted)).axes[1]
+    (image,) = axis.images
+    expected = np.diag([1.0, 1.0, 0.0, 1.0])
+    expected[0, 2] = 1.0
+    np.testing.assert_array_equal(image.get_array(), expected)
+    assert [label.get_text() for label in axis.get_xticklabels()] == ["0", "1", "2", "3"]
+
+
+def test_errors_of_a_category_are_right_and_wrong_answers():
+    truth = SPACE.sample(0, 0, 50).astype(float)
+    predicted = truth.copy()
+    predicted[:20, 1] = (truth[:20, 1] + 1) % 4
+    bars = draw(error_figure(SPACE, predicted - truth)).axes[1].patches
+    assert [bar.get_height() for bar in bars] == [30, 20]
