@@ -15,7 +15,7 @@ MEDIUM := cnn_64k vit_38k convnext_68k efficientnet_66k mlp_68k densenet_68k
 .PHONY: help h setup demo activate a deactivate d train t tr trainmps tmps trq trs trl trc trvs trcns tq tqc tqv tqcn \
   tqa ca ex evimh evimh16k evimho evimhr evimhst evimhwce evimhqr evimhstk evitms evitmsr evitts evitml evittl evitall \
   emvitb emvite emvitr emvit emvitgta td tda tds tdss tdl tdsc tdsl tdsa tdv list-losses ll list-parameters etms etmsr etmsrdt etts etml etmlr etmlrdt etmldt ettl et64l etall emb eme emr emer emall emall-gen \
-  emall-train sds sdl sdmb sdme sdmr sdma ddr dds ddl ae runs tensorboard tb sweep sw sweep-report list-configs lc check-configs test test-all ta t0 bench calibration \
+  emall-train sds sdl sdmb sdme sdmr sdma ddr dds ddl ae runs tensorboard tb sweep sw sweep-report list-configs lc check-configs test test-all ta t0 docs bench calibration \
   format f clean c dclean dc clean-logs cl lock sync sy
 
 help h: ## list these commands
@@ -287,6 +287,9 @@ test-all ta: $(READY) ## all tests
 
 t0: etms etmsr etmsrdt etts ## the four smallest experiments
 
+docs: $(READY) ## build the documentation site in site/; a broken link is an error
+	$(VENV)/bin/mkdocs build --strict --quiet
+
 bench: $(READY) ## measure speed and accuracy, print the table, write benchmarks/results.json
 	$(PYTHON) benchmarks/run.py
 
@@ -299,7 +302,7 @@ format f: $(READY) ## lint and format
 ##@ Clean
 clean c: ## generated files, never data or logs
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
-	rm -rf .pytest_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf .pytest_cache .ruff_cache .hypothesis *.egg-info site
 
 dclean dc: ## all datasets; names them and asks first
 	@ls -d data/*/ 2>/dev/null || { echo "data holds no dataset"; exit 0; }; \

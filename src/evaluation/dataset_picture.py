@@ -11,6 +11,7 @@ from src.data.spec import DatasetSpec
 from src.spectral.config import SpectralConfig
 from src.spectral.mel import mel_centres
 from src.synth.parameters import ParameterSpace
+from src.utils.table import plain
 
 matplotlib.use("agg")  # files only: no window system is asked for
 
@@ -47,7 +48,9 @@ def dataset_figure(spec: DatasetSpec, images: np.ndarray, values: np.ndarray, sc
     _name_mel_bands(axes[0, 0], spec)
     figure.colorbar(shown, ax=axes, label="dB re full scale" if in_decibels else "byte level", aspect=40, pad=0.01)
     channel = (spec.spectral or {}).get("channels", ["first channel"])[0]
-    figure.suptitle(f"{spec.name}: {channel} of the first {len(images)} training sounds", fontsize=10, parse_math=False)
+    figure.suptitle(
+        f"{plain(spec.name)}: {channel} of the first {len(images)} training sounds", fontsize=10, parse_math=False
+    )
     return figure
 
 

@@ -64,10 +64,20 @@ def read_clip(path: Path, sample_rate: int, num_samples: int, channel: str | Non
             raise UserError(
                 f"{path_text(path)}: not a sound file that libsndfile reads ({reason}); convert it to WAV"
             ) from error
-    name = path_text(path.name)
+    return fit_clip(mono, rate, sample_rate, num_samples, path_text(path.name), stated)
+
+
+def fit_clip(
+    mono: np.ndarray, rate: int, sample_rate: int, num_samples: int, name: str = "sound", stated: int | None = None
+) -> np.ndarray:
+    """Return (num_samples,) float32 at `sample_rate` of a sound (T,) float32 at `rate`; each change is a warning.
+
+    `stated` is how many samples the sound has in all, where `mono` is its beginning. UserError for silence.
+    """
+    stated = len(mono) if stated is None else stated
     if rate != sample_rate:
         log.warning("%s: resampled from %d to %d Hz, as the model was trained", name, rate, sample_rate)
-        mono = resample_poly(mono, up, down).astype(np.float32)
+        mono = resample_poly(mono, *_ratio(rate, sample_rate)).astype(np.float32)
     if len(mono) > num_samples and stated < _UNKNOWN:
         log.warning("%s: %.3f s long, only the first %.3f s are used", name, stated / rate, num_samples / sample_rate)
     elif len(mono) > num_samples:
@@ -77,9 +87,7 @@ def read_clip(path: Path, sample_rate: int, num_samples: int, channel: str | Non
         log.warning("%s: %.3f s long, padded with silence to %.3f s", name, *lengths)
     mono = np.pad(mono[:num_samples], (0, max(0, num_samples - len(mono))))
     if np.abs(mono).max() < _SILENCE:
-        raise UserError(
-            f"{path_text(path)}: silent (below -80 dB) where the model listens; raise the level or trim the start"
-        )
+        raise UserError(f"{name}: silent (below -80 dB) where the model listens; raise the level or trim the start")
     return mono
 
 

@@ -5,11 +5,13 @@ import io
 import numpy as np
 import pytest
 
-from src.evaluation.plots import error_figure, histogram_figure, image_figure, scatter_figure
+from src.data.spec import DatasetSpec
+from src.evaluation.dataset_picture import dataset_figure
+from src.evaluation.plots import error_figure, histogram_figure, scatter_figure
 from src.synth.parameters import ParameterSpace, ParameterSpec
 from tests.evaluation.datasets import SPACE
 
-NAMES = ["$\\frac$", "a$b", "tab\tname", "<i>gain</i>", "gain[/]", "100 %", "{x}", "_a^b"]
+NAMES = ["$\\frac$", "a$b", "<i>gain</i>", "gain[/]", "100 %", "{x}", "_a^b"]
 
 
 def draw(figure):
@@ -23,9 +25,10 @@ def test_names_and_units_begin_no_formula(name):
     values = space.sample(0, 0, 20).astype(float)
     draw(scatter_figure(space, values, values))
     draw(error_figure(space, values - values[::-1]))
-    draw(image_figure(space, np.zeros((4, 1, 8, 8), np.uint8), values[:4]))
+    spec, scale = DatasetSpec(name, (1, 8, 8), space), np.tile([-80.0, 0.0], (4, 1))
+    draw(dataset_figure(spec, np.zeros((4, 1, 8, 8), np.uint8), values[:4], scale))
     axis = draw(histogram_figure(space, values)).axes[0]
-    assert axis.get_title() == name.replace("\t", "\\t") == axis.get_xlabel()
+    assert axis.get_title() == name == axis.get_xlabel()
 
 
 def test_a_category_has_a_table_of_answers_instead_of_dots():

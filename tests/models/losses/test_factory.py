@@ -345,7 +345,6 @@ def test_a_target_that_is_no_name_and_no_class_of_a_module_is_refused(given):
         (None, set()),
         (3, set()),
     ],
-    ids=str,
 )
 def test_all_classes_that_a_config_names_are_told_without_an_import(config, paths, monkeypatch):
     monkeypatch.setattr("importlib.import_module", None)

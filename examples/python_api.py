@@ -1,0 +1,37 @@
+"""A trained model from Python, cell by cell: python examples/python_api.py [CHECKPOINT] [VIMH DIRECTORY]."""
+
+# %% Load the best checkpoint of the newest training run, or the one that is given
+import sys
+
+import rootutils
+
+rootutils.setup_root(__file__, indicator="pyproject.toml", pythonpath=True)
+
+import numpy as np
+
+from src import api
+
+checkpoint, data_dir = [*sys.argv[1:3], None, None][:2]
+model = api.load(checkpoint or "best")
+print("parameters:", ", ".join(f"{one.name} [{one.unit or '-'}]" for one in model.spec.space))
+
+# %% Make a sound that is not in the dataset, and predict its parameters
+rng = np.random.default_rng(20)
+true = {one.name: rng.uniform(one.min, one.max) for one in model.spec.space}
+sound, sample_rate = api.render(model, true)
+prediction = api.predict(model, sound, sample_rate)
+for name, value in prediction.values.items():
+    interval = f"{prediction.low[name]:.4g} .. {prediction.high[name]:.4g}"
+    print(
+        f"{name:>20}: true {true[name]:.4g}, predicted {value:.4g}, 90 % interval {interval} {prediction.units[name]}"
+    )
+
+# %% Render the prediction, and compare it with the sound
+again, _ = api.render(model, prediction.values)
+error_db = 10 * np.log10(np.mean((again - sound) ** 2) / np.mean(sound**2))
+print(f"error of the waveform: {error_db:.1f} dB of the sound's energy")
+
+# %% Test the model on the test split of its dataset
+for row in api.evaluate(checkpoint or "best", data_dir).rows:
+    low, high = row.intervals["mae"]
+    print(f"{row.name:>20}: MAE {row.mae:.3g} {row.unit}, 95 % interval {low:.3g} .. {high:.3g}")

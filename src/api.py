@@ -1,0 +1,130 @@
+"""The template from Python: load a model, predict the parameters of a sound, render them, test the model.
+
+    from src import api
+
+    model = api.load("best")
+    prediction = api.predict(model, audio, sample_rate=44100)
+    sound = api.render(model, prediction.values)
+
+PyTorch is imported when a function needs it, so that importing this module takes no time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from src.utils.checkpoints import find_checkpoint
+from src.utils.errors import UserError
+
+if TYPE_CHECKING:
+    from src.evaluation.evaluate import Evaluation
+    from src.models.vimh_lit_module import VIMHLitModule
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model predicts of one sound: each field by parameter, in the parameter's unit.
+
+    `uncertainties` are standard uncertainties, `low` and `high` the ends of 90 % intervals; see docs/uncertainty.md.
+    NaN where the model does not know. A category has the probability that it is wrong, and no interval.
+    """
+
+    values: dict[str, float]
+    uncertainties: dict[str, float]
+    low: dict[str, float]
+    high: dict[str, float]
+    units: dict[str, str]
+
+
+def load(checkpoint: str | Path = "best", trust: Iterable[str] = ()) -> VIMHLitModule:
+    """Load a trained model: a .ckpt file, or `best` or `last` of the newest run below logs/.
+
+    `trust` holds dotted paths of your own modules or classes that the checkpoint may name; see docs/security.md.
+    UserError, one line, where the file is missing or damaged.
+    """
+    from src.models.build import load_checkpoint
+
+    return load_checkpoint(find_checkpoint(str(checkpoint), ROOT / "logs"), trust)
+
+
+def predict(model: VIMHLitModule, audio: np.ndarray, sample_rate: int) -> Prediction:
+    """Predict the parameters of a mono sound (T,), full scale +-1.
+
+    It is resampled, and trimmed or padded with silence, as the model expects; each change is logged as a warning.
+    UserError for silence, samples that are not finite, and models that are not trained on sounds.
+    """
+    from src.evaluation.predict import estimate_clip, make_front_end
+    from src.spectral.audio_file import fit_clip
+
+    sound = np.asarray(audio, dtype=np.float32)
+    if sound.ndim != 1 or not len(sound):
+        raise UserError(f"audio: shape {sound.shape} given; one channel is needed, (T,), such as audio.mean(axis=1)")
+    if not np.isfinite(sound).all():
+        raise UserError(f"audio: sample {int(np.argmin(np.isfinite(sound)))} is not finite; repair it")
+    if not 1000 <= sample_rate <= 768_000:
+        raise UserError(f"sample_rate: {sample_rate} given; 1000 to 768000 Hz")
+    front_end = make_front_end(model.spec)
+    clip = fit_clip(sound, int(sample_rate), front_end.sample_rate, front_end.num_samples)
+    estimates = estimate_clip(model, front_end, clip)
+    space = model.spec.space
+
+    def by_name(numbers: np.ndarray) -> dict[str, float]:
+        return dict(zip(space.names, numbers.tolist(), strict=True))
+
+    return Prediction(
+        values=by_name(estimates.values),
+        uncertainties=by_name(estimates.uncertainties),
+        low=by_name(estimates.low_90),
+        high=by_name(estimates.high_90),
+        units={one.name: one.unit for one in space},
+    )
+
+
+def render(model: VIMHLitModule, values: Mapping[str, float], trust: Iterable[str] = ()) -> tuple[np.ndarray, int]:
+    """Render parameters, by name and in their units, with the synth that made the model's training sounds.
+
+    Return (T,) float32 and the sample rate in Hz. UserError where the synth is not here, or is not trusted.
+    """
+    from src.data.origin import source_of
+
+    space = model.spec.space
+    missing = sorted(set(space.names) ^ set(values))
+    if missing:
+        raise UserError(f"values: {', '.join(missing)} missing or unknown; give {', '.join(space.names)}")
+    source = source_of(model.spec, trust)
+    row = np.array([[values[name] for name in space.names]], np.float64)
+    return source.synth.render(np.clip(row, space.min, space.max))[:, 0], source.synth.config.sample_rate
+
+
+def evaluate(
+    checkpoint: str | Path = "best", data_dir: str | Path | None = None, trust: Iterable[str] = ()
+) -> Evaluation:
+    """Test a checkpoint on the test split of a VIMH directory: by default the dataset that it was trained on.
+
+    The figures are those that `python src/eval.py` prints; `rows` has one entry for each parameter.
+    """
+    from lightning import Trainer
+
+    from src.data.vimh_datamodule import VIMHDataModule
+    from src.evaluation.evaluate import evaluate as measure
+    from src.evaluation.evaluate import require_same_task
+    from src.models.build import read_checkpoint, restore_model
+    from src.utils.instantiate import quiet_lightning
+
+    quiet_lightning()
+    read = read_checkpoint(find_checkpoint(str(checkpoint), ROOT / "logs"), trust)
+    model = restore_model(read)
+    directory = data_dir or ROOT / "data" / model.spec.name
+    datamodule = VIMHDataModule(directory, trust=tuple(trust), **read["data_settings"])
+    require_same_task(model.spec, datamodule.spec)
+    trainer = Trainer(
+        logger=False, callbacks=[], enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False
+    )
+    return measure(model, datamodule, trainer)

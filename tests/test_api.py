@@ -1,0 +1,89 @@
+"""The calls of the Python API give the figures of the commands."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from src import api
+from src.data.spec import read_spec
+from src.evaluation.rerender import rendering_source
+from src.utils.errors import UserError
+from tests import running
+
+
+@pytest.fixture(scope="module")
+def model(trained):
+    return api.load(trained.best)
+
+
+@pytest.fixture(scope="module")
+def clip(saw):
+    """The first test sound (T,) float32 at 8 kHz, and its true values by name."""
+    spec, values = read_spec(saw), np.load(saw / "test_params.npy")[:1]
+    sound = rendering_source(spec).synth.render(values.astype(np.float64))[:, 0]
+    return sound, dict(zip(spec.space.names, values[0].tolist(), strict=True))
+
+
+def test_importing_it_imports_no_torch():
+    code = "import sys, src.api; assert 'torch' not in sys.modules and 'lightning' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], cwd=running.ROOT, check=True)
+
+
+def test_a_prediction_is_that_of_the_command(model, clip, trained, saw, tmp_path):
+    import json
+
+    prediction = api.predict(model, clip[0], 8000)
+    running.run("predict", tmp_path, tmp_path / "out", f"ckpt_path={trained.best}", f"input={saw}")
+    written = json.loads((tmp_path / "out/predictions.json").read_text())
+    assert prediction.values == pytest.approx(written["predictions"]["test 0"], rel=1e-4)
+    assert prediction.uncertainties == pytest.approx(written["uncertainties"]["test 0"], rel=1e-3)
+    assert prediction.units == written["units"]
+    for name, value in prediction.values.items():
+        assert prediction.low[name] <= value <= prediction.high[name]
+
+
+def test_another_rate_and_length_are_adapted(model, clip):
+    twice = np.repeat(clip[0], 2)  # at 16 kHz, with images that the resampling filter removes
+    here = api.predict(model, clip[0], 8000).values
+    there = api.predict(model, np.concatenate([twice, np.zeros(4000)]), 16000).values
+    span = {one.name: one.max - one.min for one in model.spec.space}
+    assert all(abs(here[name] - there[name]) < 0.2 * span[name] for name in span)
+
+
+def test_true_values_render_the_sound(model, clip):
+    sound, rate = api.render(model, clip[1])
+    assert rate == 8000
+    np.testing.assert_allclose(sound, clip[0], atol=1e-6)
+
+
+def test_the_evaluation_is_that_of_the_training_run(trained, saw):
+    evaluation = api.evaluate(trained.best, saw)
+    assert [row.mae for row in evaluation.rows] == pytest.approx([row["mae"] for row in trained.results["rows"]])
+
+
+@pytest.mark.parametrize(
+    ("audio", "rate", "words"),
+    [
+        (np.zeros((10, 2)), 8000, "one channel is needed"),
+        (np.zeros(0), 8000, "one channel is needed"),
+        (np.array([0.1, np.nan]), 8000, "sample 1 is not finite"),
+        (np.zeros(8000), 8000, "silent"),
+        (np.ones(8000), 2**31 - 1, "sample_rate: 2147483647 given"),
+    ],
+)
+def test_what_is_no_sound_is_one_line(model, audio, rate, words):
+    with pytest.raises(UserError, match=words):
+        api.predict(model, audio, rate)
+
+
+def test_values_of_other_parameters_are_refused(model, clip):
+    with pytest.raises(UserError, match="cutoff"):
+        api.render(model, clip[1] | {"cutoff": 1.0})
+
+
+def test_the_example_runs(trained, saw):
+    done = running.command("examples/python_api.py", str(trained.best), str(saw))
+    assert done.returncode == 0, done.stderr
+    assert "error of the waveform" in done.stdout and done.stdout.count("MAE") == 2
