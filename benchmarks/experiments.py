@@ -51,7 +51,8 @@ def composed(experiment: str) -> dict[str, Any]:
     """Return what decides an experiment's figures, as plain containers."""
     with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
         config = compose("train", [f"experiment={experiment}", "trainer=cpu", "paths.output_dir=.", "paths.data_dir=."])
-    return {key: OmegaConf.to_container(config[key], resolve=True) for key in _DECIDING if key in config}
+    plain = OmegaConf.to_container(config, resolve=True)
+    return {key: plain[key] for key in _DECIDING}
 
 
 def digest(config: dict[str, Any]) -> str:

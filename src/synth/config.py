@@ -104,7 +104,7 @@ def _parameter(voice: Voice, name: str, entry: dict[str, Any]) -> ParameterSpec:
             raise UserError(f"{where}.{key}: {shown(value)} is not a number; give min, step and max, or value")
         if not allowed.min <= value <= allowed.max:
             raise UserError(
-                f"{where}.{key}: {shown(value)} is outside {allowed.min:g}..{allowed.max:g} {allowed.unit}".rstrip()
+                f"{where}.{key}: {value:g} is outside {allowed.min:g}..{allowed.max:g} {allowed.unit}".rstrip()
             )
     try:
         return ParameterSpec(**merged)

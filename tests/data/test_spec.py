@@ -126,7 +126,7 @@ def test_names_of_categories_are_written(tmp_path, ends):
 
 @pytest.mark.parametrize("value", ["bright", 1])
 def test_a_category_that_is_fixed_is_written(tmp_path, value):
-    parameters = {"filter_enabled": {"values": NAMES, "value": value}, "note_velocity": {"min": 64, "max": 127}}
+    parameters = {"note_velocity": {"min": 64, "max": 127}, "filter_enabled": {"values": NAMES, "value": value}}
     directory, spec = generate(tiny_recipe(**{"synth.parameters": parameters}), tmp_path)
     entry = read_info(directory)["fixed_parameters"]["filter_enabled"]
     assert entry["value"] == 1 and spec.space.fixed["filter_enabled"] == 1
