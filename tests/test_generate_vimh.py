@@ -97,7 +97,7 @@ def test_help_names_the_groups(tmp_path):
         (["num_shards=0", "shard=0"], ["num_shards: 0 given", "greater than or equal to 1"]),
         (["shard=1"], ["num_shards: not given", "num_shards=16 'shard=range(16)'"]),
         (["shard=range(3)", "num_shards=3"], ["shard=range(3)", "--multirun"]),
-        (["merge=true", "num_shards=2"], ["2 of 2 shards are not there", "num_shards=2 shard=0,1"]),
+        (["merge=true", "num_shards=2"], ["2 of 2 shards are missing", "num_shards=2 shard=0,1"]),
         (["generate.output_dir=s4://b/data"], ["s4://b/data", "no file system that fsspec knows"]),
         (["dataset.sise=3"], ["dataset.sise: no such key", "Did you mean 'dataset.size'?"]),
         (["nothing=3"], ["nothing: no such key", "num_shards"]),

@@ -1,4 +1,4 @@
-"""Making a dataset: blocks in threads (the kernels release the GIL), rows to the writer."""
+"""Making a dataset: threads render blocks (the kernels release the GIL), and the writer takes their rows."""
 
 import logging
 import math
@@ -114,7 +114,7 @@ def check(source: Source) -> None:
         )
     for name, entry in source.recipe.synth.parameters.items():
         if entry.get("value") is not None and {"min", "max"} & entry.keys():
-            log.warning("%s: fixed at %s; synth.parameters.%s.value=null lets it vary", name, entry["value"], name)
+            log.warning("%s is fixed at %s; synth.parameters.%s.value=null lets it vary", name, entry["value"], name)
     _refuse_repetition(source.synth.space, source.recipe.dataset)
     if source.recipe.dataset.sampling == "grid":
         _warn_of_fixed(source.synth.space, source.recipe.dataset.size)
@@ -142,8 +142,8 @@ def _warn_of_fixed(space: ParameterSpace, size: int) -> None:
     faster = [math.prod(space.num_classes[at + 1 :]) for at in range(len(space))]  # the last one moves first
     if fixed := [name for name, period in zip(space.names, faster, strict=True) if size <= period]:
         log.warning(
-            "dataset.size %d is too few of the grid's %d combinations for %s to vary; dataset.sampling=random varies "
-            "all",
+            "dataset.size %d of the grid's %d combinations leaves %s at one value; dataset.sampling=random varies all "
+            "parameters",
             *(size, combinations, ", ".join(fixed)),
         )
 

@@ -1,4 +1,4 @@
-"""What a dataset says of itself: vimh_dataset_info.json, ours and the ancestor's, as one object."""
+"""A dataset's description, vimh_dataset_info.json of this program or of its ancestor, as one object."""
 
 import json
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""The schema of a `synth` config: checked before any work, and the only way to a ParameterSpace."""
+"""The schema of a `synth` config, and the checked synth that it describes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ class SynthConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
-    name: str = Field(pattern=r"^[A-Za-z0-9_]+$", description="stands in the dataset's name")
+    name: str = Field(pattern=r"^[A-Za-z0-9_]+$", description="part of the dataset's name")
     voice: str = Field(description="dotted path of a src.synth.voice.Voice")
     sample_rate: int = Field(ge=1000, le=192_000)
     duration: float = Field(gt=0, le=60)
