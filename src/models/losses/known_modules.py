@@ -1,6 +1,7 @@
 """What the losses of torch.nn and auraloss take, by their names: neither package declares it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from importlib.util import find_spec
 from typing import Any
 
 from torch import nn
@@ -34,7 +35,9 @@ AURALOSS = {
 }
 _IN_DB = ("SNRLoss", "SISDRLoss", "SDSDRLoss")
 _WINDOWS = ("hann_window", "bartlett_window", "blackman_window", "hamming_window", "kaiser_window")
-_LARGEST = 2**20  # samples of a window: 22 s at 48 kHz
+_LONGEST = 2**20  # samples of a window: 22 s at 48 kHz
+_LIMITS = dict.fromkeys(("size", "sizes", "length", "lengths"), _LONGEST)  # by the last word of an argument
+_LIMITS |= {"mels": 1024, "chroma": 1024, "bins": 1024, "resolutions": 32}
 
 
 def dotted_path(name: str) -> str | None:
@@ -69,16 +72,21 @@ def pools_the_batch(module: nn.Module) -> bool:
     return any(one.__module__ == "auraloss.freq" for one in type(module).__mro__)
 
 
-def check_auraloss(arguments: Mapping[str, Any]) -> None:
-    """Raise ValueError for a window that is no window: auraloss calls the function of torch that `window` names."""
+def check_auraloss(name: str, arguments: Mapping[str, Any]) -> None:
+    """Raise ValueError for a window that is none, since auraloss calls what it names in torch, and for huge sizes."""
+    if (name in ("MelSTFTLoss", "ChromaSTFTLoss") or arguments.get("scale")) and not find_spec("librosa"):
+        raise ValueError("its filters need librosa, which is not installed; run `uv pip install librosa`")
     for key in ("window", "windows"):
-        given = arguments.get(key, ())
-        for name in [given] if isinstance(given, str) else given:
+        for name in _as_list(arguments.get(key, [])):
             require(name in _WINDOWS, key, name, f"one of {', '.join(_WINDOWS)}")
     for key, given in arguments.items():
-        if key.endswith(("size", "sizes", "length", "lengths")):
-            for size in given if isinstance(given, Sequence) else [given]:
-                require(isinstance(size, int | float) and 0 < size <= _LARGEST, key, size, f"from 1 to {_LARGEST}")
+        largest = _LIMITS.get(key.rpartition("_")[2])
+        for size in _as_list(given) if largest else []:
+            require(isinstance(size, int | float) and 0 < size <= largest, key, size, f"above 0, at most {largest}")
+
+
+def _as_list(given: Any) -> list[Any]:
+    return list(given) if isinstance(given, list | tuple) else [given]
 
 
 def _package(module: nn.Module) -> str:

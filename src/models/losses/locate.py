@@ -95,7 +95,7 @@ def build(found: type[nn.Module], name: str, arguments: Mapping[str, Any]) -> nn
     """Return an object of a class; ValueError for arguments that it refuses, by the class's name in the config."""
     try:
         if found.__module__.startswith("auraloss."):
-            known_modules.check_auraloss(arguments)
+            known_modules.check_auraloss(found.__name__, arguments)
         return found(**{key: _as_asked(value, _hints(found).get(key)) for key, value in arguments.items()})
     except FAULTS as error:
         raise ValueError(f"{name}: {told(error)}") from error

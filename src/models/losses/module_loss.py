@@ -69,7 +69,7 @@ class ModuleLoss(Loss, name="module", takes=()):
 
     def _takes(self, given: str | Sequence[str] | None) -> tuple[str, ...]:
         given = getattr(self.module, "takes", None) if given is None else given
-        takes = (given,) if isinstance(given, str) else tuple(given or ())
+        takes = () if given is None else tuple(given) if isinstance(given, list | tuple) else (given,)
         for kind in takes:
             require(kind in _TAKES, f"{self.label}: takes", kind, f"one or more of {', '.join(_TAKES)}")
         takes = takes or known_modules.known_takes(self.module)

@@ -4,6 +4,8 @@ import inspect
 
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from omegaconf import OmegaConf
 from torch import nn
 
@@ -356,3 +358,35 @@ def test_every_argument_that_becomes_a_loss_or_a_module_is_among_the_keys_that_n
         for name, parameter in inspect.signature(loss_class).parameters.items():
             if parameter.annotation in (Loss, nn.Module):
                 assert name in _NAMING, (loss_class, name)
+
+
+OTHER_NAMES = ["MSELoss", "torch.nn.CrossEntropyLoss", "BCEWithLogitsLoss", "auraloss.freq.STFTLoss", "STFTLoss"]
+NO_NAMES = ["os.system", "torch.nn", "a..b", "", "\0", "nablafx.loss.WeightedMultiLoss"]
+NAMES = st.sampled_from([*loss_names(), *OTHER_NAMES, *NO_NAMES])
+OWN_ARGUMENTS = {name for one in Loss.registry.values() for name in inspect.signature(one).parameters} - {"context"}
+OTHER_ARGUMENTS = ["weight", "pos_weight", "window", "fft_size", "win_length", "takes", "resolutions", "\x1b[31m"]
+ARGUMENTS = st.sampled_from([*sorted(OWN_ARGUMENTS), *OTHER_ARGUMENTS])
+NUMBERS = [0, 1, -1, 3, 0.5, 1e308, -1e308, float("nan"), float("inf"), 10**9, 2**40, 10**30, True, None]
+WORDS = ["mean", "value", "hann_window", "\x1b[31m\n", "9" * 300]
+PLAIN = st.sampled_from([*NUMBERS, *WORDS, [1, 2, 3], [1024, 2048, 512], [], {}])
+
+
+def configs(inner):
+    arguments = st.dictionaries(ARGUMENTS, inner, max_size=3)
+    entries = st.lists(st.fixed_dictionaries({"loss": inner}, optional={"weight": inner, "name": inner}), max_size=2)
+    sums = st.builds(lambda losses: {"_target_": "weighted_multi", "losses": losses}, entries)
+    spelled = st.builds(lambda name, given: {"_target_": name, **given}, NAMES, arguments)
+    other = st.builds(lambda name, given, takes: {"class_path": name, "init_args": given, "takes": takes},
+                      NAMES, st.one_of(arguments, inner), inner)  # fmt: skip
+    return st.one_of(NAMES, spelled, other, sums)
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.recursive(PLAIN, configs, max_leaves=8))
+def test_any_config_gives_a_loss_or_one_line(config):
+    named_paths(config)
+    try:
+        assert isinstance(create_loss_function(config, {"num_classes": 7, "param_range": (0.0, 1.0)}), Loss)
+    except ValueError as error:
+        message = str(error)
+        assert "\n" not in message and "\x1b" not in message and len(message) < 6_000

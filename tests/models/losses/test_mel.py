@@ -36,6 +36,12 @@ def test_defaults_serve_at_usual_sample_rates(sample_rate):
     assert MelSpectralLoss(sample_rate).filters.shape == (1024, 80)
 
 
+@pytest.mark.parametrize("wrong", [{"num_bands": 0}, {"num_bands": 513}, {"n_fft": 65536}])
+def test_sizes_that_cannot_be_are_refused(wrong):
+    with pytest.raises(ValueError, match=f"{next(iter(wrong))}: {next(iter(wrong.values()))} given; "):
+        MelSpectralLoss(44100, **wrong)
+
+
 def test_a_band_without_a_bin_is_refused():
     with pytest.raises(ValueError, match="holds no bin"):
         MelSpectralLoss(44100, n_fft=256)
