@@ -1,15 +1,15 @@
-"""Test records that are training records too: a test of them measures memory."""
+"""Test records that are also training records: the error on them shows what was memorised."""
 
 import numpy as np
 
 from src.data.vimh_dataset import VIMHDataset
 
-LOOKED_AT = 4096  # test records that are compared: enough for a share of 1 %, and 4 MB of images of 32x32
+LOOKED_AT = 4096  # test records that are compared: enough to see a share of 1 %, and 4 MB of 32x32 images
 _CHUNK = 256
 
 
 def count_shared(train: VIMHDataset, test: VIMHDataset, targets: np.ndarray) -> tuple[int, int]:
-    """Return how many test records have the labels and the image of a training record, and of how many looked at.
+    """Return how many test records have the labels and the image of a training record, and how many were compared.
 
     `targets` are those of `train`, (n, P). At most 4,096 test records, evenly spaced, are compared, each with the
     first training record of the same labels: enough where a sound is a function of its labels.
@@ -37,7 +37,7 @@ def count_shared(train: VIMHDataset, test: VIMHDataset, targets: np.ndarray) -> 
 
 
 def _hash(targets: np.ndarray) -> np.ndarray:
-    """Return (n,) uint64 that differ, but for chance, where rows (n, P) float32 do."""
+    """Return hashes (n,) uint64 of rows (n, P) float32."""
     words = np.ascontiguousarray(targets + np.float32(0.0)).view(np.uint32).astype(np.uint64)  # -0.0 becomes 0.0
     mixed = np.zeros(len(words), np.uint64)
     for column in words.T:

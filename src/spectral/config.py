@@ -101,7 +101,7 @@ class SpectralConfig(BaseModel):
 
 
 def _multiply(key: str, given: str, base: str, value: int) -> int:
-    """Return the size that `2.5 * height` stands for; an FFT's is even. ValueError when the text is no such product."""
+    """Return the size that a text such as `2.5 * height` gives, even for n_fft; ValueError for any other text."""
     found = re.fullmatch(rf"(?:([0-9]{{1,4}}(?:[./][0-9]{{1,4}})?) *\* *)?{base}|([0-9]{{1,9}})", given.strip())
     if not found:
         raise ValueError(f"{key} {given[:40]!r} is not a number or a multiple of {base}, as in 2.5 * {base}")

@@ -133,7 +133,7 @@ def _with_range(where: str, entry: dict[str, Any], allowed: ParameterSpec) -> di
 
 
 def _find(where: str, names: Sequence[Any], known: Sequence[str] | None) -> int:
-    """Return where names begin in a list of known ones, which must hold them side by side and in this order."""
+    """Return the index of the first name in a list that holds these names side by side, in this order."""
     if not known:
         raise UserError(f"{where}: {names[0]!r} is not a number")
     for name in names:
