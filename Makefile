@@ -57,7 +57,7 @@ trq: $(READY) ## one epoch
 	$(TRAIN) trainer.max_epochs=1
 
 trs: $(READY) ## small saw set, 256 clips
-	$(TRAIN) synth=simple_saw dataset.size=256
+	$(TRAIN) synth=simple_saw dataset=small
 
 trl: $(READY) ## large saw set, 16,384 clips
 	$(TRAIN) synth=simple_saw $(LARGE)
@@ -101,7 +101,7 @@ ex: $(READY) ## example
 evimh: $(READY) ## VIMH CNN, classification heads
 	$(TRAIN) experiment=vimh_cnn
 
-evimh16k: $(READY) ## the same on 16,384 clips
+evimh16k: $(READY) ## the same as evimh, under its older name
 	$(TRAIN) experiment=vimh_cnn_16kdss
 
 evimhr: $(READY) ## VIMH CNN, regression heads
@@ -185,9 +185,9 @@ emer: $(READY) ## Moog envelope, regression heads
 
 emall: emall-gen emall-train ## all Moog sets, made and trained on
 
-emall-gen: $(READY) ## make the Moog sets that are not there yet
+emall-gen: $(READY) ## make the Moog sets of 16,384 clips that do not exist yet
 	for synth in moog_basic moog_envelope moog_resonance; do \
-	  ls -d data/*dss_$${synth}_* 2>/dev/null || $(GENERATE) synth=$$synth || exit 1; done
+	  ls -d data/*_16384dss_$${synth}_* 2>/dev/null || $(GENERATE) synth=$$synth $(LARGE) || exit 1; done
 
 emall-train: emb eme emr ## train on all Moog sets
 
@@ -202,7 +202,7 @@ emvitr: $(READY) ## ViT, Moog resonance
 
 emvit: emvitb emvite emvitr ## all of these
 
-emvitgta: emall-gen emvit ## ... and make their sets first
+emvitgta: emall-gen emvit ## make the Moog sets, then train the ViTs on them
 
 ##@ Generate
 sds: $(READY) ## saw, 256 clips

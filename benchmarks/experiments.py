@@ -51,7 +51,8 @@ def composed(experiment: str) -> dict[str, Any]:
     """Return what decides an experiment's figures, as plain containers."""
     with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
         config = compose("train", [f"experiment={experiment}", "trainer=cpu", "paths.output_dir=.", "paths.data_dir=."])
-    return {key: OmegaConf.to_container(config[key], resolve=True) for key in _DECIDING if key in config}
+    plain = OmegaConf.to_container(config, resolve=True)
+    return {key: plain[key] for key in _DECIDING}
 
 
 def digest(config: dict[str, Any]) -> str:
@@ -76,18 +77,11 @@ def measure(experiment: str, config: dict[str, Any], data_dir: Path, folder: Pat
     command = [sys.executable, str(ROOT / "src/train.py"), f"experiment={experiment}", "trainer=cpu", *paths]
     folder.mkdir(parents=True)
     with (folder / "output").open("w") as output:
-        child = subprocess.Popen(
-            [*command, "extras.num_threads=1"],
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, **_ONE_THREAD},
-        )
-        try:
-            _, status, used = os.wait4(child.pid, 0)
-        except BaseException:
-            child.terminate()
-            raise
-    if status:
+        streams = {"stdout": output, "stderr": subprocess.STDOUT}
+        child = subprocess.Popen([*command, "extras.num_threads=1"], env={**os.environ, **_ONE_THREAD}, **streams)
+        _, status, used = os.wait4(child.pid, 0)  # what this process and its workers used, and no other
+        child.returncode = os.waitstatus_to_exitcode(status)
+    if child.returncode:
         raise RuntimeError((folder / "output").read_text()[-2000:])
     results = json.loads((folder / "test_results.json").read_text())
     (parameters,) = re.findall(r"model of (\d+) parameters", (folder / "train.log").read_text())

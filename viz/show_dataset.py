@@ -10,6 +10,7 @@ ROOT = rootutils.setup_root(__file__, indicator="pyproject.toml", pythonpath=Tru
 from src.data.vimh_dataset import VIMHDataset
 from src.evaluation.dataset_picture import dataset_figure
 from src.evaluation.plots import save_figure
+from src.utils.errors import UserError
 
 
 def main() -> None:
@@ -46,4 +47,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except UserError as error:
+        raise SystemExit(f"error: {error}") from error

@@ -1,4 +1,4 @@
-"""Making a dataset: blocks in threads (the kernels release the GIL), rows to the writer."""
+"""Making a dataset: threads render blocks (the kernels release the GIL), and the writer takes their rows."""
 
 import logging
 import math
@@ -36,7 +36,7 @@ def available_cores() -> int:
 
 
 def describe_source(source: Source, sensitivity: list[dict[str, Any]]) -> DatasetSpec:
-    """Return the spec that a recipe's dataset will carry."""
+    """Return the description of a recipe's dataset."""
     recipe = source.recipe
     return DatasetSpec(
         name=source.name,
@@ -106,7 +106,7 @@ def generate(
 
 
 def check(source: Source) -> None:
-    """UserError for a recipe that cannot be made, a warning for one whose images leave out much of the sounds."""
+    """UserError for a recipe that cannot be made; warnings about settings that may not be meant."""
     if source.front_end.visible_seconds < 0.9 * source.recipe.synth.duration:
         log.warning(
             "spectral.hop_length %d: the images show only the first %.2f s of %.2f s",
@@ -114,14 +114,14 @@ def check(source: Source) -> None:
         )
     for name, entry in source.recipe.synth.parameters.items():
         if entry.get("value") is not None and {"min", "max"} & entry.keys():
-            log.warning("%s: fixed at %s; synth.parameters.%s.value=null lets it vary", name, entry["value"], name)
+            log.warning("%s is fixed at %s; synth.parameters.%s.value=null lets it vary", name, entry["value"], name)
     _refuse_repetition(source.synth.space, source.recipe.dataset)
     if source.recipe.dataset.sampling == "grid":
         _warn_of_fixed(source.synth.space, source.recipe.dataset.size)
 
 
 def _refuse_repetition(space: ParameterSpace, dataset: DatasetConfig) -> None:
-    """UserError where a sound would be made twice: one could be in train and the other in test."""
+    """UserError where a combination would be drawn twice: once for train and once for test, perhaps."""
     combinations = math.prod(space.num_classes) if dataset.sampling == "grid" else space.num_combinations
     if combinations is not None and dataset.size > combinations:
         source = "the grid has" if dataset.sampling == "grid" else "no parameter is continuous, so there are"
@@ -139,11 +139,11 @@ def _refuse_repetition(space: ParameterSpace, dataset: DatasetConfig) -> None:
 
 def _warn_of_fixed(space: ParameterSpace, size: int) -> None:
     combinations = math.prod(space.num_classes)
-    faster = [math.prod(space.num_classes[at + 1 :]) for at in range(len(space))]  # the last one moves first
+    faster = [math.prod(space.num_classes[at + 1 :]) for at in range(len(space))]  # the last one changes fastest
     if fixed := [name for name, period in zip(space.names, faster, strict=True) if size <= period]:
         log.warning(
-            "dataset.size %d is too few of the grid's %d combinations for %s to vary; dataset.sampling=random varies "
-            "all",
+            "dataset.size %d of the grid's %d combinations leaves %s at one value; dataset.sampling=random varies all "
+            "parameters",
             *(size, combinations, ", ".join(fixed)),
         )
 

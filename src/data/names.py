@@ -1,4 +1,4 @@
-"""What a dataset's directory is called: everything that differs from the shipped configs changes the name."""
+"""Names of datasets: every difference from the shipped configs changes the name."""
 
 import hashlib
 import json
@@ -25,11 +25,11 @@ SHIPPED = {
 
 
 def dataset_name(recipe: Recipe, synth: Synth) -> str:
-    """Return the directory's name; for people, since nothing is parsed out of it.
+    """Return the name of a dataset's directory. It is for people: nothing is parsed from it.
 
-    It tells the image's size, the sample rate, the duration, the number of samples, the synth, the number of varying
-    parameters, and then, where they are not the usual ones, envelope channels, scaling, order, mel bands, sampling and
-    seed. Whatever else differs from the shipped config of the same name or size adds a digest of six characters.
+    It holds the image size, the sample rate, the duration, the number of samples, the synth and the number of varying
+    parameters; then, where they are not the usual ones, envelope channels, scaling, shuffling, mel bands, sampling and
+    seed. Any other difference from the shipped config of the same name or size adds a digest of six characters.
     """
     dataset, spectral = recipe.dataset, recipe.spectral
     if dataset.name:
@@ -56,7 +56,7 @@ def dataset_name(recipe: Recipe, synth: Synth) -> str:
 
 
 def describe_sound(synth: Synth) -> dict[str, Any]:
-    """Return what decides a sound and is not said otherwise in the name."""
+    """Return what decides a sound beside what the name says."""
     varying = ("name", "min", "max", "step", "scale", "kind", "values")
     return {
         "voice": synth.config.voice,
@@ -69,7 +69,7 @@ def describe_sound(synth: Synth) -> dict[str, Any]:
 
 
 def describe_analysis(recipe: Recipe) -> dict[str, Any]:
-    """Return what decides an image of a sound and is not said otherwise in the name."""
+    """Return what decides the image of a sound beside what the name says."""
     spectral = recipe.spectral
     plain = spectral.model_dump(exclude={"type", "height", "width", "image_scaling"})
     named = ("magnitude", *(channel for channel in _ENVELOPES if channel in spectral.channels))
@@ -81,5 +81,5 @@ def describe_analysis(recipe: Recipe) -> dict[str, Any]:
 
 
 def digest(plain: Any) -> str:
-    """Return six hexadecimal digits that differ where plain containers do."""
+    """Return a hash of plain containers, six hexadecimal digits."""
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:6]

@@ -1,4 +1,4 @@
-"""Clips rendered while a network trains on them: fresh ones every epoch, none of them ever stored."""
+"""Clips rendered while a network trains on them: new ones in every epoch, which are not stored."""
 
 import os
 import signal
@@ -17,10 +17,10 @@ from src.data.source import Source
 from src.data.vimh_dataset import Batch
 from src.utils.errors import UserError
 
-FRESH = 2**193  # files draw at sample numbers below 2^40, and their order at counter 2^192: nothing there is drawn here
-EPOCH = 2**64  # sample numbers that each epoch owns
-BLOCK_CLIPS = 1024  # rendered and handed over at once: fewer would spend the time on the hand-over
-_GRACE_SECONDS = 5.0  # between SIGTERM and a worker's end: the run's last steps may need it still
+FRESH = 2**193  # beyond the sample numbers of files, below 2^40, and the counters of their order, 2^191 and 2^192
+EPOCH = 2**64  # sample numbers of one epoch
+BLOCK_CLIPS = 1024  # rendered and passed on at once: with fewer, passing them on would take most of the time
+_GRACE_SECONDS = 5.0  # from SIGTERM to a worker's end: the last steps of the run may still need its clips
 
 
 class Share(NamedTuple):
@@ -35,10 +35,17 @@ class Share(NamedTuple):
 class FreshClips:
     """Renders any share of any epoch, a pure function of (seed, epoch, number).
 
-    Seeds are what they are for files, and no clip, whatever its seed and epoch, shares random numbers with a file's.
+    A seed means the same as for files, but no clip of any seed and epoch uses random numbers of a file's clips.
+    UserError where clips would repeat those of the files, since no parameter is continuous.
     """
 
     def __init__(self, source: Source, seed: int, labels: Literal["exact", "quantised"] = "exact"):
+        combinations = source.synth.space.num_combinations
+        if combinations is not None:
+            raise UserError(
+                f"data: no parameter is continuous, so online clips repeat the {combinations} combinations that "
+                "validation and test are made of; give data=vimh"
+            )
         self.source, self.seed, self.labels = source, seed, labels
 
     def render(self, share: Share) -> dict[str, np.ndarray]:
@@ -47,7 +54,7 @@ class FreshClips:
         first = FRESH + share.epoch * EPOCH + share.start
         values = space.sample(self.seed, first, share.count * share.step)[:: share.step]
         threads = torch.get_num_threads()
-        torch.set_num_threads(1)  # arithmetic then never depends on how many there are, as in src.data.generate
+        torch.set_num_threads(1)  # so that the arithmetic does not depend on their number, as in src.data.generate
         try:
             images, scale = self.source.images(values)
         finally:
@@ -57,11 +64,11 @@ class FreshClips:
 
 
 class OnlineLoader:
-    """One process's batches of an epoch, rendered ahead by `workers` more; with 0 of them, in this one.
+    """One process's batches of an epoch, rendered ahead by `workers` other processes, or by this one if 0.
 
-    A batch of `world_size * batch_size` clips is dealt out in turn, as src.data.batches deals out a file's, and only
-    whole batches are served. Workers go on into the next epoch while a run validates. Lightning tells the epoch, and
-    stores how far in it a run was, so that a resumed one goes on with the very next batch.
+    The clips of a batch of `world_size * batch_size` go to the processes in turn, as in src.data.batches, and only
+    complete batches are served. While a run validates, the workers render the next epoch. Lightning sets the epoch and
+    stores how many batches were served, so that a resumed run continues with the next batch.
     """
 
     def __init__(
@@ -93,15 +100,15 @@ class OnlineLoader:
         self.epoch = epoch
 
     def state_dict(self) -> dict[str, int]:
-        """Return where the run is, for a checkpoint."""
+        """Return the epoch and how many of its batches were served, for a checkpoint."""
         return {"epoch": self.epoch, "batch": self._served}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Let the next iteration begin where a checkpoint was, if it is of that epoch."""
+        """Let the next iteration begin where the checkpoint was saved, if it is of the same epoch."""
         self._resumed = state
 
     def __iter__(self) -> Iterator[Batch]:
-        # runs at the first `next`, when Lightning has told the epoch: it asks for the iterator before
+        # this runs at the first `next`: Lightning asks for the iterator before it sets the epoch
         self._served = self._resumed["batch"] if self._resumed["epoch"] == self.epoch else 0
         self._resumed = {"epoch": -1, "batch": 0}
         while self._served < self.num_batches:
@@ -114,14 +121,14 @@ class OnlineLoader:
                 yield {name: value[start : start + self.batch_size] for name, value in block.items()}
 
     def close(self) -> None:
-        """End the workers; another iteration would start new ones."""
+        """End the workers; another iteration starts new ones."""
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
         self._pool = None
         self._ahead.clear()
 
     def _share(self, epoch: int, batch: int) -> Share:
-        """Return the clips of a batch and of those after it that are rendered with it."""
+        """Return the clips of a batch and of the following batches that are rendered with it."""
         batches = min(self.block_batches, self.num_batches - batch)
         start = batch * self.batch_size * self.world_size + self.rank
         return Share(epoch, start, self.world_size, batches * self.batch_size)
@@ -132,12 +139,12 @@ class OnlineLoader:
         return self._share(share.epoch, batch) if batch < self.num_batches else self._share(share.epoch + 1, 0)
 
     def _take(self, share: Share) -> dict[str, np.ndarray]:
-        """Return a share's clips, and have the following ones rendered meanwhile."""
+        """Return a share's clips, and let the workers render the following ones."""
         if not self.workers:
             return self.clips.render(share)
         if self._pool is None:
             self._pool = ProcessPoolExecutor(self.workers, initializer=_start_worker, initargs=(self.clips,))
-        if self._ahead and self._ahead[0][0] != share:  # an epoch was cut short
+        if self._ahead and self._ahead[0][0] != share:  # an epoch ended early
             for _, future in self._ahead:
                 future.cancel()
             self._ahead.clear()
@@ -148,7 +155,7 @@ class OnlineLoader:
             return self._ahead.popleft()[1].result()
         except BrokenProcessPool as error:
             raise UserError(
-                "data.workers: one of the processes that render clips was killed; if memory is short, give fewer"
+                "data.workers: a process that renders clips was killed; if memory is short, give fewer workers"
             ) from error
 
 
@@ -158,16 +165,16 @@ _clips: FreshClips  # a worker's own
 def _start_worker(clips: FreshClips) -> None:
     global _clips
     _clips = clips
-    # a terminal's or a scheduler's signals reach workers too, but it is the run that ends them, when it has saved
+    # signals of a terminal or a scheduler reach workers too, but the run ends them itself when it has saved
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: Timer(_GRACE_SECONDS, os._exit, (1,)).start())
-    torch.set_num_threads(1)  # another core is another worker's
+    torch.set_num_threads(1)  # each core has its own worker
     Thread(target=_leave_with_parent, daemon=True).start()
 
 
 def _leave_with_parent() -> None:
-    """End this worker when the run was killed outright, and could not tell it to."""
+    """End this worker when the run was killed and could not end it."""
     connection.wait([parent_process().sentinel])
     os._exit(1)
 

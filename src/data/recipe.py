@@ -1,4 +1,4 @@
-"""Everything that decides a dataset's bytes: the synth, the front end, how many samples and which."""
+"""What decides a dataset's bytes: the synth, the front end, the number of samples and how they are drawn."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -16,7 +16,7 @@ _SHOWN_FAULTS = 5
 
 
 class DatasetConfig(BaseModel):
-    """How many samples, drawn how, and split how."""
+    """The number of samples, how they are drawn and how they are split."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
@@ -26,7 +26,7 @@ class DatasetConfig(BaseModel):
     val_fraction: float = Field(0.1, gt=0, lt=0.5)
     test_fraction: float = Field(0.1, gt=0, lt=0.5)
     shuffle: bool = False
-    name: str | None = Field(None, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$", description="null: named by its contents")
+    name: str | None = Field(None, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$", description="null: src.data.names")
 
     @field_validator("sampling", mode="before")
     @classmethod
@@ -36,7 +36,7 @@ class DatasetConfig(BaseModel):
     @model_validator(mode="after")
     def _check_counts(self) -> "DatasetConfig":
         if self.counts["train"] < 1:
-            raise ValueError(f"val_fraction and test_fraction leave none of {self.size} samples to train on")
+            raise ValueError(f"val_fraction and test_fraction leave none of {self.size} samples for training")
         return self
 
     @property
@@ -47,7 +47,7 @@ class DatasetConfig(BaseModel):
 
 
 class Recipe(BaseModel):
-    """A dataset as a pure function of this and nothing else."""
+    """All that decides a dataset's bytes."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -58,8 +58,8 @@ class Recipe(BaseModel):
     def place(self) -> tuple[np.ndarray, np.ndarray]:
         """Return each sample's split (n,) uint8, an index into SPLITS, and its row there (n,) int64.
 
-        Random samples are independent, so the splits are consecutive; other samplings are drawn
-        into splits by a seeded permutation, which `shuffle` also makes the order of rows.
+        Random samples come in no order, so the splits are consecutive. A seeded permutation distributes other samples
+        over the splits; with `shuffle` it is also the order of the rows.
         """
         config = self.dataset
         sizes = list(config.counts.values())
@@ -78,7 +78,7 @@ class Recipe(BaseModel):
 
 
 def parse_recipe(config: Mapping[str, Any]) -> Recipe:
-    """Check a plain dict {synth, spectral, dataset}; UserError: one line a fault, by the key's full name."""
+    """Check a plain dict {synth, spectral, dataset}; UserError lists the faults by the keys' full names."""
     try:
         return Recipe.model_validate(config)
     except ValidationError as error:

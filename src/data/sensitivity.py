@@ -1,4 +1,4 @@
-"""How strongly each parameter changes the image: which labels the data can carry, and why others have no effect."""
+"""How strongly each parameter changes the image, and why some parameters have no effect."""
 
 import logging
 from dataclasses import replace
@@ -16,14 +16,14 @@ BLIND_LEVELS = 1.0  # a whole range that changes the image by less than one byte
 BLIND_STEP_LEVELS = 0.2
 BLIND_DB = 0.3  # the same for the dB range that a record holds beside its image: about one byte level of 80 dB
 UNMOVED_SHARE = 0.05  # the shipped parameters leave no image unchanged; a quarter of a range beyond a limit leaves 0.25
-_TRIALS = BLOCK  # sounds of other ranges that are compared to find a cause
-_MOVED_SHARE = 0.02  # of them that must change
+_TRIALS = BLOCK  # sounds with other ranges that are rendered to find a cause
+_MOVED_SHARE = 0.02  # share of these that must change for an effect
 
-_Freed = dict[str, ParameterSpec]  # parameters by name, with the range that the voice allows
+_Freed = dict[str, ParameterSpec]  # parameters by name, with the range that their voice allows
 
 
 class BlindError(UserError):
-    """A dataset would hold labels that nothing in its records can tell; `rows` is the whole report."""
+    """A dataset would hold labels without effect on its records; `rows` is the whole report."""
 
     def __init__(self, rows: list[dict[str, Any]]):
         self.rows = rows
@@ -89,10 +89,10 @@ def _find_cause(source: Source, spec: ParameterSpec, range_db: float, earlier: l
         if _moved(source, freed, spec.name) < _MOVED_SHARE:
             return ""
         without = {name: _moved(source, _leave_out(freed, name), spec.name) for name in freed}
-        for name in sorted(without, key=without.get, reverse=True):  # what the effect needs least goes back first
+        for name in sorted(without, key=without.get, reverse=True):  # the least needed one goes back first
             if _moved(source, _leave_out(freed, name), spec.name) >= _MOVED_SHARE:
                 freed = _leave_out(freed, name)
-    except UserError:  # a voice that fails at values which the dataset does not hold
+    except UserError:  # the voice fails at values that the dataset does not hold
         return ""
     earlier.append(freed)
     return _describe_freed(source, freed)
@@ -121,7 +121,7 @@ def _moved(source: Source, freed: _Freed, name: str) -> float:
     as_given[:, space.index(name)] = False
     values = np.where(as_given, np.stack([given[one] for one in space.names], axis=1), values)
     column = space.index(name)
-    if name in freed:  # two values of its range: its ends may be silent
+    if name in freed:  # two values of the range, since its ends may be silent
         other = _with(values, column, np.roll(values[:, column], 1))
     else:
         values, other = (_with(values, column, end) for end in (space.min[column], space.max[column]))
@@ -141,7 +141,7 @@ def _changes(before: np.ndarray, after: np.ndarray) -> np.ndarray:
 
 
 def is_lost(row: dict[str, Any]) -> bool:
-    """Tell whether nothing in a record carries a parameter, neither the image nor its dB range."""
+    """Tell whether a parameter has no effect on a record, neither on its image nor on its dB range."""
     return row["blind"] and row.get("range_db", 0.0) < BLIND_DB
 
 
@@ -183,7 +183,7 @@ def describe_unmoved(row: dict[str, Any]) -> str:
 
 
 def check_sensitivity(source: Source, allow_blind: bool) -> list[dict[str, Any]]:
-    """Return what `measure_sensitivity` finds, after warnings; BlindError unless a label that is lost is allowed."""
+    """Return the rows of `measure_sensitivity` and log warnings; BlindError for a lost label unless `allow_blind`."""
     rows = measure_sensitivity(source)
     if any(is_lost(row) for row in rows) and not allow_blind:
         raise BlindError(rows)

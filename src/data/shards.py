@@ -1,7 +1,7 @@
-"""A dataset in parts: each made by any machine, in any order, then merged into the very bytes of a single run.
+"""A dataset in parts: any machine makes them, in any order, and merging gives the same bytes as a single run.
 
-Shard k of n is `{name}.shards/{k}-of-{n}/`: the packed records and the exact values of a range of samples,
-in the samples' order, and shard.json, which says of what and holds their checksums.
+Shard k of n is the directory `{name}.shards/{k}-of-{n}/`. It holds the packed records and the exact values of a range
+of samples, in their order, and shard.json with the recipe and the checksums.
 """
 
 import hashlib
@@ -32,20 +32,20 @@ log = logging.getLogger(__name__)
 
 MANIFEST = "shard.json"
 _FILES = ("records", "values")
-_PACKAGES = ("torch", "numpy", "numba")  # which compute a sample: other versions may round otherwise
-_CHUNK_BYTES = 2**23  # read at a time when merging: few enough to hold, enough to read fast
+_PACKAGES = ("torch", "numpy", "numba")  # which compute a sample: other versions may round differently
+_CHUNK_BYTES = 2**23  # read at a time when merging: little enough for memory, enough to be fast
 
 
 class _Manifest(BaseModel):
     recipe: dict[str, Any]
     shard: int
     num_shards: int
-    versions: dict[str, str] = {}  # none in older ones
+    versions: dict[str, str] = {}  # older manifests have none
     sha256: dict[str, str]
 
 
 def shard_indices(size: int, shard: int, num_shards: int) -> range:
-    """Return the blocks of `BLOCK` samples that a shard makes: consecutive, as many as any other's or one more."""
+    """Return the consecutive blocks of `BLOCK` samples of a shard; the numbers of two shards differ by at most one."""
     blocks = -(-size // BLOCK)
     return range(shard * blocks // num_shards, (shard + 1) * blocks // num_shards)
 
@@ -85,7 +85,7 @@ def make_shard(
             )
             (partial / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n")
     except UserError:
-        if not _is_made(place, source, overwrite):  # else another run made it meanwhile: the same bytes
+        if not _is_made(place, source, overwrite):  # otherwise another run has made it, with the same bytes
             raise
     log.info("%s: made in %.1f s", place, time.perf_counter() - began)
     return place
@@ -102,8 +102,8 @@ def merge_shards(
 ) -> tuple[Place, DatasetSpec]:
     """Merge all shards into the dataset, reading each once; return its place and spec.
 
-    UserError: the dataset exists (what a killed merge was to remove is removed), shards are missing, are of another
-    recipe, or are not what was written.
+    UserError: the dataset exists (shards that a killed merge had to remove are removed), or shards are missing, of
+    another recipe, or damaged. BlindError as from `src.data.generate.generate`.
     """
     source = load_source(recipe)
     check(source)
@@ -119,9 +119,9 @@ def merge_shards(
         shown = ",".join(map(str, missing))
         found = shards_dir.iterdir() if isinstance(shards_dir, RemotePath) or shards_dir.is_dir() else ()
         counts = {path.name.partition("-of-")[2] for path in found if not path.name.startswith(".")}
-        others = [f" (there are some of {count})" for count in sorted(counts - {"", str(num_shards)})]
+        others = [f" (there are shards of num_shards={count})" for count in sorted(counts - {"", str(num_shards)})]
         raise UserError(
-            f"{shards_dir}: {len(missing)} of {num_shards} shards are not there{''.join(others)}; make them: "
+            f"{shards_dir}: {len(missing)} of {num_shards} shards are missing{''.join(others)}; make them: "
             f"python generate_vimh.py -m ... num_shards={num_shards} shard={shown}"
         )
     for place, manifest in zip(places, manifests, strict=True):
@@ -134,7 +134,7 @@ def merge_shards(
     )
     merged = assemble(source, output_dir, chunks, overwrite, pickle, allow_blind)
     if keep:
-        log.info("%s: kept; keep_shards=false removes them", shards_dir)
+        log.info("%s: the shards are kept; keep_shards=false removes them", shards_dir)
     else:
         _remove_all(shards_dir, places)
     return merged
@@ -145,12 +145,12 @@ def _shards_dir(source: Source, output_dir: Place) -> Place:
 
 
 def _describe(source: Source) -> dict[str, Any]:
-    """Return all that decides a shard's bytes."""
+    """Return what decides a shard's bytes."""
     return source.recipe.model_dump(mode="json") | {"program_version": __version__}
 
 
 def _row_bytes(source: Source) -> tuple[int, int]:
-    """Return the bytes of one sample's record and of its exact values."""
+    """Return the sizes in bytes of a sample's record and of its exact values."""
     parameters = len(source.synth.space)
     image_bytes = int(np.prod(source.front_end.image_shape))
     return record_bytes(CURRENT_METADATA_BYTES, parameters, image_bytes), 4 * parameters
@@ -169,7 +169,7 @@ def _write(directory: Path, chunks: Iterator[Chunk]) -> dict[str, str]:
 
 
 def _read(place: Place, manifest: _Manifest, source: Source, blocks: range) -> Iterator[Chunk]:
-    """Yield a shard's samples; UserError at the end, before anything is kept, when they are not what was written."""
+    """Yield a shard's samples; UserError at the end, before the dataset is kept, when the checksums differ."""
     record, value = _row_bytes(source)
     rows = max(1, _CHUNK_BYTES // record)
     stop = min(blocks.stop * BLOCK, source.recipe.dataset.size)
@@ -180,7 +180,7 @@ def _read(place: Place, manifest: _Manifest, source: Source, blocks: range) -> I
             count = min(rows, stop - start)
             contents = records_file.read(count * record), values_file.read(count * value)
             if tuple(map(len, contents)) != (count * record, count * value):
-                break  # the checksum will not be right either
+                break  # the checksum will differ as well
             for digest, content in zip(digests.values(), contents, strict=True):
                 digest.update(content)
             yield (
@@ -190,7 +190,7 @@ def _read(place: Place, manifest: _Manifest, source: Source, blocks: range) -> I
             )
     if {name: digest.hexdigest() for name, digest in digests.items()} != manifest.sha256:
         raise UserError(
-            f"{place}: its files are not what was written; make it again: "
+            f"{place}: its files are damaged (the checksums differ); make the shard again: "
             f"shard={manifest.shard} num_shards={manifest.num_shards}"
         )
 
@@ -203,7 +203,7 @@ def _read_manifest(place: Place) -> _Manifest | None:
 
 
 def _is_made(place: Place, source: Source, overwrite: bool) -> bool:
-    """Tell whether a shard is there, and every byte of it; UserError when it is another recipe's."""
+    """Tell whether a shard exists and is undamaged; UserError when it is of another recipe."""
     manifest = _read_manifest(place)
     if manifest is None:
         return False
@@ -220,18 +220,18 @@ def _refuse_foreign(place: Place, manifest: _Manifest, source: Source) -> None:
     difference = first_difference(manifest.recipe, _describe(source))
     if difference or f"{manifest.shard}-of-{manifest.num_shards}" != place.name:
         difference = difference or f"shard={manifest.shard} num_shards={manifest.num_shards}"
-        raise UserError(f"{place}: was made with {difference}; remove it, or make it again with overwrite=true")
+        raise UserError(f"{place}: was made with {difference}; remove it, or replace it with overwrite=true")
 
 
 def _warn_of_versions(shards_dir: Place, manifests: list[_Manifest]) -> None:
     found = {name: sorted({manifest.versions.get(name, "unknown") for manifest in manifests}) for name in _PACKAGES}
     mixed = "; ".join(f"{name} {', '.join(versions)}" for name, versions in found.items() if len(versions) > 1)
     if mixed:
-        log.warning("%s: made with different versions, whose bytes may differ: %s", shards_dir, mixed)
+        log.warning("%s: the shards were made with different versions, whose bytes may differ: %s", shards_dir, mixed)
 
 
 def _is_merged(place: Place, source: Source) -> bool:
-    """Tell whether a place holds the whole dataset of a recipe."""
+    """Tell whether a place holds the complete dataset of a recipe."""
     info = place / INFO_FILE
     with suppress(FileNotFoundError, NotADirectoryError):
         return parse_spec(info.read_bytes(), info).generator == describe_source(source, []).generator
@@ -247,12 +247,12 @@ def _digest(place: Place) -> str | None:
 
 
 def _remove_all(shards_dir: Place, places: list[Place]) -> None:
-    """Remove shards, and what killed runs left of them."""
+    """Remove shards and what killed runs have left of them."""
     local = isinstance(shards_dir, Path)
     if local and not shards_dir.is_dir():
         return
     for place in places:
-        (place / MANIFEST).unlink(missing_ok=True)  # first: what is killed amid this leaves no shard
+        (place / MANIFEST).unlink(missing_ok=True)  # first: without it, the rest is no shard if this is interrupted
         if local:
             clear_remains(place)
             shutil.rmtree(place, ignore_errors=True)
@@ -260,5 +260,5 @@ def _remove_all(shards_dir: Place, places: list[Place]) -> None:
             for path in place.iterdir():
                 path.unlink(missing_ok=True)
     if local:
-        with suppress(OSError):  # it holds more than these shards
+        with suppress(OSError):  # it may hold other files
             shards_dir.rmdir()

@@ -1,4 +1,4 @@
-"""Samples of a recipe, in blocks: where parameters become sound and sound becomes images."""
+"""Samples of a recipe in blocks: parameters become sounds, and sounds become images."""
 
 from dataclasses import dataclass
 
@@ -53,6 +53,6 @@ class Source:
 
 
 def load_source(recipe: Recipe) -> Source:
-    """Build what a recipe names; UserError names the key at fault."""
+    """Build the voice and the front end of a recipe; UserError names the key at fault."""
     synth = load_synth(recipe.synth)
     return Source(recipe, synth, FrontEnd(recipe.spectral, recipe.synth.sample_rate, recipe.synth.num_samples))

@@ -1,4 +1,4 @@
-"""What a dataset says of itself: vimh_dataset_info.json, ours and the ancestor's, as one object."""
+"""A dataset's description, vimh_dataset_info.json of this program or of its ancestor, as one object."""
 
 import json
 from collections.abc import Mapping
@@ -86,8 +86,8 @@ class DatasetSpec:
     sample_rate: float | None = None
     duration: float | None = None
     synth_type: str = "unknown"
-    spectral: dict[str, Any] | None = None  # SpectralConfig; None when the JSON does not tell
-    metadata_bytes: int | None = None  # 14 (version 2.1) or 6; None when the JSON does not tell
+    spectral: dict[str, Any] | None = None  # SpectralConfig; None when the JSON does not say
+    metadata_bytes: int | None = None  # 14 (version 2.1) or 6; None when the JSON does not say
     generator: dict[str, Any] | None = None  # {synth, seed, config, program_version}
     sensitivity: list[dict[str, Any]] = field(default_factory=list)
     sha256: dict[str, str] = field(default_factory=dict)
@@ -199,13 +199,13 @@ def _parameter(where: str, **fields: Any) -> ParameterSpec:
 
 
 def _spectral(info: _Info) -> dict[str, Any] | None:
-    """Return the front end's settings, translating the ancestor's keys; None when they do not suffice."""
+    """Return the front end's settings, translated from the ancestor's keys; None when they are incomplete."""
     config = (info.generator or {}).get("config")
     plain = config.get("spectral") if isinstance(config, dict) else _ancestors_spectral(info)
     try:
         spectral = SpectralConfig.model_validate(plain)
     except ValidationError:
-        return None  # a front end that we do not have: the images train, a WAV cannot be analysed
+        return None  # a front end that this program does not have: the images can train, but no WAV can be analysed
     if (len(spectral.channels), spectral.height, spectral.width) != (info.channels, info.height, info.width):
         return None  # it makes other images than these
     return spectral.model_dump(mode="json")
@@ -213,7 +213,7 @@ def _spectral(info: _Info) -> dict[str, Any] | None:
 
 def _ancestors_spectral(info: _Info) -> dict[str, Any]:
     given, mel = info.spectrogram_config, info.mel_config or {}
-    scaling = info.image_scaling or {"mode": "per_sample"}  # the ancestor scaled every image by itself
+    scaling = info.image_scaling or {"mode": "per_sample"}  # the ancestor scaled each image separately
     return {
         "type": given.get("type", "stft"),
         "height": info.height,
@@ -264,7 +264,7 @@ def to_info(spec: DatasetSpec) -> dict[str, Any]:
         "spectrogram_config": {
             "sample_rate": spec.sample_rate,
             "n_bins": height,
-            "hop_length": _hop_samples(spec),  # samples, where ours may say auto
+            "hop_length": _hop_samples(spec),  # in samples, where the config may say auto
             **{key: spectral.get(key) for key in ("type", "n_fft", "n_window", "window_type")},
         },
         "mel_config": {key: spectral.get(key) for key in ("freq_min", "freq_max_ratio")},

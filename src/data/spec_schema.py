@@ -87,8 +87,12 @@ class PlainSpec(BaseModel):
         said = {"sample_rate": self.sample_rate, "duration": self.duration, "spectral": self.spectral}
         made = {"sample_rate": synth.sample_rate, "duration": synth.duration, "spectral": recipe.spectral}
         for name, entry in synth.parameters.items():
-            low, high = (entry.get(end) if entry.get("value") is None else entry["value"] for end in ("min", "max"))
-            made[name] = low, high
+            value, names = entry.get("value"), entry.get("values")
+            if isinstance(value, str) or (value is None and names is not None):  # categories by name
+                made[name] = (value,) if isinstance(value, str) else tuple(names)
+                said[name] = own[name].values if name in own else None
+                continue
+            made[name] = (entry.get("min"), entry.get("max")) if value is None else (value, value)
             said[name] = (own[name].min, own[name].max) if name in own else None
         for key, value in made.items():
             if said[key] != value:

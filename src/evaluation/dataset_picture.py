@@ -11,6 +11,7 @@ from src.data.spec import DatasetSpec
 from src.spectral.config import SpectralConfig
 from src.spectral.mel import mel_centres
 from src.synth.parameters import ParameterSpace
+from src.utils.errors import UserError
 from src.utils.table import plain
 
 matplotlib.use("agg")  # files only: no window system is asked for
@@ -30,7 +31,7 @@ def dataset_figure(spec: DatasetSpec, images: np.ndarray, values: np.ndarray, sc
     figure = Figure(figsize=(3.1 * _COLUMNS + 0.6, (2.3 + 0.13 * lines) * rows + 0.6), layout="constrained")
     axes = figure.subplots(rows, _COLUMNS, squeeze=False, sharex=True, sharey=True)
     low, high = scale[:, 0, None, None], scale[:, 1, None, None]
-    in_decibels = bool((high > low).all())
+    in_decibels = bool((high > low).any())
     pixels = images[:, 0] / 255.0 * (high - low) + low if in_decibels else images[:, 0].astype(float)
     limits = (low.min(), high.max()) if in_decibels else (0, 255)
     extent, labels = _extent(spec, images.shape[2:])
@@ -57,10 +58,14 @@ def dataset_figure(spec: DatasetSpec, images: np.ndarray, values: np.ndarray, sc
 def _extent(spec: DatasetSpec, size: tuple[int, int]) -> tuple[tuple[float, float, float, float], tuple[str, str]]:
     """Return where an image's edges lie on its axes (left, right, bottom, top), and the axes' labels."""
     height, width = size
+    counted = (-0.5, width - 0.5, -0.5, height - 0.5), ("frame", "row")
     if spec.spectral is None or not spec.sample_rate or not spec.duration:
-        return (-0.5, width - 0.5, -0.5, height - 0.5), ("frame", "row")
+        return counted
     config = SpectralConfig.model_validate(spec.spectral)
-    hop = config.hop_samples(config.n_window, round(spec.duration * spec.sample_rate)) / spec.sample_rate
+    try:
+        hop = config.hop_samples(config.n_window, round(spec.duration * spec.sample_rate)) / spec.sample_rate
+    except UserError:  # the JSON of another program, whose frames do not fit into its clips
+        return counted
     left = config.n_window / spec.sample_rate / 2 - hop / 2  # a pixel lies about the middle of its frame
     bottom, top = -0.5, height - 0.5
     if config.type == "stft":  # row 0 is bin 1

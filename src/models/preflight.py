@@ -19,16 +19,16 @@ def preflight(datamodule: VIMHDataModule, model: VIMHLitModule, allow_blind: boo
     """UserError names the head, or the file, at fault and the remedy."""
     datamodule.setup("test")  # its headers are checked before the training, not after it
     dataset = datamodule.dataset("train")
-    shared, looked_at = count_shared(dataset, datamodule.dataset("test"))
+    space = datamodule.spec.space
+    trained = {name for name, weight in zip(space.names, model.heads.weights.tolist(), strict=True) if weight}
+    targets = dataset.targets()
+    shared, looked_at = count_shared(dataset, datamodule.dataset("test"), targets)
     if shared:
         log.warning(
             "%s: %d of %d test records are also training records, so the test error is too low; split it so that no "
             "sound is in both",
             *(datamodule.data_dir, shared, looked_at),
         )
-    space = datamodule.spec.space
-    trained = {name for name, weight in zip(space.names, model.heads.weights.tolist(), strict=True) if weight}
-    targets = dataset.targets()
     if len(targets) < 2:
         raise UserError("the dataset has one training sample; give a larger dataset.size")
     for name, column in zip(space.names, targets.T, strict=True):

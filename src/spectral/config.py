@@ -1,4 +1,4 @@
-"""The schema of a `spectral` config: what the spectral image of a sound looks like."""
+"""The schema of a `spectral` config: how a spectral image of a sound is made."""
 
 import re
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ _MOST_BINS = 2**24  # of one image's frames, or of its mel filters: 128 MiB
 
 
 class SpectralConfig(BaseModel):
-    """Settings of the front end; see `src.spectral.front_end.FrontEnd` for what they do.
+    """Settings of the front end `src.spectral.front_end.FrontEnd`.
 
     `n_fft` may be given as a multiple of the height, `2.5 * height`, and `n_window` as one of n_fft, `0.5 * n_fft`:
     another height alone then changes all three. A field holds the resulting number.
@@ -101,7 +101,7 @@ class SpectralConfig(BaseModel):
 
 
 def _multiply(key: str, given: str, base: str, value: int) -> int:
-    """Return the size that `2.5 * height` stands for; an FFT's is even. ValueError when the text is no such product."""
+    """Return the size that a text such as `2.5 * height` gives, even for n_fft; ValueError for any other text."""
     found = re.fullmatch(rf"(?:([0-9]{{1,4}}(?:[./][0-9]{{1,4}})?) *\* *)?{base}|([0-9]{{1,9}})", given.strip())
     if not found:
         raise ValueError(f"{key} {given[:40]!r} is not a number or a multiple of {base}, as in 2.5 * {base}")

@@ -1,4 +1,4 @@
-"""Audio to spectral images in [0, 1]: the only implementation, for bytes, floats and gradients."""
+"""Audio to spectral images in [0, 1]: the one implementation for bytes, floats and gradients."""
 
 import math
 
@@ -14,7 +14,7 @@ _WINDOWS = {
     "hamming": torch.hamming_window,
     "blackman": torch.blackman_window,
 }
-_TINY_POWER = 1e-20  # -200 dB, so that digital silence has a logarithm
+_TINY_POWER = 1e-20  # -200 dB: digital silence has a finite logarithm
 
 
 class FrontEnd(nn.Module):
@@ -51,14 +51,14 @@ class FrontEnd(nn.Module):
 
     @property
     def visible_seconds(self) -> float:
-        """How much of the clip the frames reach, from its start."""
+        """How many seconds from the clip's start the frames cover."""
         return ((self.config.width - 1) * self.hop_length + self.config.n_window) / self.sample_rate
 
     def forward(self, audio: Tensor) -> tuple[Tensor, Tensor]:
         """Map audio (B, T) float32 to images (B, C, H, W) in [0, 1] and their dB range (B, 2).
 
-        The range is what 0 and 1 of the magnitude channel stand for: floor and ceiling under global
-        scaling, each image's own minimum and maximum under per-sample scaling.
+        The range gives the levels of 0 and 1 in the magnitude channel: floor and ceiling with global scaling, each
+        image's own minimum and maximum with per-sample scaling.
         """
         config = self.config
         if audio.ndim != 2 or audio.shape[1] != self.num_samples:
@@ -99,7 +99,7 @@ class FrontEnd(nn.Module):
         return ((_decibels(power) - config.floor_db) / (config.ceil_db - config.floor_db)).clamp(0, 1)
 
     def _channel(self, name: str, audio: Tensor, frames: Tensor, spectrum: Tensor, power: Tensor) -> Tensor:
-        """Return one further channel, (B, H, W) in [0, 1], each on a scale of its own."""
+        """Return one further channel, (B, H, W) in [0, 1], on its own scale."""
         shape = power.shape
         if name == "temporal_envelope":  # mean square of each frame; a full-scale sine reads 0 dB
             return self._scale(2.0 * frames.square().mean(dim=-1))[:, None, :].expand(shape)
@@ -123,26 +123,26 @@ class FrontEnd(nn.Module):
         bins = torch.arange(1, spectrum.shape[1] + 1, device=audio.device, dtype=audio.dtype)[:, None]
         step = 2.0 * math.pi / config.n_fft
         product = later * spectrum.conj()
-        power = _power(spectrum).detach()  # normalised by it, or the angle's gradient is 0 / 0 in near-silence
+        power = _power(spectrum).detach()  # without this factor, the angle's gradient is 0 / 0 near silence
         turn = torch.where(power > _TINY_POWER, product / power.clamp_min(_TINY_POWER), torch.ones_like(product))
         advance = torch.angle(turn) - step * bins
         wrapped = torch.remainder(advance + math.pi, 2.0 * math.pi) - math.pi
         return (0.5 + 0.5 * wrapped / step).clamp(0, 1)
 
     def _group_delay(self, frames: Tensor, spectrum: Tensor) -> Tensor:
-        """Map the energy's place within its frame, 0 .. n_window samples, to [0, 1] (Auger & Flandrin 1995)."""
+        """Map the centre of the energy in each frame, 0 .. n_window samples, to [0, 1] (Auger & Flandrin 1995)."""
         weighted = self._spectrum(frames * self.ramp, self.config.n_fft)
         delay = (weighted * spectrum.conj()).real / _power(spectrum).clamp_min(_TINY_POWER)
         return (delay / self.config.n_window).clamp(0, 1)
 
     def _onto_rows(self, values: Tensor, power: Tensor) -> Tensor:
-        """Bring per-bin values onto mel rows if need be, and grey out (0.5) what lies below the floor."""
+        """Map per-bin values to mel rows where the image has these, and set what is below the floor to 0.5."""
         if self.config.type == "mel":
             values = self.mel @ values
         return torch.where(_decibels(power) > self.config.floor_db, values, 0.5)
 
     def _resolution(self, audio: Tensor, name: str) -> Tensor:
-        """Return the magnitude image at another window length, its bins nearest to the rows' frequencies."""
+        """Return the magnitude image of another window length, at the bins nearest to the rows' frequencies."""
         config = self.config
         n_fft = int(name.removeprefix("stft_"))
         window = _WINDOWS[config.window_type](n_fft).to(audio.device)

@@ -1,1 +1,1 @@
-"""Parameters -> audio: what a sound is made of, and the compiled kernels that make it."""
+"""Parameters -> audio: voices, their parameters and compiled kernels."""

@@ -1,4 +1,4 @@
-"""The schema of a `synth` config: checked before any work, and the only way to a ParameterSpace."""
+"""The schema of a `synth` config, and the checked synth that it describes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ class SynthConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
-    name: str = Field(pattern=r"^[A-Za-z0-9_]+$", description="stands in the dataset's name")
+    name: str = Field(pattern=r"^[A-Za-z0-9_]+$", description="part of the dataset's name")
     voice: str = Field(description="dotted path of a src.synth.voice.Voice")
     sample_rate: int = Field(ge=1000, le=192_000)
     duration: float = Field(gt=0, le=60)
@@ -104,7 +104,7 @@ def _parameter(voice: Voice, name: str, entry: dict[str, Any]) -> ParameterSpec:
             raise UserError(f"{where}.{key}: {shown(value)} is not a number; give min, step and max, or value")
         if not allowed.min <= value <= allowed.max:
             raise UserError(
-                f"{where}.{key}: {shown(value)} is outside {allowed.min:g}..{allowed.max:g} {allowed.unit}".rstrip()
+                f"{where}.{key}: {value:g} is outside {allowed.min:g}..{allowed.max:g} {allowed.unit}".rstrip()
             )
     try:
         return ParameterSpec(**merged)
@@ -124,15 +124,16 @@ def _with_range(where: str, entry: dict[str, Any], allowed: ParameterSpec) -> di
             raise UserError(f"{where}.value: {value} is neither a number nor a name; {YAML_WORDS}")
         if isinstance(value, str):
             value = allowed.min + _find(f"{where}.value", [value], allowed.values or names)
-        return entry | {"min": value, "max": value, "step": 0.0, "values": _names_of(allowed, value, value)}
+        name = _names(allowed.values or names, allowed.min, value, value)
+        return entry | {"min": value, "max": value, "step": 0.0, "values": name}
     if isinstance(names, list | tuple):
         first = allowed.min + (_find(f"{where}.values", names, allowed.values) if allowed.values else 0)
         return {"min": first, "max": first + len(names) - 1, **entry}
-    return {**entry, "values": _names_of(allowed, entry.get("min"), entry.get("max"))}
+    return {**entry, "values": _names(allowed.values, allowed.min, entry.get("min"), entry.get("max"))}
 
 
 def _find(where: str, names: Sequence[Any], known: Sequence[str] | None) -> int:
-    """Return where names begin in a list of known ones, which must hold them side by side and in this order."""
+    """Return the index of the first name in a list that holds these names side by side, in this order."""
     if not known:
         raise UserError(f"{where}: {names[0]!r} is not a number")
     for name in names:
@@ -145,8 +146,8 @@ def _find(where: str, names: Sequence[Any], known: Sequence[str] | None) -> int:
     return first
 
 
-def _names_of(allowed: ParameterSpec, low: Any, high: Any) -> tuple[str, ...] | None:
-    """Return the voice's names of the categories low .. high; None where it has none."""
-    if allowed.values is None or not all(isinstance(end, int | float) for end in (low, high)):
+def _names(known: Sequence[str] | None, first: float, low: Any, high: Any) -> Sequence[str] | None:
+    """Return the names of the categories low .. high, where `known` names those from `first` on; None without it."""
+    if not isinstance(known, list | tuple) or not all(isinstance(end, int | float) for end in (low, high)):
         return None
-    return allowed.values[max(0, round(low - allowed.min)) : round(high - allowed.min) + 1] or None
+    return known[max(0, round(low - first)) : round(high - first) + 1] or None

@@ -4,7 +4,7 @@ import numpy as np
 
 from src.synth.compiled import compiled
 
-SILENCE = 1e-10  # -200 dB: below it a decay is set to zero, before denormals slow everything down
+SILENCE = 1e-10  # -200 dB: a decay below this is set to zero, since denormals would be slow
 
 
 @compiled
@@ -26,8 +26,8 @@ def adsr(
 ) -> np.ndarray:
     """Return linear-segment ADSR envelopes, (T, V) float32 in [0, 1]; the release ends with the clip.
 
-    `attack`, `decay`, `release` are (V,) in samples, `sustain` (V,) in [0, 1]. Transients that do
-    not fit into the clip together are scaled down in proportion.
+    `attack`, `decay` and `release` are (V,) in samples, `sustain` is (V,) in [0, 1]. Times that are longer than the
+    clip together are shortened in proportion.
     """
     times = np.stack([attack, decay, release]).astype(np.float64)
     times *= np.minimum(1.0, num_samples / np.maximum(times.sum(axis=0), 1.0))

@@ -1,9 +1,8 @@
 """The Moog ladder low-pass over blocks of voices, (time, voices).
 
-Zero-delay feedback by the topology-preserving transform (Zavalishin, "The Art of VA Filter
-Design", ch. 5): four one-pole stages, bilinear-transformed with each one's cutoff pre-warped, in a
-feedback loop solved per sample; the loop's input then passes a saturator, so that resonance 1
-oscillates instead of blowing up.
+Zero-delay feedback by the topology-preserving transform (Zavalishin, "The Art of VA Filter Design", ch. 5): four
+one-pole stages, each bilinear-transformed with a pre-warped cutoff, in a feedback loop that is solved per sample. The
+loop's input passes a saturator, so that resonance 1 oscillates at a bounded level.
 """
 
 import math
@@ -13,7 +12,7 @@ import numpy as np
 from src.synth.compiled import compiled
 
 MIN_CUTOFF_HZ = 20.0
-MAX_CUTOFF = 0.45  # of the sample rate: tan(pi * 0.45) is still tame
+MAX_CUTOFF = 0.45  # of the sample rate: tan(pi * 0.45) = 6.3 is still accurate in float32
 _HALF, _ONE, _TWO = np.float32(0.5), np.float32(1.0), np.float32(2.0)
 
 
@@ -91,7 +90,7 @@ def ladder(
 
     `cutoff_hz`, `resonance` (0..1, 1 self-oscillates) and `octaves` are (V,); the cutoff moves as
     cutoff_hz * 2^(octaves * envelope) with `envelope` (T, V), and is clamped to 20 Hz .. 0.45 of
-    the sample rate. `drive` 0 is linear; at 1 a full-scale input is well into the saturator.
+    the sample rate. `drive` 0 is linear; 1 drives a full-scale input far into saturation.
     """
     to_phase = math.pi / sample_rate
     still = envelope is None

@@ -6,14 +6,14 @@ import numpy as np
 
 from src.synth.compiled import compiled
 
-TABLE_SIZE = 4096  # linear interpolation then errs by less than -80 dB up to the 40th harmonic
+TABLE_SIZE = 4096  # the error of linear interpolation is then below -80 dB up to the 40th harmonic
 
 
 @lru_cache(maxsize=1024)
 def saw_table(num_harmonics: int) -> np.ndarray:
     """Return one period of a rising saw of `num_harmonics` partials, (TABLE_SIZE + 1,) float32.
 
-    The Fourier series of 2 * phase - 1, cut off; the first sample stands again at the end, for
+    This is the Fourier series of 2 * phase - 1 up to that partial. The first sample is repeated at the end, for
     interpolation.
     """
     spectrum = np.zeros(TABLE_SIZE // 2 + 1, np.complex128)
@@ -48,8 +48,8 @@ def _naive(increment, out):  # pragma: no cover - compiled
 def saw(frequency: np.ndarray, sample_rate: float, num_samples: int, naive: bool = False) -> np.ndarray:
     """Return rising saws of `frequency` (V,) Hz, (T, V) float32, full scale +-1, phase 0 at t = 0.
 
-    Band-limited (a wavetable of exactly the partials below half the sample rate; silence when there
-    is none), or `naive`: the aliasing fractional part 2 * frac(f t) - 1.
+    Band-limited: a wavetable of exactly the partials below half the sample rate, silence where there are none. With
+    `naive`, the aliasing 2 * frac(f t) - 1.
     """
     increment = np.asarray(frequency, np.float64) / sample_rate
     out = np.empty((num_samples, len(increment)), np.float32)

@@ -1,4 +1,4 @@
-"""A parameter's range, step, unit and scale in one object, with every coding of its values."""
+"""A parameter's range, step, unit and scale in one object, with all codings of its values."""
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,7 +18,7 @@ from pydantic import (
 from src.synth import sampling
 from src.utils.errors import UserError, did_you_mean
 
-DEFAULT_STEPS = 16  # a range without a step is cut into this many
+DEFAULT_STEPS = 16  # steps of a range for which none is given
 LARGEST = 3e38  # the largest float32, rounded down
 MAX_CLASSES = 65536  # a finer step is a typing error: its head would not fit into memory
 MAX_CATEGORY_LETTERS = 60  # so that a name fits into a table's column
@@ -91,7 +91,7 @@ class ParameterSpec(BaseModel):
     @model_validator(mode="after")
     def _check_range(self) -> "ParameterSpec":
         if max(abs(self.min), abs(self.max)) > LARGEST:
-            raise ValueError(f"{self.min:g} .. {self.max:g} is beyond float32, in which labels are stored")
+            raise ValueError(f"{self.min:g} .. {self.max:g} is beyond the range of float32, in which labels are stored")
         if self.min > self.max:
             raise ValueError(f"min {self.min:g} is above max {self.max:g}")
         if self.scale == "log" and self.min < 1 / LARGEST:
@@ -153,7 +153,7 @@ class ParameterSpace:
         self.specs = tuple(specs)
         names = [spec.name for spec in self.specs]
         if len(set(names)) != len(names):
-            raise UserError(f"parameters: {names} names one twice; each may appear once")
+            raise UserError(f"parameters: {names} holds a name twice; give each parameter its own")
         self.varying = tuple(spec for spec in self.specs if not spec.is_fixed)
         self.fixed = {spec.name: spec.min for spec in self.specs if spec.is_fixed}
         self.names = tuple(spec.name for spec in self.varying)
@@ -165,7 +165,7 @@ class ParameterSpace:
 
     @property
     def num_combinations(self) -> int | None:
-        """How many different values a sample can have; None where a parameter is continuous, or where it is huge."""
+        """The number of different samples; None where a parameter is continuous, or above 2^62."""
         if any(spec.kind == "continuous" for spec in self.varying):
             return None
         count = math.prod(self.num_classes)
@@ -205,12 +205,12 @@ class ParameterSpace:
         return values
 
     def to_class(self, values: np.ndarray) -> np.ndarray:
-        """Return the nearest class (n, P) int64: class k stands for min + k * step."""
+        """Return the nearest class (n, P) int64; class k is the value min + k * step."""
         index = np.floor((np.asarray(values, np.float64) - self.min) / self.step + 0.5)
         return np.clip(index, 0, np.array(self.num_classes) - 1).astype(np.int64)
 
     def from_class(self, index: np.ndarray) -> np.ndarray:
-        """Return the physical values (n, P) that classes stand for, clipped to max."""
+        """Return the physical values (n, P) of classes, clipped to max."""
         return np.minimum(self.min + np.asarray(index) * self.step, self.max)
 
     def to_byte(self, values: np.ndarray) -> np.ndarray:
@@ -224,9 +224,9 @@ class ParameterSpace:
     def sample(self, seed: int, index: int, count: int | None = None, mode: str = "random") -> np.ndarray:
         """Draw the values of sample `index` -> (P,) float32, or of `count` of them -> (count, P).
 
-        Continuous parameters are uniform on their scale, the others uniform over their classes. Where none is
-        continuous, `random` draws every combination of classes once before any comes again. `grid` walks the step
-        grid. Rounded to float32, since that is what is stored as the label.
+        Continuous parameters are uniform on their scale, others are uniform over their classes. Where none is
+        continuous, `random` draws every combination of classes once before it repeats any. `grid` walks the step
+        grid. Values are rounded to float32, as they are stored.
         """
         if mode not in sampling.MODES:
             raise UserError(f"sampling: {mode!r} given; one of {', '.join(sampling.MODES)}")
@@ -248,7 +248,7 @@ class ParameterSpace:
         return values[0] if count is None else values
 
     def complete(self, values: np.ndarray) -> dict[str, np.ndarray]:
-        """Return every parameter by name as (n,) float64, the fixed ones filled in."""
+        """Return all parameters by name as (n,) float64, fixed ones included."""
         values = np.asarray(values, np.float64)
         columns = {name: values[:, column] for column, name in enumerate(self.names)}
         return columns | {name: np.full(len(values), value) for name, value in self.fixed.items()}

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 MODES = ("random", "sobol", "grid")
-MAX_ORDERED = 2**62  # combinations that are drawn without repetition; of more, none comes twice by chance
+MAX_ORDERED = 2**62  # combinations that are drawn without repetition; with more, a repetition is improbable
 _ROUNDS = 12  # with 8, orders of six numbers are measurably not uniform
 _KEYS_AT = 2**191  # Philox counter of the keys: beyond those of samples, below those of src.data.recipe
 
@@ -48,10 +48,10 @@ def combinations(num_classes: Sequence[int], index: np.ndarray) -> np.ndarray:
 
 
 def shuffled(size: int, seed: int, start: int, count: int) -> np.ndarray:
-    """Return (count,) int64: places `start` .. of a random order of 0 .. size - 1, which begins again after its end.
+    """Return (count,) int64: the elements from `start` on of a random order of 0 .. size - 1, repeated without end.
 
-    A Feistel network over a power of four, followed until it falls below `size` (Black & Rogaway, "Ciphers with
-    arbitrary finite domains", CT-RSA 2002): any place is computed without the others. `size` is at most 2^62.
+    A Feistel network over a power of four, repeated until the number is below `size` (Black & Rogaway, "Ciphers with
+    arbitrary finite domains", CT-RSA 2002), computes any element without the others. `size` is at most 2^62.
     """
     bits = ((size - 1).bit_length() + 1) // 2
     generator = np.random.Generator(np.random.Philox(key=seed, counter=_KEYS_AT))

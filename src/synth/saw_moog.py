@@ -29,13 +29,13 @@ def render(
 ) -> np.ndarray:
     """Render voices, each parameter (V,) float64 -> (T, V) float32.
 
-    The level is applied last (the order oscillator, filter, amplifier of the classic instruments),
-    so that velocity and decay scale the sound and never change its timbre.
+    The level is applied last, in the order oscillator, filter, amplifier of the classic instruments: velocity and
+    decay scale the sound and do not change its timbre.
     """
     if oscillator not in OSCILLATORS:
         raise UserError(f"synth.settings.oscillator: {oscillator!r} given; one of {', '.join(OSCILLATORS)}")
     if not isinstance(drive, int | float) or not 0 <= drive < float("inf"):
-        raise UserError(f"synth.settings.drive: {drive!r} given; a number of at least 0, 0 is linear")
+        raise UserError(f"synth.settings.drive: {drive!r} given; give a number of at least 0; 0 is linear")
     p = parameters
     x = saw(note_to_hz(p["note_number"]), sample_rate, num_samples, naive=oscillator == "naive")
     enabled = p["filter_enabled"] >= 0.5
@@ -68,11 +68,11 @@ SAW_MOOG = Voice(
         _spec("filter_enabled", 0, 1, 1, "", "0 bypasses the filter", kind="categorical"),
         _spec("filter_cutoff", 20, 20000, 1000, "Hz", "cutoff of the ladder"),
         _spec("filter_resonance", 0, 1, 0, "", "feedback of the ladder; 1 self-oscillates"),
-        _spec("filter_env_attack", 0, 60, 0, "s", "rise of the filter envelope"),
-        _spec("filter_env_decay", 0, 60, 0.1, "s", "fall of the filter envelope to its sustain"),
-        _spec("filter_env_sustain", 0, 1, 1, "", "held level of the filter envelope"),
-        _spec("filter_env_release", 0, 60, 0, "s", "last fall of the filter envelope, ending with the clip"),
-        _spec("filter_env_amount", -8, 8, 0, "octaves", "cutoff moves by 2^(amount * envelope)"),
+        _spec("filter_env_attack", 0, 60, 0, "s", "rise time of the filter envelope"),
+        _spec("filter_env_decay", 0, 60, 0.1, "s", "time in which the filter envelope falls to its sustain"),
+        _spec("filter_env_sustain", 0, 1, 1, "", "level that the filter envelope holds"),
+        _spec("filter_env_release", 0, 60, 0, "s", "final fall of the filter envelope, which ends with the clip"),
+        _spec("filter_env_amount", -8, 8, 0, "octaves", "the envelope multiplies the cutoff by 2^(amount * envelope)"),
     ),
     render=render,
     settings={"oscillator": "bandlimited", "drive": 0.5},

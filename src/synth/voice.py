@@ -1,4 +1,4 @@
-"""What a sound source is: its parameters, its settings, and a function that renders a batch."""
+"""A sound source: its parameters, its settings and a function that renders a batch."""
 
 import importlib
 from collections.abc import Callable, Iterable, Mapping
@@ -19,8 +19,8 @@ class Voice:
     """A sound source.
 
     `render(parameters, sample_rate, num_samples, **settings)` takes every parameter by name as
-    (V,) float64 and returns (T, V) float32, full scale +-1. `parameters` holds the range that is
-    allowed and the default of each; `settings` the defaults of what is not a label.
+    (V,) float64 and returns (T, V) float32, full scale +-1. `parameters` gives the allowed range and the default of
+    each, `settings` the defaults of what is never a label.
     """
 
     name: str
@@ -29,7 +29,7 @@ class Voice:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def spec(self, name: str) -> ParameterSpec:
-        """Return the widest allowed spec of a parameter; UserError when there is none of that name."""
+        """Return a parameter with its allowed range; UserError when there is none of that name."""
         by_name = {spec.name: spec for spec in self.parameters}
         if name not in by_name:
             raise UserError(f"voice {self.name} has no parameter '{name}'.{did_you_mean(name, by_name)}")

@@ -115,7 +115,7 @@ def test_a_whole_grid_holds_every_combination_once(tmp_path):
 
 def test_a_grid_of_which_a_parameter_sees_one_value_is_told(tmp_path, caplog):
     made(tmp_path / "less", **{"dataset.sampling": "grid", "dataset.size": 10})
-    assert "too few of the grid's 190 combinations for note_velocity to vary" in caplog.text
+    assert "dataset.size 10 of the grid's 190 combinations leaves note_velocity at one value" in caplog.text
     caplog.clear()
     made(tmp_path / "more", **{"dataset.sampling": "grid", "dataset.size": 40})
     assert "combinations" not in caplog.text
@@ -124,7 +124,7 @@ def test_a_grid_of_which_a_parameter_sees_one_value_is_told(tmp_path, caplog):
 def test_a_value_that_keeps_a_range_from_counting_is_told(tmp_path, caplog):
     both = {"value": 60, "min": 36, "step": 1, "max": 60}
     made(tmp_path, **{"synth.parameters": TINY["synth"]["parameters"] | {"note_number": both}})
-    assert "note_number: fixed at 60; synth.parameters.note_number.value=null lets it vary" in caplog.text
+    assert "note_number is fixed at 60; synth.parameters.note_number.value=null lets it vary" in caplog.text
 
 
 def test_a_link_to_what_is_not_there_is_told_before_anything_is_rendered(tmp_path):

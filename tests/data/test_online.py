@@ -66,6 +66,13 @@ def test_no_clip_comes_twice_and_none_is_a_files_whatever_the_seeds():
     assert len(np.unique(rows.round(5), axis=0)) == len(rows) == 3 * 500 + 9 * 100
 
 
+def test_a_discrete_space_is_refused_since_its_clips_are_those_of_the_test():
+    entry = {"kind": "ordinal", "min": 64, "step": 7, "max": 127}
+    source = load_source(tiny_recipe(**{"synth.parameters": {"note_velocity": entry}}))
+    with pytest.raises(UserError, match=r"no parameter is continuous, .* the 10 combinations .*; give data=vimh$"):
+        FreshClips(source, 0)
+
+
 def test_an_epoch_is_whole_batches_of_a_function_of_seed_and_epoch():
     batches = epoch_of(loader_of(3000), 4)
     assert [len(batch["target"]) for batch in batches] == [64] * 46 and len(loader_of(3000)) == 46
@@ -157,7 +164,7 @@ class Faulty(FreshClips):
         return super().render(share)
 
 
-@pytest.mark.parametrize(("seed", "words"), [(0, "^voice tiny renders"), (1, "^data.workers: one of .* was killed")])
+@pytest.mark.parametrize(("seed", "words"), [(0, "^voice tiny renders"), (1, "^data.workers: a process .* was killed")])
 def test_what_ends_a_worker_is_one_line(seed, words):
     loader = loader_of(clips=Faulty(load_source(tiny_recipe()), seed), workers=1)
     with pytest.raises(UserError, match=words) as error:

@@ -15,7 +15,8 @@ from tests.data.references import ancestors_info, record, write_info
 
 
 def shared(directory, labels="exact"):
-    return count_shared(*(VIMHDataset(directory, split, labels) for split in ("train", "test")))
+    train, test = (VIMHDataset(directory, split, labels) for split in ("train", "test"))
+    return count_shared(train, test, train.targets())
 
 
 def by_hand(directory, train, test, shape=(1, 3, 4)):
@@ -45,7 +46,7 @@ def test_every_record_may_be_shared_and_train_may_be_a_part_of_the_file(tmp_path
     directory = by_hand(tmp_path / "a", records, records)
     assert shared(directory) == (30, 30)
     half = VIMHDataset(directory, "train", indices=np.arange(0, 30, 2))
-    assert count_shared(half, VIMHDataset(directory, "test")) == (15, 30)
+    assert count_shared(half, VIMHDataset(directory, "test"), half.targets()) == (15, 30)
 
 
 def test_a_brute_force_count_agrees(tmp_path):

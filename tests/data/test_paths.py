@@ -379,12 +379,12 @@ def test_shards_at_a_url_merge_into_the_single_runs_files(tiny, place, keep):
         make_shard(tiny_recipe(), place, shard, 3)
     part = place / "tiny.shards" / "1-of-3"
     (part / "records").unlink()
-    with pytest.raises(UserError, match="1-of-3: its files are not what was written"):
+    with pytest.raises(UserError, match="1-of-3: its files are damaged"):
         merge_shards(tiny_recipe(), place, 3)
     assert not (place / "tiny" / INFO_FILE).is_file()
     make_shard(tiny_recipe(), place, 1, 3)
     (place / "tiny.shards" / "2-of-3" / "shard.json").unlink()
-    with pytest.raises(UserError, match=r"tiny.shards: 1 of 3 shards are not there; make them: .* shard=2$"):
+    with pytest.raises(UserError, match=r"tiny.shards: 1 of 3 shards are missing; make them: .* shard=2$"):
         merge_shards(tiny_recipe(), place, 3)
     make_shard(tiny_recipe(), place, 2, 3)
     merged, _ = merge_shards(tiny_recipe(), place, 3, pickle=True, keep=keep)

@@ -99,7 +99,7 @@ def test_a_damaged_shard_is_never_merged_and_made_again_alone(tmp_path, name, da
         path.unlink()
     else:
         path.write_bytes(DAMAGES[damage](path.read_bytes()))
-    with pytest.raises(UserError, match=r"1-of-2: its files are not|1 of 2 shards are not"):
+    with pytest.raises(UserError, match=r"1-of-2: its files are damaged|1 of 2 shards are missing"):
         merge_shards(recipe, tmp_path, 2)
     assert [path.name for path in tmp_path.iterdir()] == ["tiny.shards"]
     make_shard(recipe, tmp_path, 1, 2)
@@ -113,7 +113,7 @@ def test_a_damaged_shard_is_never_merged_and_made_again_alone(tmp_path, name, da
         ({"dataset.seed": 1}, 2, r"0-of-2: was made with dataset.seed = 0, where 1 is asked for; .*overwrite=true"),
         ({"dataset.size": 151}, 2, r"0-of-2: was made with dataset.size = 150, where 151 is asked for"),
         ({"synth.sample_rate": 16000}, 2, r"0-of-2: was made with synth.sample_rate = 8000"),
-        ({}, 3, r"3 of 3 shards are not there \(there are some of 2\); make them: .* num_shards=3 shard=0,1,2$"),
+        ({}, 3, r"3 of 3 shards are missing \(there are shards of num_shards=2\); make them: .* shard=0,1,2$"),
     ],
     ids=["seed", "size", "recipe", "num_shards"],
 )
@@ -144,9 +144,9 @@ def test_a_renamed_shard_and_another_programs_shard_are_foreign(tmp_path, monkey
 def test_missing_shards_are_named_with_the_command_that_makes_them(tmp_path):
     make_shard(tiny_recipe(), tmp_path, 1, 3)
     (tmp_path / "tiny.shards/.0-of-3.partial-another-machine-7").mkdir()
-    with pytest.raises(UserError, match=r"tiny.shards: 2 of 3 shards are not there; make them: .* shard=0,2$"):
+    with pytest.raises(UserError, match=r"tiny.shards: 2 of 3 shards are missing; make them: .* shard=0,2$"):
         merge_shards(tiny_recipe(), tmp_path, 3)
-    with pytest.raises(UserError, match="2 of 2 shards are not there"):
+    with pytest.raises(UserError, match="2 of 2 shards are missing"):
         merge_shards(tiny_recipe(), tmp_path / "nowhere", 2)
 
 

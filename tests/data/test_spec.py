@@ -107,10 +107,14 @@ def test_names_of_categories_are_read(by_hand, entry):
     assert mode.is_fixed and mode.values == ("mono",)
 
 
-def test_names_of_categories_are_written(tmp_path):
-    names = ["mellow", "bright"]
-    entry = {"kind": "categorical", "min": 0, "max": 1, "values": names}
-    parameters = {"filter_enabled": entry, "note_velocity": {"min": 64, "step": 7, "max": 127}}
+NAMES = ["mellow", "bright"]
+
+
+@pytest.mark.parametrize("ends", [{}, {"kind": "categorical", "min": 0, "max": 1}])
+def test_names_of_categories_are_written(tmp_path, ends):
+    names = NAMES
+    velocity = {"min": 64, "step": 7, "max": 127}
+    parameters = {"filter_enabled": {**ends, "values": NAMES}, "note_velocity": velocity}
     changes = {"synth.parameters": parameters | {"filter_cutoff": {"value": 300}}}
     directory, spec = generate(tiny_recipe(**changes), tmp_path)
     info = read_info(directory)
@@ -118,6 +122,15 @@ def test_names_of_categories_are_written(tmp_path):
     assert "values" not in info["parameter_mappings"]["note_velocity"]
     assert read_spec(directory).space == spec.space == DatasetSpec.from_dict(spec.to_dict()).space
     assert spec.space.varying[0].values == tuple(names)
+
+
+@pytest.mark.parametrize("value", ["bright", 1])
+def test_a_category_that_is_fixed_is_written(tmp_path, value):
+    parameters = {"note_velocity": {"min": 64, "max": 127}, "filter_enabled": {"values": NAMES, "value": value}}
+    directory, spec = generate(tiny_recipe(**{"synth.parameters": parameters}), tmp_path)
+    entry = read_info(directory)["fixed_parameters"]["filter_enabled"]
+    assert entry["value"] == 1 and spec.space.fixed["filter_enabled"] == 1
+    assert read_spec(directory).space == spec.space == DatasetSpec.from_dict(spec.to_dict()).space
 
 
 @pytest.mark.parametrize(("said", "meant"), [(14, 14), (6, 6), (3, 6), (None, None), ("14", None), (99, None)])

@@ -13,6 +13,11 @@ from src.spectral.mel import hz_to_mel
 from tests.data.conftest import tiny_recipe
 
 
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    return generate(tiny_recipe(), tmp_path_factory.mktemp("data"))[0]
+
+
 def figure_of(directory, count=6, spec=None, scale=None):
     dataset = VIMHDataset(directory)
     batch = dataset.__getitems__(range(count))
@@ -59,8 +64,9 @@ def test_mel_bands_are_named_by_their_centres(tmp_path):
     np.testing.assert_allclose(centres, (ticks + 1) * hz_to_mel(4000) / 9, rtol=0.002)
 
 
-def test_what_a_foreign_dataset_does_not_tell_is_counted(tiny):
-    spec = replace(VIMHDataset(tiny).spec, spectral=None)
+@pytest.mark.parametrize("unknown", [{"spectral": None}, {"duration": None}, {"duration": 0.001}])
+def test_what_a_foreign_dataset_does_not_tell_is_counted(tiny, unknown):
+    spec = replace(VIMHDataset(tiny).spec, **unknown)
     figure, _ = figure_of(tiny, 2, spec, np.zeros((2, 2), np.float32))
     panel = images_of(figure)[0]
     assert panel.get_extent() == [-0.5, 5.5, -0.5, 7.5] and panel.get_clim() == (0, 255)

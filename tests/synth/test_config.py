@@ -106,7 +106,7 @@ def test_a_config_may_name_the_categories_of_a_voice_that_has_numbers():
     (spec,) = named({"octave": {"values": ["down", "as played", "up"]}})
     assert (spec.min, spec.max, spec.values) == (-1, 1, ("down", "as played", "up"))
     fixed = named({"octave": {"values": ["down", "as played", "up"], "value": "up"}, "level": {"min": 0, "max": 1}})
-    assert fixed.fixed["octave"] == 1
+    assert fixed.fixed["octave"] == 1 and fixed.specs[0].values == ("up",)
 
 
 @pytest.mark.parametrize(

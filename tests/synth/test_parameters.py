@@ -250,5 +250,5 @@ def test_unknown_parameter_gets_a_suggestion():
 
 
 def test_a_name_given_twice_is_an_error():
-    with pytest.raises(UserError, match="names one twice"):
+    with pytest.raises(UserError, match="holds a name twice"):
         ParameterSpace([spec(0, 1, 10), spec(0, 1, 5)])
