@@ -26,6 +26,7 @@ from compare_models import HEADS, SYNTHS, config_of
 from generation import recipe_of
 from lightning import Trainer, seed_everything
 from lightning.pytorch.callbacks import ModelCheckpoint
+from readme import update_block
 
 from src.data.vimh_datamodule import VIMHDataModule
 from src.evaluation.calibration import Coverage, measure_coverage, table
@@ -67,6 +68,29 @@ def from_json(plain: dict) -> Coverage:
     return Coverage(**plain | {"rank_correlation": math.nan if correlation is None else correlation})
 
 
+def markdown(content: dict) -> str:
+    """Return the table for the documentation: for each synth and kind of head, the range over its parameters."""
+    settings = content["settings"]
+    lines = [
+        "| synth | `heads=` | 68 % interval | 90 % interval | +- | 1.645 +- | rank |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for synth, kinds in content["coverage"].items():
+        for kind, plain in kinds.items():
+            rows = [from_json(row) for row in plain]
+            shares = [[row.intervals[at] for row in rows] for at in (0, 1)]
+            shares += [[row.normal[at] for row in rows] for at in (0, 1)]
+            cells = [f"{100 * min(one):.0f} to {100 * max(one):.0f} %" for one in shares]
+            ranks = [row.rank_correlation for row in rows if math.isfinite(row.rank_correlation)]
+            cells.append(f"{min(ranks):.2f} to {max(ranks):.2f}" if ranks else "constant")
+            lines.append(f"| {synth} | `{kind}` | {' | '.join(cells)} |")
+    note = (
+        f"{settings['model']}, {settings['size']:,} clips, {settings['epochs']} epochs, one seed; least and largest "
+        f"coverage over the parameters; torch {settings['torch']}. rank: rank correlation of |error| and +-."
+    )
+    return "\n".join([*lines, "", note])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--heads", nargs="+", choices=HEADS, default=HEADS)
@@ -95,6 +119,8 @@ def main() -> None:
         count = groups[arguments.heads[0]][0].count
         title = f"{synth}: {arguments.size:,} clips, {arguments.epochs} epochs, {count:,} test clips"
         print(title, table(groups.items()), sep="\n", flush=True)
+    if arguments.keep == ROOT / "benchmarks/calibration.json":
+        update_block("calibration", markdown(content))
 
 
 if __name__ == "__main__":

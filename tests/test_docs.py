@@ -120,7 +120,6 @@ def test_the_voice_of_the_page_renders(tmp_path, monkeypatch):
     (config,) = (yaml.safe_load(code) for page, code in blocks("yaml") if page == "docs/your_synth.md")
     recipe = running.recipe()
     recipe["synth"] = config["synth"]
-    recipe["dataset"]["size"] = config["dataset"]["size"]
     source = load_source(parse_recipe(recipe))
     values, images, _ = source.block(0)
     assert values.shape[1] == 1 and images.shape[1:] == (1, 32, 32)

