@@ -2,6 +2,8 @@
 
 import re
 import shlex
+import subprocess
+import sys
 
 import pytest
 import yaml
@@ -154,6 +156,13 @@ def test_the_callback_of_the_page_is_one(tmp_path, monkeypatch):
 def test_the_loss_example_runs():
     code = python_block("docs/heads_and_losses.md", "prepare")
     exec(compile(code, "docs/heads_and_losses.md", "exec"), {})
+
+
+def test_the_loss_of_the_page_is_one(tmp_path):
+    code = python_block("docs/heads_and_losses.md", "class CubeLoss")
+    check = "import torch\nassert CubeLoss()(torch.tensor([2.0]), torch.tensor([0.0])) == 8\n"
+    # in a process of its own, since a loss registers its name
+    subprocess.run([sys.executable, "-c", f"{code}\n{check}"], cwd=ROOT, check=True)
 
 
 def test_table_of_losses_is_the_one_that_the_classes_give():
