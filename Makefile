@@ -288,7 +288,7 @@ test-all ta: $(READY) ## all tests
 t0: etms etmsr etmsrdt etts ## the four smallest experiments
 
 docs: $(READY) ## build the documentation site in site/; a broken link is an error
-	$(VENV)/bin/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict --quiet
 
 bench: $(READY) ## measure speed and accuracy, print the table, write benchmarks/results.json
 	$(PYTHON) benchmarks/run.py
