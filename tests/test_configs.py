@@ -27,7 +27,8 @@ def groups_of(entry):
     """Return the groups that an entry's defaults list names, with the choice made there."""
     defaults = yaml.safe_load((running.CONFIGS / f"{entry}.yaml").read_text())["defaults"]
     pairs = [pair for one in defaults if isinstance(one, dict) for pair in one.items()]
-    return {group.removeprefix("optional "): choice for group, choice in pairs}
+    named = {group.removeprefix("optional "): choice for group, choice in pairs}
+    return {group: choice for group, choice in named.items() if "@" not in group}  # a file of the user's own
 
 
 def choices_of(group):

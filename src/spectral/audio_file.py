@@ -64,7 +64,10 @@ def read_clip(path: Path, sample_rate: int, num_samples: int, channel: str | Non
             raise UserError(
                 f"{path_text(path)}: not a sound file that libsndfile reads ({reason}); convert it to WAV"
             ) from error
-    return fit_clip(mono, rate, sample_rate, num_samples, path_text(path.name), stated)
+    try:
+        return fit_clip(mono, rate, sample_rate, num_samples, path_text(path.name), stated)
+    except UserError as error:
+        raise UserError(f"{path_text(path.parent)}/{error}") from error
 
 
 def fit_clip(

@@ -34,7 +34,7 @@ def require_content(path: Path, remedy: str) -> None:
     """
     fault = _fault(path, remedy)
     if fault:
-        raise UserError(f"{printable(path)}: {fault}")
+        raise UserError(f"{path_text(path)}: {fault}")
 
 
 def _fault(path: Path, remedy: str) -> str | None:
@@ -43,7 +43,7 @@ def _fault(path: Path, remedy: str) -> str | None:
         if not stat.S_ISREG(status.st_mode):
             return f"{_kind(status.st_mode)} and not a file; {remedy}"
         if status.st_size == 0:
-            return "0 bytes; restore it, or make it again"
+            return f"0 bytes; {remedy}"
         with path.open("rb") as file:
             start = file.read(len(_LFS_POINTER))
     except FileNotFoundError:

@@ -10,8 +10,8 @@ BAR = ("callbacks=[default,grouped_progress_bar]", "logger=csv", "trainer.max_ep
 
 def shown(written):
     """Return name -> [unit, MAE, arrow, best] of the last table of heads in a run's output."""
-    last = written.rpartition("Validation after epoch")[2].partition("test split")[0]
-    lines = [re.split(r"\s{2,}", line.strip()) for line in last.splitlines()]
+    last = written.rpartition("Validation in epoch")[2].partition("test split")[0]
+    lines = [re.split(r"\s*[│┃]\s*", line.strip(" │┃")) for line in last.splitlines()]
     return {line[0]: line[1:] for line in lines if line[0] in ("note_velocity", "log10_decay_time")}
 
 

@@ -41,7 +41,7 @@ def test_two_ways_to_accumulate_are_one_too_many(data_root, saw, tmp_path, caplo
 def test_a_rate_cannot_be_held_for_epochs_that_differ(data_root, saw, tmp_path, caplog):
     both = ("callbacks=[default,gradient_accumulation]", "model.scheduler.interval=epoch")
     message = running.fault(caplog, "train", data_root, tmp_path, *both)
-    assert message.startswith("model.scheduler.interval: epoch given beside callbacks.gradient_accumulation")
+    assert message.startswith("model.scheduler.interval: epoch given together with callbacks.gradient_accumulation")
 
 
 def test_a_run_without_an_end_has_no_schedule(data_root, saw, tmp_path, caplog):

@@ -280,7 +280,9 @@ def test_worker_processes_serve_the_same(tiny):
 
 def test_several_at_once_generate_what_is_absent_once(tmp_path, monkeypatch):
     made = []
-    monkeypatch.setattr("src.data.generate.generate", lambda *given: made.append(generate(*given)))
+    monkeypatch.setattr(
+        "src.data.generate.generate", lambda *given, **options: made.append(generate(*given, **options))
+    )
     modules = [VIMHDataModule(recipe=tiny_config(), root=tmp_path) for _ in range(3)]
     threads = [threading.Thread(target=module.prepare_data) for module in modules]
     for one in threads:

@@ -89,7 +89,7 @@ def bad(sound, at, value):
     [
         (lambda path: None, ["no such file", "give a sound file"]),
         (lambda path: path.mkdir(), ["a folder and not a file"]),
-        (lambda path: path.write_bytes(b""), ["0 bytes", "again"]),
+        (lambda path: path.write_bytes(b""), ["0 bytes", "give a sound file"]),
         (lambda path: path.write_text("no sound at all"), ["not a sound file", "convert it to WAV"]),
         (lambda path: path.write_bytes(b"RIFF\xff\xff\xff\xffWAVE"), ["not a sound file"]),
         (lambda path: written(path, sine(seconds=0)), ["0 samples by its header"]),

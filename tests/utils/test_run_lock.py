@@ -92,6 +92,7 @@ def test_a_forked_child_does_not_keep_the_lock(tmp_path):
 
 
 def test_other_processes_of_the_same_run_hold_nothing(tmp_path, holder, monkeypatch):
-    monkeypatch.setenv("LOCAL_RANK", "1")
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "a")  # as torchrun sets it
+    monkeypatch.setenv("RANK", "1")
     with only_here(tmp_path):
         pass

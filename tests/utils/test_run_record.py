@@ -55,7 +55,8 @@ def test_a_damaged_record_is_none(tmp_path, content):
 
 
 def test_other_processes_of_a_run_write_nothing(tmp_path, monkeypatch):
-    monkeypatch.setenv("LOCAL_RANK", "1")
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "a")  # as torchrun sets it
+    monkeypatch.setenv("RANK", "1")
     with Session(tmp_path, {}):
         pass
     assert not list(tmp_path.iterdir())
