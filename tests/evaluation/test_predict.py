@@ -87,7 +87,8 @@ def test_files_that_cannot_be_read_are_told_and_the_rest_predicted(trained, saw,
     paths[1].write_bytes(b"")
     predictions, faults = predict_files(model, paths, None, None)
     assert [one.name for one in predictions] == ["00.wav", "02.wav"]
-    assert faults == [f"{paths[1]}: 0 bytes; give a sound file, a folder of them, or a VIMH directory"]
+    remedy = "give a sound file, a folder of them, or a VIMH directory"
+    assert faults == [f"{paths[1]}: 0 bytes; {remedy}"]
 
 
 def test_input_and_prediction_are_written_as_sound(trained, saw, tmp_path):
