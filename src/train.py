@@ -78,8 +78,8 @@ def check(
         checkpoint = read_checkpoint(ckpt_path, trust=None)  # its weights alone go into this run's own model
         require_same_task(DatasetSpec.from_dict(checkpoint["dataset_spec"]), datamodule.spec)
         load_weights(model, checkpoint)
-        require_training_state(checkpoint, model)
         require_same_optimizer(checkpoint["model_config"], model.config or {})
+        require_training_state(checkpoint, model)
         at = {key: checkpoint[key] for key in at}
     preflight(datamodule, model, allow_blind)
     return at

@@ -33,4 +33,4 @@ def test_the_same_seed_trains_the_same_weights_and_another_does_not(data_root, s
     first = torch.load(trained.output / "checkpoints/last.ckpt", weights_only=True)["state_dict"]
     same, other = weights_of("same"), weights_of("other", "seed=1")
     assert all(torch.equal(value, same[name]) for name, value in first.items())
-    assert not any(torch.equal(value, other[name]) for name, value in first.items() if name.endswith("weight"))
+    assert not any(torch.equal(value, other[name]) for name, value in first.items() if name.endswith(".weight"))

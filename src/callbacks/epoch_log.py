@@ -29,6 +29,7 @@ class EpochLog(TrainingProgress):
     def __init__(self, metric: str, mode: str = "min"):
         super().__init__(metric, mode)
         self._lines = 0
+        self._started, self._first_epoch = time.monotonic(), 0  # a run that has nothing left to train ends at once
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         super().on_train_start(trainer, pl_module)

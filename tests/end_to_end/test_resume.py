@@ -212,13 +212,19 @@ def test_another_model_or_dataset_is_one_line(data_root, saw, trained, tmp_path,
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ("model.optimizer.lr=0.001", "model.optimizer.lr: 0.001 given, but the state .* comes with 0.008; give that"),
-        ("optimizer=sgd", "model.optimizer: torch.optim.SGD given, but the state .* comes with torch.optim.AdamW;"),
+        (
+            "model.optimizer.lr=0.001",
+            "model.optimizer.lr: 0.001 given, but the checkpoint's optimizer has 0.008; give that",
+        ),
+        (
+            "optimizer=sgd",
+            "model.optimizer: torch.optim.SGD given, but the checkpoint's optimizer has torch.optim.AdamW;",
+        ),
         (
             "+model.lr_multipliers={network.*: 0.1}",
-            r"model.lr_multipliers.network.\*: 0.1 given, .* comes with None;",
+            r"model.lr_multipliers.network.\*: 0.1 given, .* optimizer has None;",
         ),
-        ("~model.scheduler", "model.scheduler: none given, .* comes with one;"),
+        ("~model.scheduler", "model.scheduler: none given, but the checkpoint's optimizer has one;"),
     ],
 )
 def test_what_an_optimizers_state_would_overrule_is_one_line(data_root, saw, trained, tmp_path, caplog, given, words):
@@ -293,7 +299,7 @@ def test_deterministic_runs_leave_the_same_bytes(data_root, saw, tmp_path, resto
 def test_a_run_without_a_checkpoint_starts_where_it_began(data_root, saw, trained, tmp_path, caplog):
     with caplog.at_level("INFO"):
         running.run("train", data_root, tmp_path, EPOCHS, "logger=none", f"resume={tmp_path}")
-    assert f"{tmp_path}: has no checkpoint, so it starts from its beginning" in caplog.text
+    assert f"{tmp_path} has no checkpoint, so the run starts from its beginning" in caplog.text
     assert json.loads((tmp_path / "test_results.json").read_text()) == trained.results
 
 

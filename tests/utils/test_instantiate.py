@@ -39,7 +39,7 @@ def test_a_group_is_built_by_role_and_empty_ones_are_left_out(tmp_path):
     OmegaConf.set_struct(group, False)
     group.early_stopping = None
     built = build_all(group, "callbacks")
-    assert [type(one).__name__ for one in built] == ["ResumableCheckpoint", "ResumableCheckpoint", "RichProgressBar"]
+    assert [type(one).__name__ for one in built] == ["ResumableCheckpoint", "ResumableCheckpoint", "TrainingBar"]
     assert build_all(None, "callbacks") == []
     group.note = {"patience": 3}
     with pytest.raises(
