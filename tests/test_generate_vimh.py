@@ -102,7 +102,7 @@ def test_help_names_the_groups(tmp_path):
         (["dataset.sise=3"], ["dataset.sise: no such key", "Did you mean 'dataset.size'?"]),
         (["nothing=3"], ["nothing: no such key", "num_shards"]),
         (["synth=moog_basics"], ["synth/moog_basics", "Did you mean 'moog_basic'?"]),
-        (["dataset.size"], ["dataset.size", "EQUAL"]),
+        (["dataset.size"], ["dataset.size", "give key=value"]),
     ],
     ids=lambda value: value[0] if "=" in value[0] or "~" in value[0] else "",
 )
