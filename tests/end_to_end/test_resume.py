@@ -218,7 +218,7 @@ def test_another_model_or_dataset_is_one_line(data_root, saw, trained, tmp_path,
         ),
         (
             "optimizer=sgd",
-            "model.optimizer: torch.optim.SGD given, but the checkpoint's optimizer has torch.optim.AdamW;",
+            "model.optimizer.lr: 0.1 given, but the checkpoint's optimizer has 0.008;",
         ),
         (
             "+model.lr_multipliers={network.*: 0.1}",
