@@ -83,7 +83,7 @@ def fit(samples: Tensor) -> dict[str, Tensor]:
     """Fit all but the temperature to samples (n, P, 3) of error, spread and width; on the CPU, in float64.
 
     `factors` are those of split conformal prediction with normalised errors: for a level p the ceil((n + 1) p)-th
-    smallest |error| / deviation, infinite where n is too small for p. `scale` makes the coverages of the two normal
+    smallest |error| / deviation; where n is too small for p, so large that the interval is the whole range. `scale` makes the coverages of the two normal
     intervals lie centrally in BANDS. The errors' standard deviation would not: where they are flat its 90 %
     interval covers too much, where they have long tails its 68 % interval does.
 
@@ -94,11 +94,12 @@ def fit(samples: Tensor) -> dict[str, Tensor]:
     weights = fit_variance(error.square(), spread.square(), width.square() / 12.0)
     variance = weights[0] * spread.square() + weights[1] * width.square() / 12.0
     ratio = (error.abs() / variance.clamp_min(_FLOOR**2).sqrt()).sort(dim=0).values
+    factors = torch.stack([conformal_quantile(ratio, level) for level in LEVELS], dim=1)
     return {
         "spread_weight": weights[0],
         "width_weight": weights[1],
         "scale": _scale(ratio),
-        "factors": torch.stack([conformal_quantile(ratio, level) for level in LEVELS], dim=1),
+        "factors": factors.clamp_max(1.0 / _FLOOR),  # finite, as a checkpoint's values are
         "samples": torch.tensor(count),
     }
 

@@ -125,6 +125,13 @@ def test_conformal_quantiles_hold_for_any_number_of_samples(count):
         assert bound == np.inf or np.mean(ranks <= bound - 1) < level
 
 
+def test_intervals_from_too_few_samples_are_the_whole_range_and_finite():
+    found = fit(errors_of(stats.norm(), 1))
+    deviation = Calibration(torch.zeros(1, dtype=torch.bool)).deviation(torch.zeros(1, 1), torch.zeros(1, 1))
+    assert torch.isfinite(found["factors"]).all()
+    assert (found["factors"] * deviation >= 1.0).all()
+
+
 def test_heads_are_fitted_alone_and_those_without_a_spread_or_an_error_stay_finite():
     one, other = errors_of(stats.norm(), 500, spreads(500)), errors_of(stats.t(3), 500)
     perfect = torch.zeros_like(other)

@@ -68,12 +68,12 @@ def find(target: str) -> type[nn.Module] | nn.Module:
     if own is not None:
         return own
     prefix, _, name = path.rpartition(".")
-    unknown = f"Unknown loss function target: {printable(target)}."
+    unknown = f"Unknown loss function target: {printable(target, 200)}."
     advice = _advice(printable(name), dotted=bool(prefix))
     if prefix in ("", _OURS):
         raise ValueError(unknown + advice)
     if path.startswith("auraloss.") and importlib.util.find_spec("auraloss") is None:
-        raise ValueError(f"{printable(target)}: auraloss is not installed; run `uv pip install auraloss`")
+        raise ValueError(f"{printable(target, 200)}: auraloss is not installed; run `uv pip install auraloss`")
     try:
         found = _imported(path)
     except LookupError as error:
