@@ -7,10 +7,8 @@ import rootutils
 
 ROOT = rootutils.setup_root(__file__, indicator="pyproject.toml", pythonpath=True)
 
-from rich.console import Console  # noqa: E402
-from rich.text import Text  # noqa: E402
-
-from src.utils.runs_table import find_runs, overview, printable, shown_path, write_runs  # noqa: E402
+from src.utils.runs_table import find_runs, show_overview, shown_path, write_runs  # noqa: E402
+from src.utils.table import show_lines  # noqa: E402
 
 
 def main() -> None:
@@ -21,20 +19,18 @@ def main() -> None:
     root = arguments.log_dir / "train"
     found = find_runs(root)
     runs = [run for run in found if (run.directory / "run.json").exists()]
-    console = Console()
     if runs:
-        console.print(overview(runs, root))
-        console.print(Text(f"newest: {printable(shown_path(runs[-1].directory))}"), soft_wrap=True)
+        show_overview(runs, root)
+        lines = [f"newest: {shown_path(runs[-1].directory)}"]
     else:
-        console.print(
-            Text(f"{printable(str(root))} has no runs yet; train one with: python src/train.py"), soft_wrap=True
-        )
+        lines = [f"{root} has no runs yet; train one with: python src/train.py"]
     if left_out := len(found) - len(runs):
         ended = "1 command" if left_out == 1 else f"{left_out} commands"
-        console.print(f"{ended} ended before training began, and {'is' if left_out == 1 else 'are'} not listed")
+        lines.append(f"{ended} ended before training began, and {'is' if left_out == 1 else 'are'} not listed")
     if arguments.save:
         saved = write_runs(runs, arguments.save)
-        console.print(Text(f"all columns: {', '.join(map(str, saved))}"), soft_wrap=True)
+        lines.append(f"all columns: {', '.join(map(str, saved))}")
+    show_lines(*lines)
 
 
 if __name__ == "__main__":

@@ -5,22 +5,19 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from rich.console import Console
-from rich.text import Text
 
 from src.utils.runs_table import (
-    Column,
     Run,
     epochs,
     number,
-    printable,
     read_run,
     run_directories,
     short,
+    show_table,
     shown_path,
-    table_of,
     write_runs,
 )
+from src.utils.table import Column, show_lines
 
 _LONGEST_NUMBER = 8  # characters of a value that is shown as it was given
 _OVERRIDES = Path(".hydra/overrides.yaml")  # what Hydra saves of a job's command line
@@ -47,22 +44,20 @@ def show(runs: list[Run], directory: Path, title: str = "", caption: str = "") -
     def state(run: Run) -> str:
         return short(f"{run.state}: {run.cause}" if run.cause else run.state)
 
-    columns = (
-        Column("directory", lambda run: str(run.directory.relative_to(directory))),
-        Column("overrides", overrides),
-        Column("epochs", epochs, "number"),
-        Column("best", lambda run: number(run.best), "number"),
-        Column("test", lambda run: number(run.test), "number"),
-        Column("seconds", lambda run: "" if run.seconds is None else f"{run.seconds:.0f}", "number"),
-        Column("state", state),
+    cells = (
+        (Column("directory", text=True), lambda run: str(run.directory.relative_to(directory))),
+        (Column("overrides", text=True), overrides),
+        (Column("epochs"), epochs),
+        (Column("best"), lambda run: number(run.best)),
+        (Column("test"), lambda run: number(run.test)),
+        (Column("seconds"), lambda run: "" if run.seconds is None else f"{run.seconds:.0f}"),
+        (Column("state", text=True), state),
     )
     if not caption:
         metrics = ", ".join(dict.fromkeys(run.metric for run in runs if run.metric)) or "the monitored metric"
         caption = f"best, test: {metrics} of the best epoch, on the validation and the test split"
-    texts = {"title": Text(printable(title)) if title else None, "caption": Text(printable(caption))}
-    console = Console()
-    console.print(table_of(runs, columns, caption_justify="left", **texts))
-    console.print(Text(printable(f"directories are below {shown_path(directory)}\n{saved}")), soft_wrap=True)
+    show_table(runs, cells, title, caption)
+    show_lines(f"directories are below {shown_path(directory)}", saved)
 
 
 def _rounded(value: str) -> str:

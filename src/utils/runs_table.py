@@ -12,15 +12,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
-
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
-from rich.text import Text
+from typing import Any
 
 from src.utils.files import write_whole
 from src.utils.run_lock import is_in_use
 from src.utils.run_record import read_record
+from src.utils.table import Column, markdown, show
 
 _OUTCOMES = {"finished": "finished", "interrupted": "interrupted", "killed": "dead"}
 _LONGEST = 160  # characters of a text in a cell on the screen; the CSV file has all of them
@@ -50,12 +47,7 @@ class Run:
     overrides: Mapping[str, str] = field(default_factory=dict)
 
 
-class Column(NamedTuple):
-    """A column on the screen: its texts are wrapped where they are too wide, its numbers never."""
-
-    heading: str
-    cell: Callable[[Run], str]
-    kind: Literal["text", "word", "number"] = "text"
+Cells = Sequence[tuple[Column, Callable[[Run], str]]]
 
 
 def find_runs(root: Path) -> list[Run]:
@@ -105,20 +97,15 @@ def read_run(directory: Path) -> Run:
     )
 
 
-def table_of(runs: Sequence[Run], columns: Sequence[Column], **options: Any) -> Table:
-    """Return a table of 80 columns or more; it leaves out columns that are empty for all runs."""
-    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=0, collapse_padding=True, **options)
-    shown = [column for column in columns if any(column.cell(run) for run in runs)]
-    for column in shown:
-        justify = "right" if column.kind == "number" else "left"
-        table.add_column(Text(column.heading), justify=justify, overflow="fold", no_wrap=column.kind != "text")
-    for run in runs:
-        table.add_row(*(Text(printable(column.cell(run))) for column in shown))
-    return table
+def show_table(runs: Sequence[Run], cells: Cells, title: str = "", caption: str = "", all_in: str = "") -> None:
+    """Print a row for each run, without the columns that are empty for all runs."""
+    filled = [(column, cell) for column, cell in cells if not runs or any(cell(run) for run in runs)]
+    rows = [[cell(run) for _, cell in filled] for run in runs]
+    show([column for column, _ in filled], rows, title, short(caption), all_in)
 
 
-def overview(runs: Sequence[Run], root: Path) -> Table:
-    """Return the table of all runs below a directory."""
+def show_overview(runs: Sequence[Run], root: Path) -> None:
+    """Print the table of all runs below a directory."""
     usual = Counter(run.metric for run in runs if run.metric).most_common(1)
     metric = usual[0][0] if usual else "val/nmae"
 
@@ -127,21 +114,21 @@ def overview(runs: Sequence[Run], root: Path) -> Table:
         kind, *place = run.directory.relative_to(root).parts or ("",)
         number_of = {"sweeps": "/".join(place), "multiruns": f"multirun/{place[-1] if place else ''}"}
         fallback = number_of.get(kind, "")
-        chosen_by = f"\nby {run.metric}" if run.metric not in ("", metric) else ""
+        chosen_by = f" by {run.metric}" if run.metric not in ("", metric) else ""
         return short(f"{run.name or fallback} {tags}".strip() or "-") + chosen_by
 
-    columns = (
-        Column("started", lambda run: run.started.strftime("%Y-%m-%d\n%H:%M") if run.started else "-", "word"),
-        Column("name [tags]", name),
-        Column("dataset", lambda run: short(run.samples or "-")),
-        Column("model", lambda run: short(run.model or "-")),
-        Column("epochs", epochs, "number"),
-        Column("best", lambda run: number(run.best), "number"),
-        Column("test", lambda run: number(run.test), "number"),
-        Column("state", lambda run: run.state, "word"),
+    cells = (
+        (Column("started", text=True), lambda run: run.started.strftime("%Y-%m-%d %H:%M") if run.started else "-"),
+        (Column("name [tags]", text=True), name),
+        (Column("dataset", text=True), lambda run: short(run.samples or "-")),
+        (Column("model", text=True), lambda run: short(run.model or "-")),
+        (Column("epochs"), epochs),
+        (Column("best"), lambda run: number(run.best)),
+        (Column("test"), lambda run: number(run.test)),
+        (Column("state"), lambda run: run.state),
     )
     caption = f"best, test: {metric} of the best epoch, on the validation and the test split"
-    return table_of(runs, columns, caption=Text(printable(short(caption))), caption_justify="left")
+    show_table(runs, cells, caption=caption)
 
 
 def write_runs(runs: Sequence[Run], stem: Path) -> list[Path]:
@@ -154,10 +141,9 @@ def write_runs(runs: Sequence[Run], stem: Path) -> list[Path]:
     rows = [[*_fields(run), *(run.overrides.get(key, "") for key in keys)] for run in runs]
     text = io.StringIO(newline="")
     csv.writer(text).writerows([names, *rows])
-    cells = [[_markdown(cell) for cell in row] for row in (names, ["---"] * len(names), *rows)]
-    lines = "".join(f"| {' | '.join(row)} |\n" for row in cells)
+    contents = (text.getvalue(), markdown([Column(name, text=True) for name in names], rows) + "\n")
     paths = [stem.with_suffix(".csv"), stem.with_suffix(".md")]
-    for path, content in zip(paths, (text.getvalue(), lines), strict=True):
+    for path, content in zip(paths, contents, strict=True):
         write_whole(path, content.encode(errors="backslashreplace"))
     return paths
 
@@ -179,11 +165,6 @@ def short(text: str) -> str:
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]} ... {text[-_LONGEST // 2 :]}"
 
 
-def printable(text: str) -> str:
-    """Return a text whose control characters, which could command the terminal, are written as escapes."""
-    return "".join(char if char.isprintable() or char == "\n" else ascii(char)[1:-1] for char in text)
-
-
 def shown_path(path: Path) -> str:
     """Return a path as a user would type it here."""
     here = Path.cwd()
@@ -196,11 +177,6 @@ def _fields(run: Run) -> list[str]:
     epochs, planned, best, test, seconds = ("" if value is None else repr(value) for value in numbers)
     texts = [str(run.directory), run.state, run.cause, started, run.name, ", ".join(run.tags), run.dataset, run.model]
     return [*texts, epochs, planned, run.metric, best, test, seconds]
-
-
-def _markdown(cell: str) -> str:
-    text = printable(cell).replace("\n", " ").replace("\\", "\\\\").replace("|", "\\|")
-    return text.replace("&", "&amp;").replace("<", "&lt;")
 
 
 def _state(directory: Path, outcome: str) -> str:

@@ -80,6 +80,13 @@ def show(
     console.print()
 
 
+def show_lines(*lines: str) -> None:
+    """Print lines as text, unbroken, so that paths in them can be copied."""
+    console = terminal()
+    for line in lines:
+        console.print(Text(plain(line, console.encoding)), soft_wrap=True)
+
+
 def fits(columns: Sequence[Column], rows: Rows) -> bool:
     """Return whether the terminal has room for all columns, with no name broken within a word."""
     console = terminal()

@@ -1,7 +1,6 @@
 """Tables of runs: that they hold what the runs recorded, fit 80 columns, and that no file stops them."""
 
 import csv
-import io
 import json
 import os
 import subprocess
@@ -15,7 +14,8 @@ from rich.console import Console
 
 from src.utils import runs_table
 from src.utils.run_lock import only_here
-from src.utils.runs_table import Run, find_runs, overview, printable, read_run, write_runs
+from src.utils.runs_table import Run, find_runs, read_run, show_overview, write_runs
+from src.utils.table import plain
 from tests import running
 
 
@@ -46,14 +46,20 @@ def make_run(directory, *sessions, test=None):
     return directory
 
 
-def drawn(runs, root, width=80):
+@pytest.fixture
+def drawn(capsys, monkeypatch):
     """Return the lines of the table of all runs."""
-    console = Console(file=io.StringIO(), width=width)
-    console.print(overview(runs, root))
-    return console.file.getvalue().splitlines()
+
+    def draw(runs, root, width=80):
+        monkeypatch.setenv("COLUMNS", str(width))
+        capsys.readouterr()
+        show_overview(runs, root)
+        return capsys.readouterr().out.splitlines()
+
+    return draw
 
 
-def test_a_row_holds_what_the_run_recorded(tmp_path):
+def test_a_row_holds_what_the_run_recorded(tmp_path, drawn):
     directory = make_run(tmp_path / "runs/a", session(outcome="interrupted"), session(), test=0.0512345)
     run = read_run(directory)
     assert run.state == "finished" and (run.name, run.tags) == ("first_try", ("moog", "test"))
@@ -95,7 +101,7 @@ def test_a_run_that_a_process_trains_in_is_running(tmp_path):
         pass
 
 
-def test_the_newest_is_last_wherever_it_is(tmp_path):
+def test_the_newest_is_last_wherever_it_is(tmp_path, drawn):
     for at, place in enumerate(("sweeps/study/0", "runs/b", "multiruns/c/1", "runs/a")):
         make_run(tmp_path / place, session(started=f"2026-11-2{at}T10:00:00+00:00"))
     (tmp_path / "runs/a/checkpoints/deeper").mkdir(parents=True)
@@ -115,7 +121,7 @@ def test_the_newest_is_last_wherever_it_is(tmp_path):
     ],
     ids=range(12),
 )
-def test_a_damaged_record_is_a_row_that_says_so(tmp_path, content):
+def test_a_damaged_record_is_a_row_that_says_so(tmp_path, content, drawn):
     directory = make_run(tmp_path / "runs/a")
     (directory / "run.json").write_text(content)
     (run,) = find_runs(tmp_path)
@@ -146,7 +152,7 @@ JSON = st.recursive(
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(values=st.dictionaries(st.sampled_from(sorted(session())), JSON), metrics=JSON)
-def test_whatever_a_record_holds_a_table_of_80_columns_comes_out(tmp_path, values, metrics):
+def test_whatever_a_record_holds_a_table_of_80_columns_comes_out(tmp_path, values, metrics, drawn):
     directory = tmp_path / "runs/a"
     directory.mkdir(parents=True, exist_ok=True)
     record = {"sessions": [session() | values]}
@@ -160,28 +166,29 @@ def test_whatever_a_record_holds_a_table_of_80_columns_comes_out(tmp_path, value
 
 
 @pytest.mark.parametrize("length", [1, 9, 30, 200, 20_000])
-def test_no_number_is_cut_at_any_length_of_the_names(tmp_path, length):
+def test_no_number_is_cut_at_any_length_of_the_names(tmp_path, length, drawn):
     name = "x" * length
     data = {"name": name, "synth": "", "samples": 512}
     values = {"name": name, "tags": [name], "data": data, "model": name, "score": -1.234e-05, "epochs": 10000}
     directory = make_run(tmp_path / "runs/a", session(planned_epochs=10000, monitor=f"val/{name}", **values))
     lines = drawn([read_run(directory)], tmp_path)
     assert max(map(len, lines)) <= 80
-    assert any("10000/10000 -1.234e-05" in line and line.rstrip().endswith("finished") for line in lines)
+    assert any("10000/10000  -1.234e-05" in line for line in lines)
+    assert any(line.rstrip().endswith("finished") for line in lines)
 
 
 @pytest.mark.parametrize(
     "name", ["gain[/]", "[red]x[/red]", ":bomb:", "a\x1b[2Jb", "naïve", "日本", "a\tb\nc", "\udcff"]
 )
-def test_names_are_shown_as_text(tmp_path, name):
+def test_names_are_shown_as_text(tmp_path, name, drawn):
     run = Run(tmp_path / "runs/a", "finished", name=name, metric="val/nmae", dataset=name, samples=name)
     text = "".join(drawn([run], tmp_path, width=200))
-    assert printable(name).replace("\n", "") in text.replace("\n", "") or "\n" in name
+    assert plain(name) in text
     assert "\x1b" not in text
     text.encode()
 
 
-def test_a_run_that_was_chosen_by_another_metric_says_so(tmp_path):
+def test_a_run_that_was_chosen_by_another_metric_says_so(tmp_path, drawn):
     usual = [read_run(make_run(tmp_path / f"runs/{at}", session())) for at in "abc"]
     other = read_run(make_run(tmp_path / "runs/d", session(monitor="val/cutoff_mae")))
     text = "\n".join(drawn([*usual, other], tmp_path, width=120))
@@ -200,7 +207,7 @@ def test_files_hold_everything_in_full(tmp_path):
     assert [float(row["best"]) for row in rows] == [1 / 3, 0.1] and [row["lr"] for row in rows] == ["0.1", ""]
     header, _, *lines = markdown_path.read_text().splitlines()
     assert len(lines) == 2 and {line.replace("\\|", "").count("|") for line in [header, *lines]} == {header.count("|")}
-    assert "a\\|b &lt;c>" in lines[0]
+    assert "a\\|b" in lines[0] and "\\<c\\>" in lines[0]
 
 
 def test_a_file_system_without_writing_shows_what_is_recorded(tmp_path, monkeypatch):
