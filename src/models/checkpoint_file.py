@@ -16,8 +16,8 @@ from typing import Any
 import torch
 
 from src.utils.errors import UserError, first_line, printable
+from src.utils.files import require_content
 
-_LFS_POINTER = b"version https://git-lfs.github.com"
 _MOST_PICKLE_BYTES = 64 * 2**20
 _GLOBALS = re.compile(  # what a pickle of tensors and plain values names; the last ones serve callbacks' states
     r"collections OrderedDict|torch\._utils _rebuild_(tensor_v[23]|parameter)|torch\.storage UntypedStorage"
@@ -32,6 +32,10 @@ _FAULTS = (  # what zipfile, pickletools and torch raise about a damaged file
 
 def load_plain(path: Path) -> dict[str, Any]:
     """Return a checkpoint's contents on the CPU; UserError is one line that says what is wrong with the file."""
+    try:
+        require_content(path, "give a .ckpt file")
+    except UserError as error:
+        raise UserError(f"ckpt_path: {error}") from error
     try:
         _require_archive(path)
         with warnings.catch_warnings():
@@ -51,9 +55,6 @@ def load_plain(path: Path) -> dict[str, Any]:
 
 def _require_archive(path: Path) -> None:
     """UserError or a fault of zipfile's unless a file is what torch.save writes: whole, stored as it is, and plain."""
-    with path.open("rb") as file:
-        if file.read(len(_LFS_POINTER)) == _LFS_POINTER:
-            raise UserError("a Git LFS pointer stands in its place; fetch the file itself: git lfs pull")
     with zipfile.ZipFile(path) as archive:
         entries = archive.infolist()
         if len({one.filename for one in entries}) != len(entries):
