@@ -262,6 +262,8 @@ def train_in(directory: Path, config: DictConfig, ckpt_path: Path | None) -> flo
         score = trainer.callback_metrics.get(config.monitor) if score is None else score  # testing clears the latter
         entry["score"] = score = None if score is None else float(score)
         if not (config.test and is_tested(config.trainer)):
+            if trainer.is_global_zero:
+                log.info("log and checkpoints: %s", directory)
             return score
         evaluation = test_best(datamodule, model, trainer)
         if trainer.is_global_zero:

@@ -23,12 +23,12 @@ class Pruning(Callback):
     """Reports the monitored metric after each epoch, and stops the training when the study's pruner says so.
 
     The sweeper has written the study and the trial into this job's Hydra config; without a sweep this does nothing.
-    A pruned trial is marked in the study, since only the sweeper ends trials.
+    A pruned trial is marked in the study, since only the sweeper ends trials. `pruned` then says when and why.
     """
 
     def __init__(self, monitor: str):
         self.monitor = monitor
-        self._pruned = ""
+        self.pruned = ""
 
     @functools.cached_property
     def _trial(self) -> tuple[Any, int] | None:
@@ -57,15 +57,15 @@ class Pruning(Callback):
         try:
             with self._without_database(f"epoch {trainer.current_epoch + 1}"):
                 if self._trial is not None and self._is_hopeless(trainer.current_epoch, value):
-                    self._pruned = f"after epoch {trainer.current_epoch + 1}: {self.monitor} is {value:.4g}"
+                    self.pruned = f"after epoch {trainer.current_epoch + 1}: {self.monitor} is {value:.4g}"
                     trainer.should_stop = True
         except RuntimeError:  # what Optuna raises for a trial that has ended
             log.warning("%sstopped: the sweep has given this trial up", job_label())
             trainer.should_stop = True
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if self._pruned:  # told here, after the line of the last epoch
-            log.info("%spruned %s, worse than in other trials", job_label(), self._pruned)
+        if self.pruned:  # logged here, after the line of the last epoch
+            log.info("%spruned %s, worse than in other trials", job_label(), self.pruned)
 
     def _is_hopeless(self, epoch: int, value: float) -> bool:
         """Report an epoch's value; return whether the pruner gives the trial up, and mark the trial if so."""

@@ -2,9 +2,10 @@
 
 import time
 
-from lightning import Trainer
+from lightning import LightningModule, Trainer
 
 from src.callbacks.progress import TrainingProgress
+from src.callbacks.pruning import Pruning
 from src.utils.run_record import Session
 
 _EVERY_S = 5  # a record is written to the disk at once, which may take as long as a short epoch
@@ -24,3 +25,8 @@ class RecordProgress(TrainingProgress):
         if time.monotonic() >= self._next_write:
             self.session.write()
             self._next_write = time.monotonic() + _EVERY_S
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        super().on_train_end(trainer, pl_module)
+        pruned = any(isinstance(callback, Pruning) and callback.pruned for callback in trainer.callbacks)
+        self.session.entry["pruned"] = pruned

@@ -30,7 +30,7 @@ class Run:
     """One row of the table; None and empty texts where a run's files do not say."""
 
     directory: Path
-    state: str  # running, finished, interrupted, failed, dead: it was killed, damaged: its record cannot be read
+    state: str  # running, finished, pruned, interrupted, failed, dead (killed), or damaged: no record can be read
     cause: str = ""  # of a failure
     started: datetime | None = None  # the last time
     name: str = ""
@@ -80,7 +80,7 @@ def read_run(directory: Path) -> Run:
     tags = session.get("tags")
     return Run(
         directory=directory,
-        state=_state(directory, session["outcome"]),
+        state=_state(directory, session["outcome"], session.get("pruned") is True),
         cause=session["outcome"].removeprefix("failed: ") if session["outcome"].startswith("failed") else "",
         started=started,
         name=_text(session.get("name")),
@@ -179,7 +179,9 @@ def _fields(run: Run) -> list[str]:
     return [*texts, epochs, planned, run.metric, best, test, seconds]
 
 
-def _state(directory: Path, outcome: str) -> str:
+def _state(directory: Path, outcome: str, pruned: bool) -> str:
+    if pruned and outcome == "finished":
+        return "pruned"
     if outcome.startswith("failed"):
         return "failed"
     if outcome != "running":

@@ -67,15 +67,17 @@ def counted(name: str, unit: str, total: int) -> Iterator[Callable[[int], None]]
             task = progress.add_task(name, total=total)
             yield lambda count: progress.advance(task, count)
         return
-    began = time.monotonic()
-    done, next_line = 0, began + FIRST_LINE_S
+    done, started_with, began = 0, 0, 0.0
+    next_line = time.monotonic() + FIRST_LINE_S
 
     def advance(count: int) -> None:
-        nonlocal done, next_line
+        nonlocal done, started_with, began, next_line
         done += count
         now = time.monotonic()
-        if now >= next_line:
-            left = duration((now - began) / done * (total - done))
+        if not began:  # the first step may include compiling, so the time left follows from the later ones
+            started_with, began = done, now
+        elif now >= next_line:
+            left = duration((now - began) / (done - started_with) * (total - done))
             log.info("%s: %s of %s %s, %s left", name, f"{done:,}", f"{total:,}", unit, left)
             next_line = now + NEXT_LINE_S
 

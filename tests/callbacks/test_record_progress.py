@@ -1,8 +1,12 @@
 """What run.json says of a run that is going on."""
 
+import pytest
+
 from src.callbacks.progress import TrainingProgress
+from src.callbacks.pruning import Pruning
 from src.callbacks.record_progress import RecordProgress
 from src.utils.run_record import Session, read_record
+from src.utils.runs_table import read_run
 from tests import running
 from tests.callbacks.test_progress import trainer_of
 
@@ -31,3 +35,16 @@ def test_the_record_is_written_while_the_run_goes_on_but_not_in_each_epoch(tmp_p
         assert session.entry["score"] == best
     assert written == [1, 3]
     assert isinstance(callback, TrainingProgress)
+
+
+@pytest.mark.parametrize(("pruned", "state"), [("after epoch 3", "pruned"), ("", "finished")])
+def test_a_run_that_was_pruned_says_so(tmp_path, pruned, state):
+    pruning, trainer = Pruning("val/x"), trainer_of()
+    pruning.pruned = pruned
+    session = Session(tmp_path, {})
+    callback = RecordProgress(session, "val/x")
+    trainer.callbacks = [pruning, callback]
+    with session:
+        callback.on_train_start(trainer, None)
+        callback.on_train_end(trainer, None)
+    assert read_run(tmp_path).state == state

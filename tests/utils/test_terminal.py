@@ -52,6 +52,17 @@ def test_a_task_without_a_terminal_has_a_line_after_ten_seconds_and_then_one_a_m
     assert capsys.readouterr().out == ""
 
 
+def test_the_first_step_which_may_compile_does_not_count_in_the_time_left(monkeypatch, caplog):
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(terminal.time, "monotonic", lambda: clock.now)
+    caplog.set_level(logging.INFO)
+    with counted("name", "samples", 100) as advance:
+        for seconds in (50.0, 1.0):
+            clock.now += seconds
+            advance(10)
+    assert [record.getMessage() for record in caplog.records] == ["name: 20 of 100 samples, 8 s left"]
+
+
 def test_a_short_task_without_a_terminal_writes_nothing(caplog, capsys):
     caplog.set_level(logging.INFO)
     with counted("name", "samples", 2) as advance:
