@@ -15,6 +15,7 @@ import numpy as np
 from src.data.spec import read_spec
 from src.evaluation.rerender import rendering_source
 from src.spectral.audio_file import write_clip
+from src.utils.script import run_script
 
 UNSEEN_SEED = 20_000_000  # of a sound that is in no split
 
@@ -60,4 +61,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -2,7 +2,6 @@
 
 import argparse
 import tempfile
-from pathlib import Path
 
 import rootutils
 
@@ -20,22 +19,22 @@ from src.evaluation.plots import histogram_figure, save_figure, scatter_figure
 from src.evaluation.tables import print_evaluation
 from src.models.build import build_model, load_checkpoint
 from src.train import train
-from src.utils.errors import UserError
 from src.utils.files import write_whole
 from src.utils.instantiate import quiet_lightning
+from src.utils.script import given_path, run_script
 
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--demo", action="store_true", help="make a small simple_saw dataset")
-    parser.add_argument("--data-dir", type=Path, help="a VIMH directory")
+    parser.add_argument("--data-dir", type=given_path, help="a VIMH directory")
     parser.add_argument("--max-epochs", type=int, default=30)
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--analyze-only", action="store_true", help="look at the data, then stop")
-    parser.add_argument("--checkpoint", type=Path, help="test this checkpoint instead of training")
+    parser.add_argument("--checkpoint", type=given_path, help="test this checkpoint instead of training")
     parser.add_argument("--save-plots", action="store_true", help="write PNGs")
-    parser.add_argument("--export-results", type=Path, help="write the test results as JSON")
-    parser.add_argument("--output-dir", type=Path, default=ROOT / "logs/examples/vimh_training")
+    parser.add_argument("--export-results", type=given_path, help="write the test results as JSON")
+    parser.add_argument("--output-dir", type=given_path, default=ROOT / "logs/examples/vimh_training")
     arguments = parser.parse_args()
     if not arguments.demo and not arguments.data_dir:
         parser.error("give --demo, or --data-dir with a VIMH directory")
@@ -104,7 +103,4 @@ def learn(arguments: argparse.Namespace, config, data: VIMHDataModule):
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except UserError as error:
-        raise SystemExit(f"error: {error}") from error
+    run_script(main)

@@ -1,20 +1,20 @@
 """List all training runs, the newest last: `make runs`, or `python src/runs.py`."""
 
 import argparse
-from pathlib import Path
 
 import rootutils
 
 ROOT = rootutils.setup_root(__file__, indicator="pyproject.toml", pythonpath=True)
 
 from src.utils.runs_table import find_runs, show_overview, shown_path, write_runs  # noqa: E402
+from src.utils.script import given_path, run_script  # noqa: E402
 from src.utils.table import show_lines  # noqa: E402
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("log_dir", nargs="?", type=Path, default=ROOT / "logs", help="paths.log_dir of the runs (logs)")
-    parser.add_argument("--save", type=Path, metavar="STEM", help="also write STEM.csv and STEM.md, with all columns")
+    parser.add_argument("log_dir", nargs="?", type=given_path, default=ROOT / "logs", help="paths.log_dir of the runs")
+    parser.add_argument("--save", type=given_path, metavar="STEM", help="write all columns to STEM.csv and STEM.md")
     arguments = parser.parse_args()
     root = arguments.log_dir / "train"
     found = find_runs(root)
@@ -34,4 +34,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

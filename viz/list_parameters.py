@@ -15,6 +15,7 @@ from src.data.recipe import parse_recipe
 from src.synth.config import Synth, load_synth
 from src.synth.parameters import ParameterSpec
 from src.utils.errors import UserError, did_you_mean
+from src.utils.script import run_script
 
 WIDTH = 80
 _HEADINGS = ("parameter", "allowed", "in this config", "default", "unit")
@@ -72,7 +73,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except UserError as error:
-        raise SystemExit(f"error: {error}") from error
+    run_script(main)

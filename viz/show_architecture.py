@@ -1,7 +1,6 @@
 """Show what a model config builds on a dataset: a table, and on demand a graph or a drawing; `make td`, `make tds`."""
 
 import argparse
-import os
 import shutil
 import sys
 from itertools import zip_longest
@@ -24,6 +23,7 @@ from src.models.vimh_lit_module import VIMHLitModule
 from src.synth.parameters import ParameterSpace, ParameterSpec
 from src.utils.errors import UserError
 from src.utils.files import write_whole
+from src.utils.script import given_path, run_script
 from src.utils.table import Column, plain, show
 
 CONFIGS = ROOT / "configs"
@@ -42,8 +42,8 @@ def main() -> None:
     parser.add_argument("--graph", action="store_true", help="also torchview's graph, as a file")
     parser.add_argument("--vgg", action="store_true", help="also boxes that follow the shapes, as a file")
     parser.add_argument("--format", choices=("png", "svg"), default="png")
-    parser.add_argument("--output", type=Path, default=ROOT / "logs/diagrams", help="folder of the files")
-    parser.add_argument("--data", type=Path, help="a VIMH directory; without it or --size the newest below data")
+    parser.add_argument("--output", type=given_path, default=ROOT / "logs/diagrams", help="folder of the files")
+    parser.add_argument("--data", type=given_path, help="a VIMH directory; without it or --size the newest below data")
     parser.add_argument("--size", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"), help="images without a dataset")
     parser.add_argument("--channels", type=int, default=1, help="with --size")
     arguments = parser.parse_args()
@@ -170,7 +170,4 @@ def save_graph(model: VIMHLitModule, path: Path) -> str:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except BrokenPipeError:
-        os._exit(141)  # whoever reads, such as head, has seen enough
+    run_script(main)

@@ -1,7 +1,6 @@
 """Print what a dataset holds and save a picture of its first images: `make ddr`."""
 
 import argparse
-from pathlib import Path
 
 import rootutils
 
@@ -10,12 +9,12 @@ ROOT = rootutils.setup_root(__file__, indicator="pyproject.toml", pythonpath=Tru
 from src.data.vimh_dataset import VIMHDataset
 from src.evaluation.dataset_picture import dataset_figure
 from src.evaluation.plots import save_figure
-from src.utils.errors import UserError
+from src.utils.script import given_path, run_script
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("directory", nargs="?", type=Path, help="a VIMH directory; without it, the newest in data")
+    parser.add_argument("directory", nargs="?", type=given_path, help="a VIMH directory (the newest in data)")
     parser.add_argument("--match", default="", help="only look at names that contain this")
     arguments = parser.parse_args()
     found = sorted((ROOT / "data").glob("*/vimh_dataset_info.json"), key=lambda path: path.stat().st_mtime)
@@ -47,7 +46,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except UserError as error:
-        raise SystemExit(f"error: {error}") from error
+    run_script(main)

@@ -2,21 +2,20 @@
 
 import argparse
 import logging
-from pathlib import Path
 
 import rootutils
 
 ROOT = rootutils.setup_root(__file__, indicator="pyproject.toml", pythonpath=True)
 
 from src.evaluation.sweep_report import show
-from src.utils.errors import UserError
+from src.utils.script import given_path, run_script
 from src.utils.sweep_study import load_study
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("study", nargs="?", default="vimh_optuna", help="its name, that of the search's config")
-    parser.add_argument("--directory", type=Path, help="hydra.sweep.dir of the search (logs/train/sweeps/STUDY)")
+    parser.add_argument("--directory", type=given_path, help="hydra.sweep.dir of the search (logs/train/sweeps/STUDY)")
     parser.add_argument("--storage", help="hydra.sweeper.storage, where it is no file in that directory")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
@@ -27,8 +26,6 @@ def main() -> None:
         raise SystemExit(f"{file} does not exist; studies there: {known}")
     try:
         study = load_study(arguments.study, arguments.storage or f"sqlite:///{file.resolve()}")
-    except UserError as error:
-        raise SystemExit(str(error)) from error
     except KeyError as error:
         raise SystemExit(f"{arguments.study}: no study of that name in {arguments.storage or file}") from error
     directory.mkdir(parents=True, exist_ok=True)
@@ -36,4 +33,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)
