@@ -1,6 +1,5 @@
 """Running the entry points in process: the task functions get the config that Hydra would compose."""
 
-import copy
 import functools
 import logging
 import os
@@ -30,13 +29,13 @@ def composed(name: str, *overrides: str) -> DictConfig:
 
 
 @functools.cache
-def _plain(name: str, group: str, overrides: tuple[str, ...]) -> Any:
-    return OmegaConf.to_container(composed(name, "paths.output_dir=.", *overrides)[group], resolve=True)
+def _composed(name: str, overrides: tuple[str, ...]) -> DictConfig:
+    return composed(name, "paths.output_dir=.", *overrides)
 
 
 def plain(name: str, group: str, *overrides: str) -> dict[str, Any]:
-    """Return one group of a composed config as a plain dict, the caller's own."""
-    return copy.deepcopy(_plain(name, group, overrides))
+    """Return one group of a composed config as a plain dict."""
+    return OmegaConf.to_container(_composed(name, overrides)[group], resolve=True)
 
 
 def recipe(*overrides: str) -> dict[str, Any]:

@@ -35,7 +35,8 @@ def choices_of(group):
     return sorted(path.stem for path in (running.CONFIGS / group).glob("*.yaml"))
 
 
-CHOICES = [(entry, group, choice) for entry in ENTRIES for group in groups_of(entry) for choice in choices_of(group)]
+FIRST_OF = {group: entry for entry in reversed(ENTRIES) for group in groups_of(entry)}  # of those that share a group
+CHOICES = [(entry, group, choice) for group, entry in FIRST_OF.items() for choice in choices_of(group)]
 
 
 @pytest.mark.parametrize(("entry", "group", "choice"), CHOICES, ids=lambda value: value)

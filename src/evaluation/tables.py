@@ -200,7 +200,7 @@ def _print_sound(sound: Prediction, space: ParameterSpace, caption: str) -> None
     for at, spec in enumerate(space):
         value, uncertainty = _prediction(spec, sound.values[at], sound.uncertainties[at])
         low, high = sound.low_90[at], sound.high_90[at]
-        interval = f"{low:.4g}..{high:.4g}" if math.isfinite(low) else ""
+        interval = f"{low:.4g} .. {high:.4g}" if math.isfinite(low) else ""
         rows.append([spec.name, value, uncertainty, interval, spec.unit])
     show(columns, rows, sound.name, caption, "predictions.csv")
 

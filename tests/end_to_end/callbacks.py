@@ -42,12 +42,18 @@ class Signal(Callback):
 
 
 class Overwrite(Callback):
-    """Copies one directory's files over another's, in place, when training starts: after they may have been opened."""
+    """Copies one directory's files over another's, in place, when training starts: after they may have been opened.
+
+    The time of their modification stays as it was, since a change of files in use is refused.
+    """
 
     def __init__(self, source: str, target: str):
         self.source, self.target = Path(source), Path(target)
 
     def on_train_start(self, trainer, pl_module):
         for path in self.source.iterdir():
-            with (self.target / path.name).open("r+b") as file:
+            target = self.target / path.name
+            modified = target.stat().st_mtime_ns
+            with target.open("r+b") as file:
                 file.write(path.read_bytes())
+            os.utime(target, ns=(modified, modified))

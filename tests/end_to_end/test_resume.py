@@ -271,7 +271,9 @@ def test_a_checkpoint_that_cannot_be_read_is_one_line(data_root, saw, trained, t
     path = tmp_path / "bad.ckpt"
     path.write_bytes(b"hello" if size is None else trained.best.read_bytes()[:size])
     message = running.fault(caplog, "train", data_root, tmp_path, f"ckpt_path={path}")
-    assert message.startswith(f"ckpt_path: {path} is no readable checkpoint")
+    assert message.startswith(
+        f"ckpt_path: {path}: 0 bytes" if size == 0 else f"ckpt_path: {path} is no readable checkpoint"
+    )
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """The tables hold the figures: on a screen of 80 columns as far as there is room, and whole in files."""
 
 import json
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -219,20 +218,10 @@ def test_an_uncertainty_that_is_not_known_is_blank_and_a_category_has_a_name_and
     assert rows_of(capsys.readouterr().out)[0] == ["a", "-7.5", "2", "+-", "25", "%"]
 
 
-def test_intervals_of_a_prediction_have_a_column_and_a_note_of_their_origin(wide, capsys):
-    """Predictions that bear the ends of their intervals."""
+def test_uncertainties_that_were_never_calibrated_are_said_to_be_rough(wide, capsys):
     space = ParameterSpace(list(SPACE)[:2])
-    one = SimpleNamespace(name="a.wav", values=np.array([-7.5, 2.0]), uncertainties=np.array([0.5, 0.25]))
-    one.low_90, one.high_90 = np.array([-8.4, np.nan]), np.array([-6.6, np.nan])
-    print_predictions([one], space, 1638)
-    out = capsys.readouterr().out
-    assert rows_of(out)[:2] == [
-        ["gain[/]", "-7.5", "0.5", "-8.4..-6.6", "<i>dB</i>", "[red]"],
-        ["wave", ":bomb:", "2", "25", "%"],
-    ]
-    assert "interval: fitted to the errors on 1,638 validation sounds" in out
-    print_predictions([one], space, 0)
-    assert "interval: rough, never calibrated" in capsys.readouterr().out
+    print_predictions([prediction("a.wav", np.array([-7.5, 2.0]), np.array([0.5, 0.25]))], space, 0)
+    assert "+-: standard uncertainty, rough, since it is not calibrated" in capsys.readouterr().out
 
 
 def test_generation_says_which_parameter_has_no_measurable_effect(saw, width, capsys):

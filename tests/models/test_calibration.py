@@ -129,7 +129,7 @@ def test_intervals_from_too_few_samples_are_the_whole_range_and_finite():
     found = fit(errors_of(stats.norm(), 1))
     deviation = Calibration(torch.zeros(1, dtype=torch.bool)).deviation(torch.zeros(1, 1), torch.zeros(1, 1))
     assert torch.isfinite(found["factors"]).all()
-    assert (found["factors"] * deviation >= 1.0).all()
+    assert (found["factors"] * deviation.double() > 0.999).all()  # of the range, for the smallest deviation
 
 
 def test_heads_are_fitted_alone_and_those_without_a_spread_or_an_error_stay_finite():

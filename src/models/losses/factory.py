@@ -123,8 +123,9 @@ def _arguments(
     open_ended = any(one.kind is one.VAR_KEYWORD for one in parameters.values())
     for argument in given:
         if argument not in takes and not open_ended:
-            advice = did_you_mean(argument, takes)
-            raise ValueError(f"{name}: no argument '{printable(str(argument))}'.{advice} It takes {', '.join(takes)}.")
+            advice = did_you_mean(argument, takes).partition(" Known")[0]
+            quoted = printable(str(argument), 80)
+            raise ValueError(f"{name}: no argument '{quoted}'.{advice} It takes {', '.join(takes)}.")
     known = {"context": context, **context} if own else context
     arguments = {key: known[key] for key in takes if key in known}
     for argument, value in given.items():
