@@ -83,24 +83,40 @@ def test_help_names_the_groups(tmp_path):
     ("arguments", "parts"),
     [
         (["dataset.size=2"], ["dataset.size: 2 given", "greater than or equal to 3"]),
-        (["dataset.sampling=lhs"], ["dataset.sampling: 'lhs' given", "'random', 'sobol' or 'grid'"]),
-        (["spectral.height=999", "spectral.n_fft=80"], ["spectral: height 999 is above n_fft // 2 = 40"]),
-        (["spectral.floor_db=nan"], ["spectral.floor_db: nan given", "finite"]),
-        (["+synth.voices=3"], ["synth.voices: 3 given", "not permitted"]),
-        (["generate.workers=0"], ["generate.workers: 0 given", "greater than or equal to 1"]),
-        (["overwrite=maybe"], ["overwrite: 'maybe' given", "boolean"]),
-        (["~generate"], ["generate: Field required"]),
+        pytest.param(
+            ["dataset.sampling=lhs"],
+            ["dataset.sampling: 'lhs' given", "'random', 'sobol' or 'grid'"],
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            ["spectral.height=999", "spectral.n_fft=80"],
+            ["spectral: height 999 is above n_fft // 2 = 40"],
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(["spectral.floor_db=nan"], ["spectral.floor_db: nan given", "finite"], marks=pytest.mark.slow),
+        pytest.param(["+synth.voices=3"], ["synth.voices: 3 given", "not permitted"], marks=pytest.mark.slow),
+        pytest.param(
+            ["generate.workers=0"], ["generate.workers: 0 given", "greater than or equal to 1"], marks=pytest.mark.slow
+        ),
+        pytest.param(["overwrite=maybe"], ["overwrite: 'maybe' given", "boolean"], marks=pytest.mark.slow),
+        pytest.param(["~generate"], ["generate: Field required"], marks=pytest.mark.slow),
         (["~synth"], ["synth: Field required"]),
         (["num_shards=3"], ["num_shards: also give either shard=NUMBER", "or merge=true"]),
         (["num_shards=3", "shard=1", "merge=true"], ["num_shards: also give either shard=NUMBER"]),
-        (["num_shards=3", "shard=3"], ["shard: 3 given", "num_shards=3", "the last is 2"]),
-        (["num_shards=0", "shard=0"], ["num_shards: 0 given", "greater than or equal to 1"]),
-        (["shard=1"], ["num_shards: not given", "num_shards=16 'shard=range(16)'"]),
-        (["shard=range(3)", "num_shards=3"], ["shard=range(3)", "--multirun"]),
+        pytest.param(
+            ["num_shards=3", "shard=3"], ["shard: 3 given", "num_shards=3", "the last is 2"], marks=pytest.mark.slow
+        ),
+        pytest.param(
+            ["num_shards=0", "shard=0"], ["num_shards: 0 given", "greater than or equal to 1"], marks=pytest.mark.slow
+        ),
+        pytest.param(["shard=1"], ["num_shards: not given", "num_shards=16 'shard=range(16)'"], marks=pytest.mark.slow),
+        pytest.param(["shard=range(3)", "num_shards=3"], ["shard=range(3)", "--multirun"], marks=pytest.mark.slow),
         (["merge=true", "num_shards=2"], ["2 of 2 shards are missing", "num_shards=2 shard=0,1"]),
-        (["generate.output_dir=s4://b/data"], ["s4://b/data", "is no store of datasets"]),
+        pytest.param(
+            ["generate.output_dir=s4://b/data"], ["s4://b/data", "is no store of datasets"], marks=pytest.mark.slow
+        ),
         (["dataset.sise=3"], ["dataset.sise: no such key", "Did you mean 'dataset.size'?"]),
-        (["nothing=3"], ["nothing: no such key", "num_shards"]),
+        pytest.param(["nothing=3"], ["nothing: no such key", "num_shards"], marks=pytest.mark.slow),
         (["synth=moog_basics"], ["synth/moog_basics", "Did you mean 'moog_basic'?"]),
         (["dataset.size"], ["dataset.size", "give key=value"]),
     ],
@@ -115,7 +131,11 @@ def test_a_bad_config_is_one_line_naming_key_value_and_what_is_allowed(tmp_path,
     ("arguments", "parts"),
     [
         (["synth.parameters.note_velocity.max=200"], ["note_velocity.max: 200 is outside 0..127 MIDI velocity"]),
-        (["generate.output_dir=file/data"], ["file/data: cannot be written", "Not a directory"]),
+        pytest.param(
+            ["generate.output_dir=file/data"],
+            ["file/data: cannot be written", "Not a directory"],
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=lambda value: value[0] if "=" in value[0] else "",
 )
@@ -213,6 +233,7 @@ def test_shards_of_any_launcher_merge_into_the_single_runs_bytes(tmp_path, launc
     }
 
 
+@pytest.mark.slow
 def test_a_relative_place_is_below_where_the_command_was_given(tmp_path):
     """Jobs of some launchers run elsewhere, as this one does."""
     elsewhere = ("hydra.job.chdir=true", f"hydra.run.dir={tmp_path / 'elsewhere'}")

@@ -68,9 +68,11 @@ def interrupted(data_root, output, *overrides):
 @pytest.mark.parametrize(
     "model",
     [
-        (),
+        pytest.param((), marks=pytest.mark.slow),
         ("model.network.dropout=0.3", "model.heads.default.kind=classification", "seed=5"),
-        ("model.balance=gradient", f"+model.heads.note_velocity.loss={SCHEDULED}"),
+        pytest.param(
+            ("model.balance=gradient", f"+model.heads.note_velocity.loss={SCHEDULED}"), marks=pytest.mark.slow
+        ),
     ],
     ids=["plain", "dropout", "balance"],
 )
@@ -89,25 +91,24 @@ def test_two_and_two_epochs_are_four(data_root, saw, tmp_path, model):
     assert results[0] == results[1]
 
 
+def slow(*values):
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
+PLATEAU = ("scheduler=plateau", "model.scheduler.patience=0", "wrapper=lookahead", "model.wrappers.lookahead.every=4")
+
+
 @pytest.mark.parametrize("name", ["best", "last"])
 @pytest.mark.parametrize(
     ("batch", "given"),
     [
         (0, ("model.network.dropout=0.3",)),
-        (
-            1,
-            (
-                "scheduler=plateau",
-                "model.scheduler.patience=0",
-                "wrapper=lookahead",
-                "model.wrappers.lookahead.every=4",
-            ),
-        ),
-        (1, ("+trainer.accumulate_grad_batches=2", "data.batch_size=8", "heads=classification")),
-        (2, ("callbacks=[default,ema]", "optimizer=sgd", "callbacks.early_stopping.patience=1")),
-        (1, ("data=vimh_online", "data.epoch_size=96", "dataset.size=128")),
+        slow(1, PLATEAU),
+        slow(1, ("+trainer.accumulate_grad_batches=2", "data.batch_size=8", "heads=classification")),
+        slow(2, ("callbacks=[default,ema]", "optimizer=sgd", "callbacks.early_stopping.patience=1")),
+        slow(1, ("data=vimh_online", "data.epoch_size=96", "dataset.size=128")),
         ("null", ("model.balance=gradient", "monitor=train/loss", "data.num_workers=1")),
-        ("null", ("+trainer.max_steps=11",)),
+        slow("null", ("+trainer.max_steps=11",)),
         (1, ("+trainer.max_steps=11",)),
     ],
     ids=["first", "plateau", "accumulate", "at_the_end", "online", "in_validation", "steps", "steps_within"],

@@ -131,7 +131,7 @@ def test_half_precision_is_widened(name):
 @every_loss
 def test_gradient_matches_finite_differences(name):
     loss = LOSSES[name]()
-    for shape in [(2, 75), (1, 9)]:
+    for shape in [(1, 75), (2, 9)]:
         prediction, target = noise(*shape, dtype=torch.float64), noise(*shape, seed=1, dtype=torch.float64)
         torch.autograd.gradcheck(loss.values, (prediction.requires_grad_(), target.requires_grad_()), atol=1e-4)
 
