@@ -118,6 +118,8 @@ def _require_named(value: Mapping[str, Any], key: str, role: str, trust: Sequenc
 
 def _require_timm_options(options: Any, key: str) -> None:
     """UserError unless the options of a timm model are plain ones of its architecture."""
+    if not isinstance(options, Mapping | None):
+        raise UserError(f"{key}: {shown(options)} given; options by their names are needed")
     for name, value in (options or {}).items():
         if name in FILE_OPTIONS:  # which no restored model reads
             continue
