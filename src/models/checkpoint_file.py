@@ -80,7 +80,8 @@ def _require_one_reading(path: Path, archive: zipfile.ZipFile) -> None:
     """UserError where torch's reader of zip files could find other entries than Python's, which are the checked ones.
 
     Python counts back from the end of a file to its list of entries, and torch goes where the end says that it is;
-    torch does not tell upper and lower case apart. See PKWARE's APPNOTE.TXT, 4.3.14 to 4.3.16.
+    torch does not tell upper and lower case apart. Lightning's strategy for sharded models would call whatever an
+    unchecked pickle names. See PKWARE's APPNOTE.TXT, 4.3.14 to 4.3.16.
     """
     with path.open("rb") as file:
         size = file.seek(0, os.SEEK_END)

@@ -53,6 +53,15 @@ def test_a_loss_is_allowed_as_a_loss_and_nowhere_else(config, path):
         assert "may not" in refusal(changed)
 
 
+@pytest.mark.parametrize("path", ["nablafx.loss.WeightedMultiLoss", "src.models.soft_target_loss.SoftTargetLoss"])
+def test_the_names_that_a_loss_had_before_are_still_allowed(config, path):
+    with_loss(config, {"_target_": path, "losses": [{"loss": "l1"}]})
+    require_allowed(config)
+    assert is_listed(config)
+    with_loss(config, {"_target_": path, "losses": [{"loss": f"{CANARY}.Loss"}]})
+    assert "may not" in refusal(config)
+
+
 @pytest.mark.parametrize(
     "path",
     [
