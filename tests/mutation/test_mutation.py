@@ -5,8 +5,8 @@ import pytest
 from tests.mutation.__main__ import run
 
 SEEDS = {
-    "vimh": range(10**6, 10**6 + 1500),
-    "sounds": range(10**6, 10**6 + 4000),
+    "vimh": range(10**6, 10**6 + 800),
+    "sounds": range(10**6, 10**6 + 3000),
     "checkpoints": range(10**6, 10**6 + 800),
 }
 
