@@ -43,9 +43,11 @@ class ResumableCheckpoint(ModelCheckpoint):
     def _moved(self, path: str) -> str:
         """Return where a file that a checkpoint names is now: in this directory, or else where it was.
 
-        UserError for anything but a local checkpoint: Lightning takes `local:///home` for a store, and clears it.
+        UserError for anything but a local checkpoint: Lightning takes `local:///home` for a store, and clears it, and
+        a path with .. for one in this directory.
         """
-        if path and (not path.isprintable() or "::" in path or "://" in path or Path(path).suffix != ".ckpt"):
+        odd = not path.isprintable() or "::" in path or "://" in path or ".." in Path(path).parts
+        if path and (odd or Path(path).suffix != ".ckpt"):
             raise UserError(f"ckpt_path: its callbacks name {shown(path)}, which is no checkpoint's path; train again")
         here = Path(self.dirpath or "") / Path(path).name
         return str(here) if path and here.is_file() else path

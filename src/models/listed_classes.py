@@ -53,7 +53,7 @@ def _paths(name: str) -> set[str]:
 
 
 _OURS = frozenset({"l1", "l2"}).union(*map(_paths, _OUR_LOSSES))
-_BARE = {name.rpartition(".")[2] for name in _TORCH_LOSSES + _AURALOSS}  # a bare name is looked up there too
+_BARE = {name.rpartition(".")[2] for name in _TORCH_LOSSES + _AURALOSS} - {"STFTMagnitudeLoss"}  # looked up there too
 LIBRARY_LOSSES = frozenset(
     {f"torch.nn.{name}" for name in _TORCH_LOSSES} | {f"auraloss.{name}" for name in _AURALOSS} | _BARE - _OURS
 )

@@ -8,10 +8,10 @@ from typing import Annotated, Any
 import torch
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from torch import Tensor
-from torch.optim.lr_scheduler import LambdaLR
 
 from src.data.recipe import describe
 from src.models.checkpoint_schema import require_tensors
+from src.models.schedules import Plateau
 from src.models.vimh_lit_module import VIMHLitModule
 from src.utils.errors import UserError, first_line, printable, shown
 
@@ -19,6 +19,9 @@ _MOST = 2**53
 _DEEPEST = 12
 _FAULTS = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 _PLAIN = (bool, int, float, str, type(None))
+_PROGRESS = {"ready", "started", "processed", "completed"}  # what Lightning counts of batches, steps and epochs
+_SCORES = ("best_score", "best_model_score", "current_score", "kth_value")  # in the states of callbacks
+_CALLBACK_COUNTS = ("wait_count", "stopped_epoch", "stopping_reason", "_count", "_last_step")
 
 
 def _check_states(states: dict[str, Any]) -> dict[str, Any]:
@@ -53,6 +56,9 @@ def _check_loops(loops: dict[str, Any]) -> dict[str, Any]:
         one = pending.pop()
         if isinstance(one, dict):
             pending += one.values()
+            for key in ("total", "current"):  # their keys become attributes
+                if key in one and not (isinstance(one[key], dict) and set(one[key]) <= _PROGRESS):
+                    raise ValueError(f"{key}: {shown(one[key])} given; numbers of batches and steps are needed")
         elif isinstance(one, list | tuple):
             pending += one
         elif one is not None and not (isinstance(one, int) and 0 <= one <= _MOST):
@@ -60,10 +66,12 @@ def _check_loops(loops: dict[str, Any]) -> dict[str, Any]:
     return loops
 
 
-def _check_no_method(state: dict[str, Any]) -> dict[str, Any]:
+def _check_no_method(state: Any) -> dict[str, Any]:
     """Return a schedule's state, which becomes its attributes; ValueError for one in the place of a method."""
+    if not isinstance(state, dict):
+        raise ValueError(f"{shown(state)} given; keys and values are needed")
     for key, value in state.items():
-        if not isinstance(key, str) or key == "optimizer" or callable(getattr(LambdaLR, key, None)):
+        if not isinstance(key, str) or key == "optimizer" or callable(getattr(Plateau, key, None)):
             raise ValueError(f"{shown(key)} is not part of a schedule's state")
         for one in value if isinstance(value, list | tuple) else [value]:
             if not isinstance(one, _PLAIN):
@@ -71,10 +79,26 @@ def _check_no_method(state: dict[str, Any]) -> dict[str, Any]:
     return state
 
 
+def _check_callback(state: dict[Any, Any]) -> dict[Any, Any]:
+    """Return a callback's state; ValueError for scores that are not numbers and counts that do not count."""
+    scores = {key: state[key] for key in _SCORES if key in state}
+    models = state.get("best_k_models", {})
+    if isinstance(models, dict):
+        scores |= {f"best_k_models.{path}": score for path, score in models.items()}
+    for key, score in scores.items():
+        number = score.item() if isinstance(score, Tensor) and score.numel() == 1 else score
+        if number is not None and not isinstance(number, int | float):
+            raise ValueError(f"{printable(key, 80)}: {shown(score)} given; a number is needed")
+    for key in _CALLBACK_COUNTS:
+        if key in state and not (isinstance(state[key], int) and 0 <= state[key] <= _MOST):
+            raise ValueError(f"{key}: {shown(state[key])} given; a whole number is needed")
+    return state
+
+
 Name = Annotated[str, Field(max_length=500), AfterValidator(_check_printable)]
 Count = Annotated[int, Field(ge=0, le=_MOST)]
 Rate = Annotated[float, Field(ge=0, lt=math.inf)]
-Endless = BeforeValidator(_check_states)
+Endless = BeforeValidator(_check_states)  # comes last in each type: pydantic begins with the last one
 
 
 class _Schedule(BaseModel):
@@ -99,8 +123,10 @@ class _TrainingState(BaseModel):
     epoch: Count
     global_step: Count
     version: str = Field(alias="pytorch-lightning_version", pattern=r"^[2-9]\.[0-9]+(\.[0-9a-z]+)*$", max_length=40)
-    loops: Annotated[dict[str, Any], Endless, BeforeValidator(_check_loops)]
-    callbacks: Annotated[dict[Name, dict[Any, Any]], Endless, Field(max_length=200)]
+    loops: Annotated[dict[str, Any], AfterValidator(_check_loops), Endless]
+    callbacks: Annotated[
+        dict[Name, Annotated[dict[Any, Any], AfterValidator(_check_callback)]], Field(max_length=200), Endless
+    ]
     optimizer_states: list[_Optimizer]
     lr_schedulers: list[Annotated[_Schedule, BeforeValidator(_check_no_method)]]
     rng_state: Tensor
@@ -124,11 +150,11 @@ def require_training_state(checkpoint: Mapping[str, Any], model: VIMHLitModule) 
             require_tensors(tensors, f"ckpt_path: optimizer_states.{shown(name)}")
             if not all(one.isfinite().all() for one in tensors.values()):
                 raise UserError(f"ckpt_path: optimizer_states.{shown(name)} is not finite; use an earlier checkpoint")
-    _rehearse_step(model, checkpoint["optimizer_states"])
+    _rehearse_step(model, checkpoint["optimizer_states"], checkpoint["lr_schedulers"])
 
 
-def _rehearse_step(model: VIMHLitModule, states: list[dict[str, Any]]) -> None:
-    """UserError where an optimizer of a copy of the model cannot make a step from a state.
+def _rehearse_step(model: VIMHLitModule, states: list[dict[str, Any]], schedules: list[dict[str, Any]]) -> None:
+    """UserError where an optimizer of a copy of the model, and its schedule, cannot make a step from their states.
 
     A sharded model's state has the names of weights for keys: nothing but its own trainer can tell.
     """
@@ -137,6 +163,7 @@ def _rehearse_step(model: VIMHLitModule, states: list[dict[str, Any]]) -> None:
     trial = copy.deepcopy(model)
     optimizer = trial.make_optimizer()
     switches = [{key: one[key] for key in one if isinstance(one[key], bool)} for one in optimizer.param_groups]
+    schedule = trial.make_scheduler(optimizer, total_steps=1000, steps_per_epoch=100)
     try:
         optimizer.load_state_dict(states[0])
         for group, own in zip(optimizer.param_groups, switches, strict=True):
@@ -146,6 +173,11 @@ def _rehearse_step(model: VIMHLitModule, states: list[dict[str, Any]]) -> None:
         for parameter in trial.parameters():
             parameter.grad = torch.zeros_like(parameter)
         optimizer.step(lambda: torch.zeros(()))
+        for one, state in zip([schedule] if schedule else [], schedules, strict=True):
+            one.load_state_dict(state)
+            one.step()
+            if isinstance(one, Plateau):
+                one.observe(math.inf)  # no improvement
     except _FAULTS as error:
         cause = printable(first_line(error), 200)
         raise UserError(f"ckpt_path: its optimizer cannot go on ({cause}); train again") from error

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from src.models.components.timm_backbone import FILE_ARGUMENTS, FILE_OPTIONS, PLAIN_OPTIONS
 from src.models.listed_classes import LIBRARY_CLASSES, LIBRARY_WORDS, ROLES
+from src.models.losses.locate import full_path
 from src.models.vimh_lit_module import VIMHLitModule
 from src.utils.errors import UserError, did_you_mean, printable, shown
 from src.utils.trust import how_to_trust, is_trusted
@@ -58,7 +59,7 @@ def named_classes(config: Any, key: str = "") -> set[str]:
 def is_listed(config: Mapping[str, Any]) -> bool:
     """Tell whether a model config names nothing but what the lists hold."""
     listed = frozenset().union(*ROLES.values())
-    return all(path in listed for path in named_classes(config))
+    return all(path in listed or full_path(path) in listed for path in named_classes(config))
 
 
 def _require(value: Any, key: str, role: str, whose: _Whose, trust: Sequence[str]) -> None:
@@ -106,7 +107,7 @@ def _require_named(value: Mapping[str, Any], key: str, role: str, trust: Sequenc
     for path in (value[name] for name in _NAMING if name in value):
         if not isinstance(path, str):
             raise UserError(f"asks for {shown(path)}, which a checkpoint may not; a class has a path ({key})")
-        if path in ROLES.get(role, ()):
+        if path in ROLES.get(role, ()) or (role == "heads" and full_path(path) in ROLES["heads"]):  # older names
             whose = "library" if path in LIBRARY_CLASSES else whose
         elif is_trusted(path, trust):
             whose = "user"
@@ -118,6 +119,8 @@ def _require_named(value: Mapping[str, Any], key: str, role: str, trust: Sequenc
 
 def _require_timm_options(options: Any, key: str) -> None:
     """UserError unless the options of a timm model are plain ones of its architecture."""
+    if not isinstance(options, Mapping | None):
+        raise UserError(f"{key}: {shown(options)} given; options by their names are needed")
     for name, value in (options or {}).items():
         if name in FILE_OPTIONS:  # which no restored model reads
             continue

@@ -195,14 +195,12 @@ class VIMHLitModule(LightningModule):
             require_even_epochs(self.trainer)
         batches = self.trainer.num_training_batches / self.trainer.accumulate_grad_batches
         per_epoch = max(1, math.ceil(min(steps, batches)))  # not all epochs where max_steps ends the run
-        scheduler = self._scheduler(optimizer, steps, per_epoch)
+        scheduler = self.make_scheduler(optimizer, steps, per_epoch)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def check_optimizer(self) -> None:
         """UserError for a value that the optimizer or the scheduler refuses, before there are data or a trainer."""
-        optimizer = self.make_optimizer()
-        if self._make_scheduler:
-            self._scheduler(optimizer, total_steps=1000, steps_per_epoch=100)
+        self.make_scheduler(self.make_optimizer(), total_steps=1000, steps_per_epoch=100)
 
     def make_optimizer(self) -> torch.optim.Optimizer:
         """Return an optimizer of this model's weights, without its wrappers."""
@@ -215,9 +213,12 @@ class VIMHLitModule(LightningModule):
         except (TypeError, ValueError) as error:
             raise UserError(f"model.optimizer: {one_line(error)}") from error
 
-    def _scheduler(
+    def make_scheduler(
         self, optimizer: torch.optim.Optimizer, total_steps: int, steps_per_epoch: int
-    ) -> torch.optim.lr_scheduler.LRScheduler:
+    ) -> torch.optim.lr_scheduler.LRScheduler | None:
+        """Return the schedule of an optimizer, None where it has none; UserError for values that it refuses."""
+        if self._make_scheduler is None:
+            return None
         try:
             return self._make_scheduler(optimizer, total_steps=total_steps, steps_per_epoch=steps_per_epoch)
         except UserError:

@@ -1,6 +1,8 @@
 """Opening: hand-written files of every kind are read exactly, and damaged ones refused before training."""
 
 import logging
+import os
+import socket
 import struct
 
 import numpy as np
@@ -214,6 +216,41 @@ def test_foreign_files(tmp_path):
     for content in (b"\x89PNG\r\n\x1a\n" * 100, b"RIFF" + bytes(1000), b"\xff" * 4096, b"train\n" * 50):
         (tmp_path / "d/train").write_bytes(content)
         refused(tmp_path / "d", tmp_path / "d/train")
+
+
+@pytest.mark.parametrize("name", ["train", "train_params.npy"])
+@pytest.mark.parametrize("kind", ["pipe", "device", "socket", "folder"])
+def test_what_is_no_file_is_told_and_not_waited_for(tiny, copy_of, name, kind):
+    directory = copy_of(tiny)
+    path = directory / name
+    path.unlink()
+    (directory / "train_batch").unlink()
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "device":
+        path.symlink_to("/dev/zero")
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind(str(path))
+    if name == "train":
+        refused(directory, path, "no such file")
+    else:
+        values_refused(directory, "no such file")
+
+
+@pytest.mark.parametrize("name", ["train", "train_batch", "train_params.npy"])
+def test_a_pointer_of_git_lfs_is_named(tiny, copy_of, name):
+    directory = copy_of(tiny)
+    (directory / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+    if name == "train_batch":
+        (directory / "train").unlink()
+    if name == "train_params.npy":
+        values_refused(directory, "git lfs pull")
+    else:
+        with pytest.raises(UserError, match=rf"^{directory / name}: a pointer of Git LFS .*: git lfs pull$"):
+            opened(directory, "train")
 
 
 def test_a_missing_split(tmp_path):

@@ -1,6 +1,7 @@
 """The JSON: ours and the ancestor's, read into one object; damaged ones refused in one line."""
 
 import json
+import os
 from dataclasses import replace
 
 import pytest
@@ -177,7 +178,7 @@ MAPPING = {"min": 0.0, "step": 1.0, "max": 10.0}
         ({"channels": None}, ["channels: None given"]),
         ({"parameter_names": []}, ["parameter_names"]),
         ({"parameter_names": ["a"] * 256}, ["parameter_names", "255"]),
-        ({"parameter_names": ["cutoff", "cutoff"]}, ["holds a name twice"]),
+        ({"parameter_names": ["cutoff", "cutoff"]}, ["twice"]),
         ({"parameter_names": ["cutoff\nrm -rf"]}, ["printed"]),
         ({"parameter_names": ["cutoff", "pan"]}, ["lacks 'pan'"]),
         ({"parameter_mappings": {"cutoff": MAPPING, "decay": 3}}, ["parameter_mappings.decay: 3 given"]),
@@ -219,6 +220,54 @@ def test_a_giant_json_is_not_read(by_hand):
     with (by_hand / INFO_FILE).open("r+b") as file:
         file.truncate(MAX_INFO_BYTES + 1)  # a hole: no bytes on disk
     refused(by_hand, "no description")
+
+
+def test_a_pointer_of_git_lfs_is_named(by_hand):
+    (by_hand / INFO_FILE).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+    refused(by_hand, INFO_FILE, "git lfs pull")
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero"), lambda path: path.mkdir()])
+def test_a_description_that_is_no_file_is_not_waited_for(by_hand, make):
+    (by_hand / INFO_FILE).unlink()
+    make(by_hand / INFO_FILE)
+    refused(by_hand, "holds no vimh_dataset_info.json")
+
+
+def nested(depth):
+    return '{"a":' * depth + "1" + "}" * depth
+
+
+@pytest.mark.parametrize("key", ["generator", "label_encoding", "anything", "spectrogram_config", "sha256"])
+@pytest.mark.parametrize("value", [nested(900), nested(5000), nested(150_000), "[" * 200_000 + "]" * 200_000])
+def test_json_of_great_depth_is_refused_or_passed_over(by_hand, one_gigabyte, key, value):
+    text = (by_hand / INFO_FILE).read_text().rstrip().removesuffix("}")
+    (by_hand / INFO_FILE).write_text(f'{text}, "{key}": {value}}}')
+    try:
+        spec = read_spec(by_hand)
+        spec.to_dict()
+    except UserError as error:
+        assert INFO_FILE in str(error) and "\n" not in str(error) and len(str(error)) < 1200
+    except RecursionError:
+        pytest.fail("a description that cannot be written again")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"parameter_names": ["x"] * 300},
+        {"parameter_names": [f"{at}" for at in range(100_000)]},
+        {"parameter_mappings": {f"{at}": {} for at in range(20_000)}},
+        {"fixed_parameters": {f"{at}": at for at in range(20_000)}},
+        {"sensitivity": [{}] * 100_000},
+        {"channel_labels": ["x"] * 70_000},
+        {"sha256": {f"{at}": "x" for at in range(20_000)}},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_json_of_great_size_is_one_short_line(by_hand, one_gigabyte, changes):
+    edit_info(by_hand, **changes)
+    refused(by_hand, INFO_FILE, next(iter(changes)))
 
 
 def test_directories_that_are_none(tmp_path):

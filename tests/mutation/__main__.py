@@ -4,6 +4,7 @@ Prints how many files of each kind were read and refused, and the seeds of those
 """
 
 import argparse
+import contextlib
 import faulthandler
 import json
 import resource
@@ -18,7 +19,7 @@ import torch
 
 from src.data.generate import generate
 from tests.data.conftest import tiny_recipe
-from tests.mutation import sounds, vimh
+from tests.mutation import reading, sounds, vimh
 from tests.mutation.oracle import bounded_memory, judge, warnings_taken
 
 _CHUNK = 2000  # files a process reads: one that crashes costs no more
@@ -35,16 +36,22 @@ def run(what: str, seeds: range, progress: Path | None = None) -> tuple[Counter,
         if what == "vimh":
             ours = generate(tiny_recipe(**{"dataset.size": 24}), directory / "made", pickle=True)[0]
             originals = vimh.make_originals(directory / "originals", ours)
+        elif what == "checkpoints":
+            originals = reading.make_original()
         else:
             (directory / "originals").mkdir()
             originals = sounds.write_originals(directory / "originals")
-        with warnings_taken() as warnings, bounded_memory():
+        # of checkpoints the growth is measured: a MemoryError there is one of the faults that a line tells
+        memory = contextlib.nullcontext() if what == "checkpoints" else bounded_memory()
+        with warnings_taken() as warnings, memory:
             for seed in seeds:
                 if progress is not None:
                     progress.write_text(str(seed))
                 canary = None
                 if what == "vimh":
                     name, read, canary = vimh.make_case(originals, directory, seed)
+                elif what == "checkpoints":
+                    name, read = reading.make_case(originals, directory, seed)
                 else:
                     name, read = sounds.make_case(originals, directory, warnings, seed)
                 verdict = judge(read, canary)
@@ -72,6 +79,8 @@ def _run_chunk(what: str, first: int, last: int, counts: Counter) -> int:
                 print(fault, flush=True)
             counts["peak MB", ""] = max(counts["peak MB", ""], found["peak"])
             return last
+        if not (Path(folder) / "seed").exists():
+            raise SystemExit(f"{what}: the originals could not be made: {errors[-3000:]}")
         seed = int((Path(folder) / "seed").read_text())
         print(f"{what} {seed}: the process ended with {status}: {errors[-3000:]}", flush=True)
         counts["crashed", ""] += 1
@@ -82,7 +91,7 @@ def _run_chunk(what: str, first: int, last: int, counts: Counter) -> int:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("vimh", "sounds"))
+    parser.add_argument("what", choices=("vimh", "sounds", "checkpoints"))
     parser.add_argument("--count", type=int, default=_CHUNK)
     parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--results", type=Path, help="read all files in this process, and leave the results here")

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-CANARY = "tests.mutation.canary"  # writes a file when it is imported, and when anything in it is called
+from tests.mutation.guard import CANARY
 
 Path_ = tuple[Any, ...]
 
@@ -216,6 +216,12 @@ def _plain_places(tree: dict[str, Any]) -> list[Path_]:
     return [(part, *place) for part in parts for place in [(), *_places(tree[part])]]
 
 
+def _state_places(tree: dict[str, Any]) -> list[Path_]:
+    """Return the way to every value of what a training goes on from."""
+    model = ("model_config", "dataset_spec", "data_settings", "state_dict")
+    return _places({key: value for key, value in tree.items() if key not in model})
+
+
 def _holder(tree: Any, place: Path_) -> Any:
     for key in place[:-1]:
         tree = tree[key]
@@ -247,7 +253,7 @@ def _endless(tree: dict[str, Any], draw: random.Random) -> None:
     bomb: Any = ["x"] * 10
     for _ in range(40):
         bomb = draw.choice([[bomb, bomb], {"a": bomb, "b": bomb}])
-    place = draw.choice(_plain_places(tree))
+    place = draw.choice([draw.choice(_plain_places(tree)), draw.choice(_state_places(tree))])
     _holder(tree, place)[place[-1]] = draw.choice([endless, bomb])
 
 
@@ -296,7 +302,7 @@ def _tensor(tree: dict[str, Any], draw: random.Random) -> None:
     value = weights[name].clone()
     flat = value.reshape(-1)
     match draw.randrange(16):
-        case 0 | 1 | 2:
+        case 0 | 1 | 2 if value.is_floating_point():
             flat[draw.randrange(len(flat))] = draw.choice([float("nan"), float("inf"), -float("inf"), 1e38, -1e38])
         case 3:
             value = value[None]
@@ -333,8 +339,7 @@ _PATHS = ["local:///tmp/x", "memory://x.ckpt", "simplecache::http://127.0.0.1:9/
 
 def _state(tree: dict[str, Any], draw: random.Random) -> None:
     """Change what a training goes on from: progress, callbacks, the optimizer's and the schedule's state."""
-    parts = [key for key in tree if key not in ("model_config", "dataset_spec", "data_settings", "state_dict")]
-    place = draw.choice(_places({key: tree[key] for key in parts}))
+    place = draw.choice(_state_places(tree))
     holder = _holder(tree, place)
     value = holder[place[-1]]
     match draw.randrange(5):

@@ -1,10 +1,13 @@
-"""A file is there whole, or as it was before."""
+"""A file is there whole, or as it was before; what is no file is told and never opened."""
 
 import os
+import socket
+from pathlib import Path
 
 import pytest
 
-from src.utils.files import write_whole
+from src.utils.errors import UserError
+from src.utils.files import path_text, require_content, write_whole
 
 
 def test_a_file_is_replaced_and_its_directory_made(tmp_path):
@@ -27,3 +30,52 @@ def test_what_was_there_stays_when_writing_fails(tmp_path, monkeypatch, failing)
     with pytest.raises(OSError, match="No space"):
         write_whole(path, b"half")
     assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
+
+
+# files of strangers
+
+
+def fault_of(path):
+    with pytest.raises(UserError) as raised:
+        require_content(path, "give another")
+    message = str(raised.value)
+    assert message.isprintable() and "\n" not in message
+    return message
+
+
+def socket_at(path):
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda path: None, "no such file; give another"),
+        (Path.mkdir, "a folder and not a file; give another"),
+        (Path.touch, "0 bytes; give another"),
+        (os.mkfifo, "a pipe and not a file"),
+        (socket_at, "a socket and not a file"),
+        (lambda path: path.symlink_to("/dev/zero"), "a device and not a file"),
+        (lambda path: path.symlink_to(path.with_name("gone")), "no such file"),
+        (lambda path: path.symlink_to(path), "cannot be read (Too many levels of symbolic links)"),
+        (lambda path: path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\n"), "git lfs pull"),
+    ],
+    ids=["nothing", "folder", "empty", "pipe", "socket", "device", "dangling", "loop", "pointer"],
+)
+def test_what_is_no_file_with_contents_is_one_line_and_never_waited_for(tmp_path, make, words):
+    make(tmp_path / "a")
+    message = fault_of(tmp_path / "a")
+    assert message.startswith(f"{tmp_path / 'a'}: ") and words in message
+
+
+def test_a_file_with_contents_passes(tmp_path):
+    for content in (b"x", b"version https://git-lfs", b"version https://example.org/spec/v1\n"):
+        (tmp_path / "a").write_bytes(content)
+        require_content(tmp_path / "a", "give another")
+
+
+def test_a_path_of_another_encoding_is_printable_text():
+    odd = Path(os.fsdecode(b"/d/caf\xe9\n\x1b[31m\\.wav"))
+    assert path_text(odd) == r"/d/caf\xe9\n\x1b[31m\\.wav"
+    assert path_text("a\u202eb") == r"a\u202eb" and path_text("é 音.wav") == "é 音.wav"
