@@ -119,7 +119,8 @@ def build(role, config):
 def test_the_name_of_code_in_any_argument_is_refused_or_never_looked_up(role, name, tmp_path):
     call = {"_target_": f"{CANARY}.call"}
     with guarded(tmp_path):
-        for key in [*parameters_of(role, name), "anything"]:
+        keys = {*parameters_of(role, name), "anything"} - READS_FILES  # restore_model removes these
+        for key in sorted(keys):
             for value in (f"{CANARY}.call", [f"{CANARY}.Network"], {"a": f"{CANARY}.Loss"}, call, [call], {"a": call}):
                 config = {"_target_": name, key: value}
                 try:
