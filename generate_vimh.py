@@ -60,7 +60,7 @@ class Command(BaseModel):
     generate: GenerateConfig
 
     def check_shards(self) -> None:
-        """UserError unless shard, num_shards and merge make sense together."""
+        """Raise UserError unless shard, num_shards and merge make sense together."""
         if self.num_shards is None and (self.merge or self.shard is not None):
             raise UserError("num_shards: not given; give the number of parts, as in num_shards=16 'shard=range(16)'")
         if self.num_shards is not None and self.merge == (self.shard is not None):

@@ -23,7 +23,7 @@ class Scored:
 
 
 def score(runs: Mapping[str, Sequence[dict]]) -> tuple[list[Scored], float | None]:
-    """Return the models, best first, and the least ratio of two errors that differ; None where that is not known.
+    """Return the models, best first, and the least ratio of two errors that differ; None if that is not known.
 
     A run is {nmae, nmae_interval, ...}. The test is Tukey's honestly significant difference at 5 % over all pairs, on
     logarithms of errors, whose spread between seeds is taken to be the same for all models. The choice of test sounds

@@ -105,7 +105,7 @@ def sentence(figures: dict[str, Any]) -> str:
 
 
 def with_figures(text: str, figures: dict[str, Any]) -> str:
-    """Return a config's text with its header's figures replaced; ValueError where it has none."""
+    """Return a config's text with its header's figures replaced; raise ValueError if it has none."""
     block = re.compile(r"^# [\d,]+ parameters, (?:.*\n# )*?.*\.$", re.MULTILINE)
     lines = textwrap.fill(sentence(figures), WIDTH, initial_indent="# ", subsequent_indent="# ", break_on_hyphens=False)
     text, count = block.subn(lambda _: lines, text, count=1)

@@ -58,7 +58,7 @@ def predict(model: VIMHLitModule, audio: np.ndarray, sample_rate: int) -> Predic
     """Predict the parameters of a mono sound (T,), full scale +-1.
 
     It is resampled, and trimmed or padded with silence, as the model expects; each change is logged as a warning.
-    UserError for silence, samples that are not finite, and models that are not trained on sounds.
+    Raises UserError for silence, samples that are not finite, and models that are not trained on sounds.
     """
     from src.evaluation.predict import estimate_clip, make_front_end
     from src.spectral.audio_file import fit_clip
@@ -90,7 +90,7 @@ def predict(model: VIMHLitModule, audio: np.ndarray, sample_rate: int) -> Predic
 def render(model: VIMHLitModule, values: Mapping[str, float], trust: Iterable[str] = ()) -> tuple[np.ndarray, int]:
     """Render parameters, by name and in their units, with the synth that made the model's training sounds.
 
-    Return (T,) float32 and the sample rate in Hz. UserError where the synth is not here, or is not trusted.
+    Return (T,) float32 and the sample rate in Hz. Raises UserError if the synth is not here, or is not trusted.
     """
     from src.data.origin import source_of
 

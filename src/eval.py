@@ -80,7 +80,7 @@ def main(config: DictConfig) -> None:
 
 
 def missing_recipe(data_dir: str, spec: DatasetSpec, config: DictConfig) -> dict[str, Any] | None:
-    """Return how to make the dataset of a checkpoint again, None where it is there; UserError where it may not be."""
+    """Return the recipe of a checkpoint's missing dataset, None if it exists; raise UserError if it may not be made."""
     from src.data.origin import recipe_to_make
     from src.data.paths import is_whole, to_place
     from src.data.spec import INFO_FILE

@@ -26,7 +26,7 @@ from src.utils.monitor import require_known, require_metrics, watched  # noqa: E
 from src.utils.ranks import launched, rank  # noqa: E402
 from src.utils.resume import (  # noqa: E402
     continue_logs,
-    how_to_go_on,
+    how_to_continue,
     newest_checkpoint,
     require_same_optimizer,
     resumed,
@@ -66,7 +66,7 @@ def train(
 def check(
     datamodule: VIMHDataModule, model: VIMHLitModule, ckpt_path: Path | None, allow_blind: bool
 ) -> dict[str, int]:
-    """UserError for what would go wrong, as far as that can be known; return the epoch and step to begin at."""
+    """Raise UserError for what would go wrong, as far as that can be known; return the epoch and step to begin at."""
     from src.data.spec import DatasetSpec
     from src.evaluation.evaluate import require_same_task
     from src.models.build import load_weights, read_checkpoint
@@ -86,7 +86,7 @@ def check(
 
 
 def refuse_faults(config: DictConfig, datamodule: VIMHDataModule) -> None:
-    """UserError for a model or a trainer that cannot be built, before a dataset is made for them."""
+    """Raise UserError for a model or a trainer that cannot be built, before a dataset is made for them."""
     import torch
 
     from src.models.build import build_model
@@ -147,16 +147,16 @@ def interruptible(directory: Path, stop: StopOnSignal) -> Iterator[None]:
         yield
     except SystemExit as error:
         number = signal.SIGTERM if isinstance(error, SIGTERMException) else signal.SIGINT
-        raise Interrupted(f"interrupted; {how_to_go_on(directory)}", number) from error
+        raise Interrupted(f"interrupted; {how_to_continue(directory)}", number) from error
     except RuntimeError as error:
         if stop.received is None:
-            raise_if_lost(error, how_to_go_on(directory))
+            raise_if_lost(error, how_to_continue(directory))
             raise
-        raise Interrupted(f"interrupted; {how_to_go_on(directory)}", stop.received) from error  # the workers got it too
+        raise Interrupted(f"interrupted; {how_to_continue(directory)}", stop.received) from error  # workers get it too
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise
-        raise UserError(f"{directory}: {error.strerror}; make room, then {how_to_go_on(directory)}") from error
+        raise UserError(f"{directory}: {error.strerror}; make room, then {how_to_continue(directory)}") from error
 
 
 def starting_point(config: DictConfig) -> Path | None:
@@ -246,7 +246,7 @@ def train_in(directory: Path, config: DictConfig, ckpt_path: Path | None) -> flo
     made_by = surroundings()
     last = None if not trainer.checkpoint_callbacks or trainer.fast_dev_run else directory / "checkpoints/last.ckpt"
     origin = {"commit": made_by["git"].get("commit"), "dirty": made_by["git"].get("dirty"), "seed": config.seed}
-    stop = StopOnSignal(last, how_to_go_on(directory))
+    stop = StopOnSignal(last, how_to_continue(directory))
     details = {"from": ckpt_path, "seed": config.seed, "limits": limits(config), "dataset": spec.sha256}
     session = Session(directory, description(config, spec, directory) | details | made_by)
     record = RecordProgress(session, config.monitor)

@@ -21,7 +21,7 @@ _HEADINGS = ("parameter", "allowed", "in this config", "default", "unit")
 
 
 def load(name: str) -> Synth:
-    """Return the synth of a config in configs/synth; UserError where there is none or it is at fault."""
+    """Return the synth of a config in configs/synth; raise UserError if there is none or it is at fault."""
     known = sorted(path.stem for path in (ROOT / "configs/synth").glob("*.yaml"))
     if name not in known:
         raise UserError(f"SYNTH: no config '{name}'.{did_you_mean(name, known)}")

@@ -61,7 +61,7 @@ class ScheduledCallback(Callback):
                 setattr(cls, name, _spared(hook))
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Sort all callbacks by their order; UserError when a callback or logger that this one needs is missing."""
+        """Sort all callbacks by their order; raise UserError if a callback or logger that this one needs is missing."""
         name = type(self).__name__
         for needed in self.needs:
             if not any(isinstance(callback, needed) for callback in trainer.callbacks):

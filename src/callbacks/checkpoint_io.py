@@ -24,7 +24,7 @@ class WholeCheckpoints(TorchCheckpointIO):
         self.advice = advice
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None) -> None:
-        """Save a checkpoint; UserError when the disk cannot hold it: the previous one is kept."""
+        """Save a checkpoint; raise UserError if the disk cannot hold it: the previous one is kept."""
         try:
             save_whole(checkpoint, Path(path))
         except OSError as error:

@@ -28,7 +28,7 @@ class TrainingProgress(Callback):
         self.metric, self.mode = metric, mode
         self._is_of_training = metric.startswith("train/")  # logged at the end of an epoch, after its validation
         self.epochs = self.batches = 0  # epochs completed, and batches of the current one
-        self.train_loss: float | None = None  # the last values, None where there are none yet
+        self.train_loss: float | None = None  # the last values, or None if there are none yet
         self.value: float | None = None
         self.best: float | None = None
         self.best_epoch: int | None = None  # None where another session found it
@@ -50,7 +50,7 @@ class TrainingProgress(Callback):
         return time.monotonic() - self._began
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """UserError for a metric that the module does not log."""
+        """Raise UserError for a metric that the module does not log."""
         super().setup(trainer, pl_module, stage)
         known = getattr(pl_module, "monitorable", ())
         if stage == "fit" and known and self.metric not in known:
@@ -93,13 +93,13 @@ class TrainingProgress(Callback):
         return float(terms.sums[0] / terms.count)
 
     def planned_epochs(self, trainer: Trainer) -> int | None:
-        """Return the number of epochs that the limits allow, None where there is no limit."""
+        """Return the number of epochs that the limits allow, or None if there is no limit."""
         done = self.epochs + self.fraction
         left = self._epochs_left(trainer)
         return None if left is None else math.ceil(round(done + left, 6))
 
     def seconds_left(self, trainer: Trainer) -> float | None:
-        """Return the time until the limits end the run, None where it is not known; early stopping may be sooner."""
+        """Return the time until the limits end the run, or None if it is not known; early stopping may be sooner."""
         bounds = [callback.time_remaining() for callback in trainer.callbacks if isinstance(callback, Timer)]
         left = self._epochs_left(trainer)
         if left is not None and (self._durations or self.fraction > self._fraction_before):

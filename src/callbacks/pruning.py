@@ -39,7 +39,7 @@ class Pruning(Callback):
         return study, study._storage.get_trial_id_from_study_id_trial_number(study._study_id, sweeper.trial)
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """UserError when the sweep gave this trial up while its job waited to be started."""
+        """Raise UserError if the sweep gave this trial up while its job waited to be started."""
         if not in_trial():
             return
         running = True

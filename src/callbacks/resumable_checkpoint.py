@@ -43,7 +43,7 @@ class ResumableCheckpoint(ModelCheckpoint):
     def _moved(self, path: str) -> str:
         """Return where a file that a checkpoint names is now: in this directory, or else where it was.
 
-        UserError for anything but a local checkpoint: Lightning takes `local:///home` for a store, and clears it.
+        Raises UserError unless it is a local checkpoint: Lightning would clear `local:///home`, which it takes as a store.
         """
         if path and (not path.isprintable() or "::" in path or "://" in path or Path(path).suffix != ".ckpt"):
             raise UserError(f"ckpt_path: its callbacks name {shown(path)}, which is no checkpoint's path; train again")
@@ -52,7 +52,7 @@ class ResumableCheckpoint(ModelCheckpoint):
 
 
 def can_resume_after(trainer: Trainer, batch_idx: int) -> bool:
-    """Tell whether a checkpoint after this batch would lose nothing.
+    """Return whether a checkpoint after this batch would lose nothing.
 
     It would lose accumulated gradients, which no checkpoint holds, and a validation that is due now. At the end of an
     epoch, the epoch's own checkpoint follows.

@@ -83,7 +83,7 @@ class TensorBoardFigures(ScheduledCallback):
 
 
 def _writer(trainer: Trainer) -> SummaryWriter | None:
-    """Return the TensorBoard writer of the first process; None where there is none."""
+    """Return the TensorBoard writer of the first process; None if there is none."""
     if not trainer.is_global_zero:
         return None
     return next((logger.experiment for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)), None)

@@ -37,7 +37,7 @@ class CachedDataset(Dataset):
 
 
 def require_room(datasets: Sequence[VIMHDataset], device: torch.device) -> None:
-    """UserError unless datasets of images of one shape fit into their share of a device's memory."""
+    """Raise UserError unless datasets of images of one shape fit into their share of a device's memory."""
     for dataset in datasets:
         if dataset.records.offsets is not None:
             raise UserError("data.device_cache: true given, but the images differ in shape; give false")

@@ -57,7 +57,7 @@ def _copy(place: RemotePath, directory: Path, info: bytes, spec: DatasetSpec) ->
 def _files(place: RemotePath, spec: DatasetSpec) -> list[RemotePath]:
     """Return each split's records, or where there are none their pickle twin, and its exact values.
 
-    UserError when the description names what is not there.
+    Raises UserError if the description names what is not there.
     """
     there, found, missing = {path.name for path in place.iterdir()}, [], []
     named = spec.sha256.keys() | {split for split, count in spec.counts.items() if count}

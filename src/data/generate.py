@@ -106,7 +106,7 @@ def generate(
 
 
 def check(source: Source) -> None:
-    """UserError for a recipe that cannot be made; warnings about settings that may not be meant."""
+    """Raise UserError for a recipe that cannot be made; warnings about settings that may not be meant."""
     if source.front_end.visible_seconds < 0.9 * source.recipe.synth.duration:
         log.warning(
             "spectral.hop_length %d: the images show only the first %.2f s of %.2f s",
@@ -121,7 +121,7 @@ def check(source: Source) -> None:
 
 
 def _refuse_repetition(space: ParameterSpace, dataset: DatasetConfig) -> None:
-    """UserError where a combination would be drawn twice: once for train and once for test, perhaps."""
+    """Raise UserError if a combination would be drawn twice: once for train and once for test, perhaps."""
     combinations = math.prod(space.num_classes) if dataset.sampling == "grid" else space.num_combinations
     if combinations is not None and dataset.size > combinations:
         source = "the grid has" if dataset.sampling == "grid" else "no parameter is continuous, so there are"

@@ -36,7 +36,7 @@ class FreshClips:
     """Renders any share of any epoch, a pure function of (seed, epoch, number).
 
     A seed means the same as for files, but no clip of any seed and epoch uses random numbers of a file's clips.
-    UserError where clips would repeat those of the files, since no parameter is continuous.
+    Raises UserError if clips would repeat those of the files, since no parameter is continuous.
     """
 
     def __init__(self, source: Source, seed: int, labels: Literal["exact", "quantised"] = "exact"):

@@ -14,7 +14,7 @@ _MOST_AUDIO = 2**36  # samples of audio that are rendered for it: a million clip
 
 
 def recipe_of(spec: DatasetSpec, trust: Iterable[str] = ()) -> Recipe:
-    """Return the recipe in a dataset's description; UserError when there is none, or its voice is not trusted.
+    """Return the recipe in a dataset's description; raise UserError if there is none, or its voice is not trusted.
 
     `trust` holds dotted paths of the user's own voices, or of their modules. A voice is imported, and called with
     settings that the file chooses.

@@ -69,7 +69,7 @@ class RemotePath:
 
     @contextmanager
     def _reach(self) -> Iterator[tuple[AbstractFileSystem, str]]:
-        """Give the file system and the path in it; UserError when the store does not let us in."""
+        """Give the file system and the path in it; raise UserError if the store does not let us in."""
         try:
             yield self._connect()
         except UserError:
@@ -82,7 +82,7 @@ class RemotePath:
             raise UserError(f"{self.url}: its store cannot do this ({one_line(error)}); give another place") from error
 
     def is_file(self) -> bool:
-        """Tell whether a file is there; whatever else keeps it from being seen is an error."""
+        """Return whether a file is there; whatever else keeps it from being seen is an error."""
         with self._reach() as (filesystem, path):
             try:
                 filesystem.invalidate_cache()  # another machine may have written since
@@ -91,7 +91,7 @@ class RemotePath:
                 return False
 
     def size(self) -> int:
-        """Return a file's bytes; UserError where the store does not tell, since a download then has no bound."""
+        """Return a file's bytes; raise UserError if the store does not tell, since a download then has no bound."""
         with self._reach() as (filesystem, path):
             size = filesystem.size(path)
         if not isinstance(size, int):
@@ -99,7 +99,7 @@ class RemotePath:
         return size
 
     def iterdir(self) -> Iterator[RemotePath]:
-        """Yield what is directly below, nothing where nothing is."""
+        """Yield what is directly below, or nothing if nothing is."""
         with self._reach() as (filesystem, path):
             filesystem.invalidate_cache()  # another machine may have written since
             try:
@@ -161,7 +161,7 @@ Place = Path | RemotePath
 
 
 def to_place(given: str | Path, cache_dir: str | Path = CACHE_DIR) -> Place:
-    """Return a Path for a local path or a file:// URL, else a RemotePath; UserError for a URL of no store."""
+    """Return a Path for a local path or a file:// URL, else a RemotePath; raise UserError for a URL of no store."""
     if isinstance(given, Path) or "://" not in given:
         return _local(str(given))
     if given.startswith("file://"):
@@ -179,7 +179,7 @@ def _local(path: str) -> Path:
 
 
 def _require_store(url: str) -> None:
-    """UserError for a URL of another scheme than a store's, chained to another, or without a plain path."""
+    """Raise UserError for a URL of another scheme than a store's, chained to another, or without a plain path."""
     scheme, _, path = url.partition("://")
     if "::" in url:
         raise UserError(f"{shown(url)}: chained to another URL by ::, which no dataset's is; give a plain one")
@@ -200,5 +200,5 @@ def lock_file(place: Place) -> Path:
 
 
 def is_whole(place: Place, marker: str) -> bool:
-    """Tell whether there is something at a place: a local directory, or a URL with the file that is written last."""
+    """Return whether there is something at a place: a local directory, or a URL with the file that is written last."""
     return place.exists() if isinstance(place, Path) else (place / marker).is_file()

@@ -59,7 +59,7 @@ class _Array:
 
 
 def load_plain_pickle(path: Path) -> Any:
-    """Load numbers, text, lists, tuples, dicts by text, numpy's arrays and scalars; UserError for anything else.
+    """Load numbers, text, lists, tuples, dicts by text, numpy's arrays and scalars; raise UserError for anything else.
 
     Arrays come as objects that `numpy.asarray` takes.
     """
@@ -182,7 +182,7 @@ def _build(target: Any, state: Any) -> None:
 
 
 def check_size(value: Any, most: int) -> None:
-    """ValueError when nested lists hold more than `most` values, a list counted each time it is named."""
+    """Raise ValueError if nested lists hold more than `most` values, a list counted each time it is named."""
     pending, count = [value], 0
     while pending:
         one = pending.pop()

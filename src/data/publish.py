@@ -64,7 +64,7 @@ def publish(place: Place, marker: str, overwrite: bool = False, needed: int = 0)
 
 
 def refuse_existing(place: Place, marker: str) -> None:
-    """UserError when there is something at a place."""
+    """Raise UserError if there is something at a place."""
     if is_whole(place, marker):
         raise UserError(f"{place}: exists and is not touched; pass overwrite=true or another dataset.name")
 

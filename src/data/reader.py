@@ -84,7 +84,7 @@ def open_exact_values(
 
 
 def has_split(directory: Path, split: str) -> bool:
-    """Tell whether a split's records, or their pickle twin, are there."""
+    """Return whether a split's records, or their pickle twin, are there."""
     return (directory / split).is_file() or (directory / f"{split}_batch").is_file()
 
 

@@ -141,7 +141,7 @@ def _changes(before: np.ndarray, after: np.ndarray) -> np.ndarray:
 
 
 def is_lost(row: dict[str, Any]) -> bool:
-    """Tell whether a parameter has no effect on a record, neither on its image nor on its dB range."""
+    """Return whether a parameter has no effect on a record, neither on its image nor on its dB range."""
     return row["blind"] and row.get("range_db", 0.0) < BLIND_DB
 
 
@@ -183,7 +183,7 @@ def describe_unmoved(row: dict[str, Any]) -> str:
 
 
 def check_sensitivity(source: Source, allow_blind: bool) -> list[dict[str, Any]]:
-    """Return the rows of `measure_sensitivity` and log warnings; BlindError for a lost label unless `allow_blind`."""
+    """Return `measure_sensitivity`'s rows and log warnings; raise BlindError for a lost label unless `allow_blind`."""
     rows = measure_sensitivity(source)
     if any(is_lost(row) for row in rows) and not allow_blind:
         raise BlindError(rows)

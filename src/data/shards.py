@@ -203,7 +203,7 @@ def _read_manifest(place: Place) -> _Manifest | None:
 
 
 def _is_made(place: Place, source: Source, overwrite: bool) -> bool:
-    """Tell whether a shard exists and is undamaged; UserError when it is of another recipe."""
+    """Return whether a shard exists and is undamaged; raise UserError if it is of another recipe."""
     manifest = _read_manifest(place)
     if manifest is None:
         return False
@@ -231,7 +231,7 @@ def _warn_of_versions(shards_dir: Place, manifests: list[_Manifest]) -> None:
 
 
 def _is_merged(place: Place, source: Source) -> bool:
-    """Tell whether a place holds the complete dataset of a recipe."""
+    """Return whether a place holds the complete dataset of a recipe."""
     info = place / INFO_FILE
     with suppress(FileNotFoundError, NotADirectoryError):
         return parse_spec(info.read_bytes(), info).generator == describe_source(source, []).generator

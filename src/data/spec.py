@@ -199,7 +199,7 @@ def _parameter(where: str, **fields: Any) -> ParameterSpec:
 
 
 def _spectral(info: _Info) -> dict[str, Any] | None:
-    """Return the front end's settings, translated from the ancestor's keys; None when they are incomplete."""
+    """Return the front end's settings, translated from the ancestor's keys; None if they are incomplete."""
     config = (info.generator or {}).get("config")
     plain = config.get("spectral") if isinstance(config, dict) else _ancestors_spectral(info)
     try:

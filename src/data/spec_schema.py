@@ -15,7 +15,7 @@ _SEPARATORS = "/\\:"
 
 
 def check_name(name: str) -> str:
-    """Return a dataset's name that is a directory's name; ValueError for one that leads elsewhere."""
+    """Return a dataset's name that is a directory's name; raise ValueError for one that leads elsewhere."""
     if not name.isprintable() or set(name) & set(_SEPARATORS) or name in (".", ".."):
         raise ValueError("a name is one printable word, without / \\ : and not . or ..")
     return name
@@ -78,7 +78,7 @@ class PlainSpec(BaseModel):
         return self
 
     def _check_origin(self) -> None:
-        """ValueError where the recipe of a dataset of ours says something else than the rest does."""
+        """Raise ValueError if the recipe of a dataset of ours says something else than the rest does."""
         try:
             recipe = Recipe.model_validate((self.generator or {}).get("config"))
         except ValidationError:  # none, or another version's, which cannot be rendered here either
@@ -100,7 +100,7 @@ class PlainSpec(BaseModel):
 
 
 def check_samples(sample_rate: float | None, duration: float | None) -> None:
-    """ValueError where a clip would hold no sample, or more than fit into memory."""
+    """Raise ValueError if a clip would hold no sample, or more than fit into memory."""
     if sample_rate and duration and not 1 <= sample_rate * duration <= _MOST_SAMPLES:
         raise ValueError(
             f"duration {duration:g} s at sample_rate {sample_rate:g} Hz: a clip holds 1 to {_MOST_SAMPLES} samples"

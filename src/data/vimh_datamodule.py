@@ -118,7 +118,7 @@ class VIMHDataModule(LightningDataModule):
         return describe_source(load_source(recipe), [])
 
     def prepare_data(self) -> None:
-        """Generate the dataset where it does not exist; UserError when what exists is another one.
+        """Generate the dataset where it does not exist; raise UserError if what exists is another one.
 
         After it `data_dir` is the directory, of a URL a copy below `cache_dir`; `spec` calls it, so that
         whatever needs one has both.
@@ -248,7 +248,7 @@ def _keep(batch: Batch) -> Batch:
 
 
 def _refuse_other_recipe(directory: Path, wanted: Mapping[str, Any]) -> None:
-    """UserError when an existing dataset of that name was made by another recipe."""
+    """Raise UserError if an existing dataset of that name was made by another recipe."""
     generator = read_spec(directory).generator or {}
     difference = first_difference(generator.get("config") or {}, wanted)
     if difference:

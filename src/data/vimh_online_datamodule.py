@@ -37,7 +37,7 @@ class VIMHOnlineDataModule(VIMHDataModule):
         self._fresh: OnlineLoader | None = None
 
     def train_dataloader(self) -> OnlineLoader:
-        """Return the loader of fresh clips; UserError where the directory's recipe cannot be rendered here."""
+        """Return the loader of fresh clips; raise UserError if the directory's recipe cannot be rendered here."""
         trainer = self.trainer
         rank, world_size = getattr(trainer, "global_rank", 0), getattr(trainer, "world_size", 1)
         if self.epoch_size < self.batch_size * world_size:

@@ -35,11 +35,11 @@ class WatchedFile:
         return status.st_size, status.st_mtime_ns
 
     def is_unchanged(self) -> bool:
-        """Tell whether nobody has written to the file since it was opened; takes a microsecond."""
+        """Return whether nobody has written to the file since it was opened; takes a microsecond."""
         return self._state() == self._opened_as
 
     def require_unchanged(self) -> None:
-        """UserError when somebody has written to the file since it was opened."""
+        """Raise UserError if somebody has written to the file since it was opened."""
         if not self.is_unchanged():
             raise UserError(changed(self.path))
 

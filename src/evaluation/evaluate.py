@@ -34,7 +34,7 @@ class HeadRow:
     mae: float
     baseline: float  # MAE of the training split's mean
     relative_mae: float | None  # mae / baseline; None where the baseline is 0
-    label_rounding: float | None  # MAE that rounding the labels to bytes causes; None where they are exact
+    label_rounding: float | None  # MAE that rounding the labels to bytes causes; None if they are exact
     accuracy: float
     within_one_step: float  # +-1-step accuracy: the classes beside the right one count as right
     intervals: dict[str, Interval | None]
@@ -190,7 +190,7 @@ def _image_error(
 
 
 def require_same_task(trained: DatasetSpec, given: DatasetSpec) -> None:
-    """UserError unless a dataset has the images and parameters that a model was trained on."""
+    """Raise UserError unless a dataset has the images and parameters that a model was trained on."""
     if given.image_shape != trained.image_shape:
         raise UserError(
             f"{given.name}: images (C, H, W) {given.image_shape}, the model was trained on {trained.image_shape}; "

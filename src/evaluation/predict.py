@@ -45,7 +45,7 @@ class Prediction:
 
 
 def sound_files(source: Path) -> list[Path]:
-    """Return the sound files that a path means; UserError when there are none.
+    """Return the sound files that a path means; raise UserError if there are none.
 
     Hidden files of a folder are left out, among them the companions `._name` that macOS writes, and so are its folders.
     """
@@ -63,7 +63,7 @@ def sound_files(source: Path) -> list[Path]:
 
 
 def make_front_end(spec: DatasetSpec) -> FrontEnd:
-    """Return the front end that made a dataset; UserError when its description does not tell."""
+    """Return the front end that made a dataset; raise UserError if its description does not tell."""
     if spec.spectral is None or spec.sample_rate is None or spec.duration is None:
         raise UserError(f"{spec.name}: its JSON does not tell the front end, so that no sound can be analysed like it")
     num_samples = round(spec.duration * spec.sample_rate)

@@ -58,7 +58,7 @@ def read_checkpoint(path: str | Path, trust: Iterable[str] | None = ()) -> dict[
 
 
 def restore_model(checkpoint: Mapping[str, Any]) -> VIMHLitModule:
-    """Rebuild the model of a checkpoint that was read, in eval mode; UserError when its parts do not fit together."""
+    """Rebuild the model of a loaded checkpoint, in eval mode; raise UserError if its parts do not fit together."""
     config, weights = _without_files(checkpoint["model_config"]), checkpoint["state_dict"]
     spec = DatasetSpec.from_dict(checkpoint["dataset_spec"])
     inputs = (1, *spec.image_shape), (1, AUXILIARY_INPUTS)
@@ -100,7 +100,7 @@ def _without_files(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def load_weights(model: VIMHLitModule, checkpoint: Mapping[str, Any]) -> None:
-    """Put a checkpoint's weights into a model; UserError when it is another one."""
+    """Put a checkpoint's weights into a model; raise UserError if it is another one."""
     weights, own = checkpoint["state_dict"], model.state_dict()
     for name, value in weights.items():
         if name in own and value.is_floating_point() and own[name].isfinite().all() and not value.isfinite().all():

@@ -83,9 +83,9 @@ def fit(samples: Tensor) -> dict[str, Tensor]:
     """Fit all but the temperature to samples (n, P, 3) of error, spread and width; on the CPU, in float64.
 
     `factors` are those of split conformal prediction with normalised errors: for a level p the ceil((n + 1) p)-th
-    smallest |error| / deviation; where n is too small for p, so large that the interval is the whole range. `scale` makes the coverages of the two normal
-    intervals lie centrally in BANDS. The errors' standard deviation would not: where they are flat its 90 %
-    interval covers too much, where they have long tails its 68 % interval does.
+    smallest |error| / deviation; if n is too small for p, so large that the interval is the whole range. `scale`
+    centres the coverages of the two normal intervals in BANDS. The errors' standard deviation would not: its 90 %
+    interval covers too much if they are flat, its 68 % interval if they have long tails.
 
     Source: Lei et al., Distribution-Free Predictive Inference for Regression, JASA 113(523), 2018, section 5.2.
     """

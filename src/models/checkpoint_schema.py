@@ -53,7 +53,7 @@ def require_contents(checkpoint: Mapping[str, Any]) -> None:
 
 
 def require_plain(value: Any, key: str) -> None:
-    """UserError unless a value is made of dicts, lists, texts and numbers, and small when it is written out.
+    """Raise UserError unless a value is made of dicts, lists, texts and numbers, and small when it is written out.
 
     A list that holds itself, or lists that share their parts, are endless when they are written out.
     """
@@ -86,7 +86,7 @@ def _require_key(name: Any, where: str) -> None:
 
 
 def require_tensors(weights: Mapping[Any, Any], key: str) -> None:
-    """UserError unless names stand for dense tensors that lie in the file, each number once."""
+    """Raise UserError unless names stand for dense tensors that lie in the file, each number once."""
     for name, value in weights.items():
         _require_key(name, key)
         if not isinstance(value, Tensor):

@@ -151,7 +151,7 @@ class MultiHead(nn.Module):
 
     @_in_float32
     def distributions(self, outputs: Mapping[str, Tensor]) -> dict[str, Tensor | None]:
-        """Return each head's probabilities of its levels, name -> (B, K), None where it has none."""
+        """Return each head's probabilities of its levels, name -> (B, K), or None if it has none."""
         return {name: head.distribution(outputs[name]) for name, head in self.heads.items()}
 
     @_in_float32
@@ -188,7 +188,7 @@ class MultiHead(nn.Module):
         return torch.stack(errors, dim=1), *self._spreads(outputs), torch.stack(costs)
 
     def _spreads(self, outputs: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """Return each head's spread, 0 where it has none, and width, (B, P) each, on the unit scale."""
+        """Return each head's spread, or 0 if it has none, and width, (B, P) each, on the unit scale."""
         spreads, widths = [], []
         for name, head in self.heads.items():
             spread, width = head.spread(outputs[name]), head.width(outputs[name])

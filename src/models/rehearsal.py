@@ -57,8 +57,8 @@ def bounded(weights: Mapping[str, Tensor]) -> Iterator[None]:
 def rehearse_network(build: Callable[[], nn.Module], weights: Mapping[str, Tensor], image: tuple[int, ...]) -> None:
     """Build a network without memory, load its weights into it and run it on an image (C, H, W).
 
-    UserError where it is another network than the weights', or larger than a stranger's file may ask for; whatever the
-    network raises for arguments that make no sense.
+    Raises UserError if the weights belong to another network or are larger than a stranger's file may ask for, and
+    any error that the network raises for invalid arguments.
     """
     with torch.device("meta"), torch.no_grad(), bounded(weights):
         network = build().eval()
@@ -67,7 +67,7 @@ def rehearse_network(build: Callable[[], nn.Module], weights: Mapping[str, Tenso
 
 
 def load_matching(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    """Load weights of exactly a model's names and shapes; UserError for those of another."""
+    """Load weights of exactly a model's names and shapes; raise UserError for those of another."""
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:

@@ -42,7 +42,7 @@ def accumulates_by_epoch(trainer: Trainer) -> bool:
 
 
 def require_even_epochs(trainer: Trainer) -> None:
-    """Raise UserError where epochs take different numbers of steps: a rate cannot be held for each."""
+    """Raise UserError if epochs take different numbers of steps: a rate cannot be held for each."""
     if accumulates_by_epoch(trainer):
         raise UserError(
             "model.scheduler.interval: epoch given together with callbacks.gradient_accumulation, which gives epochs "

@@ -22,7 +22,7 @@ _PLAIN = (bool, int, float, str, type(None))
 
 
 def _check_states(states: dict[str, Any]) -> dict[str, Any]:
-    """Return states of plain values, containers and tensors; ValueError for endless ones."""
+    """Return states of plain values, containers and tensors; raise ValueError for endless ones."""
     pending, count = [(states, 0)], 0
     while pending:
         one, depth = pending.pop()
@@ -47,7 +47,7 @@ def _check_printable(name: str) -> str:
 
 
 def _check_loops(loops: dict[str, Any]) -> dict[str, Any]:
-    """Return the progress of Lightning's loops; ValueError for anything but counts and switches."""
+    """Return the progress of Lightning's loops; raise ValueError for anything but counts and switches."""
     pending = [loops]
     while pending:
         one = pending.pop()
@@ -61,7 +61,7 @@ def _check_loops(loops: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_no_method(state: dict[str, Any]) -> dict[str, Any]:
-    """Return a schedule's state, which becomes its attributes; ValueError for one in the place of a method."""
+    """Return a schedule's state, which becomes its attributes; raise ValueError for one in the place of a method."""
     for key, value in state.items():
         if not isinstance(key, str) or key == "optimizer" or callable(getattr(LambdaLR, key, None)):
             raise ValueError(f"{shown(key)} is not part of a schedule's state")
@@ -128,7 +128,7 @@ def require_training_state(checkpoint: Mapping[str, Any], model: VIMHLitModule) 
 
 
 def _rehearse_step(model: VIMHLitModule, states: list[dict[str, Any]]) -> None:
-    """UserError where an optimizer of a copy of the model cannot make a step from a state.
+    """Raise UserError if an optimizer of a copy of the model cannot make a step from a state.
 
     A sharded model's state has the names of weights for keys: nothing but its own trainer can tell.
     """

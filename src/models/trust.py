@@ -56,7 +56,7 @@ def named_classes(config: Any, key: str = "") -> set[str]:
 
 
 def is_listed(config: Mapping[str, Any]) -> bool:
-    """Tell whether a model config names nothing but what the lists hold."""
+    """Return whether a model config names nothing but what the lists hold."""
     listed = frozenset().union(*ROLES.values())
     return all(path in listed for path in named_classes(config))
 
@@ -101,7 +101,7 @@ def _require_mapping(value: Mapping[str, Any], key: str, role: str, whose: _Whos
 
 
 def _require_named(value: Mapping[str, Any], key: str, role: str, trust: Sequence[str]) -> _Whose:
-    """Return whose class a mapping names; UserError unless it is listed for its role or the user trusts it."""
+    """Return whose class a mapping names; raise UserError unless it is listed for its role or the user trusts it."""
     whose: _Whose = "ours"
     for path in (value[name] for name in _NAMING if name in value):
         if not isinstance(path, str):
@@ -117,7 +117,7 @@ def _require_named(value: Mapping[str, Any], key: str, role: str, trust: Sequenc
 
 
 def _require_timm_options(options: Any, key: str) -> None:
-    """UserError unless the options of a timm model are plain ones of its architecture."""
+    """Raise UserError unless the options of a timm model are plain ones of its architecture."""
     for name, value in (options or {}).items():
         if name in FILE_OPTIONS:  # which no restored model reads
             continue

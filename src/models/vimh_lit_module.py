@@ -199,7 +199,7 @@ class VIMHLitModule(LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def check_optimizer(self) -> None:
-        """UserError for a value that the optimizer or the scheduler refuses, before there are data or a trainer."""
+        """Raise UserError for a value that the optimizer or the scheduler refuses, before data or a trainer exist."""
         optimizer = self.make_optimizer()
         if self._make_scheduler:
             self._scheduler(optimizer, total_steps=1000, steps_per_epoch=100)

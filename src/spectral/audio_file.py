@@ -75,7 +75,7 @@ def fit_clip(
 ) -> np.ndarray:
     """Return (num_samples,) float32 at `sample_rate` of a sound (T,) float32 at `rate`; each change is a warning.
 
-    `stated` is how many samples the sound has in all, where `mono` is its beginning. UserError for silence.
+    `stated` is how many samples the sound has in all, where `mono` is its beginning. Raises UserError for silence.
     """
     stated = len(mono) if stated is None else stated
     if rate != sample_rate:
@@ -95,7 +95,7 @@ def fit_clip(
 
 
 def _check_header(path: Path, sound: soundfile.SoundFile, channel: str | None) -> None:
-    """UserError for what a header says and no sound has, before anything is allocated by it."""
+    """Raise UserError for what a header says and no sound has, before anything is allocated by it."""
     name = path_text(path)
     if sound.samplerate not in _RATES:
         raise UserError(

@@ -81,7 +81,7 @@ class SpectralConfig(BaseModel):
         return self
 
     def hop_samples(self, n_window: int, num_samples: int, key: str = "spectral.n_window") -> int:
-        """Return the hop of frames of `n_window` in a clip, in samples; UserError when they do not fit."""
+        """Return the hop of frames of `n_window` in a clip, in samples; raise UserError if they do not fit."""
         if self.hop_length == "auto":
             hop = (num_samples - n_window) // max(1, self.width - 1)
             if num_samples < n_window or (hop < 1 and self.width > 1):
@@ -101,7 +101,7 @@ class SpectralConfig(BaseModel):
 
 
 def _multiply(key: str, given: str, base: str, value: int) -> int:
-    """Return the size that a text such as `2.5 * height` gives, even for n_fft; ValueError for any other text."""
+    """Return the size that a text such as `2.5 * height` gives, even for n_fft; raise ValueError for any other text."""
     found = re.fullmatch(rf"(?:([0-9]{{1,4}}(?:[./][0-9]{{1,4}})?) *\* *)?{base}|([0-9]{{1,9}})", given.strip())
     if not found:
         raise ValueError(f"{key} {given[:40]!r} is not a number or a multiple of {base}, as in 2.5 * {base}")

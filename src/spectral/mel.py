@@ -29,8 +29,8 @@ def _edges(num_bands: int, freq_min: float, freq_max: float) -> np.ndarray:
 def mel_matrix(num_bands: int, n_fft: int, sample_rate: float, freq_min: float, freq_max_ratio: float) -> np.ndarray:
     """Return (num_bands, n_fft // 2) float64 weights over bins 1 .. n_fft // 2; each row sums to 1.
 
-    UserError when a triangle is too narrow to hold a bin, since its row would always be black, or when `freq_min` is
-    not below the highest frequency.
+    Raises UserError if a triangle is too narrow to contain a bin, since its row would always be black, or if `freq_min`
+    is not below the highest frequency.
     """
     if num_bands * n_fft > _MOST_WEIGHTS:
         raise UserError(f"spectral: {num_bands} mel bands of n_fft {n_fft} need too much memory; lower one of them")

@@ -48,7 +48,7 @@ class Synth:
     space: ParameterSpace
 
     def render(self, values: np.ndarray) -> np.ndarray:
-        """Render varying values (V, P) to audio (T, V) float32; UserError when a sample is not finite."""
+        """Render varying values (V, P) to audio (T, V) float32; raise UserError if a sample is not finite."""
         config = self.config
         settings = {**self.voice.settings, **config.settings}
         parameters = self.space.complete(values)

@@ -27,7 +27,7 @@ YAML_WORDS = 'YAML reads on, off, yes and no as true and false: quote them, as i
 
 
 def _check_printable(text: str) -> str:
-    """Return a text without control characters; ValueError for any other, which could write to a terminal."""
+    """Return a text without control characters; raise ValueError for any other, which could write to a terminal."""
     if not text.isprintable():
         raise ValueError("holds characters that cannot be printed")
     return text
@@ -181,7 +181,7 @@ class ParameterSpace:
         return isinstance(other, ParameterSpace) and self.specs == other.specs
 
     def index(self, name: str) -> int:
-        """Return the column of a varying parameter; UserError when there is none of that name."""
+        """Return the column of a varying parameter; raise UserError if there is none of that name."""
         if name not in self.names:
             raise UserError(f"parameter '{name}' does not vary here.{did_you_mean(name, self.names)}")
         return self.names.index(name)

@@ -29,7 +29,7 @@ class Voice:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def spec(self, name: str) -> ParameterSpec:
-        """Return a parameter with its allowed range; UserError when there is none of that name."""
+        """Return a parameter with its allowed range; raise UserError if there is none of that name."""
         by_name = {spec.name: spec for spec in self.parameters}
         if name not in by_name:
             raise UserError(f"voice {self.name} has no parameter '{name}'.{did_you_mean(name, by_name)}")
@@ -37,7 +37,7 @@ class Voice:
 
 
 def load_voice(path: str) -> Voice:
-    """Import a Voice by dotted path, such as `src.synth.saw_moog.SAW_MOOG`; UserError when it is none.
+    """Import a Voice by dotted path, such as `src.synth.saw_moog.SAW_MOOG`; raise UserError if it is none.
 
     Importing runs the module: what a file names, and not the user's own config, goes through `require_voice` first.
     """
@@ -55,6 +55,6 @@ def load_voice(path: str) -> Voice:
 
 
 def require_voice(path: str, trust: Iterable[str]) -> None:
-    """UserError unless a voice that a file names is one of ours, or the user trusts it or a module that it lies in."""
+    """Raise UserError unless a voice that a file names is built in, or the user trusts it or its module."""
     if path not in OUR_VOICES and not names_module(path, trust):
         raise UserError(f"its voice {shown(path, 120)} is none of this program's; {how_to_trust(path)}")

@@ -44,14 +44,14 @@ def test_a_signal_ends_a_run_after_its_batch(data_root, saw, tmp_path, caplog, n
     code, line = ended(caplog, data_root, tmp_path, *SIGNAL, f"+callbacks.stop.name={name}")
     last = tmp_path / "checkpoints/last.ckpt"
     assert code == status and torch.load(last, weights_only=True)["global_step"] == 2 * 3 + 2
-    assert line == f"{name}: saved {last}; go on with: python src/train.py resume={tmp_path}"
+    assert line == f"{name}: saved {last}; continue with: python src/train.py resume={tmp_path}"
     assert [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)] == before
 
 
 def test_a_signal_that_comes_twice_ends_it_at_once(data_root, saw, tmp_path, caplog):
     twice = ("+callbacks.stop.name=SIGINT", "+callbacks.stop.twice=true")
     code, line = ended(caplog, data_root, tmp_path, *SIGNAL, *twice)
-    assert code == 130 and line == f"interrupted; go on with: python src/train.py resume={tmp_path}"
+    assert code == 130 and line == f"interrupted; continue with: python src/train.py resume={tmp_path}"
     assert epoch_of(tmp_path / "checkpoints/last.ckpt") == 1
 
 
@@ -97,7 +97,7 @@ def test_a_full_disk_is_one_line_and_the_run_goes_on_from_the_checkpoint_before(
     assert code == 1 and "Traceback" not in text, text
     assert "best.ckpt: File too large while saving" in line or "last.ckpt: File too large while saving" in line
     assert line.endswith(
-        f"the previous checkpoint is kept: make room, then go on with: python src/train.py resume={run}"
+        f"the previous checkpoint is kept: make room, then continue with: python src/train.py resume={run}"
     )
     assert {path.name: path.read_bytes() for path in (run / "checkpoints").iterdir()} == before
     code, text = sessions.finish(tmp_path / "log3", f"resume={run}")

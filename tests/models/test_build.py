@@ -128,7 +128,10 @@ def test_what_is_trusted_by_name_is_built_and_nothing_beside_it(saw, trained, tm
     checkpoint, path = torch.load(trained.best, weights_only=True), tmp_path / "own.ckpt"
     checkpoint["model_config"]["network"]["_target_"] = "own_nets.Own"
     torch.save(checkpoint, path)
-    assert "asks for own_nets.Own, which a checkpoint may not; if that is yours, trust=[own_nets.Own]" in refusal(path)
+    assert (
+        "asks for own_nets.Own, which a checkpoint may not; if it is your code, give trust=[own_nets.Own]"
+        in refusal(path)
+    )
     for trust in (["own_nets"], ["own_nets.Own"], "own_nets", named_classes(checkpoint["model_config"])):
         assert type(load_checkpoint(path, trust).network).__name__ == "Own"
     for trust in (["own_net"], ["own_nets.Ow"], ["own_nets.Own.more"], ["os"], [""], [".own_nets"]):

@@ -43,7 +43,8 @@ def test_a_group_is_built_by_role_and_empty_ones_are_left_out(tmp_path):
     assert build_all(None, "callbacks") == []
     group.note = {"patience": 3}
     with pytest.raises(
-        UserError, match=r"^callbacks.note: has values and no _target_, so it is nothing; \+callbacks=note"
+        UserError,
+        match=r"^callbacks.note: has values but no _target_, so nothing can be built; add it with \+callbacks=note",
     ):
         build_all(group, "callbacks")
 

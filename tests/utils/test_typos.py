@@ -23,9 +23,9 @@ from tests import running
         ("callbacks.early_stoping.patience=3", "callbacks.early_stoping: .* Did you mean 'callbacks.early_stopping'?"),
         (
             "~callbacks.early_stoping",
-            "~callbacks.early_stoping: there is none to leave out. Did you mean 'early_stopping'?",
+            "~callbacks.early_stoping: the config has no such key to leave out. Did you mean 'early_stopping'?",
         ),
-        ("~callbacks.ema", "~callbacks.ema: there is none to leave out."),
+        ("~callbacks.ema", "~callbacks.ema: the config has no such key to leave out."),
         ("hydra.rundir=x", "hydra.rundir: no such key. Did you mean 'hydra.run.dir'?"),
         ("trainer.zzz=1", "trainer.zzz: no such key. Known: .*accelerator.*max_epochs.*"),
         ("model=cnn_mirco", "model/cnn_mirco not found. Did you mean 'cnn_micro'?"),
@@ -60,7 +60,7 @@ def test_the_nearest_name_is_told(override, expected):
 def test_a_group_that_a_command_does_not_have_is_told():
     with pytest.raises(HydraException) as raised:
         running.composed("predict", "trainer=cpu")
-    assert explain(raised.value) == "trainer: this command has no group trainer (--help lists those that it has)"
+    assert explain(raised.value) == "trainer: this command has no group trainer (--help lists its groups)"
 
 
 def test_the_key_of_the_data_is_suggested_for_its_last_part():

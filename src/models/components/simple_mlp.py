@@ -34,7 +34,7 @@ class SimpleMLP(nn.Module):
         keep_variance(self)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Map images (B, C, H, W) to features (B, feature_dim); UserError for any other size than it was built for."""
+        """Map images (B, C, H, W) to features (B, feature_dim); raise UserError for images of another size."""
         if image.shape[1:] != self.image_shape:
             built, given = ("x".join(map(str, shape)) for shape in (self.image_shape, image.shape[1:]))
             raise UserError(

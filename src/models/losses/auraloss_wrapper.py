@@ -17,7 +17,7 @@ class AuralossLoss(ModuleLoss, name="auraloss", takes=("waveform",)):
 
     Waveforms (B, T), float32, or (B, C, T) where the class takes several channels. It reduces the values of single
     examples, unlike `ModuleLoss` of the same class, since some classes of auraloss pool a batch before they divide.
-    ValueError when auraloss is not installed or has no such class.
+    Raises ValueError if auraloss is not installed or has no such class.
 
     Source: Steinmetz, Reiss, auraloss: Audio-Focused Loss Functions in PyTorch, DMRN+15 2020.
     """

@@ -84,7 +84,7 @@ _BALANCES = {"weights": lambda count: FixedWeights(), "gradient": GradientShares
 
 
 def make_balance(kind: str, losses: Sequence[Loss]) -> nn.Module:
-    """Return the balance of losses: weights, gradient or uncertainty; ValueError for another."""
+    """Return the balance of losses: weights, gradient or uncertainty; raise ValueError for another."""
     if kind not in _BALANCES:
         raise ValueError(f"balance: {shown(kind)} given; one of {', '.join(_BALANCES)}")
     negative = [one.label for one in losses if one.may_be_negative]

@@ -23,7 +23,7 @@ class Loss(nn.Module):
                 return (prediction - target).abs() ** 3
 
     `takes` holds keys of `src.models.losses.inputs.KINDS`, which says what prediction and target then are; both are
-    checked before `per_example` is called. TypeError for a subclass that leaves one of the three out.
+    checked before `per_example` is called. Raises TypeError for a subclass that leaves one of the three out.
     """
 
     registry: ClassVar[dict[str, type["Loss"]]] = {}
@@ -67,7 +67,7 @@ class Loss(nn.Module):
         return values.mean() if self.reduction == "mean" else values.sum()
 
     def values(self, prediction: Tensor, target: Any) -> Tensor:
-        """Return each example's loss (B,) in float32 or float64; ValueError for what this loss does not take."""
+        """Return each example's loss (B,) in float32 or float64; raise ValueError for what this loss does not take."""
         values = self._checked(self.per_example, prediction, target)
         if values.shape != prediction.shape[:1]:
             raise ValueError(

@@ -116,7 +116,7 @@ def _parts(config: Mapping[str, Any]) -> tuple[str | type[nn.Module], dict[str, 
 def _arguments(
     name: str, found: type[nn.Module], given: Mapping[str, Any], context: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return the arguments of a class, with what the context knows; ValueError for unknown and missing ones."""
+    """Return the arguments of a class, with what the context knows; raise ValueError for unknown and missing ones."""
     own = issubclass(found, Loss)
     parameters = inspect.signature(found).parameters
     takes = [key for key, one in parameters.items() if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)]

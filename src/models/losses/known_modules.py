@@ -58,17 +58,17 @@ def known_takes(module: nn.Module) -> tuple[str, ...]:
 
 
 def may_be_negative(module: nn.Module) -> bool:
-    """Tell whether a loss of auraloss is a level in dB."""
+    """Return whether a loss of auraloss is a level in dB."""
     return _package(module) == "auraloss" and type(module).__name__ in _IN_DB
 
 
 def takes_channels(module: nn.Module) -> bool:
-    """Tell whether a module is called with (B, C, T) only."""
+    """Return whether a module is called with (B, C, T) only."""
     return _package(module) == "auraloss"
 
 
 def pools_the_batch(module: nn.Module) -> bool:
-    """Tell whether a module mixes the examples of a batch, whatever its `reduction`."""
+    """Return whether a module mixes the examples of a batch, whatever its `reduction`."""
     return any(one.__module__ == "auraloss.freq" for one in type(module).__mro__)
 
 

@@ -43,7 +43,7 @@ def loss_names() -> list[str]:
 
 
 def is_loss_name(name: str) -> bool:
-    """Tell whether a name without dots stands for a loss of this project, of torch.nn or of auraloss."""
+    """Return whether a name without dots stands for a loss of this project, of torch.nn or of auraloss."""
     return "." not in name and "." in full_path(name)
 
 
@@ -92,7 +92,7 @@ def _advice(name: str, dotted: bool) -> str:
 
 
 def build(found: type[nn.Module], name: str, arguments: Mapping[str, Any]) -> nn.Module:
-    """Return an object of a class; ValueError for arguments that it refuses, by the class's name in the config."""
+    """Return an object of a class; raise ValueError, with its name in the config, for arguments that it refuses."""
     try:
         if found.__module__.startswith("auraloss."):
             known_modules.check_auraloss(found.__name__, arguments)
@@ -108,7 +108,7 @@ def told(error: Exception) -> str:
 
 
 def _imported(path: str) -> Any:
-    """Return what a dotted path leads to; LookupError where it leads nowhere, and whatever an import raises."""
+    """Return what a dotted path leads to; raise LookupError if it leads nowhere, and whatever an import raises."""
     parts = path.split(".")
     if not all(part.isidentifier() for part in parts):
         raise LookupError("it is no dotted path")

@@ -17,7 +17,7 @@ class MelSpectralLoss(ComparesFeatures, Loss, name="mel_spectral", takes=("wavef
     """Mean absolute difference of mel spectrograms of the magnitude, or of their natural logarithms.
 
     Waveforms (B, T) or (B, C, T) at `sample_rate` Hz, float32 or float64. The filters are those of the
-    spectral front end (unit area, HTK scale), from `freq_min` Hz to the Nyquist frequency; ValueError when
+    spectral front end (unit area, HTK scale), from `freq_min` Hz to the Nyquist frequency; raise ValueError if
     one is too narrow to hold a bin.
 
     Source: Kong, Kim, Bae, HiFi-GAN: Generative Adversarial Networks for Efficient and High Fidelity Speech

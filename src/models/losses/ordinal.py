@@ -124,7 +124,7 @@ class NormalizedRegressionLoss(Loss, name="normalized_regression", takes=("physi
 
 
 def range_span(param_range: float | Sequence[float]) -> float:
-    """Return max - min of a range given as max - min or as (min, max); ValueError unless above 0."""
+    """Return max - min of a range given as max - min or as (min, max); raise ValueError unless above 0."""
     span = param_range
     if isinstance(param_range, Sequence):
         require(len(param_range) == 2, "param_range", param_range, "give max - min or (min, max)")

@@ -12,7 +12,7 @@ class PreEmphasisLoss(Loss, name="pre_emphasis", takes=("waveform",)):
     """Another loss after the high-pass y[n] = x[n] - coefficient x[n - 1] on both waveforms.
 
     Waveforms (B, T) or (B, C, T), float32 or float64. The paper's coefficient is 0.85; 0.95 is also in use.
-    ValueError when `loss` is not one on waveforms. Its own reduction is not used.
+    Raises ValueError if `loss` is not one on waveforms. Its own reduction is not used.
 
     Source: Wright, Valimaki, Perceptual Loss Function for Neural Modelling of Audio Systems, arXiv 1911.08922.
     """

@@ -15,7 +15,7 @@ class MultiResolutionSTFTLoss(ComparesFeatures, Loss, name="multi_resolution_stf
     """Mean over resolutions of spectral convergence, L1 of log magnitudes and L1 of magnitudes, each weighted.
 
     Waveforms (B, T) or (B, C, T), float32 or float64. The defaults are those of the paper and of auraloss, whose
-    values these are for a target at full scale. Each spectrum is computed once for all terms. ValueError when the
+    values these are for a target at full scale. Each spectrum is computed once for all terms. Raises ValueError if the
     three lists differ in length, or no weight is above 0.
 
     Source: Yamamoto, Song, Kim, Parallel WaveGAN, arXiv 1910.11480.

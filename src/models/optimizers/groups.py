@@ -20,7 +20,7 @@ def parameter_groups(
     `decaying` are their names, found before fsdp made a vector of every parameter.
 
     `lr_multipliers` maps patterns of parameter names, as in {"network.*": 0.1}, to factors of `lr`; the
-    last pattern that matches counts. UserError for a pattern that matches nothing.
+    last pattern that matches counts. Raises UserError for a pattern that matches nothing.
     """
     lr_multipliers = lr_multipliers or {}
     names = [name for name, parameter in model.named_parameters() if parameter.requires_grad]

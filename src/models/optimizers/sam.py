@@ -53,7 +53,7 @@ def _sharpness_aware(optimizer: Optimizer, model: nn.Module, rho: float, scale_o
 
 
 def _refuse(trainer: Trainer | None) -> None:
-    """UserError for a trainer under which the second pass cannot be right."""
+    """Raise UserError for a trainer under which the second pass cannot be right."""
     if trainer is None:
         return
     reason = None
@@ -64,7 +64,7 @@ def _refuse(trainer: Trainer | None) -> None:
     elif isinstance(trainer.strategy, FSDPStrategy):
         reason = "fsdp gives each process a part of the gradient, whose length is not the whole one's; use trainer=ddp"
     if reason:
-        raise UserError(f"model.wrappers: SAM and ASAM take two passes a step; {reason}")
+        raise UserError(f"model.wrappers: SAM and ASAM need two passes a step; {reason}")
 
 
 @torch.no_grad()
