@@ -15,7 +15,7 @@ from src.utils.runs_table import find_runs, overview, printable, shown_path, wri
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("log_dir", nargs="?", type=Path, default=ROOT / "logs", help="paths.log_dir of the runs (logs)")
+    parser.add_argument("log_dir", nargs="?", type=Path, default=ROOT / "logs", help="paths.log_dir (default: logs)")
     parser.add_argument("--save", type=Path, metavar="STEM", help="also write STEM.csv and STEM.md, with all columns")
     arguments = parser.parse_args()
     root = arguments.log_dir / "train"
@@ -31,7 +31,7 @@ def main() -> None:
         )
     if left_out := len(found) - len(runs):
         ended = "1 command" if left_out == 1 else f"{left_out} commands"
-        console.print(f"{ended} ended before training began, and {'is' if left_out == 1 else 'are'} not listed")
+        console.print(f"not listed: {ended} that ended before training began")
     if arguments.save:
         saved = write_runs(runs, arguments.save)
         console.print(Text(f"all columns: {', '.join(map(str, saved))}"), soft_wrap=True)

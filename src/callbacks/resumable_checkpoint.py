@@ -43,7 +43,7 @@ class ResumableCheckpoint(ModelCheckpoint):
     def _moved(self, path: str) -> str:
         """Return where a file that a checkpoint names is now: in this directory, or else where it was.
 
-        Raises UserError unless it is a local checkpoint: Lightning would clear `local:///home`, which it takes as a store.
+        Raises UserError unless it is a local checkpoint: Lightning would take `local:///home` as a store and clear it.
         """
         if path and (not path.isprintable() or "::" in path or "://" in path or Path(path).suffix != ".ckpt"):
             raise UserError(f"ckpt_path: its callbacks name {shown(path)}, which is no checkpoint's path; train again")

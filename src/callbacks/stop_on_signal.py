@@ -89,7 +89,7 @@ class StopOnSignal(Checkpoint):
         os.write(2, text.encode())  # logging is not reentrant
 
     def _stopping(self, trainer: Trainer) -> bool:
-        """Return whether any process received a signal; all get the same answer. Later signals wait for another call."""
+        """Return whether any process received a signal, the same for all. A later signal waits for another call."""
         told = self.received is not None
         if trainer.world_size > 1:
             told = trainer.strategy.reduce_boolean_decision(told, all=False)

@@ -57,14 +57,14 @@ def test_a_signal_that_comes_twice_ends_it_at_once(data_root, saw, tmp_path, cap
 
 def test_where_no_checkpoints_are_kept_none_is_promised(data_root, saw, tmp_path, caplog):
     code, line = ended(caplog, data_root, tmp_path, "callbacks=none", *SIGNAL, "+callbacks.stop.name=SIGTERM")
-    assert code == 143 and line.startswith("SIGTERM: there is no checkpoint; go on with: ")
+    assert code == 143 and line.startswith("SIGTERM: there is no checkpoint; continue with: ")
     assert not list(tmp_path.rglob("*.ckpt"))
 
 
 def test_ctrl_c_in_testing_leaves_a_run_that_is_only_tested_when_resumed(data_root, saw, tmp_path, caplog):
     stop = (f"+callbacks.stop._target_={CALLBACKS}.InterruptTest",)
     code, line = ended(caplog, data_root, tmp_path, *stop)
-    assert code == 130 and line.startswith("interrupted; go on with: ")
+    assert code == 130 and line.startswith("interrupted; continue with: ")
     before = (tmp_path / "checkpoints/last.ckpt").read_bytes()
     running.run("train", data_root, tmp_path, EPOCHS, "logger=none", f"resume={tmp_path}")
     assert (tmp_path / "test_results.json").is_file() and (tmp_path / "checkpoints/last.ckpt").read_bytes() == before
