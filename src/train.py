@@ -157,7 +157,7 @@ def interruptible(directory: Path, stop: StopOnSignal) -> Iterator[None]:
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise
-        raise UserError(f"{directory}: {error.strerror}; free disk space, then {how_to_continue(directory)}") from error
+        raise UserError(f"{directory}: {error.strerror}; make room, then {how_to_continue(directory)}") from error
 
 
 def starting_point(config: DictConfig) -> Path | None:

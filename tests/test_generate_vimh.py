@@ -98,7 +98,7 @@ def test_help_names_the_groups(tmp_path):
         (["shard=1"], ["num_shards: not given", "num_shards=16 'shard=range(16)'"]),
         (["shard=range(3)", "num_shards=3"], ["shard=range(3)", "--multirun"]),
         (["merge=true", "num_shards=2"], ["2 of 2 shards are missing", "num_shards=2 shard=0,1"]),
-        (["generate.output_dir=s4://b/data"], ["s4://b/data", "is no store of datasets"]),
+        (["generate.output_dir=s4://b/data"], ["s4://b/data", "is not supported"]),
         (["dataset.sise=3"], ["dataset.sise: no such key", "Did you mean 'dataset.size'?"]),
         (["nothing=3"], ["nothing: no such key", "num_shards"]),
         (["synth=moog_basics"], ["synth/moog_basics", "Did you mean 'moog_basic'?"]),
@@ -230,10 +230,10 @@ def test_a_shard_that_fails_leaves_the_others_whole(tmp_path):
     done = command(tmp_path, "-m", *words, "shard=range(3)")
     output = done.stdout + done.stderr
     assert done.returncode == 1 and "Traceback" not in output
-    assert "1-of-3: was made with dataset.seed = 5, where 0 is asked for" in output
+    assert "1-of-3: was made with dataset.seed = 5, but 0 is given" in output
     assert sorted(path.name for path in tmp_path.glob("data/*.shards/*")) == ["0-of-3", "1-of-3", "2-of-3"]
     done = command(tmp_path, "-m", *words, "shard=range(3)", "overwrite=true")
-    assert done.returncode == 0 and done.stdout.count("exists already") == 2
+    assert done.returncode == 0 and done.stdout.count("already exists") == 2
 
 
 @pytest.mark.slow

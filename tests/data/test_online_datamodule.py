@@ -122,7 +122,7 @@ def test_settings_are_refused_in_one_line(tiny, settings, words):
 @pytest.mark.parametrize(
     ("generator", "words"),
     [
-        (None, "does not say how its clips are made"),
+        (None, "its description has no recipe, so no clips"),
         ({"config": tiny_config(**{"spectral.pre_emphasis": 0.9})}, r"rendered again, are .* levels off"),
     ],
 )

@@ -54,7 +54,7 @@ def test_a_group_is_built_by_role_and_empty_ones_are_left_out(tmp_path):
     [
         ({"_target_": "lightning.pytorch.callbacks.EarlyStoping"}, ["callbacks.x: ", "EarlyStoping"]),
         ({"_target_": "lightning.pytorch.callbacks.EarlyStopping", "patiense": 3}, ["callbacks.x: ", "patiense"]),
-        ({"_target_": "src.data.vimh_datamodule.VIMHDataModule"}, ["callbacks.x: data.data_dir: neither it nor"]),
+        ({"_target_": "src.data.vimh_datamodule.VIMHDataModule"}, ["callbacks.x: data.data_dir: neither this nor"]),
     ],
 )
 def test_what_cannot_be_built_is_one_line_naming_its_key(config, words):

@@ -43,9 +43,12 @@ from tests import running
         ("nonsense=3", "nonsense: no such key. Known: "),
         (
             "extras=fast,slow",
-            "extras: several values given, fast,slow; give one, a list as in 'extras=[fast,slow]', or -m",
+            "extras: several values given, fast,slow; give one value, a list as in 'extras=[fast,slow]', or -m",
         ),
-        ("seed=1,2", "seed: several values given, 1,2; give one, a list as in 'seed=[1,2]', or -m for a run of each"),
+        (
+            "seed=1,2",
+            "seed: several values given, 1,2; give one value, a list as in 'seed=[1,2]', or -m for a run of each",
+        ),
         ("model.adam_lr=0.1", "model.adam_lr: no such key. Did you mean 'model.optimizer.lr'?"),
     ],
 )

@@ -272,7 +272,7 @@ def test_a_second_pass_that_could_not_be_right_is_refused(wrap, options, words):
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        (["wrapper=sam", "trainer.precision=16-mixed"], "trainer.precision=16-mixed scales the loss of one"),
+        (["wrapper=sam", "trainer.precision=16-mixed"], "trainer.precision=16-mixed scales the loss of"),
         (["wrapper=[lookahead,asam]", "+trainer.accumulate_grad_batches=2"], "raise data.batch_size"),
         (["wrapper=sam", "callbacks=[default,gradient_accumulation]"], "raise data.batch_size"),
         (["wrapper=sam", "model.wrappers.sam.rho=0"], "rho 0 given"),
