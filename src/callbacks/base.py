@@ -52,7 +52,9 @@ class ScheduledCallback(Callback):
             ("on_error", on_error in ("warn", "raise"), "warn or raise"),
         ):
             if not valid:
-                raise UserError(f"{type(self).__name__}.{option}: {getattr(self, option)!r} given; {allowed}")
+                raise UserError(
+                    f"{type(self).__name__}.{option}: {getattr(self, option)!r} given; it must be {allowed}"
+                )
 
     def __init_subclass__(cls, **kwargs: Any):
         super().__init_subclass__(**kwargs)

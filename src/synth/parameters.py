@@ -229,7 +229,7 @@ class ParameterSpace:
         grid. Values are rounded to float32, as they are stored.
         """
         if mode not in sampling.MODES:
-            raise UserError(f"sampling: {mode!r} given; one of {', '.join(sampling.MODES)}")
+            raise UserError(f"sampling: {mode!r} given; give one of {', '.join(sampling.MODES)}")
         n = 1 if count is None else count
         if mode == "grid":
             values = self.from_class(sampling.grid_classes(self.num_classes, index, n))

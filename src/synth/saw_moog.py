@@ -33,7 +33,7 @@ def render(
     decay scale the sound and do not change its timbre.
     """
     if oscillator not in OSCILLATORS:
-        raise UserError(f"synth.settings.oscillator: {oscillator!r} given; one of {', '.join(OSCILLATORS)}")
+        raise UserError(f"synth.settings.oscillator: {oscillator!r} given; give one of {', '.join(OSCILLATORS)}")
     if not isinstance(drive, int | float) or not 0 <= drive < float("inf"):
         raise UserError(f"synth.settings.drive: {drive!r} given; give a number of at least 0; 0 is linear")
     p = parameters

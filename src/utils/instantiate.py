@@ -106,7 +106,9 @@ def build_trainer(config: DictConfig) -> Trainer:
         callbacks = [callback for callback in callbacks if not isinstance(callback, ProgressBar)]
     accelerator, precision = config.trainer.accelerator, str(config.trainer.get("precision", "32-true"))
     if precision not in _PRECISIONS:
-        raise UserError(f"trainer.precision: {precision} given; one of {', '.join(_PRECISIONS)}: weights stay float32")
+        raise UserError(
+            f"trainer.precision: {precision} given; give one of {', '.join(_PRECISIONS)}: weights stay float32"
+        )
     wrappers = (config.get("model") or {}).get("wrappers") or {}
     if precision == "16-mixed" and {"sam", "asam"} & set(wrappers):  # also on a CPU, where Lightning uses bf16 instead
         raise UserError(

@@ -140,7 +140,7 @@ def test_every_bad_input_is_one_clear_line_and_leaves_nothing(trained, clips, tm
 def test_a_bad_checkpoint_is_one_line(clips, tmp_path, caplog):
     path = wav(tmp_path / "one.wav", clips[0])
     message = running.fault(caplog, "predict", tmp_path, tmp_path / "out", f"ckpt_path={path}", f"input={path}")
-    assert message.startswith(f"ckpt_path: {path} is no readable checkpoint")
+    assert message.startswith(f"ckpt_path: {path} is not a readable checkpoint")
 
 
 def test_a_dataset_of_another_kind_is_one_line(trained, saw, tmp_path, caplog):

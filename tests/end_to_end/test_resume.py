@@ -199,8 +199,8 @@ def test_the_run_that_is_resumed_is_left_as_it_was(data_root, saw, tmp_path):
 @pytest.mark.parametrize(
     ("overrides", "words"),
     [
-        (["model=cnn_tiny"], ["its weights are another model's", "size mismatch", "give the same model="]),
-        (["model.heads.default.kind=classification"], ["its weights are another model's"]),
+        (["model=cnn_tiny"], ["its weights belong to another model", "size mismatch", "give the same model="]),
+        (["model.heads.default.kind=classification"], ["its weights belong to another model"]),
         (["synth=moog_basic"], ["the model was trained on note_velocity 64..127"]),
     ],
 )
@@ -271,7 +271,7 @@ def test_a_checkpoint_that_cannot_be_read_is_one_line(data_root, saw, trained, t
     path = tmp_path / "bad.ckpt"
     path.write_bytes(b"hello" if size is None else trained.best.read_bytes()[:size])
     message = running.fault(caplog, "train", data_root, tmp_path, f"ckpt_path={path}")
-    assert message.startswith(f"ckpt_path: {path} is no readable checkpoint")
+    assert message.startswith(f"ckpt_path: {path} is not a readable checkpoint")
 
 
 @pytest.fixture

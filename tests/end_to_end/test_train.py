@@ -252,9 +252,9 @@ def test_mixed_precision_trains_to_finite_losses_near_those_of_float32(data_root
             ["heads=coral", "+model.heads.note_velocity={loss: focal}"],
             ["focal does not suit a coral head; one of coral"],
         ),
-        (["model.auxiliary=both"], ["model.auxiliary: 'both' given; one of concat, film"]),
+        (["model.auxiliary=both"], ["model.auxiliary: 'both' given; give concat, film"]),
         (["model.auxiliary=true"], ["model.auxiliary: True given; ", "takes str | None"]),
-        (["model.balance=gradnorm"], ["model.balance: 'gradnorm' given; one of weights, gradient, uncertainty"]),
+        (["model.balance=gradnorm"], ["model.balance: 'gradnorm' given; give one of weights, gradient, uncertainty"]),
         (["model.network.strides=[2,2]"], ["model.network: 3 channels and 2 strides"]),
         (
             ["model.network._target_=src.models.components.simple_cnn.SimpelCNN"],

@@ -69,7 +69,7 @@ def test_missing_file_is_one_line(tmp_path):
 def test_truncated_file_is_one_line(trained, tmp_path, size):
     path = tmp_path / "cut.ckpt"
     path.write_bytes(trained.best.read_bytes()[:size])
-    assert "is no readable checkpoint" in refusal(path)
+    assert "is not a readable checkpoint" in refusal(path)
 
 
 @pytest.mark.filterwarnings("ignore:Detected pickle protocol")
@@ -83,7 +83,7 @@ def test_foreign_files_are_one_line_and_never_executed(tmp_path):
         lambda: zipfile.ZipFile(path, "w").close(),
     ):
         write()
-        assert "is no readable checkpoint" in refusal(path)
+        assert "is not a readable checkpoint" in refusal(path)
     assert not sentinel.exists()
 
 
@@ -195,7 +195,9 @@ def test_a_checkpoint_keeps_its_losses_however_they_are_spelled(saw, trained, tm
 
 def test_weights_of_another_model_are_one_line(trained, saw):
     other = build_model(running.plain("train", "model", "model=cnn_tiny"), read_spec(saw))
-    with pytest.raises(UserError, match=r"^ckpt_path: its weights are another model's .*give the same model=\.\.\.$"):
+    with pytest.raises(
+        UserError, match=r"^ckpt_path: its weights belong to another model .*give the same model=\.\.\.$"
+    ):
         load_weights(other, read_checkpoint(trained.best))
 
 
@@ -203,5 +205,5 @@ def test_a_checkpoint_whose_weights_and_config_disagree_is_one_line(trained, tmp
     checkpoint = torch.load(trained.best, weights_only=True)
     checkpoint["model_config"]["network"]["feature_dim"] = 25
     torch.save(checkpoint, tmp_path / "mixed.ckpt")
-    with pytest.raises(UserError, match=r"^ckpt_path: its weights are another model's .*size mismatch.*$"):
+    with pytest.raises(UserError, match=r"^ckpt_path: its weights belong to another model .*size mismatch.*$"):
         load_checkpoint(tmp_path / "mixed.ckpt")

@@ -395,7 +395,7 @@ def test_a_heads_loss_is_a_mean(reduction):
         ({"levels": 256}, "levels is for classification and ordinal and coral and corn heads, .* kind is regression"),
         ({"kind": "mixture", "levels": "step"}, "levels is for"),
         ({"kind": "classification", "variance": True}, "variance is for regression heads, .* kind is classification"),
-        ({"components": 2}, "components is for mixture heads, this one's kind is regression"),
+        ({"components": 2}, "components is for mixture heads, but this head's kind is regression"),
         ({"kind": "classification", "levels": 1}, "levels 1 given; step, or a number from 2 to 65536"),
         ({"kind": "classification", "levels": 65537}, "levels 65537 given"),
         ({"kind": "mixture", "components": 0}, "greater than or equal to 1"),

@@ -165,7 +165,7 @@ def test_a_state_from_before_calibration_is_completed_and_says_so(caplog):
     calibrated(heads, SPACE)
     with caplog.at_level("WARNING"):
         heads.load_state_dict(old)
-    assert "before uncertainties were calibrated" in caplog.text
+    assert "the checkpoint is older than calibration" in caplog.text
     assert "residuals" in old  # the caller's own is left as it was
     found = heads.estimates(heads(features()))
     np.testing.assert_allclose(found.uncertainties[:, 0].detach(), 0.25, rtol=1e-5)
@@ -312,7 +312,9 @@ def test_state_holds_what_is_learned_and_nothing_that_the_config_tells():
 
 
 def test_an_unknown_balance_is_one_line():
-    with pytest.raises(UserError, match=r"^model.balance: 'gradnorm' given; one of weights, gradient, uncertainty$"):
+    with pytest.raises(
+        UserError, match=r"^model.balance: 'gradnorm' given; give one of weights, gradient, uncertainty$"
+    ):
         heads_of({}, balance="gradnorm")
 
 

@@ -86,7 +86,7 @@ _BALANCES = {"weights": lambda count: FixedWeights(), "gradient": GradientShares
 def make_balance(kind: str, losses: Sequence[Loss]) -> nn.Module:
     """Return the balance of losses: weights, gradient or uncertainty; raise ValueError for another."""
     if kind not in _BALANCES:
-        raise ValueError(f"balance: {shown(kind)} given; one of {', '.join(_BALANCES)}")
+        raise ValueError(f"balance: {shown(kind)} given; give one of {', '.join(_BALANCES)}")
     negative = [one.label for one in losses if one.may_be_negative]
     if kind == "uncertainty" and negative:
         raise ValueError(f"balance: uncertainty needs losses above 0, and {negative[0]} may be negative; use gradient")

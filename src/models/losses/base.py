@@ -108,7 +108,7 @@ class Loss(nn.Module):
 def one_of(argument: str, given: Any, allowed: tuple[Any, ...]) -> Any:
     """Return a given value that is allowed; ValueError otherwise."""
     if given not in allowed:
-        raise ValueError(f"{argument}: {shown(given)} given; one of {', '.join(map(str, allowed))}")
+        raise ValueError(f"{argument}: {shown(given)} given; give one of {', '.join(map(str, allowed))}")
     return given
 
 
@@ -120,7 +120,7 @@ def require(valid: bool, argument: str, given: Any, allowed: str) -> None:
 
 def require_pairs(num_classes: int) -> None:
     """Raise ValueError unless a table of all pairs of levels has a size that fits into memory: 64 MiB at most."""
-    require(2 <= num_classes <= 4096, "num_classes", num_classes, "from 2 to 4096, whose pairs fill a table")
+    require(2 <= num_classes <= 4096, "num_classes", num_classes, "it must be from 2 to 4096, whose pairs fill a table")
 
 
 def _widen(value: Any) -> Any:

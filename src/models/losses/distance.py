@@ -19,7 +19,7 @@ class DistanceLoss(Loss, name="distance", takes=("waveform", "value")):
 
     def __init__(self, p: float = 1.0, reduction: Reduction = "mean"):
         super().__init__(reduction)
-        require(1 <= p < math.inf, "p", p, "at least 1, since the gradient would be infinite at a match")
+        require(1 <= p < math.inf, "p", p, "it must be at least 1, since the gradient would be infinite at a match")
         self.p = p
 
     def per_example(self, prediction: Tensor, target: Tensor) -> Tensor:
@@ -54,7 +54,7 @@ class HuberLoss(Loss, name="huber", takes=("waveform", "value")):
 
     def __init__(self, delta: float = 1.0, reduction: Reduction = "mean"):
         super().__init__(reduction)
-        require(0 < delta < math.inf, "delta", delta, "above 0")
+        require(0 < delta < math.inf, "delta", delta, "it must be above 0")
         self.delta = delta
 
     def per_example(self, prediction: Tensor, target: Tensor) -> Tensor:

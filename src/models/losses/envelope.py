@@ -26,7 +26,7 @@ class EnvelopeLoss(ComparesFeatures, Loss, name="envelope", takes=("waveform",))
         self.hop_length = max(frame_length // 2, 1) if hop_length is None else hop_length
         if min(self.frame_length, self.hop_length) < 1:
             raise ValueError(
-                f"frame_length, hop_length: {self.frame_length} and {self.hop_length} given; at least 1 is needed"
+                f"frame_length, hop_length: {self.frame_length} and {self.hop_length} given; give at least 1 is needed"
             )
 
     def features(self, audio: Tensor, peak: Tensor) -> tuple[Tensor, ...]:

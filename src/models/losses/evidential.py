@@ -24,7 +24,7 @@ class EvidentialClassificationLoss(Loss, name="evidential_classification", takes
 
     def __init__(self, annealing_steps: int = 1000, reduction: Reduction = "mean"):
         super().__init__(reduction)
-        require(annealing_steps >= 1, "annealing_steps", annealing_steps, "at least 1")
+        require(annealing_steps >= 1, "annealing_steps", annealing_steps, "it must be at least 1")
         self.annealing_steps = annealing_steps
         self.register_buffer("step", torch.zeros((), dtype=torch.int64))  # in the checkpoint, to resume where it was
 
@@ -83,7 +83,7 @@ class EvidentialRegressionLoss(Loss, name="evidential_regression", takes=("evide
 
     def __init__(self, coefficient: float = 0.01, reduction: Reduction = "mean"):
         super().__init__(reduction)
-        require(0 <= coefficient < math.inf, "coefficient", coefficient, "at least 0")
+        require(0 <= coefficient < math.inf, "coefficient", coefficient, "it must be at least 0")
         self.coefficient = coefficient
 
     def per_example(self, prediction: Tensor, target: Tensor) -> Tensor:

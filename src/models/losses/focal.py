@@ -33,8 +33,8 @@ class FocalLoss(Loss, name="focal", takes=("levels", "probabilities")):
         reduction: Reduction = "mean",
     ):
         super().__init__(reduction)
-        require(0 <= gamma < math.inf, "gamma", gamma, "at least 0")
-        require(0 <= label_smoothing < 1, "label_smoothing", label_smoothing, "at least 0 and below 1")
+        require(0 <= gamma < math.inf, "gamma", gamma, "it must be at least 0")
+        require(0 <= label_smoothing < 1, "label_smoothing", label_smoothing, "it must be at least 0 and below 1")
         self.gamma, self.label_smoothing = gamma, label_smoothing
         if isinstance(alpha, str):
             require(alpha == "effective_number", "alpha", alpha, "a number, one a level, or effective_number")
@@ -47,7 +47,7 @@ class FocalLoss(Loss, name="focal", takes=("levels", "probabilities")):
             self.num_classes = len(alpha)
         weights = torch.tensor(1.0 if alpha is None else alpha, dtype=torch.float32)
         valid = bool(weights.isfinite().all() and (weights >= 0).all() and weights.any())
-        require(valid, "alpha", alpha, "finite, at least 0 and not all 0")
+        require(valid, "alpha", alpha, "it must be finite, at least 0 and not all 0")
         self.register_buffer("alpha", None if alpha is None else weights, persistent=False)
 
     def per_example(self, prediction: Tensor, target: Tensor) -> Tensor:
@@ -74,7 +74,7 @@ def effective_number_weights(class_counts: Sequence[int], beta: float) -> list[f
 
     Source: Cui et al., Class-Balanced Loss Based on Effective Number of Samples, arXiv 1901.05555.
     """
-    require(0 <= beta < 1, "beta", beta, "at least 0 and below 1")
-    require(min(class_counts) >= 0, "class_counts", class_counts, "at least 0 each")
+    require(0 <= beta < 1, "beta", beta, "it must be at least 0 and below 1")
+    require(min(class_counts) >= 0, "class_counts", class_counts, "it must be at least 0 each")
     weights = [1.0 / (1.0 - beta ** max(count, 1)) for count in class_counts]
     return [weight * len(weights) / sum(weights) for weight in weights]

@@ -78,11 +78,16 @@ def check_auraloss(name: str, arguments: Mapping[str, Any]) -> None:
         raise ValueError("its filters need librosa, which is not installed; run `uv pip install librosa`")
     for key in ("window", "windows"):
         for name in _as_list(arguments.get(key, [])):
-            require(name in _WINDOWS, key, name, f"one of {', '.join(_WINDOWS)}")
+            require(name in _WINDOWS, key, name, f"it must be one of {', '.join(_WINDOWS)}")
     for key, given in arguments.items():
         largest = _LIMITS.get(key.rpartition("_")[2])
         for size in _as_list(given) if largest else []:
-            require(isinstance(size, int | float) and 0 < size <= largest, key, size, f"above 0, at most {largest}")
+            require(
+                isinstance(size, int | float) and 0 < size <= largest,
+                key,
+                size,
+                f"it must be above 0, at most {largest}",
+            )
 
 
 def _as_list(given: Any) -> list[Any]:

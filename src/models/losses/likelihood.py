@@ -35,7 +35,7 @@ class GaussianNLLLoss(Loss, name="gaussian_nll", takes=("gaussian",)):
 
     def __init__(self, beta: float = 0.0, reduction: Reduction = "mean"):
         super().__init__(reduction)
-        require(0 <= beta <= 1, "beta", beta, "from 0 to 1")
+        require(0 <= beta <= 1, "beta", beta, "it must be from 0 to 1")
         self.beta = beta
 
     def per_example(self, prediction: Tensor, target: Tensor) -> Tensor:

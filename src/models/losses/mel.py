@@ -35,8 +35,8 @@ class MelSpectralLoss(ComparesFeatures, Loss, name="mel_spectral", takes=("wavef
         reduction: Reduction = "mean",
     ):
         super().__init__(reduction)
-        require(n_fft <= 32768, "n_fft", n_fft, "at most 32768")  # the filters are a table of bands by bins
-        require(1 <= num_bands <= 512, "num_bands", num_bands, "from 1 to 512")
+        require(n_fft <= 32768, "n_fft", n_fft, "it must be at most 32768")  # the filters are a table of bands by bins
+        require(1 <= num_bands <= 512, "num_bands", num_bands, "it must be from 1 to 512")
         self.log = log
         self.spectrogram = PowerSpectrogram(n_fft, hop_length)
         try:

@@ -71,7 +71,7 @@ class ModuleLoss(Loss, name="module", takes=()):
         given = getattr(self.module, "takes", None) if given is None else given
         takes = () if given is None else tuple(given) if isinstance(given, list | tuple) else (given,)
         for kind in takes:
-            require(kind in _TAKES, f"{self.label}: takes", kind, f"one or more of {', '.join(_TAKES)}")
+            require(kind in _TAKES, f"{self.label}: takes", kind, f"it must be one or more of {', '.join(_TAKES)}")
         takes = takes or known_modules.known_takes(self.module)
         if not takes:
             kinds = "; ".join(f"{kind} is {KINDS[kind].description}" for kind in _TAKES)

@@ -55,7 +55,7 @@ class MultiScaleSpectralLoss(ComparesFeatures, Loss, name="multi_scale_spectral"
         self.mag_w, self.logmag_w, self.p = mag_w, logmag_w, p
         self.power = one_of("power", power, (1, 2))
         if p < 1:
-            raise ValueError(f"p: {p} given; at least 1 is needed, or the gradient is infinite at a match")
+            raise ValueError(f"p: {p} given; give at least 1 is needed, or the gradient is infinite at a match")
         if min(mag_w, logmag_w) < 0 or not (mag_w or logmag_w):
             raise ValueError(f"mag_w, logmag_w: {mag_w} and {logmag_w} given; none below 0, one above 0")
 

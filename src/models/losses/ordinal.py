@@ -22,7 +22,7 @@ class _Distance:
 
     def __init__(self, argument: str, kind: Distance, huber_delta: float, unit: float):
         self.kind = one_of(argument, kind, ("l1", "l2", "mse", "huber"))
-        require(0 < huber_delta < float("inf"), "huber_delta", huber_delta, "above 0")
+        require(0 < huber_delta < float("inf"), "huber_delta", huber_delta, "it must be above 0")
         self.huber_delta = huber_delta
         self.scale = unit if kind == "l1" else unit**2
 
@@ -58,7 +58,7 @@ class OrdinalRegressionLoss(Loss, name="ordinal_regression", takes=("levels",)):
         reduction: Reduction = "mean",
     ):
         super().__init__(reduction)
-        require(0 <= alpha < float("inf"), "alpha", alpha, "at least 0")
+        require(0 <= alpha < float("inf"), "alpha", alpha, "it must be at least 0")
         self.alpha, self.num_classes = alpha, num_classes
         step = level_step(num_classes, param_range)
         self.distance = _Distance("regression_loss", regression_loss, huber_delta, step)
@@ -135,5 +135,5 @@ def range_span(param_range: float | Sequence[float]) -> float:
 
 def level_step(num_classes: int, param_range: float | Sequence[float]) -> float:
     """Return the distance of neighbouring levels in the parameter's unit."""
-    require(2 <= num_classes <= MOST_LEVELS, "num_classes", num_classes, f"from 2 to {MOST_LEVELS}")
+    require(2 <= num_classes <= MOST_LEVELS, "num_classes", num_classes, f"it must be from 2 to {MOST_LEVELS}")
     return range_span(param_range) / (num_classes - 1)

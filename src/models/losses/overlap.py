@@ -43,8 +43,13 @@ class DiceCrossEntropyLoss(Loss, name="dice_cross_entropy", takes=("levels", "pr
 
     def __init__(self, dice_weight: float = 1.0, cross_entropy_weight: float = 1.0, reduction: Reduction = "mean"):
         super().__init__(reduction)
-        require(0 <= dice_weight < float("inf"), "dice_weight", dice_weight, "at least 0")
-        require(0 <= cross_entropy_weight < float("inf"), "cross_entropy_weight", cross_entropy_weight, "at least 0")
+        require(0 <= dice_weight < float("inf"), "dice_weight", dice_weight, "it must be at least 0")
+        require(
+            0 <= cross_entropy_weight < float("inf"),
+            "cross_entropy_weight",
+            cross_entropy_weight,
+            "it must be at least 0",
+        )
         both = (dice_weight, cross_entropy_weight)
         require(any(both), "dice_weight and cross_entropy_weight", both, "one must be above 0")
         self.dice_weight, self.cross_entropy_weight = dice_weight, cross_entropy_weight
@@ -71,8 +76,8 @@ class TverskyLoss(Loss, name="tversky", takes=("levels",)):
 
     def __init__(self, alpha: float = 0.5, beta: float = 0.5, reduction: Reduction = "mean"):
         super().__init__(reduction)
-        require(0 <= alpha < float("inf"), "alpha", alpha, "at least 0")
-        require(0 <= beta < float("inf"), "beta", beta, "at least 0")
+        require(0 <= alpha < float("inf"), "alpha", alpha, "it must be at least 0")
+        require(0 <= beta < float("inf"), "beta", beta, "it must be at least 0")
         require(alpha + beta > 0, "alpha and beta", (alpha, beta), "one must be above 0")
         self.alpha, self.beta = alpha, beta
 

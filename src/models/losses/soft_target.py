@@ -36,8 +36,8 @@ class SoftTargetLoss(Loss, name="soft_target", takes=("levels",)):
         require_pairs(num_classes)
         self.num_classes = num_classes
         one_of("mode", mode, ("triangular", "log_triangular", "gaussian"))
-        require(0 <= width < float("inf"), "width", width, "at least 0 levels")
-        require(0 < sigma < float("inf"), "sigma", sigma, "above 0 levels")
+        require(0 <= width < float("inf"), "width", width, "it must be at least 0 levels")
+        require(0 < sigma < float("inf"), "sigma", sigma, "it must be above 0 levels")
         self.register_buffer("table", _soft_targets(num_classes, mode, width, sigma), persistent=False)
 
     def per_example(self, prediction: Tensor, target: Tensor) -> Tensor:

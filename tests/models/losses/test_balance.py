@@ -151,7 +151,7 @@ def test_a_balance_is_made_by_its_name(kind, made):
 
 
 def test_an_unknown_balance_is_refused():
-    with pytest.raises(ValueError, match=r"^balance: 'gradnorm' given; one of weights, gradient, uncertainty$"):
+    with pytest.raises(ValueError, match=r"^balance: 'gradnorm' given; give one of weights, gradient, uncertainty$"):
         make_balance("gradnorm", [DistanceLoss()] * 2)
 
 

@@ -196,7 +196,7 @@ def test_a_required_argument_that_is_missing_is_told():
 
 
 def test_an_argument_out_of_range_names_the_loss():
-    assert refusal({"_target_": "focal", "gamma": -1}) == "focal: gamma: -1 given; at least 0"
+    assert refusal({"_target_": "focal", "gamma": -1}) == "focal: gamma: -1 given; it must be at least 0"
     assert refusal({"_target_": "huber", "delta": "wide"}).startswith("huber: ")
 
 

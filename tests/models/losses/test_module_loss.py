@@ -185,7 +185,7 @@ def test_a_users_own_module_says_what_it_takes_in_the_config_or_in_its_class():
 def test_what_a_module_takes_must_be_said_and_be_possible():
     message = refusal(f"{HERE}.Cube")
     assert message.startswith("Cube: say what it takes, as in takes: value; levels is logits (B, K)")
-    assert "Cube: takes: 'gaussian' given; one or more of levels, value, waveform" in refusal(
+    assert "Cube: takes: 'gaussian' given; it must be one or more of levels, value, waveform" in refusal(
         {"_target_": f"{HERE}.Cube", "takes": "gaussian"}
     )
     assert "its class says what it takes" in refusal({"_target_": "focal", "takes": "value"})
@@ -379,7 +379,7 @@ def test_arguments_that_auraloss_would_hand_to_any_function_of_torch_are_refused
 
 def test_windows_of_the_random_resolutions_are_checked_too():
     config = {"_target_": "auraloss.freq.RandomResolutionSTFTLoss", "windows": ["hann_window", "load"]}
-    assert "windows: 'load' given; one of hann_window" in refusal(config)
+    assert "windows: 'load' given; it must be one of hann_window" in refusal(config)
 
 
 def test_an_assertion_without_words_is_told_by_its_line():

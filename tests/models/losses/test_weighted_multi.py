@@ -327,7 +327,7 @@ def test_a_loss_that_was_built_may_be_given():
 
 
 def test_an_unknown_balance_is_refused():
-    assert faults(PAIR, balance="gradnorm") == "balance: 'gradnorm' given; one of weights, gradient, uncertainty"
+    assert faults(PAIR, balance="gradnorm") == "balance: 'gradnorm' given; give one of weights, gradient, uncertainty"
 
 
 def test_l1_and_l2_go_by_their_own_names():

@@ -257,8 +257,8 @@ def test_both_passes_run_in_bf16_and_the_weights_stay_float32():
     ("options", "words"),
     [
         ({"plugins": [MixedPrecision("16-mixed", "cpu")]}, "trainer.precision=16-mixed scales"),
-        ({"accumulate_grad_batches": 2}, "the second pass sees one"),
-        ({"callbacks": [GradientAccumulationScheduler({3: 2})]}, "the second pass sees one"),
+        ({"accumulate_grad_batches": 2}, "the second pass has one"),
+        ({"callbacks": [GradientAccumulationScheduler({3: 2})]}, "the second pass has one"),
     ],
     ids=["16-mixed", "accumulation", "schedule"],
 )
