@@ -93,7 +93,7 @@ def test_help_names_the_groups(tmp_path):
         (["~synth"], ["synth: Field required"]),
         (["num_shards=3"], ["num_shards: also give either shard=NUMBER", "or merge=true"]),
         (["num_shards=3", "shard=1", "merge=true"], ["num_shards: also give either shard=NUMBER"]),
-        (["num_shards=3", "shard=3"], ["shard: 3 given", "num_shards=3", "the last is 2"]),
+        (["num_shards=3", "shard=3"], ["shard: 3 given", "num_shards=3", "the last shard is 2"]),
         (["num_shards=0", "shard=0"], ["num_shards: 0 given", "greater than or equal to 1"]),
         (["shard=1"], ["num_shards: not given", "num_shards=16 'shard=range(16)'"]),
         (["shard=range(3)", "num_shards=3"], ["shard=range(3)", "--multirun"]),

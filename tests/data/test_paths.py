@@ -278,7 +278,7 @@ def test_an_upload_that_ends_early_is_never_seen_as_a_dataset(
 
 def test_a_full_disk_on_the_way_to_a_url_is_named(place, tmp_path, monkeypatch):
     full_disk(monkeypatch, "train")
-    with pytest.raises(UserError, match=rf"^{tmp_path}/cache, for {place}/tiny: the disk is full; .* make room$"):
+    with pytest.raises(UserError, match=rf"^{tmp_path}/cache, for {place}/tiny: the disk is full and .*; make room$"):
         generate(tiny_recipe(), place)
 
 

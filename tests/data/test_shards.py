@@ -239,7 +239,7 @@ def test_a_full_disk_is_one_line_and_leaves_no_part_of_a_shard(tmp_path, monkeyp
     first = make_shard(tiny_recipe(), tmp_path, 0, 2)
     before = contents(first)
     full_disk(monkeypatch, name)
-    with pytest.raises(UserError, match=r"1-of-2: the disk is full; nothing was kept, make room$"):
+    with pytest.raises(UserError, match=r"1-of-2: the disk is full and nothing was kept; make room$"):
         make_shard(tiny_recipe(), tmp_path, 1, 2)
     assert list(first.parent.iterdir()) == [first] and contents(first) == before
 

@@ -54,9 +54,9 @@ def test_an_existing_data_dir_is_used_as_it_is(tiny, copy_of):
     ("changes", "key"),
     [
         ({"dataset.seed": 9}, "dataset.seed = 0, but 9 is given"),
-        ({"dataset.size": 151}, "dataset.size = 150, where 151"),
-        ({"spectral.floor_db": -70.0}, "spectral.floor_db = -80.0, where -70.0"),
-        ({"synth.settings": {"drive": 1.0}}, "synth.settings.drive = None, where 1.0"),
+        ({"dataset.size": 151}, "dataset.size = 150, but 151"),
+        ({"spectral.floor_db": -70.0}, "spectral.floor_db = -80.0, but -70.0"),
+        ({"synth.settings": {"drive": 1.0}}, "synth.settings.drive = None, but 1.0"),
         ({"spectral.channels": ["magnitude", "modulation"]}, "spectral.channels = "),
     ],
 )

@@ -242,7 +242,7 @@ def test_mixed_precision_trains_to_finite_losses_near_those_of_float32(data_root
         (["spectral.height=50", "spectral.n_fft=80"], ["height 50 is above n_fft // 2 = 40"]),
         (["synth=simple_saw_classic"], ["note_velocity has no measurable effect", "preflight.allow_blind=true"]),
         (["+model.heads.note_velocty.weight=2"], ["no such head", "Did you mean 'note_velocity'?"]),
-        (["model.heads.default.weight=0"], ["model.heads: every weight is 0"]),
+        (["model.heads.default.weight=0"], ["model.heads: all weights are 0"]),
         (["model.heads.default.loss=crps"], ["model.heads.note_velocity.loss: loss crps does not suit", "huber"]),
         (
             ["model.heads.default.loss=hubert"],

@@ -352,7 +352,7 @@ def test_categorical_parameters_are_categorical_unless_told_otherwise():
         ({"cutoff": {"weight": float("nan")}}, ["model.heads.cutoff", "weight", "finite"]),
         ({"cutoff": {"levels": 256}}, ["model.heads.cutoff", "levels is for classification", "kind is regression"]),
         ({"default": {"kind": "mixture"}, "level": {"components": 0}}, ["model.heads.level", "components: 0 given"]),
-        ({"default": {"weight": 0}}, ["model.heads: every weight is 0", "above 0"]),
+        ({"default": {"weight": 0}}, ["model.heads: all weights are 0", "above 0"]),
     ],
 )
 def test_bad_head_config_is_one_line_naming_the_key(config, words):

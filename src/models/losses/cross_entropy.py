@@ -1,4 +1,4 @@
-"""Cross entropy of levels, plain and with a price on distance."""
+"""Cross entropy of levels, plain and with a penalty on distance."""
 
 import torch
 from torch import Tensor
@@ -27,8 +27,8 @@ class CrossEntropyLoss(Loss, name="cross_entropy", takes=("levels", "probabiliti
 class WeightedCrossEntropyLoss(Loss, name="weighted_cross_entropy", takes=("levels",)):
     """-log p_y + sum over j != y of (base_weight + |j - y|^distance_power) p_j.
 
-    Logits (B, K), levels y (B,) int64; distances count levels. The sum is the expected price of the
-    wrong levels, so that mass far from y costs more than mass beside it.
+    Logits (B, K), levels y (B,) int64; distances are in levels. The sum is the expected penalty of the
+    wrong levels: probability far from y costs more than probability near y.
 
     Source: the definition.
     """
