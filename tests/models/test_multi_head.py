@@ -386,6 +386,6 @@ def test_a_head_may_weigh_nothing_as_long_as_another_is_trained():
 
 def test_learned_weights_refuse_likelihoods_by_one_line():
     with pytest.raises(
-        UserError, match=r"^model.balance: uncertainty needs losses above 0, and GaussianNLLLoss may be negative"
+        UserError, match=r"^model.balance: uncertainty needs losses above 0, but GaussianNLLLoss may be negative"
     ):
         heads_of({"cutoff": {"variance": True}}, balance="uncertainty")

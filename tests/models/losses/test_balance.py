@@ -156,7 +156,7 @@ def test_an_unknown_balance_is_refused():
 
 
 def test_learned_weights_refuse_a_loss_that_may_be_negative():
-    with pytest.raises(ValueError, match="uncertainty needs losses above 0, and GaussianNLLLoss may be negative"):
+    with pytest.raises(ValueError, match="uncertainty needs losses above 0, but GaussianNLLLoss may be negative"):
         make_balance("uncertainty", [DistanceLoss(), GaussianNLLLoss()])
     assert type(make_balance("gradient", [DistanceLoss(), GaussianNLLLoss()])) is GradientShares
 

@@ -283,7 +283,7 @@ def test_a_faulty_entry_is_told(entry, words):
 
 @pytest.mark.parametrize("losses", [[], (), {}, None, "l1", {"loss": "l1"}], ids=str)
 def test_no_list_or_an_empty_one_is_told(losses):
-    assert faults(losses).startswith(f"losses: {losses!r} given; give a list of {{loss, weight, name}}, at least one")
+    assert faults(losses).startswith(f"losses: {losses!r} given; give a list of at least one {{loss, weight, name}}")
 
 
 def test_a_name_that_is_given_twice_is_told():
