@@ -135,7 +135,7 @@ def test_what_is_trusted_by_name_is_built_and_nothing_beside_it(saw, trained, tm
     for trust in (["own_nets"], ["own_nets.Own"], "own_nets", named_classes(checkpoint["model_config"])):
         assert type(load_checkpoint(path, trust).network).__name__ == "Own"
     for trust in (["own_net"], ["own_nets.Ow"], ["own_nets.Own.more"], ["os"], [""], [".own_nets"]):
-        with pytest.raises(UserError, match="which a checkpoint may not|must be"):
+        with pytest.raises(UserError, match=r"which a checkpoint may not|must be"):
             load_checkpoint(path, trust)
     checkpoint["model_config"]["network"]["_target_"] = "own_nets_too.Own"
     torch.save(checkpoint, path)

@@ -43,7 +43,7 @@ class MelSpectralLoss(ComparesFeatures, Loss, name="mel_spectral", takes=("wavef
             filters = torch.from_numpy(mel_matrix(num_bands, n_fft, sample_rate, freq_min, 1.0)).float()
         except UserError as error:
             given = f"num_bands {num_bands}, n_fft {n_fft}, freq_min {freq_min}"
-            raise ValueError(f"{given}: a filter contains no bin; give fewer bands or a larger n_fft") from error
+            raise ValueError(f"{given}: a filter has no bin; give fewer bands or a larger n_fft") from error
         self.register_buffer("filters", filters.T.contiguous(), persistent=False)
 
     def features(self, audio: Tensor, peak: Tensor) -> tuple[Tensor, ...]:
