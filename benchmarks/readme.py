@@ -1,4 +1,4 @@
-"""Measured tables go between their markers in the README or a page of docs, so that nobody copies figures by hand."""
+"""Write measured tables between their markers in the README or a page of docs, so that nobody copies them by hand."""
 
 from pathlib import Path
 
