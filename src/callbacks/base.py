@@ -70,9 +70,9 @@ class ScheduledCallback(Callback):
                 raise UserError(f"callbacks: {name} needs a {needed.__name__}, which is missing; add it")
         if self.needs_logger and not trainer.loggers:
             raise UserError(f"logger: {name} needs a logger, which is missing; give one, as in logger=tensorboard")
-        metric, known = self._condition and self._condition[1], getattr(pl_module, "monitorable", ())
-        if metric and known and metric not in known:
-            raise UserError(f"{name}.when: no metric '{metric}'.{did_you_mean(metric, known)}")
+        metric, metrics = self._condition and self._condition[1], getattr(pl_module, "monitorable", ())
+        if metric and metrics and metric not in metrics:
+            raise UserError(f"{name}.when: no metric '{metric}'.{did_you_mean(metric, metrics)}")
         # a new list, since Lightning is iterating over the old one
         trainer.callbacks = sorted(trainer.callbacks, key=_place)
 

@@ -60,14 +60,14 @@ def _array(path: Path, content: dict, keys: tuple[str, ...], dtype: type) -> np.
         raise UserError(f"{path}: no key {' or '.join(keys)}; {_REMEDY}")
     try:
         check_size(content[key], 4 * path.stat().st_size)  # each reference to a list takes a byte
-        given = np.asarray(content[key])
-        if given.dtype.kind not in "uif" or not given.size:
-            raise ValueError(f"{given.dtype} {given.shape}")
+        stored = np.asarray(content[key])
+        if stored.dtype.kind not in "uif" or not stored.size:
+            raise ValueError(f"{stored.dtype} {stored.shape}")
         with np.errstate(invalid="ignore", over="ignore"):
-            array = given.astype(dtype)
+            array = stored.astype(dtype)
     except (ValueError, TypeError, OverflowError) as error:
         raise UserError(f"{path}: {key} is not an array of numbers ({error}); {_REMEDY}") from error
-    if dtype is np.uint8 and not np.array_equal(array, given):
+    if dtype is np.uint8 and not np.array_equal(array, stored):
         raise UserError(f"{path}: {key} holds values outside 0..255; {_REMEDY}")
     return array
 

@@ -106,8 +106,8 @@ def _open_binary(path: Path, spec: DatasetSpec) -> Records:
             faults.append(found)
             continue
         if metadata_bytes != spec.metadata_bytes:
-            said = "lacks metadata_bytes" if spec.metadata_bytes is None else f"says metadata_bytes {stated}"
-            log.warning("%s: the JSON %s, the file has %d", path, said, metadata_bytes)
+            json_text = "lacks metadata_bytes" if spec.metadata_bytes is None else f"says metadata_bytes {stated}"
+            log.warning("%s: the JSON %s, the file has %d", path, json_text, metadata_bytes)
         if found.offsets is not None:
             log.info("%s: its records differ in shape, so each batch contains records of one shape", path)
         return found

@@ -90,9 +90,9 @@ def evaluate(model: VIMHLitModule, datamodule: VIMHDataModule, trainer: Trainer)
     model.to(trainer.strategy.root_device)
     values, levels = predict_split(model, test, datamodule.eval_batch_size)
     tested = trainer.test(model, datamodule=datamodule, verbose=False)  # empty if no batch is to be tested
-    truth, known = spec.space.denormalize(test.targets()), spec.space.denormalize(train.targets())
+    truth, trained_on = spec.space.denormalize(test.targets()), spec.space.denormalize(train.targets())
     quantised = test.values is None
-    rows, categories, relative_errors = _head_results(spec.space, values, levels, truth, known, quantised)
+    rows, categories, relative_errors = _head_results(spec.space, values, levels, truth, trained_on, quantised)
     trained = (model.heads.weights > 0).cpu().numpy()
     nmae = relative_errors[:, trained].mean(axis=1)
     return Evaluation(
@@ -103,7 +103,7 @@ def evaluate(model: VIMHLitModule, datamodule: VIMHDataModule, trainer: Trainer)
         metrics=tested[0] if tested else {},
         rows=tuple(rows),
         categories=tuple(categories),
-        image_error=_image_error(datamodule, test, values, truth, _typical(spec.space, known)),
+        image_error=_image_error(datamodule, test, values, truth, _typical(spec.space, trained_on)),
     )
 
 

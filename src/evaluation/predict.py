@@ -184,5 +184,5 @@ def write_predictions(predictions: list[Prediction], space: ParameterSpace, outp
 
 def _by_name(space: ParameterSpace, numbers: np.ndarray, suffix: str = "") -> dict[str, float | None]:
     """Return numbers (P,) by parameter; unknown numbers are null, since JSON has no NaN."""
-    known = [number if math.isfinite(number) else None for number in numbers.tolist()]
-    return {f"{name}{suffix}": number for name, number in zip(space.names, known, strict=True)}
+    finite_or_none = [number if math.isfinite(number) else None for number in numbers.tolist()]
+    return {f"{name}{suffix}": number for name, number in zip(space.names, finite_or_none, strict=True)}

@@ -124,12 +124,15 @@ def _sounds(spec: DatasetSpec, truth: np.ndarray, predicted: np.ndarray, trust: 
     if source is None:
         return "<p>No sounds: the synth in the dataset's description is missing or cannot render here; see the log.</p>"
     rate = source.synth.config.sample_rate
-    original, again = (source.synth.render(values).T for values in (truth, predicted))
+    original, predicted_sounds = (source.synth.render(values).T for values in (truth, predicted))
     rows = []
     for at in range(len(truth)):
         pairs = zip(spec.space, truth[at], predicted[at], strict=True)
-        values = [f"{one.name} {_value(one, true)} / {_value(one, found)}" for one, true, found in pairs]
-        rows.append(["<br>".join(map(_text, values)), _player(original[at], rate), _player(again[at], rate)])
+        values = [
+            f"{parameter.name} {_value(parameter, true)} / {_value(parameter, value)}"
+            for parameter, true, value in pairs
+        ]
+        rows.append(["<br>".join(map(_text, values)), _player(original[at], rate), _player(predicted_sounds[at], rate)])
     return "<h2>Listen</h2>" + _table(["true / predicted", "original", "rendered from the prediction"], rows)
 
 

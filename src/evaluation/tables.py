@@ -125,12 +125,12 @@ def _result(row: HeadRow | ImageError | CategoryRow, name: str) -> list[str]:
     """Return a result and its interval with meaningful digits; empty texts if the row does not have that result."""
     if not hasattr(row, name):
         return ["", ""]
-    value, known = getattr(row, name), row.intervals.get(name)
+    value, interval = getattr(row, name), row.intervals.get(name)
     if name not in _PERCENT or value is None:
-        return [rounded(value, known), written_interval(value, known)]
-    value, known = 100 * value, known and (100 * known[0], 100 * known[1])
+        return [rounded(value, interval), written_interval(value, interval)]
+    value, interval = 100 * value, interval and (100 * interval[0], 100 * interval[1])
     least = None if name == "relative_mae" else 0  # an accuracy of 4 % may be a few sounds: no second digit
-    return [f"{rounded(value, known, least)} %", f"{written_interval(value, known, least)} %"]
+    return [f"{rounded(value, interval, least)} %", f"{written_interval(value, interval, least)} %"]
 
 
 def write_evaluation(evaluation: Evaluation, directory: Path) -> None:

@@ -111,8 +111,8 @@ def _require_named(value: Mapping[str, Any], key: str, role: str, trust: Sequenc
         elif is_trusted(path, trust):
             whose = "user"
         else:
-            asked = path if path.isprintable() and len(path) <= 200 else shown(path)
-            raise UserError(f"asks for {asked}, which a checkpoint may not; {how_to_trust(path)} ({key})")
+            name = path if path.isprintable() and len(path) <= 200 else shown(path)
+            raise UserError(f"asks for {name}, which a checkpoint may not; {how_to_trust(path)} ({key})")
     return whose
 
 

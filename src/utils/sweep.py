@@ -106,9 +106,9 @@ def search(
                 if not batches:
                     _describe(study, directory, fixed, n_trials, config.monitor)
                 missing = n_trials - sum(map(counts, study.get_trials(deepcopy=False)))
-                asked = [_ask(study, space, owner) for _ in range(min(n_jobs, missing))]
-            if asked:
-                return asked
+                trials = [_ask(study, space, owner) for _ in range(min(n_jobs, missing))]
+            if trials:
+                return trials
         return []
 
     with _explain_lost_storage(study_name), alive(directory / owner):
@@ -157,8 +157,8 @@ def _describe(study: Study, directory: Path, fixed: Mapping[str, str], n_trials:
     start = "hydra.sweeper.study_name=... starts another"
     if before != relevant and study.get_trials(deepcopy=False, states=_SHARING):
         there = ", ".join(word for key, word in before.items() if relevant.get(key) != word) or "no such override"
-        asked = ", ".join(word for key, word in relevant.items() if before.get(key) != word) or "none"
-        raise UserError(f"study {study.study_name}: its trials have {there}, this command has {asked}; {start}")
+        here = ", ".join(word for key, word in relevant.items() if before.get(key) != word) or "none"
+        raise UserError(f"study {study.study_name}: its trials have {there}, this command has {here}; {start}")
     if (directory / "0").exists() and not study.get_trials(deepcopy=False):
         raise UserError(f"{directory}: holds the trials of another study; move it elsewhere, or {start}")
     command = shlex.join(["python", *sys.argv])

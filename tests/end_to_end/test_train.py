@@ -250,7 +250,7 @@ def test_mixed_precision_trains_to_finite_losses_near_those_of_float32(data_root
         ),
         (
             ["heads=coral", "+model.heads.note_velocity={loss: focal}"],
-            ["focal does not suit a coral head; one of coral"],
+            ["focal does not suit a coral head; give one of coral"],
         ),
         (["model.auxiliary=both"], ["model.auxiliary: 'both' given; give concat, film"]),
         (["model.auxiliary=true"], ["model.auxiliary: True given; ", "takes str | None"]),

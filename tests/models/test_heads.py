@@ -353,7 +353,7 @@ def built(kind, name):
 def test_a_loss_that_does_not_suit_a_kind_names_those_that_do(kind, wrong, some, never):
     with pytest.raises(ValueError, match=rf"^loss .*'{wrong}'.* does not suit an? {kind} head; give one of ") as raised:
         built(kind, wrong)
-    named = set(str(raised.value).split("; one of ")[1].split(", "))
+    named = set(str(raised.value).split("; give one of ")[1].split(", "))
     assert some <= named and not never & named
     for name in named:
         head = built(kind, name)

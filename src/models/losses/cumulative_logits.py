@@ -33,8 +33,8 @@ class CornLoss(Loss, name="corn", takes=("conditional_thresholds",)):
     def per_example(self, prediction: Tensor, target: Tensor) -> Tensor:
         thresholds, level = _thresholds(prediction), target[:, None]
         above = (level > thresholds).to(prediction.dtype)
-        asked = (level >= thresholds).to(prediction.dtype)
-        values = functional.binary_cross_entropy_with_logits(prediction, above, weight=asked, reduction="none")
+        reached = (level >= thresholds).to(prediction.dtype)
+        values = functional.binary_cross_entropy_with_logits(prediction, above, weight=reached, reduction="none")
         return values.sum(dim=1)
 
 

@@ -58,7 +58,7 @@ def _refuse(trainer: Trainer | None) -> None:
         return
     reason = None
     if getattr(trainer.precision_plugin, "scaler", None) is not None:
-        reason = "trainer.precision=16-mixed scales the loss of one pass a step; use bf16-mixed or 32-true"
+        reason = "trainer.precision=16-mixed scales the loss of one pass per step; use bf16-mixed or 32-true"
     elif trainer.accumulate_grad_batches > 1 or accumulates_by_epoch(trainer):
         reason = "gradients are accumulated over several batches, but the second pass has one; raise data.batch_size"
     elif isinstance(trainer.strategy, FSDPStrategy):
