@@ -153,7 +153,7 @@ def test_what_it_needs_must_be_there():
     with pytest.raises(UserError, match="Needing needs a EarlyStopping"):
         fitted(Needing())
     fitted(Needing(), EarlyStopping("val/nmae"), max_epochs=1)
-    with pytest.raises(UserError, match=r"logger: Logging needs one.*logger=tensorboard"):
+    with pytest.raises(UserError, match=r"logger: Logging needs a logger.*logger=tensorboard"):
         fitted(Logging())
 
 
