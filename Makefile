@@ -1,4 +1,4 @@
-# Every command of the project; `make help` lists them. Abbreviations stand first.
+# Every command of the project; `make help` lists them.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 VENV := .venv
@@ -22,32 +22,32 @@ help h: ## list these commands
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9 _-]+:.*## / {printf "  %-26s %s\n", $$1, $$2}' Makefile
 
 ##@ Set-up
-setup: $(READY) ## make .venv with everything in it
+setup: $(READY) ## create .venv and install everything
 
 $(READY): requirements.txt pyproject.toml
-	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "python3 is older than 3.11; install a newer one, or make .venv yourself with one"; exit 1; }
+	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "python3 is older than 3.11; install a newer one, or create .venv yourself with it"; exit 1; }
 	test -x $(PYTHON) || python3 -m venv $(VENV)
 	command -v uv >/dev/null || test -x $(VENV)/bin/uv || $(PYTHON) -m pip install --quiet uv
 	PATH="$$PATH:$(CURDIR)/$(VENV)/bin" uv pip install --quiet --compile-bytecode --python $(PYTHON) -r requirements.txt
 	PATH="$$PATH:$(CURDIR)/$(VENV)/bin" uv pip install --quiet --python $(PYTHON) --no-deps -e .
 	touch $(READY)
-	@echo "Set up. So that python means this environment's: . $(VENV)/bin/activate"
+	@echo "Set up. To use this environment's python: . $(VENV)/bin/activate"
 
-demo: $(READY) ## from nothing to a trained, tested model, a prediction and a report
+demo: $(READY) ## make a dataset, train and test a model, predict a sound, write a report
 	$(PYTHON) examples/demo.py
 
 activate a: ## print how to activate .venv
 	@echo "sh, bash, zsh:  . $(CURDIR)/$(VENV)/bin/activate"
 	@echo "csh, tcsh:      source $(CURDIR)/$(VENV)/bin/activate.csh"
 
-deactivate d: ## print how to leave it
+deactivate d: ## print how to deactivate .venv
 	@echo "any shell:      deactivate"
 
-lock: $(READY) ## compile requirements.txt from pyproject.toml anew
+lock: $(READY) ## compile requirements.txt again from pyproject.toml
 	PATH="$$PATH:$(CURDIR)/$(VENV)/bin" uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-header --no-annotate --extra dev pyproject.toml -o requirements.txt
 
 ##@ Train
-train t tr: $(READY) ## the default model on the default data
+train t tr: $(READY) ## train the default model on the default data
 	$(TRAIN)
 
 trainmps tmps: $(READY) ## the same on a Mac's GPU
@@ -71,24 +71,24 @@ trvs: $(READY) ## small ViT, 38 K parameters
 trcns: $(READY) ## small ConvNeXt, 65 K parameters
 	$(TRAIN) model=convnext_68k
 
-tq: $(READY) ## quick look at SimpleDenseNet: 1 epoch, 10 batches
+tq: $(READY) ## quick run of SimpleDenseNet: 1 epoch, 10 batches
 	$(TRAIN) model=densenet_68k $(QUICK)
 
-tqc: $(READY) ## ... at the CNN
+tqc: $(READY) ## ... of the CNN
 	$(TRAIN) model=cnn_micro $(QUICK)
 
-tqv: $(READY) ## ... at the ViT
+tqv: $(READY) ## ... of the ViT
 	$(TRAIN) model=vit_38k $(QUICK)
 
-tqcn: $(READY) ## ... at the ConvNeXt
+tqcn: $(READY) ## ... of the ConvNeXt
 	$(TRAIN) model=convnext_68k $(QUICK)
 
-tqa: tq tqc tqv tqcn ## ... at all of these
+tqa: tq tqc tqv tqcn ## ... of all four
 
 ca: $(READY) ## compare medium-sized networks, 3 epochs each, in one table
 	$(PYTHON) benchmarks/compare_models.py --seeds 1 --epochs 3 --models $(MEDIUM)
 
-sweep sw: $(READY) ## search for the best values on the small saw set; goes on where it was stopped: make sweep STUDY=mine
+sweep sw: $(READY) ## search for the best settings on the small saw set, or continue a stopped search: make sweep STUDY=mine
 	$(TRAIN) -m hparams_search=vimh_optuna $(if $(STUDY),hydra.sweeper.study_name=$(STUDY))
 
 sweep-report: $(READY) ## table and plots of a running or stopped search: make sweep-report STUDY=vimh_optuna (STORAGE=postgresql://...)
@@ -101,7 +101,7 @@ ex: $(READY) ## example
 evimh: $(READY) ## VIMH CNN, classification heads
 	$(TRAIN) experiment=vimh_cnn
 
-evimh16k: $(READY) ## the same as evimh, under its older name
+evimh16k: $(READY) ## the same as evimh (older name)
 	$(TRAIN) experiment=vimh_cnn_16kdss
 
 evimhr: $(READY) ## VIMH CNN, regression heads
@@ -119,7 +119,7 @@ evimhwce: $(READY) ## ... distance-weighted cross entropy
 evimhqr: $(READY) ## ... quantised regression
 	$(TRAIN) experiment=vimh_cnn_quantized_regression
 
-evimhstk: $(READY) ## ... on STK instruments, a dataset of yours in data/vimh_stk
+evimhstk: $(READY) ## ... on STK instruments: your own dataset in data/vimh_stk
 	$(TRAIN) experiment=vimh_cnn_stk
 
 etms: $(READY) ## micro network, small set
@@ -183,7 +183,7 @@ emr: $(READY) ## Moog resonance
 emer: $(READY) ## Moog envelope, regression heads
 	$(TRAIN) experiment=moog_envelope_regression
 
-emall: emall-gen emall-train ## all Moog sets, made and trained on
+emall: emall-gen emall-train ## make all Moog sets and train on them
 
 emall-gen: $(READY) ## make the Moog sets of 16,384 clips that do not exist yet
 	for synth in moog_basic moog_envelope moog_resonance; do \
@@ -222,7 +222,7 @@ sdmr: $(READY) ## Moog resonance
 
 sdma: sdmb sdme sdmr ## all three
 
-##@ Look
+##@ Inspect
 ddr: $(READY) ## the newest dataset
 	$(PYTHON) viz/show_dataset.py
 
@@ -262,13 +262,13 @@ tdsc: $(READY) ## the table of CONFIG=... on images of its dataset, DATA=data/..
 tdsa: $(READY) ## the table of every model config
 	$(DIAGRAM) --all
 
-tdv: $(READY) ## a network drawn as blocks, in the manner of VGG: make tdv CONFIG=vit_tiny
+tdv: $(READY) ## a network drawn as blocks, as in the VGG paper: make tdv CONFIG=vit_tiny
 	$(DIAGRAM) --model $(CONFIG) --vgg
 
 list-losses ll: $(READY) ## every loss: its name in a config, what it takes, its paper
 	$(PYTHON) viz/list_losses.py
 
-list-parameters: $(READY) ## what a voice can vary and what a synth config varies: make list-parameters SYNTH=moog_basic
+list-parameters: $(READY) ## a voice's parameters and their ranges in a synth config: make list-parameters SYNTH=moog_basic
 	$(PYTHON) viz/list_parameters.py $(SYNTH)
 
 list-configs lc: ## every choice of every config group
@@ -290,7 +290,7 @@ t0: etms etmsr etmsrdt etts ## the four smallest experiments
 docs: $(READY) ## build the documentation site in site/; a broken link is an error
 	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict --quiet
 
-bench: $(READY) ## measure speed and accuracy, print the table, write benchmarks/results.json
+bench: $(READY) ## measure speed and accuracy, print the table, update results.json and docs
 	$(PYTHON) benchmarks/run.py
 
 calibration: $(READY) ## train every kind of head and print what its uncertainties cover: about 15 minutes
@@ -300,17 +300,17 @@ format f: $(READY) ## lint and format
 	$(VENV)/bin/pre-commit run -a
 
 ##@ Clean
-clean c: ## generated files, never data or logs
+clean c: ## delete generated files, but no data or logs
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 	rm -rf .pytest_cache .ruff_cache .hypothesis *.egg-info site
 
-dclean dc: ## all datasets; names them and asks first
+dclean dc: ## delete all datasets, after listing them and asking
 	@ls -d data/*/ 2>/dev/null || { echo "data holds no dataset"; exit 0; }; \
 	printf 'delete these? [y/N] '; read answer; [ "$$answer" = y ] || { echo "nothing was deleted"; exit 0; }; \
-	find data -mindepth 1 -maxdepth 1 \( -type d -o -type l \) -exec rm -rf {} +  # of a link, the link
+	find data -mindepth 1 -maxdepth 1 \( -type d -o -type l \) -exec rm -rf {} +  # removes a link, not its target
 
-clean-logs cl: ## all runs
+clean-logs cl: ## delete all runs
 	find logs -mindepth 1 -not -name .gitkeep -delete
 
-sync sy: ## fetch the main branch and take it in
+sync sy: ## pull the main branch (fast-forward only)
 	git pull --ff-only

@@ -1,4 +1,4 @@
-"""Make a VIMH dataset: `python generate_vimh.py synth=moog_basic dataset.size=16384`."""
+"""Generate a VIMH dataset: `python generate_vimh.py synth=moog_basic dataset.size=16384`."""
 
 import sys
 import time
@@ -29,7 +29,7 @@ FLAGS = {
 
 
 def to_overrides(arguments: list[str]) -> list[str]:
-    """Translate this command's flags into Hydra overrides; all other arguments stay as they are."""
+    """Translate this command's flags into Hydra overrides; all other arguments are unchanged."""
     translated = [FLAGS.get(argument, argument) for argument in arguments]
     envelopes = [name for name in ("temporal_envelope", "spectral_envelope") if name in translated]
     if envelopes:
@@ -38,7 +38,7 @@ def to_overrides(arguments: list[str]) -> list[str]:
 
 
 class GenerateConfig(BaseModel):
-    """Where a dataset goes and how it is made; its bytes depend on none of this."""
+    """Where and how a dataset is written; none of this changes its bytes."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -49,9 +49,9 @@ class GenerateConfig(BaseModel):
 
 
 class Command(BaseModel):
-    """What the config holds besides the recipe."""
+    """The config without the recipe."""
 
-    overwrite: bool  # checked, since any text, even `no`, would count as true
+    overwrite: bool  # validated, since otherwise any text, even `no`, would count as true
     allow_blind: bool
     shard: int | None = Field(ge=0)
     num_shards: int | None = Field(ge=1, le=2**20)
@@ -60,14 +60,14 @@ class Command(BaseModel):
     generate: GenerateConfig
 
     def check_shards(self) -> None:
-        """UserError unless shard, num_shards and merge make sense together."""
+        """Raise UserError unless shard, num_shards and merge make sense together."""
         if self.num_shards is None and (self.merge or self.shard is not None):
             raise UserError("num_shards: not given; give the number of parts, as in num_shards=16 'shard=range(16)'")
         if self.num_shards is not None and self.merge == (self.shard is not None):
             raise UserError("num_shards: also give either shard=NUMBER, to make that part, or merge=true")
         if self.shard is not None and self.shard >= self.num_shards:
             raise UserError(
-                f"shard: {self.shard} given; of num_shards={self.num_shards} the last is {self.num_shards - 1}"
+                f"shard: {self.shard} given; with num_shards={self.num_shards} the last shard is {self.num_shards - 1}"
             )
 
 
@@ -99,7 +99,7 @@ def main(config: DictConfig) -> None:
     settings = command.generate
     output_dir = to_place(settings.output_dir, settings.cache_dir)
     started_in = Path(HydraConfig.get().runtime.cwd)
-    if isinstance(output_dir, Path) and started_in != Path.cwd():  # a launcher's worker may be anywhere
+    if isinstance(output_dir, Path) and started_in != Path.cwd():  # a launcher's worker may run elsewhere
         output_dir = started_in / output_dir
     began = time.perf_counter()
     allow_blind, overwrite = command.allow_blind, command.overwrite
@@ -116,7 +116,7 @@ def main(config: DictConfig) -> None:
     except BlindError as error:
         source = load_source(recipe)
         print_sensitivity(describe_source(source, error.rows), output_dir / source.name)
-        raise UserError(f"{error}; nothing was written, allow_blind=true writes the dataset all the same") from error
+        raise UserError(f"{error}; nothing was written; allow_blind=true writes the dataset anyway") from error
     print_sensitivity(spec, place, time.perf_counter() - began)
 
 

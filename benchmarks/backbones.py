@@ -1,4 +1,4 @@
-"""Size, multiply-adds and training step of every model config, on 32x32 and 64x64 images, in turns.
+"""Measure size, multiply-adds and training step of every model config on 32x32 and 64x64 images, in turns.
 
 python benchmarks/backbones.py
 """
@@ -31,9 +31,9 @@ def named_models() -> list[str]:
 
 
 def measure_backbones(rounds: int = 9) -> list[dict]:
-    """Return a row a model and image size: parameters, multiply-adds, median ms of a step of 32 images.
+    """Return one row per model and image size: parameters, multiply-adds, median ms of a step of 32 images.
 
-    Four regression heads; forward, backward and AdamW; torch's number of threads.
+    Each model has four regression heads; a step is forward, backward and AdamW, with torch's number of threads.
     """
     rows, steps = [], []
     with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
@@ -46,7 +46,7 @@ def measure_backbones(rounds: int = 9) -> list[dict]:
             torch.manual_seed(0)
             model = build_model(config, DatasetSpec("none", (1, side, side), _HEADS))
             layers = describe_layers(model, torch.zeros(1, 1, side, side))
-            count = sum(one.numel() for one in model.parameters())
+            count = sum(parameter.numel() for parameter in model.parameters())
             products = sum(layer.multiply_adds for layer in layers)
             rows.append({"model": name, "side": side, "parameters": count, "multiply_adds": products})
             steps.append(_step_of(model, side))
@@ -70,13 +70,13 @@ def _step_of(model: torch.nn.Module, side: int) -> Callable[[], None]:
 
 
 def markdown(rows: list[dict]) -> str:
-    """Return the table: a row a model, both image sizes beside each other."""
+    """Return the table: one row per model, with both image sizes side by side."""
     lines = [
         "| model | parameters | M multiply-adds, 32x32 | step, ms | M multiply-adds, 64x64 | step, ms |",
         "|---|---|---|---|---|---|",
     ]
     for small, large in zip(rows[::2], rows[1::2], strict=True):
-        cells = [f"{one['multiply_adds'] / 1e6:.2f} | {one['step_ms']:.3g}" for one in (small, large)]
+        cells = [f"{row['multiply_adds'] / 1e6:.2f} | {row['step_ms']:.3g}" for row in (small, large)]
         lines.append(f"| {small['model']} | {small['parameters']:,} | {cells[0]} | {cells[1]} |")
     return "\n".join(lines)
 

@@ -1,4 +1,4 @@
-"""A trainer that trains and nothing else: no validation, no logger, no checkpoint, nothing on the screen."""
+"""A trainer that only trains: no validation, no logger, no checkpoint, nothing on the screen."""
 
 from typing import Any
 

@@ -31,21 +31,21 @@ def nearest_neighbours(train_images: Tensor, train_labels: Tensor, query_images:
 
     Images (n, C, H, W) and (m, C, H, W) in [0, 1], labels (n, P) in [0, 1]; Euclidean distance.
     """
-    known = train_images.flatten(1)
-    answers = []
+    train = train_images.flatten(1)
+    means = []
     for queries in query_images.flatten(1).split(_CHUNK):
-        index = torch.cdist(queries, known).topk(k, largest=False).indices
-        distance = (known[index] - queries[:, None]).norm(dim=2)  # again: cdist is inexact for small ones
-        weight = 1.0 / distance.clamp_min(1e-6)  # an equal image decides alone
+        index = torch.cdist(queries, train).topk(k, largest=False).indices
+        distance = (train[index] - queries[:, None]).norm(dim=2)  # again: cdist is inexact for small distances
+        weight = 1.0 / distance.clamp_min(1e-6)  # an equal image outweighs all others
         weight = weight / weight.sum(dim=1, keepdim=True)
-        answers.append((weight[:, :, None] * train_labels[index]).sum(dim=1))
-    return torch.cat(answers)
+        means.append((weight[:, :, None] * train_labels[index]).sum(dim=1))
+    return torch.cat(means)
 
 
 def choose_k(
     train_images: Tensor, train_labels: Tensor, val_images: Tensor, val_labels: Tensor
 ) -> tuple[int, dict[int, float]]:
-    """Return the number of neighbours with the least error on the validation split, and each one's error."""
+    """Return the number of neighbours with the smallest error on the validation split, and the error of each number."""
     errors = {
         k: float((nearest_neighbours(train_images, train_labels, val_images, k) - val_labels).abs().mean())
         for k in NEIGHBOURS
@@ -56,20 +56,20 @@ def choose_k(
 def closed_form_decay(images: np.ndarray, spec: DatasetSpec) -> np.ndarray:
     """Return log10 of the decay time in s (n,) from the slope of the level over time; images (n, C, H, W) uint8.
 
-    The level exp(-t / tau) of a sound falls by 8.69 / tau dB a second in every row. The slope is a
-    least-squares one over all pixels that are clear of the floor, each row with an offset of its own.
+    The level exp(-t / tau) of a sound falls by 8.69 / tau dB per second in every row. The slope is a
+    least-squares fit over all pixels above the floor, with an offset for each row.
     """
     front_end = make_front_end(spec)
     floor_db, ceil_db = front_end.config.floor_db, front_end.config.ceil_db
     levels = images[:, 0].astype(np.float64)
-    clear = np.logical_and.accumulate(levels > 0, axis=2)  # a row's frames before it first reaches the floor
-    clear[:, :, :2] = True  # the fastest decays are over by the second frame
+    above = np.logical_and.accumulate(levels > 0, axis=2)  # the frames of a row before its first at the floor
+    above[:, :, :2] = True  # the fastest decays are over by the second frame
     frame = np.arange(levels.shape[2])
-    count = clear.sum(axis=2, keepdims=True)
-    off = np.where(clear, frame - (clear * frame).sum(axis=2, keepdims=True) / count, 0.0)
-    slope = (off * levels).sum(axis=(1, 2)) / (off**2).sum(axis=(1, 2))  # byte levels a frame
-    db_a_second = slope * (ceil_db - floor_db) / 255.0 * spec.sample_rate / front_end.hop_length
-    return np.log10(20.0 * np.log10(np.e) / np.maximum(-db_a_second, 1e-6))
+    count = above.sum(axis=2, keepdims=True)
+    off = np.where(above, frame - (above * frame).sum(axis=2, keepdims=True) / count, 0.0)
+    slope = (off * levels).sum(axis=(1, 2)) / (off**2).sum(axis=(1, 2))  # byte levels per frame
+    db_per_second = slope * (ceil_db - floor_db) / 255.0 * spec.sample_rate / front_end.hop_length
+    return np.log10(20.0 * np.log10(np.e) / np.maximum(-db_per_second, 1e-6))
 
 
 def load_split(directory: Path, split: str) -> tuple[Tensor, Tensor]:
@@ -86,23 +86,24 @@ def main() -> None:
     splits = {split: load_split(directory, split) for split in ("train", "val", "test")}
     images, labels = splits["test"]
     k, errors = choose_k(*splits["train"], *splits["val"])
-    print("k on val:", ", ".join(f"{one}: {error:.4f}" for one, error in errors.items()))
-    answers = {
+    print("k on val:", ", ".join(f"{count}: {error:.4f}" for count, error in errors.items()))
+    predictions = {
         "mean baseline": predict_mean(splits["train"][1], len(labels)),
         f"{k} nearest neighbours, {WEIGHTING}": nearest_neighbours(*splits["train"], images, k),
     }
     test = VIMHDataset(directory, "test")
     space = test.spec.space
-    columns = [Column("answer", text=True), Column("nmae"), Column("95 % interval"), *map(Column, space.names)]
+    columns = [Column("baseline", text=True), Column("nmae"), Column("95 % interval"), *map(Column, space.names)]
     rows = []
-    for name, answer in answers.items():
-        errors = (answer - labels).abs().numpy()
+    for name, prediction in predictions.items():
+        errors = (prediction - labels).abs().numpy()
         sounds = errors.mean(axis=1)
-        known = interval(resampled_means(sounds[:, None])[:, 0], len(sounds))
+        bounds = interval(resampled_means(sounds[:, None])[:, 0], len(sounds))
         nmae = float(sounds.mean())
-        heads = [f"{one:.2g}" for one in errors.mean(axis=0)]
-        rows.append([name, rounded(nmae, known), written_interval(nmae, known), *heads])
-    show(columns, rows, f"{directory.name}: test split, {len(labels)} sounds", "errors are shares of the range")
+        heads = [f"{error:.2g}" for error in errors.mean(axis=0)]
+        rows.append([name, rounded(nmae, bounds), written_interval(nmae, bounds), *heads])
+    caption = "Errors are fractions of each parameter's range."
+    show(columns, rows, f"{directory.name}: test split, {len(labels)} sounds", caption)
     if "log10_decay_time" in space.names:
         column = space.index("log10_decay_time")
         truth = space.denormalize(labels.numpy())

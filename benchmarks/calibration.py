@@ -1,12 +1,12 @@
 """Train every kind of head and measure what its uncertainties cover on the test split: `make calibration`.
 
-    python benchmarks/calibration.py                                    # all of them: about 15 minutes on one core
+    python benchmarks/calibration.py                                    # every kind: about 15 minutes on one core
     python benchmarks/calibration.py --heads gaussian soft --synths simple_saw --epochs 3 --keep /tmp/look.json
     python benchmarks/calibration.py --missing                          # continue an interrupted run
 
-Each model is chosen and calibrated on the validation split and judged on the test split, which plays no part before.
-Rows go into calibration.json as soon as a model is done; a line that ends with * is outside the bounds: intervals
-and +- of nominally 68 % are to cover 55 to 82 %, those of 90 % 87 to 96 %.
+Each model is chosen and calibrated on the validation split and tested on the test split, which is not used before.
+Rows are written to calibration.json as soon as a model is done. A line that ends with * is outside the bounds:
+intervals and +- of nominally 68 % should cover 55 to 82 %, those of 90 % should cover 87 to 96 %.
 """
 
 import argparse
@@ -34,7 +34,7 @@ from src.models.build import build_model, load_checkpoint
 from src.utils.instantiate import quiet_lightning
 
 MODEL = "cnn_micro"
-BATCH_SIZE = 128  # an epoch then takes 2 s, and the networks are good enough to be judged
+BATCH_SIZE = 128  # an epoch then takes 2 s, and the networks learn enough for the test
 
 
 def run_one(heads: str, synth: str, size: int, epochs: int, seed: int) -> list[Coverage]:
@@ -57,13 +57,13 @@ def run_one(heads: str, synth: str, size: int, epochs: int, seed: int) -> list[C
 
 
 def to_json(row: Coverage) -> dict:
-    """Return a row as JSON holds it: what is not a number is null."""
+    """Return a row as JSON can hold it: NaN becomes null."""
     plain = asdict(row)
     return plain | {"rank_correlation": None if math.isnan(row.rank_correlation) else row.rank_correlation}
 
 
 def from_json(plain: dict) -> Coverage:
-    """Return the row that `to_json` was given."""
+    """Return the row that `to_json` converted."""
     correlation = plain["rank_correlation"]
     return Coverage(**plain | {"rank_correlation": math.nan if correlation is None else correlation})
 
@@ -80,7 +80,7 @@ def markdown(content: dict) -> str:
             rows = [from_json(row) for row in plain]
             shares = [[row.intervals[at] for row in rows] for at in (0, 1)]
             shares += [[row.normal[at] for row in rows] for at in (0, 1)]
-            cells = [f"{100 * min(one):.0f} to {100 * max(one):.0f} %" for one in shares]
+            cells = [f"{100 * min(share):.0f} to {100 * max(share):.0f} %" for share in shares]
             ranks = [row.rank_correlation for row in rows if math.isfinite(row.rank_correlation)]
             cells.append(f"{min(ranks):.2f} to {max(ranks):.2f}" if ranks else "constant")
             lines.append(f"| {synth} | `{kind}` | {' | '.join(cells)} |")
@@ -98,22 +98,23 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=16384)
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--keep", type=Path, default=ROOT / "benchmarks/calibration.json", help="where the rows go")
-    parser.add_argument("--missing", action="store_true", help="only those that this file does not have yet")
+    parser.add_argument("--keep", type=Path, default=ROOT / "benchmarks/calibration.json", help="JSON file of the rows")
+    parser.add_argument("--missing", action="store_true", help="only those that the file does not have yet")
     arguments = parser.parse_args()
     quiet_lightning()
-    torch.set_num_threads(1)  # tensors are small: more threads would wait for each other
+    torch.set_num_threads(1)  # the tensors are small: more threads would wait for each other
     settings = {"model": MODEL, "machine": platform.machine(), "torch": torch.__version__}
     settings |= {key: getattr(arguments, key) for key in ("size", "epochs", "seed")}
     content = json.loads(arguments.keep.read_text()) if arguments.missing else {"settings": settings, "coverage": {}}
     if content["settings"] != settings:
-        parser.error(f"--missing: {arguments.keep} was measured with {content['settings']}; measure all of it again")
+        measured = f"{arguments.keep} was measured with {content['settings']}"
+        parser.error(f"--missing: {measured}; leave out --missing to measure all of it again")
     for synth in arguments.synths:
         rows = content["coverage"].setdefault(synth, {})
         for heads in arguments.heads:
             if heads not in rows:
-                found = run_one(heads, synth, arguments.size, arguments.epochs, arguments.seed)
-                rows[heads] = [to_json(row) for row in found]
+                coverage = run_one(heads, synth, arguments.size, arguments.epochs, arguments.seed)
+                rows[heads] = [to_json(row) for row in coverage]
                 arguments.keep.write_text(json.dumps(content, indent=1) + "\n")
         groups = {heads: [from_json(row) for row in rows[heads]] for heads in arguments.heads}
         count = groups[arguments.heads[0]][0].count

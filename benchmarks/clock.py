@@ -9,7 +9,7 @@ from lightning import Callback, LightningModule, Trainer
 
 
 class Clock(Callback):
-    """Append one line of JSON a run to `path`: its process, and when its steps, epochs and test began or ended."""
+    """Append one line of JSON per run to `path`: process, time of the first step, seconds of each epoch, end time."""
 
     def __init__(self, path: str):
         self.path = Path(path)

@@ -1,14 +1,14 @@
-"""Train every model config on the same data and print one table, beside answers that need no training.
+"""Train every model config on the same data and print one table, together with baselines that need no training.
 
-    python benchmarks/compare_models.py --jobs 8                        # all of them, three seeds, two datasets
-    python benchmarks/compare_models.py --models cnn_64k vit_38k --epochs 3 --seeds 1        # a quick look: `make ca`
+    python benchmarks/compare_models.py --jobs 8                        # every model, three seeds, two datasets
+    python benchmarks/compare_models.py --models cnn_64k vit_38k --epochs 3 --seeds 1        # a quick check: `make ca`
 
-The error is the mean over heads of MAE / range, in percent, on the test split, of the last weights (nothing
-is selected, so validation plays no part). Its 95 % interval covers the choice of the seed and that of the test sounds,
-and the table says which models do not differ. Each run is one process with one thread; all of them take about an hour
-and a half on two cores. With `--keep FILE` finished runs are read from it, and added to it, so that a comparison can be
-interrupted; `--readme` puts the tables between their markers in the README or docs, and the figures into the models'
-configs.
+The error is the mean over heads of MAE / range, in percent, on the test split, with the weights of the last epoch: no
+checkpoint is selected, so validation is not used. Its 95 % interval covers the choice of the seed and that of the test
+sounds, and the table shows which models do not differ. Each run is one process with one thread; all runs take about
+1.5 hours on two cores. With `--keep FILE`, finished runs are read from the file and added to it, so that an interrupted
+comparison can continue. `--readme` writes the tables between their markers in the README or docs, and each model's
+errors into its config.
 """
 
 import argparse
@@ -39,11 +39,11 @@ from src.utils.table import Column, markdown, show
 HEADS = sorted(path.stem for path in (ROOT / "configs/heads").glob("*.yaml"))
 SYNTHS = ("simple_saw", "moog_basic")
 BATCH_SIZE = 32  # small batches suit the networks without normalisation
-SEEDS = 3  # fewer tell nothing of the spread between runs
+SEEDS = 3  # enough to estimate the spread between runs
 
 
 def run_one(model: str, synth: str, size: int, epochs: int, seed: int, heads: str) -> dict:
-    """Train and test one model; return its figures."""
+    """Train and test one model; return its size, its seconds per epoch and its errors."""
     import torch
     from bare import bare_trainer
     from generation import recipe_of
@@ -61,14 +61,14 @@ def run_one(model: str, synth: str, size: int, epochs: int, seed: int, heads: st
     data = VIMHDataModule(recipe=recipe_of(synth, size), root=ROOT / "data", batch_size=BATCH_SIZE, seed=seed)
     module = build_model(config_of(model, heads), data.spec)
     trainer = bare_trainer(epochs)
-    began = time.process_time()  # of one thread: what else the machine does matters little
+    began = time.process_time()  # CPU time of this process: other load on the machine matters little
     trainer.fit(module, datamodule=data)
     seconds = (time.process_time() - began) / epochs
     evaluation = evaluate(module, data, trainer)
-    ranges = {one.name: one.max - one.min for one in data.spec.space}
+    ranges = {parameter.name: parameter.max - parameter.min for parameter in data.spec.space}
     image = torch.zeros(1, *data.spec.image_shape)
     return {
-        "parameters": sum(one.numel() for one in module.parameters()),
+        "parameters": sum(parameter.numel() for parameter in module.parameters()),
         "multiply_adds": sum(layer.multiply_adds for layer in describe_layers(module, image)),
         "epoch_seconds": seconds,
         "nmae": evaluation.nmae,
@@ -78,7 +78,7 @@ def run_one(model: str, synth: str, size: int, epochs: int, seed: int, heads: st
 
 
 def run_baselines(synth: str, size: int) -> dict[str, dict]:
-    """Return what the mean, nearest neighbours and, where there is one, the closed form reach."""
+    """Return the errors of the mean, of nearest neighbours and of the closed form for the decay time."""
     import numpy as np
     import torch
     from baselines import WEIGHTING, choose_k, closed_form_decay, load_split, nearest_neighbours, predict_mean
@@ -93,11 +93,11 @@ def run_baselines(synth: str, size: int) -> dict[str, dict]:
     images, labels = splits["test"]
     truth = space.denormalize(labels.numpy())
 
-    def figures(errors: np.ndarray, names: tuple[str, ...]) -> dict:
+    def summary(errors: np.ndarray, names: tuple[str, ...]) -> dict:
         sounds = errors.mean(axis=1, keepdims=True)
-        known = interval(resampled_means(sounds)[:, 0], len(sounds))
+        bounds = interval(resampled_means(sounds)[:, 0], len(sounds))
         heads = dict(zip(names, errors.mean(axis=0).tolist(), strict=True))
-        return {"nmae": float(sounds.mean()), "nmae_interval": known, "heads": heads}
+        return {"nmae": float(sounds.mean()), "nmae_interval": bounds, "heads": heads}
 
     def relative(unit: torch.Tensor) -> np.ndarray:
         return np.abs(space.denormalize(unit.numpy()) - truth) / (space.max - space.min)
@@ -108,27 +108,27 @@ def run_baselines(synth: str, size: int) -> dict[str, dict]:
     column = space.index("log10_decay_time")
     low, high = space.min[column], space.max[column]
     off = np.abs(np.clip(decay, low, high) - truth[:, column]) / (high - low)
-    closed = figures(off[:, None], ("log10_decay_time",))
+    closed = summary(off[:, None], ("log10_decay_time",))
     return {
-        "mean baseline": figures(relative(predict_mean(splits["train"][1], len(labels))), space.names),
-        f"{k} nearest neighbours, {WEIGHTING}": figures(relative(neighbours), space.names),
+        "mean baseline": summary(relative(predict_mean(splits["train"][1], len(labels))), space.names),
+        f"{k} nearest neighbours, {WEIGHTING}": summary(relative(neighbours), space.names),
         "closed form, decay only": closed,
     }
 
 
 def key_of(model: str, synth: str, size: int, epochs: int, seed: int, heads: str) -> str:
-    """Return what identifies a run in a file of results; another config is another run."""
+    """Return the key of a run in a file of results; a changed config gives another key."""
     text = json.dumps(config_of(model, heads), sort_keys=True)
     return f"{model} {sha256(text.encode()).hexdigest()[:8]} {synth} {size} clips {epochs} epochs seed {seed}"
 
 
 def baselines_key(synth: str, size: int) -> str:
-    """Return what identifies the answers that need no training in a file of results."""
+    """Return the key of the baselines in a file of results."""
     return f"baselines with intervals {synth} {size} clips"
 
 
 def is_done(done: dict[str, dict], key: str) -> bool:
-    """Return whether a file of results holds a run, with the interval that older ones lack."""
+    """Return whether a file of results holds a run with its interval, which older files lack."""
     return "nmae_interval" in done.get(key, {})
 
 
@@ -140,7 +140,7 @@ def config_of(model: str, heads: str) -> dict:
 
 
 def compare(arguments: argparse.Namespace) -> dict[str, dict]:
-    """Run all that is asked for, in processes; return the figures by key."""
+    """Run everything that `arguments` select, in processes; return the results by key."""
     store = Path(arguments.keep) if arguments.keep else None
     done = json.loads(store.read_text()) if store and store.exists() else {}
     for synth in arguments.synths:
@@ -159,27 +159,30 @@ def compare(arguments: argparse.Namespace) -> dict[str, dict]:
         for future in as_completed(waiting):
             key = waiting[future]
             done[key] = future.result()
-            told = f"{key}: {100 * done[key]['nmae']:.3g} %, {done[key]['epoch_seconds']:.2g} s an epoch"
-            print(told, file=sys.stderr, flush=True)
+            line = f"{key}: {100 * done[key]['nmae']:.3g} %, {done[key]['epoch_seconds']:.2g} s per epoch"
+            print(line, file=sys.stderr, flush=True)
             if store:
                 write_whole(store, (json.dumps(done, indent=1) + "\n").encode())
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)  # after a failure or Ctrl-C the other runs are not waited for
+        pool.shutdown(wait=False, cancel_futures=True)  # after a failure or Ctrl-C, do not wait for the other runs
     return done
 
 
 def runs_of(arguments: argparse.Namespace, done: dict[str, dict], model: str, synth: str) -> list[dict]:
-    """Return the figures of a model's finished runs."""
+    """Return the results of a model's finished runs."""
     seeds = range(arguments.seeds)
     keys = [key_of(model, synth, arguments.size, arguments.epochs, seed, arguments.heads) for seed in seeds]
     return [done[key] for key in keys if is_done(done, key)]
 
 
 def update_headers(arguments: argparse.Namespace, done: dict[str, dict]) -> None:
-    """Put what each model reaches into the second line of its config."""
-    neighbours = [done[baselines_key(synth, arguments.size)] for synth in arguments.synths]
-    floor = ", ".join(
-        f"{100 * one['nmae']:.2g}" for found in neighbours for name, one in found.items() if "neighbours" in name
+    """Write each model's errors into the second line of its config."""
+    baselines = [done[baselines_key(synth, arguments.size)] for synth in arguments.synths]
+    nearest = ", ".join(
+        f"{100 * result['nmae']:.2g}"
+        for by_name in baselines
+        for name, result in by_name.items()
+        if "neighbours" in name
     )
     for model in arguments.models:
         errors = [
@@ -189,35 +192,36 @@ def update_headers(arguments: argparse.Namespace, done: dict[str, dict]) -> None
         reached = f"{errors[0]} of the range on {arguments.synths[0]}, {errors[1]} on {arguments.synths[1]}"
         path = ROOT / "configs/model" / f"{model}.yaml"
         lines = path.read_text().splitlines(keepends=True)
-        lines[1] = f"# {arguments.epochs} epochs of {arguments.size:,} clips: {reached} (nearest neighbours {floor}).\n"
+        clips = f"{arguments.epochs} epochs of {arguments.size:,} clips"
+        lines[1] = f"# {clips}: {reached} (nearest neighbours {nearest}).\n"
         write_whole(path, "".join(lines).encode())
 
 
 def table_of(
     arguments: argparse.Namespace, done: dict[str, dict], synth: str
 ) -> tuple[list[Column], list[list[str]], str]:
-    """Return a synth's table, a row a baseline, then a row a model, the best first; and what to say below it."""
+    """Return a synth's table, one row per baseline, then one per model with the best first; and the note below it."""
     columns = [
         Column(synth, text=True), Column("rank"), Column("error, % of range"), Column("95 % interval", drop=1),
         Column("does not differ from ranks"), Column("parameters", drop=3), Column("M multiply-adds", drop=4),
-        Column("CPU s an epoch", drop=2), Column("by head", text=True, drop=5),
+        Column("CPU s per epoch", drop=2), Column("by head", text=True, drop=5),
     ]  # fmt: skip
     rows = []
-    for name, figures in done[baselines_key(synth, arguments.size)].items():
-        known = tuple(100 * end for end in figures["nmae_interval"])
-        error = [rounded(100 * figures["nmae"], known), written_interval(100 * figures["nmae"], known)]
-        rows.append([name, "", *error, "", "", "", "", _by_head([figures])])
+    for name, result in done[baselines_key(synth, arguments.size)].items():
+        bounds = tuple(100 * end for end in result["nmae_interval"])
+        error = [rounded(100 * result["nmae"], bounds), written_interval(100 * result["nmae"], bounds)]
+        rows.append([name, "", *error, "", "", "", "", _by_head([result])])
     runs = {model: runs_of(arguments, done, model, synth) for model in arguments.models}
-    scored, least_ratio = score({model: found for model, found in runs.items() if found})
+    scored, least_ratio = score({model: finished for model, finished in runs.items() if finished})
     close = no_different(scored, least_ratio) if least_ratio else [""] * len(scored)
-    for rank, (one, same) in enumerate(zip(scored, close, strict=True), 1):
-        size = [f"{one.runs[0]['parameters']:,}", f"{one.runs[0]['multiply_adds'] / 1e6:.2f}"]
-        seconds = f"{mean(run['epoch_seconds'] for run in one.runs):.2g}"
-        error = [rounded(one.error, one.interval), written_interval(one.error, one.interval)]
-        rows.append([one.model, str(rank), *error, same, *size, seconds, _by_head(one.runs)])
+    for rank, (model, same) in enumerate(zip(scored, close, strict=True), 1):
+        size = [f"{model.runs[0]['parameters']:,}", f"{model.runs[0]['multiply_adds'] / 1e6:.2f}"]
+        seconds = f"{mean(run['epoch_seconds'] for run in model.runs):.2g}"
+        error = [rounded(model.error, model.interval), written_interval(model.error, model.interval)]
+        rows.append([model.model, str(rank), *error, same, *size, seconds, _by_head(model.runs)])
     note = "A single seed or model: differences are not tested, and intervals cover the choice of test sounds only."
     if least_ratio:
-        seeds = min(len(one.runs) for one in scored)
+        seeds = min(len(model.runs) for model in scored)
         note = (
             f"{seeds} seeds. Models whose errors have a ratio below {least_ratio:.2f} do not differ (Tukey's test of "
             "all pairs at 5 %, on logarithms, over seeds and test sounds)."
@@ -248,7 +252,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=SEEDS, help="runs of each model")
     parser.add_argument("--jobs", type=int, default=2, help="processes, each with one thread")
     parser.add_argument("--keep", help="JSON file of finished runs")
-    parser.add_argument("--readme", action="store_true", help="put the tables into the README")
+    parser.add_argument("--readme", action="store_true", help="write the tables into the docs, the errors into configs")
     arguments = parser.parse_args()
     partial = [name for name in ("models", "synths", "heads", "size", "epochs", "seeds")
                if getattr(arguments, name) != parser.get_default(name)]  # fmt: skip

@@ -9,7 +9,7 @@ from scipy.stats import studentized_range, t
 
 from src.evaluation.intervals import Interval
 
-_Z = 1.96  # half a 95 % interval in standard deviations
+_Z = 1.96  # half of a 95 % interval, in standard deviations
 
 
 @dataclass(frozen=True)
@@ -23,26 +23,27 @@ class Scored:
 
 
 def score(runs: Mapping[str, Sequence[dict]]) -> tuple[list[Scored], float | None]:
-    """Return the models, best first, and the least ratio of two errors that differ; None where that is not known.
+    """Return the models, best first, and the least ratio of two errors that differ; None if it cannot be tested.
 
     A run is {nmae, nmae_interval, ...}. The test is Tukey's honestly significant difference at 5 % over all pairs, on
-    logarithms of errors, whose spread between seeds is taken to be the same for all models. The choice of test sounds
-    counts as if each model had its own, although all have the same: the ratio is a little too large, never too small.
+    logarithms of errors. It takes their spread between seeds to be the same for all models. It treats the test sounds
+    as if each model had its own, although all share them: this makes the ratio slightly too large, never too small.
     Source: Tukey, The Problem of Multiple Comparisons, Princeton 1953.
     """
     if not runs:
         return [], None
-    logs = [[math.log(run["nmae"]) for run in found] for found in runs.values()]
-    fewest, freedom = min(map(len, logs)), sum(len(one) - 1 for one in logs)
-    between_seeds = sum((value - mean(one)) ** 2 for one in logs for value in one) / freedom if freedom else 0.0
-    between_sounds = mean(_log_sd(run) ** 2 for found in runs.values() for run in found)
+    logs = [[math.log(run["nmae"]) for run in of_model] for of_model in runs.values()]
+    fewest, freedom = min(map(len, logs)), sum(len(values) - 1 for values in logs)
+    squares = sum((value - mean(values)) ** 2 for values in logs for value in values)
+    between_seeds = squares / freedom if freedom else 0.0
+    between_sounds = mean(_log_sd(run) ** 2 for of_model in runs.values() for run in of_model)
     sd = math.sqrt(between_seeds / fewest + between_sounds)
     factor = math.exp(sd * (t.ppf(0.975, freedom) if freedom else _Z))
-    errors = {model: 100 * mean(run["nmae"] for run in found) for model, found in runs.items()}
-    scored = [Scored(model, one, (one / factor, one * factor), runs[model]) for model, one in errors.items()]
+    errors = {model: 100 * mean(run["nmae"] for run in of_model) for model, of_model in runs.items()}
+    scored = [Scored(model, error, (error / factor, error * factor), runs[model]) for model, error in errors.items()]
     tested = freedom and len(runs) > 1
     least_ratio = math.exp(sd * studentized_range.ppf(0.95, len(runs), freedom)) if tested else None
-    return sorted(scored, key=lambda one: one.error), least_ratio
+    return sorted(scored, key=lambda model: model.error), least_ratio
 
 
 def _log_sd(run: dict) -> float:
@@ -52,9 +53,9 @@ def _log_sd(run: dict) -> float:
 
 
 def no_different(scored: Sequence[Scored], least_ratio: float) -> list[str]:
-    """Return, for each model from the best on, the ranks of the models that it does not differ from."""
-    found = []
-    for one in scored:
-        close = [at for at, other in enumerate(scored, 1) if 1 / least_ratio < one.error / other.error < least_ratio]
-        found.append(f"{close[0]} to {close[-1]}" if len(close) > 1 else "none")
-    return found
+    """Return, for each model, best first, the ranks of the models that it does not differ from."""
+    ranks = []
+    for model in scored:
+        close = [at for at, other in enumerate(scored, 1) if 1 / least_ratio < model.error / other.error < least_ratio]
+        ranks.append(f"{close[0]} to {close[-1]}" if len(close) > 1 else "none")
+    return ranks

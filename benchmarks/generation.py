@@ -1,4 +1,4 @@
-"""How fast clips are made, how much memory a million of them take, and how fast they are read."""
+"""Measure how fast clips are made, how much memory a million of them take, and how fast they are read."""
 
 import os
 import statistics
@@ -29,7 +29,7 @@ def recipe_of(synth: str, size: int) -> dict:
 
 
 def measure_generation() -> dict[str, float]:
-    """Return clips a second per synth, rendering and analysis, in as many threads as there are cores."""
+    """Return clips per second of each synth, for rendering and analysis with one thread per core."""
     sources = {
         name: load_source(parse_recipe(recipe_of(name, _BLOCKS * BLOCK))) for name in ("moog_basic", "simple_saw")
     }
@@ -45,7 +45,7 @@ def measure_generation() -> dict[str, float]:
 
 
 def _generate(folder: Path, size: int) -> tuple[float, float]:
-    """Return wall seconds and peak memory in GB of the command itself."""
+    """Return wall seconds and peak memory in GB of the generation command."""
     command = [sys.executable, "generate_vimh.py", "synth=moog_basic", f"dataset.size={size}"]
     began = time.perf_counter()
     process = subprocess.Popen(
@@ -55,12 +55,12 @@ def _generate(folder: Path, size: int) -> tuple[float, float]:
     process.returncode = status
     if status:
         raise RuntimeError(f"{' '.join(command)} ended with {status}")
-    unit = 1e9 if sys.platform == "darwin" else 1e6  # bytes there, kilobytes here
+    unit = 1e9 if sys.platform == "darwin" else 1e6  # bytes on macOS, kilobytes on Linux
     return time.perf_counter() - began, usage.ru_maxrss / unit
 
 
 def measure_million(folder: Path, size: int) -> dict[str, float]:
-    """Generate `size` clips and a tenth of them from the shell, then open and read the large set."""
+    """Generate `size` clips and a tenth as many from the shell, then open and read the large set."""
     small_seconds, _ = _generate(folder / "tenth", size // 10)
     start_seconds, _ = _generate(folder / "start", 64)
     seconds, peak = _generate(folder / "whole", size)

@@ -1,10 +1,10 @@
-"""Measure the training step of every network on this machine's CUDA device; keep it under the device's name.
+"""Measure the training step of every network on this machine's CUDA device; store it under the device's name.
 
     python benchmarks/gpu.py
 
 A step is forward, backward and AdamW on batches of 128 and 2,048 images of 32x32, as in backbones.py: in float32,
 under bfloat16 autocast, and with --compiled also with the network compiled. The multi-resolution STFT loss and the
-front end follow. The contestants take turns; the figures are medians.
+front end are measured too. The candidates run in turns; the results are medians.
 """
 
 import argparse
@@ -36,7 +36,7 @@ ROUNDS, REPEATS = 7, 20
 
 
 def seconds_of(steps: dict[str, Callable[[], object]]) -> dict[str, float]:
-    """Return the median seconds of a step, the contestants in turns; the device is waited for around each turn."""
+    """Return the median seconds of each step; the steps run in turns, with a synchronization around each turn."""
     taken: dict[str, list[float]] = {name: [] for name in steps}
     for turn in range(ROUNDS + 1):
         for name, step in steps.items():
@@ -73,7 +73,7 @@ def training_step(config: dict, batch_size: int, bfloat16: bool = False, compile
 
 
 def measure_networks(names: list[str], compiled: bool) -> dict[str, dict[str, float]]:
-    """Return milliseconds of a step by network and variant."""
+    """Return milliseconds per step for each network and variant."""
     rows = {}
     with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
         configs = {
@@ -112,16 +112,16 @@ def measure_sound() -> dict[str, float]:
 
 
 def markdown(results: dict[str, dict]) -> str:
-    """Return the tables of all devices that were measured."""
+    """Return the tables of all measured devices."""
     lines = []
-    for device, figures in results.items():
-        variants = list(next(iter(figures["networks"].values())))
-        lines += [f"| {device}, torch {figures['torch']}: ms a step | {' | '.join(variants)} |"]
+    for device, of_device in results.items():
+        variants = list(next(iter(of_device["networks"].values())))
+        lines += [f"| {device}, torch {of_device['torch']}: ms per step | {' | '.join(variants)} |"]
         lines += ["|---|" + "---|" * len(variants)]
-        for name, row in figures["networks"].items():
+        for name, row in of_device["networks"].items():
             lines.append(f"| {name} | " + " | ".join(f"{row[variant]:.3g}" for variant in variants) + " |")
         lines += ["", "| Sound | ms |", "|---|---|"]
-        lines += [f"| {name} | {value:.3g} |" for name, value in figures["sound"].items()]
+        lines += [f"| {name} | {value:.3g} |" for name, value in of_device["sound"].items()]
         lines.append("")
     return "\n".join(lines).strip()
 
@@ -129,13 +129,13 @@ def markdown(results: dict[str, dict]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="*", default=named_models())
-    parser.add_argument("--compiled", action="store_true", help="measure compiled networks too: a minute each")
+    parser.add_argument("--compiled", action="store_true", help="measure compiled networks too: a minute for each")
     parser.add_argument("--keep", type=Path, default=ROOT / "benchmarks/gpu.json")
     arguments = parser.parse_args()
     results = json.loads(arguments.keep.read_text()) if arguments.keep.exists() else {}
     networks = measure_networks(arguments.models, arguments.compiled)
-    figures = {"torch": torch.__version__, "networks": networks, "sound": measure_sound()}
-    results[torch.cuda.get_device_name()] = figures
+    of_device = {"torch": torch.__version__, "networks": networks, "sound": measure_sound()}
+    results[torch.cuda.get_device_name()] = of_device
     arguments.keep.write_text(json.dumps(results, indent=1) + "\n")
     print(markdown(results))
 

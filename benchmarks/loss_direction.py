@@ -2,14 +2,14 @@
 
 Target and prediction are drawn independently: f = 10^U(log10 30, log10 4000) Hz, amplitude 10^U(-2.5, 0),
 phase U(0, 2 pi), 1 s at 16 kHz, naive (aliasing) oscillators. The prediction's f is then moved further away
-from the target's, by 300 or 600 cents; its amplitude and phase stay. The figure is the share of trials in which
-the loss grew; a trial in which it stayed the same counts as half, so that a loss that cannot tell reads 0.5. All
-losses get the same sounds.
+from the target's, by 300 or 600 cents; its amplitude and phase stay. The result is the share of trials in which
+the loss grew. A trial in which it stayed the same counts as half, so that a constant loss gets 0.5. All losses get the
+same sounds.
 
-Published: DiffMoog (arXiv 2401.12570), table 1, which comes from 1,000 trials too, so that a figure may differ
-from ours by 0.03 to 0.04 by chance. Spectra are unscaled, with Hann windows and centred frames with mirrored ends.
-The published cumulative loss is shown beside ours with each scale's power divided by n_fft squared. The paper does
-not say how it weighs the scales; we found this weighting by trial, and the sine gets better figures without it.
+Published: DiffMoog (arXiv 2401.12570), table 1. It is from 1,000 trials too, so that a share may differ from ours by
+0.03 to 0.04 by chance. Spectra are unscaled, with Hann windows and centred frames with mirrored ends. The published
+cumulative loss is compared with ours with each scale's power divided by n_fft squared. The paper does not say how it
+weights the scales; we found this weighting by trial, and the sine gets better results without it.
 
 Run: python benchmarks/loss_direction.py [trials] [--keep]
 """
@@ -44,7 +44,7 @@ from src.models.losses.time_domain import DCLoss, ESRLoss, SISDRLoss
 SAMPLE_RATE = 16000
 CENTS = (300, 600)
 BATCH = 50
-WAVES: dict[str, Callable[[np.ndarray], np.ndarray]] = {  # of the phase in turns
+WAVES: dict[str, Callable[[np.ndarray], np.ndarray]] = {  # functions of the phase in turns
     "sine": lambda turns: np.sin(2 * np.pi * turns),
     "square": lambda turns: np.sign(np.sin(2 * np.pi * turns)),
     "saw": lambda turns: 2 * (turns % 1) - 1,
@@ -81,7 +81,7 @@ PUBLISHED = {  # sine, square, saw; 300 and 600 cents each
 
 @torch.no_grad()
 def measure_loss_direction(trials: int = 1000) -> list[dict]:
-    """Return a row a loss, wave and interval: the share right, its 95 % interval, and what was published."""
+    """Return one row per loss, wave and pitch distance: the share right, its 95 % interval and the published share."""
     losses = {name: make() for name, make in LOSSES.items()}
     right = {(name, wave, cents): 0.0 for name in losses for wave in WAVES for cents in CENTS}
     for wave in WAVES:
@@ -102,12 +102,12 @@ def measure_loss_direction(trials: int = 1000) -> list[dict]:
 
 
 def grown(before: Tensor, after: Tensor) -> float:
-    """Return how many of some losses grew; those that stayed the same count as half."""
+    """Return how many of the losses grew; those that stayed the same count as half."""
     return float((after > before).sum() + 0.5 * (after == before).sum())
 
 
 def wilson(right: float, trials: int) -> tuple[float, float]:
-    """Return the 95 % interval of a share (Wilson 1927)."""
+    """Return the 95 % interval of the share right / trials (Wilson 1927)."""
     z, share = 1.959964, right / trials
     centre = (share + z * z / (2 * trials)) / (1 + z * z / trials)
     half = z / (1 + z * z / trials) * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials**2))
@@ -135,7 +135,7 @@ def _sounds(wave: str, trials: int) -> Iterator[tuple[Tensor, Tensor, dict[int, 
 
 
 def markdown(rows: list[dict]) -> str:
-    """Return the table, best loss first: the share right, and the published one in brackets."""
+    """Return the table, best loss first: the share right, with the published share in brackets."""
     width = len(WAVES) * len(CENTS)
     groups = [rows[at : at + width] for at in range(0, len(rows), width)]
     heads = [f"{row['wave']} {row['cents']}" for row in groups[0]]
@@ -150,11 +150,11 @@ def markdown(rows: list[dict]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("trials", nargs="?", type=int, default=1000)
-    parser.add_argument("--keep", action="store_true", help="write the rows to results.json, the table to the README")
-    given = parser.parse_args()
-    trials = given.trials
+    parser.add_argument("--keep", action="store_true", help="write the rows to results.json, the table to the docs")
+    arguments = parser.parse_args()
+    trials = arguments.trials
     rows = measure_loss_direction(trials)
-    if given.keep:
+    if arguments.keep:
         store = ROOT / "benchmarks/results.json"
         store.write_text(json.dumps(json.loads(store.read_text()) | {"loss_direction": rows}, indent=1) + "\n")
         update_block("directions", markdown(rows))

@@ -1,4 +1,4 @@
-"""Endless data against files: clips a second through a micro network, and how long the network waits for them."""
+"""Compare endless data with files: clips per second through a micro network, and how long the network waits."""
 
 import statistics
 from pathlib import Path
@@ -18,7 +18,7 @@ from src.utils.instantiate import quiet_lightning
 ROOT = Path(__file__).resolve().parents[1]
 _EPOCH = 16384
 _ROUNDS = 5
-_WAIT = "[_TrainingEpochLoop].train_dataloader_next"  # as Lightning's profiler calls it
+_WAIT = "[_TrainingEpochLoop].train_dataloader_next"  # its name in Lightning's profiler
 
 
 class _Silent(SimpleProfiler):
@@ -27,11 +27,11 @@ class _Silent(SimpleProfiler):
 
 
 def measure_online(folder: Path, batch_size: int = 128) -> list[dict[str, float | str]]:
-    """Return, per synth and kind of data, samples/s, seconds of an epoch and the share of it that is waiting."""
+    """Return, for each synth and kind of data, clips/s, seconds per epoch and the share of them spent on waiting."""
     quiet_lightning()
     with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
         config = OmegaConf.to_container(compose("train", overrides=["model=cnn_micro"]).model, resolve=True)
-    found: dict[tuple[str, str], list[tuple[float, float]]] = {}
+    results: dict[tuple[str, str], list[tuple[float, float]]] = {}
     for _ in range(_ROUNDS):
         for synth in ("moog_basic", "simple_saw"):
             settings = {"recipe": recipe_of(synth, _EPOCH * 5 // 4), "root": folder, "batch_size": batch_size}
@@ -39,9 +39,9 @@ def measure_online(folder: Path, batch_size: int = 128) -> list[dict[str, float 
                 ("files", VIMHDataModule(**settings)),
                 ("online", VIMHOnlineDataModule(epoch_size=_EPOCH, **settings)),
             ):
-                found.setdefault((synth, kind), []).append(_epoch(data, config, folder))
+                results.setdefault((synth, kind), []).append(_epoch(data, config, folder))
     rows = []
-    for (synth, kind), runs in found.items():
+    for (synth, kind), runs in results.items():
         seconds, waited = (statistics.median(column) for column in zip(*runs, strict=True))
         rows.append({"synth": synth, "data": kind, "clips_per_second": _EPOCH / seconds, "seconds": seconds})
         rows[-1]["waiting"] = waited / seconds
@@ -49,9 +49,9 @@ def measure_online(folder: Path, batch_size: int = 128) -> list[dict[str, float 
 
 
 def _epoch(data: VIMHDataModule, config: dict, folder: Path) -> tuple[float, float]:
-    """Return the seconds of a run's second epoch, whose workers are there already, and those spent on waiting.
+    """Return the seconds of a run's second epoch, when the workers already run, and those of them spent on waiting.
 
-    The network has one thread, which is as fast for one so small, and leaves a core to the rendering.
+    The network has one thread. For such a small network this is as fast as two, and it leaves a core for rendering.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -1,4 +1,4 @@
-"""What wrappers of the optimizer and bfloat16 cost or gain in a training step, in turns.
+"""Measure what optimizer wrappers and bfloat16 cost or gain in a training step, in turns.
 
 python benchmarks/optimizers.py
 """
@@ -21,7 +21,7 @@ from src.synth.parameters import ParameterSpace, ParameterSpec
 ROOT = Path(__file__).resolve().parents[1]
 _SPEC = DatasetSpec("none", (1, 32, 32), ParameterSpace(ParameterSpec(name=name, min=0, max=1) for name in "abcd"))
 _WRAPPERS = ("gradient_centralization", "lookahead", "sam", "asam")
-_LARGEST = {  # of each family, the config whose arithmetic weighs most
+_LARGEST = {  # of each family, the config with the most arithmetic
     "cnn": "cnn_64k",
     "convnext": "convnext_288k",
     "vit": "vit_210k",
@@ -35,7 +35,7 @@ _LARGEST = {  # of each family, the config whose arithmetic weighs most
 
 
 def measure_wrappers() -> dict[str, float]:
-    """Return, for each wrapper, the median step over that of plain AdamW: micro CNN, batches of 128."""
+    """Return the median step with each wrapper divided by that with plain AdamW: micro CNN, batches of 128."""
     steps = {"plain": _step("cnn_micro", 128)}
     steps |= {name: _step("cnn_micro", 128, f"wrapper={name}") for name in _WRAPPERS}
     seconds = in_turns(steps, rounds=9, repeats=20)
@@ -43,7 +43,7 @@ def measure_wrappers() -> dict[str, float]:
 
 
 def measure_bfloat16() -> dict[str, float]:
-    """Return, for each family of networks, the median step under bfloat16 over that in float32, batches of 128."""
+    """Return, for each family of networks, the median step in bfloat16 divided by that in float32, batches of 128."""
     assert {name.split("_")[0] for name in named_models()} == set(_LARGEST)
     steps = {}
     for family, model in _LARGEST.items():

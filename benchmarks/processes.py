@@ -1,4 +1,4 @@
-"""What whole commands cost: until the first step, with two processes, and for each trial of a sweep.
+"""Measure the cost of whole commands: up to the first step, with two processes, and per trial of a sweep.
 
 python benchmarks/processes.py
 """
@@ -14,7 +14,7 @@ from itertools import pairwise
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-_LAUNCHERS = {  # trials that run one after another in each process
+_LAUNCHERS = {  # each process runs its trials one after another
     "basic": ["hydra.sweeper.n_jobs=1"],
     "joblib": ["hydra.sweeper.n_jobs=2", "hydra/launcher=joblib"],
     "ray": ["hydra.sweeper.n_jobs=2", "hydra/launcher=ray"],
@@ -33,25 +33,25 @@ def measure_first_step(folder: Path, rounds: int = 5) -> float:
 
 
 def measure_two_processes(folder: Path, rounds: int = 5) -> float:
-    """Return samples a second of two processes over those of one, one thread each: micro CNN, 128 samples a step."""
+    """Return the speed of two processes divided by that of one: micro CNN, 128 samples per step, one thread each."""
     common = ("synth=moog_basic", "dataset.size=16384", "trainer.max_epochs=2", "extras.num_threads=1")
     ratios = []
     for _ in range(rounds):
-        (one,) = _train(folder, *common, "trainer=cpu", "data.batch_size=128")
-        (two,) = _train(folder, *common, "trainer=ddp_sim", "data.batch_size=64")
-        ratios.append(one["epochs"][-1] / two["epochs"][-1])
+        (single,) = _train(folder, *common, "trainer=cpu", "data.batch_size=128")
+        (double,) = _train(folder, *common, "trainer=ddp_sim", "data.batch_size=64")
+        ratios.append(single["epochs"][-1] / double["epochs"][-1])
     return statistics.median(ratios)
 
 
 def measure_sweep(folder: Path, trials: int = 8) -> dict[str, float]:
-    """Return, for each launcher, the median seconds from one trial's end to the next one's first step."""
-    found = {}
+    """Return, for each launcher, the median seconds from the end of a trial to the first step of the next."""
+    results = {}
     for name, overrides in _LAUNCHERS.items():
         runs = _train(
             folder,
             *("-m", "hparams_search=vimh_optuna", f"hydra.sweeper.n_trials={trials}"),
-            f"hydra.sweeper.study_name={name}-{time.time_ns()}",  # one that is complete has nothing to do
-            "test=true",  # after which the clock writes its line
+            f"hydra.sweeper.study_name={name}-{time.time_ns()}",  # a complete study would run no trials
+            "test=true",  # the clock writes its line after the test
             *("dataset.size=256", "trainer=cpu", "trainer.max_epochs=2", "extras.num_threads=1", *overrides),
         )
         gaps = [
@@ -59,12 +59,12 @@ def measure_sweep(folder: Path, trials: int = 8) -> dict[str, float]:
             for pid in {run["pid"] for run in runs}
             for earlier, later in pairwise(run for run in runs if run["pid"] == pid)
         ]
-        found[name] = statistics.median(gaps)
-    return found
+        results[name] = statistics.median(gaps)
+    return results
 
 
 def _train(folder: Path, *overrides: str) -> list[dict]:
-    """Run the command; return what each of its runs wrote down, in the order in which they ended."""
+    """Run the command; return the line of the clock of each of its runs, in the order in which they ended."""
     with tempfile.NamedTemporaryFile(dir=folder, suffix=".jsonl") as file:
         clock = f"+callbacks.clock={{_target_: clock.Clock, path: {file.name}}}"
         paths = (f"paths.data_dir={folder}/data", f"paths.log_dir={folder}/logs")
@@ -81,4 +81,4 @@ if __name__ == "__main__":
         scratch = Path(name)
         print("first step, s", round(measure_first_step(scratch), 2))
         print("two processes / one", round(measure_two_processes(scratch), 2))
-        print("sweep, s a trial", {name: round(one, 2) for name, one in measure_sweep(scratch).items()})
+        print("sweep, s per trial", {name: round(seconds, 2) for name, seconds in measure_sweep(scratch).items()})

@@ -1,4 +1,4 @@
-"""Measured tables go between their markers in the README or a page of docs, so that nobody copies figures by hand."""
+"""Write measured tables between their markers in the README or a page of docs, so that nobody copies them by hand."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def update_block(name: str, table: str, root: Path = ROOT) -> None:
-    """Put a table between the markers of that name in every page that has them; ValueError where none has."""
+    """Put a table between the markers of that name in every page that has them; raise ValueError if none has."""
     begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
     pages = [path for path in (root / "README.md", *sorted(root.glob("docs/**/*.md"))) if begin in path.read_text()]
     if not pages:

@@ -1,4 +1,4 @@
-"""Measure speed and accuracy; print one table, keep it in results.json and in the README: `make bench`."""
+"""Measure speed and accuracy; print one table, write it to results.json and into the docs: `make bench`."""
 
 import argparse
 import json
@@ -34,14 +34,14 @@ from src.utils.files import write_whole
 
 @dataclass(frozen=True)
 class Figure:
-    """One measured figure, the median of its runs."""
+    """A measured value, the median of its runs."""
 
     name: str
     value: float
     unit: str
     aim: str
     ancestor: str = ""
-    interval: str = ""  # 95 %, of a figure of a test split
+    interval: str = ""  # 95 %, for values of a test split
 
 
 def collect(folder: Path, quick: bool) -> list[Figure]:
@@ -57,7 +57,7 @@ def collect(folder: Path, quick: bool) -> list[Figure]:
         Figure("simple_saw, inside the generator", clips["simple_saw"], "clips/s", ">= 40,000", "2,100"),
         Figure("moog_basic, 16,384 clips from the shell", startup["shell_16k"], "s", "< 8"),
         Figure(f"moog_basic, {size} clips, wall", million["seconds"], "s", "linear in n"),
-        Figure("  the same, time a clip against a tenth of them", million["linearity"], "x", "about 1"),
+        Figure("  the same, time per clip / that of a tenth of the clips", million["linearity"], "x", "about 1"),
         Figure("  the same, peak memory", million["peak_gb"], "GB", "< 1"),
         Figure(f"opening and checking {size} samples", million["open_seconds"], "s", "< 0.5"),
         Figure("loader, float batches of 128, 32x32x1", million["loader"], "samples/s", ">= 500,000", "11,800"),
@@ -84,27 +84,29 @@ def training_system(folder: Path) -> list[Figure]:
         figures.append(Figure(f"step with bf16-mixed / float32 on this CPU, {family}", ratio, "x", ""))
     figures.append(Figure("two processes / one, samples/s, micro CNN", measure_two_processes(folder), "x", ""))
     for launcher, seconds in measure_sweep(folder).items():
-        figures.append(Figure(f"sweep, one trial's end to the next one's first step, {launcher}", seconds, "s", "< 2"))
+        name = f"sweep, end of a trial to the first step of the next, {launcher}"
+        figures.append(Figure(name, seconds, "s", "< 2"))
     rows = {(row["synth"], row["data"]): row for row in measure_online(folder)}
     for synth in sorted({synth for synth, _ in rows}):
         online, files = rows[synth, "online"], rows[synth, "files"]
         ratio = online["clips_per_second"] / files["clips_per_second"]
         figures.append(Figure(f"training on endless data / on files, clips/s, {synth}", ratio, "x", "1"))
-        figures.append(Figure("  share of the time that the network waits for it", 100 * online["waiting"], "%", ""))
+        figures.append(Figure("  share of the time that the network waits for data", 100 * online["waiting"], "%", ""))
     return figures
 
 
 def markdown(figures: list[Figure], machine: str) -> str:
     """Return the table as Markdown."""
     rows = ["| what | measured | aim | ancestor |", "|---|---|---|---|"]
-    for one in figures:
-        measured = " ".join(filter(None, (show(one.value), one.unit, one.interval and f"({one.interval})")))
-        rows.append(f"| {one.name.strip()} | {measured} | {one.aim} | {one.ancestor} |")
+    for figure in figures:
+        interval = figure.interval and f"({figure.interval})"
+        measured = " ".join(filter(None, (show(figure.value), figure.unit, interval)))
+        rows.append(f"| {figure.name.strip()} | {measured} | {figure.aim} | {figure.ancestor} |")
     return "\n".join([*rows, "", f"Medians, measured on {machine}; in brackets 95 % intervals over the test sounds."])
 
 
 def show(value: float) -> str:
-    """Return a figure with the digits that mean something."""
+    """Return a value with its significant digits."""
     return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
 
 
@@ -119,7 +121,7 @@ def main() -> None:
     print(table)
     if not quick:
         networks, directions = backbones.measure_backbones(), measure_loss_direction()
-        content = {"machine": machine, "figures": [asdict(one) for one in figures]}
+        content = {"machine": machine, "figures": [asdict(figure) for figure in figures]}
         content |= {"backbones": networks, "loss_direction": directions}
         store = ROOT / "benchmarks/results.json"
         kept = {"experiments": json.loads(store.read_text()).get("experiments", {})}  # see experiments.py

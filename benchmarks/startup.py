@@ -1,4 +1,4 @@
-"""What a person waits for before anything happens."""
+"""Measure how long a user waits for a refused command, for --help and for a generation."""
 
 import statistics
 import subprocess
@@ -18,7 +18,7 @@ def _seconds(*arguments: str, succeeds: bool = True) -> float:
 
 
 def measure_startup(folder: Path) -> dict[str, float]:
-    """Return median seconds of a refused typo, of --help, and of a whole 16,384-clip generation."""
+    """Return the median seconds of a refused typo, of --help, and of a whole generation of 16,384 clips."""
     times: dict[str, list[float]] = {"typo": [], "help": [], "shell_16k": []}
     for turn in range(6):
         rounds = {

@@ -1,4 +1,4 @@
-"""What Lightning, the default callbacks, metrics and loggers cost over a bare loop of the same network and batches."""
+"""Measure the cost of Lightning, default callbacks, metrics and loggers over a bare loop on the same batches."""
 
 import statistics
 import time
@@ -23,9 +23,9 @@ _EPOCHS = 31  # the first fills caches
 
 
 class _InTurns(Callback):
-    """Seconds of each training epoch, logging and checkpoints at its end included, validation left out.
+    """Measure the seconds of each training epoch, with logging and checkpoints at its end, without validation.
 
-    After each of them `other` has its turn: what else the machine does slows both down.
+    After each epoch `other` runs, so that other load on the machine slows both down.
     """
 
     def __init__(self, other: Callable[[], float]) -> None:
@@ -46,7 +46,7 @@ class _InTurns(Callback):
 
 
 def measure_training_step(folder: Path) -> dict[str, float]:
-    """Return the bare loop's step in ms, and the median ratio of Lightning's to it, in turns."""
+    """Return the step of the bare loop in ms, and the median ratio of Lightning's step to it, in turns."""
     quiet_lightning()
     data = VIMHDataModule(recipe=recipe_of("moog_basic", _SIZE), root=folder, batch_size=128)
     with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):

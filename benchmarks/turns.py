@@ -1,4 +1,4 @@
-"""Contestants take turns, so that what else the machine does falls on all of them."""
+"""Time functions in turns, so that other load on the machine affects all of them."""
 
 import statistics
 import time
@@ -9,7 +9,7 @@ Key = TypeVar("Key")
 
 
 def in_turns(steps: Mapping[Key, Callable[[], object]], rounds: int = 9, repeats: int = 1) -> dict[Key, float]:
-    """Return the median seconds of each step over `rounds`, after one that fills caches."""
+    """Return the median seconds of each step over `rounds`, after one round that fills caches."""
     seconds: dict[Key, list[float]] = {name: [] for name in steps}
     for turn in range(rounds + 1):
         for name, step in steps.items():

@@ -1,4 +1,4 @@
-"""From nothing to a trained, tested model and a prediction for a sound: what `make demo` runs."""
+"""Make a dataset, train and test a model, and predict the parameters of a sound: `make demo`."""
 
 import argparse
 import subprocess
@@ -17,11 +17,11 @@ from src.evaluation.rerender import rendering_source
 from src.spectral.audio_file import write_clip
 from src.utils.script import run_script
 
-UNSEEN_SEED = 20_000_000  # of a sound that is in no split
+UNSEEN_SEED = 20_000_000  # gives a sound that is in no split
 
 
 def run(*arguments: str) -> None:
-    """Show a command, as one would type it, and run it."""
+    """Print a command as the user would type it, and run it."""
     print(f"\n$ python {' '.join(arguments)}", flush=True)
     status = subprocess.run([sys.executable, *arguments], cwd=ROOT, check=False).returncode
     if status:
@@ -29,13 +29,13 @@ def run(*arguments: str) -> None:
 
 
 def make_sound(dataset: Path, path: Path) -> None:
-    """Render a sound the network has never met, and print what it is made of."""
+    """Render a sound that the network has not seen, and print its parameters."""
     spec = read_spec(dataset)
     values = spec.space.sample(UNSEEN_SEED, 0, 1).astype(np.float64)
     source = rendering_source(spec)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_clip(path, source.synth.render(values)[:, 0], source.synth.config.sample_rate)
-    print(f"\n{path.relative_to(ROOT)} is a new sound, made with")
+    print(f"\n{path.relative_to(ROOT)} is a new sound with these parameters:")
     for name, value in zip(spec.space.names, values[0], strict=True):
         print(f"  {name} = {value:.4g}")
 
@@ -43,21 +43,21 @@ def make_sound(dataset: Path, path: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", type=int, default=16384, help="clips in the dataset")
-    parser.add_argument("--epochs", type=int, default=60, help="about a second each on two cores")
-    settings = parser.parse_args()
+    parser.add_argument("--epochs", type=int, default=60, help="each takes about a second on two cores")
+    arguments = parser.parse_args()
     began = time.perf_counter()
-    dataset = ROOT / f"data/vimh-32x32x1_8000Hz_1p0s_{settings.size}dss_moog_basic_4p"
+    dataset = ROOT / f"data/vimh-32x32x1_8000Hz_1p0s_{arguments.size}dss_moog_basic_4p"
     if dataset.exists():
-        print(f"{dataset.relative_to(ROOT)} is there already and is used as it is")
+        print(f"{dataset.relative_to(ROOT)} exists already; the demo uses it")
     else:
-        run("generate_vimh.py", "synth=moog_basic", f"dataset.size={settings.size}")
-    size, epochs = f"dataset.size={settings.size}", f"trainer.max_epochs={settings.epochs}"
+        run("generate_vimh.py", "synth=moog_basic", f"dataset.size={arguments.size}")
+    size, epochs = f"dataset.size={arguments.size}", f"trainer.max_epochs={arguments.epochs}"
     run("src/train.py", "experiment=moog_basic_16k", "trainer=cpu", size, epochs)
     run("src/eval.py", "ckpt_path=best", "trainer=cpu", "report=true")
     sound = ROOT / "logs/demo/sound.wav"
     make_sound(dataset, sound)
     run("src/predict.py", "ckpt_path=best", f"input={sound.relative_to(ROOT)}")
-    print(f"\nAll of it took {time.perf_counter() - began:.0f} s. Open the report above in a browser, and listen.")
+    print(f"\nThe demo took {time.perf_counter() - began:.0f} s. Open the report above in a browser, and listen.")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""A trained model from Python, cell by cell: python examples/python_api.py [CHECKPOINT] [VIMH DIRECTORY]."""
+"""Use a trained model from Python, cell by cell: python examples/python_api.py [CHECKPOINT] [VIMH DIRECTORY]."""
 
-# %% Load the best checkpoint of the newest training run, or the one that is given
+# %% Load the given checkpoint, or the best checkpoint of the newest training run
 import sys
 
 import rootutils
@@ -13,11 +13,11 @@ from src import api
 
 checkpoint, data_dir = [*sys.argv[1:3], None, None][:2]
 model = api.load(checkpoint or "best")
-print("parameters:", ", ".join(f"{one.name} [{one.unit or '-'}]" for one in model.spec.space))
+print("parameters:", ", ".join(f"{parameter.name} [{parameter.unit or '-'}]" for parameter in model.spec.space))
 
 # %% Make a sound that is not in the dataset, and predict its parameters
 rng = np.random.default_rng(20)
-true = {one.name: rng.uniform(one.min, one.max) for one in model.spec.space}
+true = {parameter.name: rng.uniform(parameter.min, parameter.max) for parameter in model.spec.space}
 sound, sample_rate = api.render(model, true)
 prediction = api.predict(model, sound, sample_rate)
 for name, value in prediction.values.items():
@@ -27,8 +27,8 @@ for name, value in prediction.values.items():
     )
 
 # %% Render the prediction, and compare it with the sound
-again, _ = api.render(model, prediction.values)
-error_db = 10 * np.log10(np.mean((again - sound) ** 2) / np.mean(sound**2))
+rendered, _ = api.render(model, prediction.values)
+error_db = 10 * np.log10(np.mean((rendered - sound) ** 2) / np.mean(sound**2))
 print(f"error of the waveform: {error_db:.1f} dB of the sound's energy")
 
 # %% Test the model on the test split of its dataset

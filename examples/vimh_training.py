@@ -1,4 +1,4 @@
-"""Look at a dataset, train on it, and look at what the model has learned: `--demo --save-plots`."""
+"""Show a dataset, train on it, and plot the predictions of the model: `--demo --save-plots`."""
 
 import argparse
 import tempfile
@@ -30,7 +30,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--data-dir", type=given_path, help="a VIMH directory")
     parser.add_argument("--max-epochs", type=int, default=30)
     parser.add_argument("--batch-size", type=int, default=32)
-    parser.add_argument("--analyze-only", action="store_true", help="look at the data, then stop")
+    parser.add_argument("--analyze-only", action="store_true", help="show the data, then stop")
     parser.add_argument("--checkpoint", type=given_path, help="test this checkpoint instead of training")
     parser.add_argument("--save-plots", action="store_true", help="write PNGs")
     parser.add_argument("--export-results", type=given_path, help="write the test results as JSON")

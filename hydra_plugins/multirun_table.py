@@ -1,4 +1,4 @@
-"""The sweeper of -m; Hydra loads sweepers only from `hydra_plugins`."""
+"""The default sweeper of -m; Hydra loads sweepers only from `hydra_plugins`."""
 
 from pathlib import Path
 from typing import Any
@@ -10,9 +10,9 @@ from omegaconf import DictConfig, open_dict
 
 
 class MultirunTableSweeper(Sweeper):
-    """Hydra's own sweeper, `inner`, with one table of all runs at the end, also where a run has failed.
+    """Run Hydra's own sweeper, `inner`; show one table of all runs at the end, even if a run has failed.
 
-    Its arguments are configs/hydra/sweeper/multirun_table.yaml.
+    Its arguments come from configs/hydra/sweeper/multirun_table.yaml.
     """
 
     def __init__(self, inner: DictConfig, **_: Any):

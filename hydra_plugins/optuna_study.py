@@ -7,11 +7,11 @@ from omegaconf import DictConfig
 
 
 class OptunaStudySweeper(Sweeper):
-    """Gives each job of the launcher one trial of an Optuna study, until the study has `n_trials`.
+    """Run one trial of an Optuna study in each job of the launcher, until the study has `n_trials`.
 
-    It uses the samplers and the notation of hydra-optuna-sweeper. That package's own sweeper counts only the trials of
-    one start, leaves killed trials in the state running, cannot prune, and ends when a job fails.
-    Its arguments are configs/hydra/sweeper/optuna_study.yaml. Heavy modules are imported when they are needed, since
+    It uses the samplers and the notation of hydra-optuna-sweeper. That package's own sweeper counts only the trials
+    of the current start, leaves killed trials in the state running, cannot prune, and ends when a job fails.
+    The arguments come from configs/hydra/sweeper/optuna_study.yaml. Heavy modules are imported only when needed, since
     Hydra loads this file at every start.
     """
 

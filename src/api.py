@@ -1,4 +1,4 @@
-"""The template from Python: load a model, predict the parameters of a sound, render them, test the model.
+"""The Python API: load a model, predict the parameters of a sound, render them, test the model.
 
     from src import api
 
@@ -6,7 +6,7 @@
     prediction = api.predict(model, audio, sample_rate=44100)
     sound = api.render(model, prediction.values)
 
-PyTorch is imported when a function needs it, so that importing this module takes no time.
+PyTorch is imported only when a function needs it, so importing this module is fast.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model predicts of one sound: each field by parameter, in the parameter's unit.
+    """A model's prediction for one sound: each field maps parameter names to values in the parameter's unit.
 
     `uncertainties` are standard uncertainties, `low` and `high` the ends of 90 % intervals; see docs/uncertainty.md.
-    NaN where the model does not know. A category has the probability that it is wrong, and no interval.
+    Unknown values are NaN. The uncertainty of a category is the probability that it is wrong; it has no interval.
     """
 
     values: dict[str, float]
@@ -44,10 +44,10 @@ class Prediction:
 
 
 def load(checkpoint: str | Path = "best", trust: Iterable[str] = ()) -> VIMHLitModule:
-    """Load a trained model: a .ckpt file, or `best` or `last` of the newest run below logs/.
+    """Load a trained model: a .ckpt file, or `best` or `last` of the newest run in logs/.
 
-    `trust` holds dotted paths of your own modules or classes that the checkpoint may name; see docs/security.md.
-    UserError, one line, where the file is missing or damaged.
+    `trust` lists the dotted paths of your own modules or classes that the checkpoint may name; see docs/security.md.
+    Raises UserError, one line, if the file is missing or damaged.
     """
     from src.models.build import load_checkpoint
 
@@ -57,8 +57,8 @@ def load(checkpoint: str | Path = "best", trust: Iterable[str] = ()) -> VIMHLitM
 def predict(model: VIMHLitModule, audio: np.ndarray, sample_rate: int) -> Prediction:
     """Predict the parameters of a mono sound (T,), full scale +-1.
 
-    It is resampled, and trimmed or padded with silence, as the model expects; each change is logged as a warning.
-    UserError for silence, samples that are not finite, and models that are not trained on sounds.
+    The sound is resampled, and trimmed or padded with silence, to fit the model; each change is logged as a warning.
+    Raises UserError for silence, samples that are not finite, and models that were not trained on sounds.
     """
     from src.evaluation.predict import estimate_clip, make_front_end
     from src.spectral.audio_file import fit_clip
@@ -69,7 +69,7 @@ def predict(model: VIMHLitModule, audio: np.ndarray, sample_rate: int) -> Predic
     if not np.isfinite(sound).all():
         raise UserError(f"audio: sample {int(np.argmin(np.isfinite(sound)))} is not finite; repair it")
     if not 1000 <= sample_rate <= 768_000:
-        raise UserError(f"sample_rate: {sample_rate} given; 1000 to 768000 Hz")
+        raise UserError(f"sample_rate: {sample_rate} given; give 1000 to 768000 Hz")
     front_end = make_front_end(model.spec)
     clip = fit_clip(sound, int(sample_rate), front_end.sample_rate, front_end.num_samples)
     estimates = estimate_clip(model, front_end, clip)
@@ -83,14 +83,14 @@ def predict(model: VIMHLitModule, audio: np.ndarray, sample_rate: int) -> Predic
         uncertainties=by_name(estimates.uncertainties),
         low=by_name(estimates.low_90),
         high=by_name(estimates.high_90),
-        units={one.name: one.unit for one in space},
+        units={spec.name: spec.unit for spec in space},
     )
 
 
 def render(model: VIMHLitModule, values: Mapping[str, float], trust: Iterable[str] = ()) -> tuple[np.ndarray, int]:
-    """Render parameters, by name and in their units, with the synth that made the model's training sounds.
+    """Render parameter values, by name and in their units, with the synth of the model's training sounds.
 
-    Return (T,) float32 and the sample rate in Hz. UserError where the synth is not here, or is not trusted.
+    Return (T,) float32 and the sample rate in Hz. Raises UserError if the synth is not available or not trusted.
     """
     from src.data.origin import source_of
 
@@ -106,9 +106,9 @@ def render(model: VIMHLitModule, values: Mapping[str, float], trust: Iterable[st
 def evaluate(
     checkpoint: str | Path = "best", data_dir: str | Path | None = None, trust: Iterable[str] = ()
 ) -> Evaluation:
-    """Test a checkpoint on the test split of a VIMH directory: by default the dataset that it was trained on.
+    """Test a checkpoint on the test split of a VIMH directory, by default the dataset that it was trained on.
 
-    The figures are those that `python src/eval.py` prints; `rows` has one entry for each parameter.
+    The results are those that `python src/eval.py` prints; `rows` has one entry for each parameter.
     """
     from lightning import Trainer
 
@@ -119,10 +119,10 @@ def evaluate(
     from src.utils.instantiate import quiet_lightning
 
     quiet_lightning()
-    read = read_checkpoint(find_checkpoint(str(checkpoint), ROOT / "logs"), trust)
-    model = restore_model(read)
+    contents = read_checkpoint(find_checkpoint(str(checkpoint), ROOT / "logs"), trust)
+    model = restore_model(contents)
     directory = data_dir or ROOT / "data" / model.spec.name
-    datamodule = VIMHDataModule(directory, trust=tuple(trust), **read["data_settings"])
+    datamodule = VIMHDataModule(directory, trust=tuple(trust), **contents["data_settings"])
     require_same_task(model.spec, datamodule.spec)
     trainer = Trainer(
         logger=False, callbacks=[], enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False

@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 @hydra.main(version_base="1.3", config_path="../configs", config_name="eval")
 @task
 def main(config: DictConfig) -> None:
-    require(config, "ckpt_path", "give a .ckpt file, or best: the newest run's")
+    require(config, "ckpt_path", "give a .ckpt file, or best for that of the newest run")
     ckpt_path = find_checkpoint(config.ckpt_path, Path(config.paths.log_dir))
     given = config.data.data_dir
     if given and "://" not in given and not Path(given).is_dir():
@@ -46,7 +46,7 @@ def main(config: DictConfig) -> None:
 
     apply_extras(config)
     require_sound(config, ("trainer", "callbacks", "logger"))
-    trainer = build_trainer(config)  # before the dataset, which may have to be made again
+    trainer = build_trainer(config)  # before the dataset, which may have to be generated again
     checkpoint = read_checkpoint(ckpt_path, config.trust)
     model = restore_model(checkpoint)
     data_dir = given or f"{config.paths.data_dir}/{model.spec.name}"  # text: it may be a URL
@@ -61,11 +61,11 @@ def main(config: DictConfig) -> None:
     )
     require_same_task(model.spec, datamodule.spec)
     if datamodule.spec.sha256.get("train") != model.spec.sha256.get("train"):
-        log.warning("%s: not the files that this model was trained on; it may have seen some of these sounds", data_dir)
+        log.warning("%s: the model was trained on other files, which may include some of these sounds", data_dir)
     try:
         evaluation = evaluate(model, datamodule, trainer)
     except RuntimeError as error:
-        raise_if_lost(error, "give the same command again")
+        raise_if_lost(error, "run the same command again")
         raise
     if not trainer.is_global_zero:
         return
@@ -76,11 +76,11 @@ def main(config: DictConfig) -> None:
     if config.report:
         from src.evaluation.report import write_report
 
-        log.info("report, with sounds to listen to: %s", write_report(evaluation, model, datamodule, output))
+        log.info("report with sounds: %s", write_report(evaluation, model, datamodule, output))
 
 
 def missing_recipe(data_dir: str, spec: DatasetSpec, config: DictConfig) -> dict[str, Any] | None:
-    """Return how to make the dataset of a checkpoint again, None where it is there; UserError where it may not be."""
+    """Return the recipe of a checkpoint's missing dataset, None if it exists; raise UserError if it is not allowed."""
     from src.data.origin import recipe_to_make
     from src.data.paths import is_whole, to_place
     from src.data.spec import INFO_FILE
@@ -91,7 +91,7 @@ def missing_recipe(data_dir: str, spec: DatasetSpec, config: DictConfig) -> dict
         return recipe_to_make(spec, config.trust).model_dump(mode="json")
     except UserError as error:
         raise UserError(
-            f"{data_dir} does not exist, and cannot be made again ({error}); give data.data_dir=..."
+            f"{data_dir} does not exist and cannot be generated again ({error}); give data.data_dir=..."
         ) from error
 
 

@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 @hydra.main(version_base="1.3", config_path="../configs", config_name="predict")
 @task
 def main(config: DictConfig) -> None:
-    require(config, "ckpt_path", "give a .ckpt file, or best: the newest run's")
+    require(config, "ckpt_path", "give a .ckpt file, or best for that of the newest run")
     ckpt_path = find_checkpoint(config.ckpt_path, Path(config.paths.log_dir))
     if config.input and config.data.data_dir:
         raise UserError("input and data.data_dir: both given; give one of them")

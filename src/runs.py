@@ -13,7 +13,7 @@ from src.utils.table import show_lines  # noqa: E402
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("log_dir", nargs="?", type=given_path, default=ROOT / "logs", help="paths.log_dir of the runs")
+    parser.add_argument("log_dir", nargs="?", type=given_path, default=ROOT / "logs", help="paths.log_dir (logs)")
     parser.add_argument("--save", type=given_path, metavar="STEM", help="write all columns to STEM.csv and STEM.md")
     arguments = parser.parse_args()
     root = arguments.log_dir / "train"
@@ -26,7 +26,7 @@ def main() -> None:
         lines = [f"{root} has no runs yet; train one with: python src/train.py"]
     if left_out := len(found) - len(runs):
         ended = "1 command" if left_out == 1 else f"{left_out} commands"
-        lines.append(f"{ended} ended before training began, and {'is' if left_out == 1 else 'are'} not listed")
+        lines.append(f"not listed: {ended} that ended before training began")
     if arguments.save:
         saved = write_runs(runs, arguments.save)
         lines.append(f"all columns: {', '.join(map(str, saved))}")

@@ -26,7 +26,7 @@ from src.utils.monitor import require_known, require_metrics, watched  # noqa: E
 from src.utils.ranks import launched, rank  # noqa: E402
 from src.utils.resume import (  # noqa: E402
     continue_logs,
-    how_to_go_on,
+    how_to_continue,
     newest_checkpoint,
     require_same_optimizer,
     resumed,
@@ -57,7 +57,7 @@ def train(
     ckpt_path: Path | None = None,
     allow_blind: bool = False,
 ) -> Evaluation:
-    """Check, fit, and test the best checkpoint (the last weights where none is kept)."""
+    """Check, fit, and test the best checkpoint, or the last weights if no checkpoint is kept."""
     check(datamodule, model, ckpt_path, allow_blind)
     fit(datamodule, model, trainer, ckpt_path)
     return test_best(datamodule, model, trainer)
@@ -66,7 +66,7 @@ def train(
 def check(
     datamodule: VIMHDataModule, model: VIMHLitModule, ckpt_path: Path | None, allow_blind: bool
 ) -> dict[str, int]:
-    """UserError for what would go wrong, as far as that can be known; return the epoch and step to begin at."""
+    """Raise UserError for foreseeable problems; return the epoch and the step at which training begins."""
     from src.data.spec import DatasetSpec
     from src.evaluation.evaluate import require_same_task
     from src.models.build import load_weights, read_checkpoint
@@ -75,7 +75,7 @@ def check(
 
     at = {"epoch": 0, "global_step": 0}
     if ckpt_path:
-        checkpoint = read_checkpoint(ckpt_path, trust=None)  # its weights alone go into this run's own model
+        checkpoint = read_checkpoint(ckpt_path, trust=None)  # only its weights are used, in this run's own model
         require_same_task(DatasetSpec.from_dict(checkpoint["dataset_spec"]), datamodule.spec)
         load_weights(model, checkpoint)
         require_same_optimizer(checkpoint["model_config"], model.config or {})
@@ -86,7 +86,7 @@ def check(
 
 
 def refuse_faults(config: DictConfig, datamodule: VIMHDataModule) -> None:
-    """UserError for a model or a trainer that cannot be built, before a dataset is made for them."""
+    """Raise UserError for a model or a trainer that cannot be built, before the dataset is generated."""
     import torch
 
     from src.models.build import build_model
@@ -96,12 +96,12 @@ def refuse_faults(config: DictConfig, datamodule: VIMHDataModule) -> None:
     if planned is None:
         return
     build_trainer(OmegaConf.merge(config, {"logger": None}))
-    with torch.random.fork_rng(devices=[]):  # the weights of the run itself do not depend on this
+    with torch.random.fork_rng(devices=[]):  # so that this does not change the run's initial weights
         build_model(OmegaConf.to_container(config.model, resolve=True), planned).check_optimizer()
 
 
 def fit(datamodule: VIMHDataModule, model: VIMHLitModule, trainer: Trainer, ckpt_path: Path | None) -> None:
-    """Train, from a checkpoint where one is given."""
+    """Train, starting from a checkpoint if one is given."""
     import torch
     from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
@@ -109,16 +109,18 @@ def fit(datamodule: VIMHDataModule, model: VIMHLitModule, trainer: Trainer, ckpt
         trainer.fit(model, datamodule=datamodule, ckpt_path=ckpt_path, weights_only=True)
     except MisconfigurationException as error:
         raise UserError(f"trainer: {' '.join(str(error).split())}") from error
-    except torch._dynamo.exc.ShortenTraceback as error:  # no compiler, no Triton: looked up only when something failed
+    except torch._dynamo.exc.ShortenTraceback as error:  # no compiler or no Triton; torch._dynamo is loaded by then
         raise UserError(f"model.compile: {first_line(error)}; fix that, or train with model.compile=false") from error
     except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
         if isinstance(error, UserError) or not model.resuming:
             raise
-        raise UserError(f"ckpt_path: training cannot go on from it ({first_line(error)}); start another run") from error
+        raise UserError(
+            f"ckpt_path: training cannot continue from it ({first_line(error)}); start a new run"
+        ) from error
 
 
 def test_best(datamodule: VIMHDataModule, model: VIMHLitModule, trainer: Trainer) -> Evaluation:
-    """Test the best checkpoint, or the model as it is where none is kept."""
+    """Test the best checkpoint, or the current model if no checkpoint is kept."""
     from src.evaluation.evaluate import evaluate
     from src.models.build import load_own_checkpoint
 
@@ -129,15 +131,14 @@ def test_best(datamodule: VIMHDataModule, model: VIMHLitModule, trainer: Trainer
 
 
 def chooser(trainer: Trainer) -> Checkpoint | None:
-    """Return the callback that keeps the best checkpoint by a metric, where there is one."""
-    return next(
-        (one for one in trainer.checkpoint_callbacks if getattr(one, "monitor", None)), trainer.checkpoint_callback
-    )
+    """Return the callback that keeps the best checkpoint by a metric, if there is such a callback."""
+    by_metric = (callback for callback in trainer.checkpoint_callbacks if getattr(callback, "monitor", None))
+    return next(by_metric, trainer.checkpoint_callback)
 
 
 @contextmanager
 def interruptible(directory: Path, stop: StopOnSignal) -> Iterator[None]:
-    """Say in one line how to go on after a full disk, or after a signal that StopOnSignal did not handle."""
+    """Report in one line how to continue after a full disk, or after a signal that StopOnSignal did not handle."""
     import errno
     import signal
 
@@ -147,33 +148,33 @@ def interruptible(directory: Path, stop: StopOnSignal) -> Iterator[None]:
         yield
     except SystemExit as error:
         number = signal.SIGTERM if isinstance(error, SIGTERMException) else signal.SIGINT
-        raise Interrupted(f"interrupted; {how_to_go_on(directory)}", number) from error
+        raise Interrupted(f"interrupted; {how_to_continue(directory)}", number) from error
     except RuntimeError as error:
         if stop.received is None:
-            raise_if_lost(error, how_to_go_on(directory))
+            raise_if_lost(error, how_to_continue(directory))
             raise
-        raise Interrupted(f"interrupted; {how_to_go_on(directory)}", stop.received) from error  # the workers got it too
+        raise Interrupted(f"interrupted; {how_to_continue(directory)}", stop.received) from error  # workers get it too
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise
-        raise UserError(f"{directory}: {error.strerror}; make room, then {how_to_go_on(directory)}") from error
+        raise UserError(f"{directory}: {error.strerror}; make room, then {how_to_continue(directory)}") from error
 
 
 def starting_point(config: DictConfig) -> Path | None:
-    """Return the checkpoint that a run starts from: its own newest where it is resumed, or the one asked for."""
+    """Return the checkpoint that a run starts from: its own newest if it is resumed, otherwise the one given."""
     if not config.get("resume"):
         return find_checkpoint(config.ckpt_path, Path(config.paths.log_dir)) if config.ckpt_path else None
     directory = Path(config.paths.output_dir)
     found = newest_checkpoint(directory)
     if found is None:
-        log.info("%s has no checkpoint, so the run starts from its beginning", directory)
+        log.info("%s has no checkpoint, so the run starts from the beginning", directory)
         first = next(iter(read_record(directory)), {}).get("from")
         return Path(first) if first else None
     return found
 
 
 def limits(config: DictConfig) -> dict[str, Any]:
-    """Return what ends a run, and whether a test follows."""
+    """Return the settings that limit a run, and whether a test follows."""
     plain = OmegaConf.to_container(config, resolve=True)
     found = {key: plain["trainer"].get(key) for key in ("max_epochs", "max_steps", "max_time")}
     return found | {"early_stopping": (plain.get("callbacks") or {}).get("early_stopping"), "test": plain["test"]}
@@ -182,14 +183,14 @@ def limits(config: DictConfig) -> dict[str, Any]:
 @hydra.main(version_base="1.3", config_path="../configs", config_name="train")
 @task
 def main(config: DictConfig) -> float | None:
-    if config.get("data") is None or "_target_" not in (config.get("model") or {}):  # heads alone are no model
+    if config.get("data") is None or "_target_" not in (config.get("model") or {}):  # the heads alone are not a model
         raise UserError("data and model: both groups are needed, as in data=vimh model=cnn_micro")
     run_names(config)
     given = config.data.get("data_dir")
     if given and "://" not in given and not Path(given).is_dir():
         raise UserError(f"data.data_dir: {given} does not exist; give a VIMH directory, or null to generate one")
     if given:
-        warn_of_unused(("synth", "spectral", "dataset"), f"data.data_dir={given} is the data")
+        warn_of_unused(("synth", "spectral", "dataset"), f"data.data_dir={given} is used")
     if config.trainer.get("overfit_batches") and "online" in config.data.get("_target_", ""):
         raise UserError("trainer.overfit_batches: online data cannot overfit a batch; give data=vimh")
     rename_rate(config)
@@ -200,17 +201,19 @@ def main(config: DictConfig) -> float | None:
     if config.get("resume") and is_finished(directory):
         session = read_record(directory)[-1]
         if session["limits"].items() <= limits(config).items():
-            longer = "trainer.max_epochs=... (or callbacks.early_stopping.patience=..., where that ended it)"
-            log.info("%s is finished; to train it for longer, give %s with resume=", directory, longer)
+            longer = "trainer.max_epochs=... (or callbacks.early_stopping.patience=..., if early stopping ended it)"
+            log.info("%s is finished; to train it longer, give %s with resume=", directory, longer)
             return session["score"]
-    if launched() and not config.get("resume") and is_finished(directory):  # its name is that of a torchrun or a job
-        raise UserError(f"{directory}: holds a finished run; give the new one another name, or go on with resume=")
+    if launched() and not config.get("resume") and is_finished(directory):  # torchrun or SLURM sets its name
+        raise UserError(
+            f"{directory}: holds a finished run; give the new run another name, or continue this one with resume="
+        )
     with only_here(directory):
         return train_in(directory, config, starting_point(config))
 
 
 def train_in(directory: Path, config: DictConfig, ckpt_path: Path | None) -> float | None:
-    """Build everything that a config asks for, train, test, and leave the results in the run's directory."""
+    """Build everything from the config, train, test, and write the results to the run's directory."""
     if ckpt_path:
         log.info("starting from %s", ckpt_path)
     from lightning.pytorch.callbacks import LambdaCallback
@@ -226,7 +229,7 @@ def train_in(directory: Path, config: DictConfig, ckpt_path: Path | None) -> flo
 
     apply_extras(config)
     require_sound(config, ("data", "model", "trainer", "callbacks", "logger"))
-    given = {"recipe": None} if config.data.get("data_dir") else {}  # what is named is there, and never made
+    given = {"recipe": None} if config.data.get("data_dir") else {}  # an existing dataset is never generated
     datamodule = build(OmegaConf.merge(config.data, given), "data")
     refuse_faults(config, datamodule)
     spec = datamodule.spec
@@ -237,8 +240,10 @@ def train_in(directory: Path, config: DictConfig, ckpt_path: Path | None) -> flo
     at = check(datamodule, model, ckpt_path, config.preflight.allow_blind)
     epochs = config.trainer.get("max_epochs")
     if epochs is not None and 0 <= epochs <= at["epoch"] > 0:
-        raise UserError(f"trainer.max_epochs: {epochs} given, but the run is in epoch {at['epoch'] + 1}; give more")
-    whole = deepcopy(config)  # as it was given: the loggers of this session also get the step that they continue from
+        raise UserError(
+            f"trainer.max_epochs: {epochs} given, but the run is already in epoch {at['epoch'] + 1}; give more"
+        )
+    original = deepcopy(config)  # without the step from which the loggers of this session continue
     first_of_resumed = bool(config.get("resume")) and not rank()
     if first_of_resumed:
         continue_logs(config.get("logger"), at["global_step"])
@@ -246,13 +251,13 @@ def train_in(directory: Path, config: DictConfig, ckpt_path: Path | None) -> flo
     made_by = surroundings()
     last = None if not trainer.checkpoint_callbacks or trainer.fast_dev_run else directory / "checkpoints/last.ckpt"
     origin = {"commit": made_by["git"].get("commit"), "dirty": made_by["git"].get("dirty"), "seed": config.seed}
-    stop = StopOnSignal(last, how_to_go_on(directory))
+    stop = StopOnSignal(last, how_to_continue(directory))
     details = {"from": ckpt_path, "seed": config.seed, "limits": limits(config), "dataset": spec.sha256}
     session = Session(directory, description(config, spec, directory) | details | made_by)
     record = RecordProgress(session, config.monitor)
     trainer.callbacks += [record, stop, Bookkeeping(origin, bool(config.get("resume")))]
-    if first_of_resumed:  # once the others are here, which compose the config that is there and add the same words
-        trainer.callbacks += [LambdaCallback(on_fit_start=lambda *_: save_config(whole, directory))]
+    if first_of_resumed:  # later, since all processes first read the saved config and apply the same overrides to it
+        trainer.callbacks += [LambdaCallback(on_fit_start=lambda *_: save_config(original, directory))]
     with interruptible(directory, stop), session as entry:
         identity = {"dataset": spec.name, "dataset_sha256": spec.sha256.get("train"), "num_parameters": num_parameters}
         log_hyperparameters(trainer.loggers, config, identity)

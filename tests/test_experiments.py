@@ -47,7 +47,7 @@ def test_every_header_has_a_place_for_figures_and_nothing_else_changes(experimen
 
 
 def test_a_header_without_figures_is_told():
-    with pytest.raises(ValueError, match="no line of figures"):
+    with pytest.raises(ValueError, match="no line of results"):
         with_figures("# @package _global_\n# It trains.\n", {"parameters": 1, "cpu_seconds": 1, "heads": {}})
 
 

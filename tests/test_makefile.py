@@ -36,7 +36,7 @@ def test_help_is_grouped_plain_text():
     text = make("help").stdout
     assert text.isascii()
     assert "\x1b" not in text
-    for group in ("Set-up", "Train", "Experiments", "Generate", "Look", "Check", "Clean"):
+    for group in ("Set-up", "Train", "Experiments", "Generate", "Inspect", "Check", "Clean"):
         assert f"\n{group}\n" in text
 
 

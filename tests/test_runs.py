@@ -22,7 +22,7 @@ def test_runs_are_listed_and_those_that_never_trained_are_counted(tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
     assert "first_try" in done.stdout and "0.04568" in done.stdout and "0.05" in done.stdout
     assert f"newest: {tmp_path}/train/runs/2026-11-26_first_try\n" in done.stdout
-    assert "2 commands ended before training began, and are not listed" in done.stdout
+    assert "not listed: 2 commands that ended before training began" in done.stdout
     with (tmp_path / "all.csv").open(newline="") as file:
         assert [row["name"] for row in csv.DictReader(file)] == ["first_try"]
 

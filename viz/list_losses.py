@@ -1,4 +1,4 @@
-"""List every loss by what it takes: its name in a config, and the paper it comes from: `make list-losses`.
+"""List every loss, grouped by its input, with its name in a config and its source: `make list-losses`.
 
 python viz/list_losses.py [--markdown]
 """
@@ -23,10 +23,10 @@ _INDENT = 30  # the longest name and four spaces
 
 
 def rows() -> list[tuple[str, str, str, str]]:
-    """Return a row a loss, by what it takes."""
+    """Return one row per loss, sorted by what it takes."""
     return [
-        (one.__name__, name, ", ".join(one.takes) or _OF_PARTS, _source(one))
-        for name, one in sorted(Loss.registry.items(), key=lambda pair: (pair[1].takes, pair[0]))
+        (loss.__name__, name, ", ".join(loss.takes) or _OF_PARTS, _source(loss))
+        for name, loss in sorted(Loss.registry.items(), key=lambda pair: (pair[1].takes, pair[0]))
     ]
 
 
@@ -39,7 +39,7 @@ def markdown() -> str:
 
 
 def listing(width: int) -> str:
-    """Return what the terminal shows: losses below the words for what they take, at most `width` wide."""
+    """Return the text for the terminal: the losses below a heading for what they take, at most `width` wide."""
     lines, group = [], None
     for _, name, takes, source in rows():
         if takes != group:
@@ -48,7 +48,7 @@ def listing(width: int) -> str:
         lines += _wrapped(f"  {name:{_INDENT - 2}}{source}", width, " " * _INDENT)
     lines += ["", *_wrapped("torch.nn and auraloss, by class name or dotted path:", width, "  ")]
     for takes in dict.fromkeys(TORCH.values()):
-        names = ", ".join(f"torch.nn.{name}" for name, one in TORCH.items() if one == takes)
+        names = ", ".join(f"torch.nn.{name}" for name, taken in TORCH.items() if taken == takes)
         lines += _wrapped(f"  {', '.join(takes):{_INDENT - 2}}{names}", width, " " * _INDENT)
     for home, names in AURALOSS.items():
         lines += _wrapped(f"  {'waveform':{_INDENT - 2}}{home}: {', '.join(names)}", width, " " * _INDENT)
@@ -57,7 +57,7 @@ def listing(width: int) -> str:
 
 def _described(takes: str) -> str:
     if takes == _OF_PARTS:
-        return "what all of them take"
+        return "whatever all its parts take"
     return "; or ".join(KINDS[kind].description for kind in takes.split(", "))
 
 
@@ -72,9 +72,9 @@ def _source(loss: type[Loss]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--markdown", action="store_true", help="as a Markdown table")
-    given = parser.parse_args()
-    print(markdown() if given.markdown else listing(min(shutil.get_terminal_size().columns, 120)))
+    parser.add_argument("--markdown", action="store_true", help="print a Markdown table")
+    arguments = parser.parse_args()
+    print(markdown() if arguments.markdown else listing(min(shutil.get_terminal_size().columns, 120)))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""List what a voice can vary and what a synth config makes of it: `make list-parameters SYNTH=moog_basic`."""
+"""List a voice's parameters and their ranges in a synth config: `make list-parameters SYNTH=moog_basic`."""
 
 import argparse
 import textwrap
@@ -22,10 +22,10 @@ _HEADINGS = ("parameter", "allowed", "in this config", "default", "unit")
 
 
 def load(name: str) -> Synth:
-    """Return the synth of a config in configs/synth; UserError where there is none or it is at fault."""
-    known = sorted(path.stem for path in (ROOT / "configs/synth").glob("*.yaml"))
-    if name not in known:
-        raise UserError(f"SYNTH: no config '{name}'.{did_you_mean(name, known)}")
+    """Return the synth of a config in configs/synth; raise UserError if it does not exist or is invalid."""
+    names = sorted(path.stem for path in (ROOT / "configs/synth").glob("*.yaml"))
+    if name not in names:
+        raise UserError(f"SYNTH: no config '{name}'.{did_you_mean(name, names)}")
     with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
         try:
             config = compose("generate", [f"synth={name}"])
@@ -36,7 +36,7 @@ def load(name: str) -> Synth:
 
 
 def list_parameters(synth: Synth) -> list[str]:
-    """Return the lines of a table, none longer than 80 characters unless a single word is."""
+    """Return the lines of a table, at most 80 characters wide unless a single word is longer."""
     here = {spec.name: spec for spec in synth.space.specs}
     rows = [_HEADINGS, *(_row(allowed, here[allowed.name]) for allowed in synth.voice.parameters)]
     widths = [min(max(len(row[at]) for row in rows), 22) for at in range(len(_HEADINGS))]
@@ -52,13 +52,13 @@ _WHOLE_WORDS = {"break_long_words": False, "break_on_hyphens": False, "replace_w
 
 
 def _row(allowed: ParameterSpec, here: ParameterSpec) -> tuple[str, ...]:
-    """Return a parameter's name, the range that its voice allows, the config's, the default and the unit."""
+    """Return a parameter's name, the range that its voice allows, the range in the config, the default and the unit."""
     widest = ", ".join(allowed.values) if allowed.values else f"{allowed.min:g}..{allowed.max:g}"
-    given = f"{here.min:g}..{here.max:g} by {here.step:g}"
+    range_here = f"{here.min:g}..{here.max:g} by {here.step:g}"
     if here.is_fixed or here.values:
-        given = here.describe_range()
+        range_here = here.describe_range()
     default = "" if allowed.default is None else allowed.format(allowed.default)
-    return allowed.name, widest, given, default, allowed.unit
+    return allowed.name, widest, range_here, default, allowed.unit
 
 
 def main() -> None:
@@ -69,7 +69,8 @@ def main() -> None:
     varying = len(synth.space)
     print(f"{name}: voice {synth.config.voice}, {varying} of {len(synth.voice.parameters)} parameters vary\n")
     print("\n".join(list_parameters(synth)))
-    print(f"\nVary one: python generate_vimh.py synth={name} '+synth.parameters.NAME={{min: A, step: B, max: C}}'")
+    override = "'+synth.parameters.NAME={min: A, step: B, max: C}'"
+    print(f"\nTo vary a parameter: python generate_vimh.py synth={name} {override}")
 
 
 if __name__ == "__main__":

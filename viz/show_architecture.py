@@ -1,4 +1,4 @@
-"""Show what a model config builds on a dataset: a table, and on demand a graph or a drawing; `make td`, `make tds`."""
+"""Show the network of a model config for a dataset: a table, on request also a graph or a drawing: `make td`."""
 
 import argparse
 import shutil
@@ -28,7 +28,7 @@ from src.utils.table import Column, plain, show
 
 CONFIGS = ROOT / "configs"
 NAMES = sorted(path.stem for path in (CONFIGS / "model").glob("*.yaml") if path.stem != "base")
-HEADS = 4  # of a size that comes without a dataset
+HEADS = 4  # number of heads without a dataset
 NO_DOT = "the graph needs graphviz's program dot: brew install graphviz, or sudo apt install graphviz"
 
 
@@ -39,13 +39,13 @@ def main() -> None:
     what.add_argument("--all", action="store_true", help="every model config")
     what.add_argument("--compare", nargs="+", metavar="NAME", help="model configs side by side")
     what.add_argument("--list", action="store_true", help="model configs with their sizes")
-    parser.add_argument("--graph", action="store_true", help="also torchview's graph, as a file")
-    parser.add_argument("--vgg", action="store_true", help="also boxes that follow the shapes, as a file")
+    parser.add_argument("--graph", action="store_true", help="also write torchview's graph to a file")
+    parser.add_argument("--vgg", action="store_true", help="also draw the blocks as boxes that follow their shapes")
     parser.add_argument("--format", choices=("png", "svg"), default="png")
-    parser.add_argument("--output", type=given_path, default=ROOT / "logs/diagrams", help="folder of the files")
-    parser.add_argument("--data", type=given_path, help="a VIMH directory; without it or --size the newest below data")
-    parser.add_argument("--size", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"), help="images without a dataset")
-    parser.add_argument("--channels", type=int, default=1, help="with --size")
+    parser.add_argument("--output", type=given_path, default=ROOT / "logs/diagrams", help="folder for the files")
+    parser.add_argument("--data", type=given_path, help="a VIMH directory (default: the newest in data)")
+    parser.add_argument("--size", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"), help="image size, without a dataset")
+    parser.add_argument("--channels", type=int, default=1, help="channels of the images, with --size")
     arguments = parser.parse_args()
     names = arguments.compare or (NAMES if arguments.all or arguments.list else arguments.model)
     for name in names:
@@ -59,7 +59,7 @@ def main() -> None:
     for name in names:
         try:
             models[name] = build(name, spec)
-        except UserError as error:  # an optional library that is not there, say
+        except UserError as error:  # for example, an optional library that is not installed
             print(f"{name}: {error}", file=sys.stderr)
     if not models:
         raise SystemExit(1)
@@ -85,7 +85,7 @@ def main() -> None:
 
 
 def find_spec(arguments: argparse.Namespace) -> DatasetSpec:
-    """Return the spec of what the arguments name, else of the newest dataset, else 32 x 32 x 1."""
+    """Return the spec of the given dataset or size, else of the newest dataset, else of 32 x 32 x 1 images."""
     if arguments.data:
         return read_spec(arguments.data)
     found = sorted((ROOT / "data").glob(f"*/{INFO_FILE}"), key=lambda path: path.stat().st_mtime)
@@ -103,7 +103,7 @@ def build(name: str, spec: DatasetSpec) -> VIMHLitModule:
 
 
 def inputs(model: VIMHLitModule) -> tuple[torch.Tensor, ...]:
-    """Return a black image, and its dB range where the model takes one, batch axis included."""
+    """Return a black image, and its dB range if the model takes it, with a batch axis."""
     image = torch.zeros(1, *model.spec.image_shape)
     return (image, torch.zeros(1, 2)) if model.auxiliary else (image,)
 
@@ -117,46 +117,50 @@ def short(layer: Layer) -> str:
 
 
 def show_layers(name: str, model: VIMHLitModule) -> None:
-    """Print a row a layer, and their sums."""
+    """Print one row per layer, and the totals."""
     layers = describe_layers(model, *inputs(model))
     columns = [Column("layer", text=True), Column("kind", text=True), Column("output shape")]
     columns += [Column("parameters"), Column("multiply-adds")]
     rows = [
-        [short(one), one.kind, " x ".join(map(str, one.shape)), f"{one.parameters:,}", f"{one.multiply_adds:,}"]
-        for one in layers
+        [
+            *(short(layer), layer.kind, " x ".join(map(str, layer.shape))),
+            *(f"{layer.parameters:,}", f"{layer.multiply_adds:,}"),
+        ]
+        for layer in layers
     ]
-    total = ["total", "", "", f"{count(model):,}", f"{sum(one.multiply_adds for one in layers):,}"]
+    total = ["total", "", "", f"{count(model):,}", f"{sum(layer.multiply_adds for layer in layers):,}"]
     show(columns, [*rows, total], name, sections={len(rows)})
 
 
 def show_list(models: dict[str, VIMHLitModule]) -> None:
-    """Print a row a model config."""
+    """Print one row per model config."""
     columns = [Column("model=", text=True), Column("network", text=True)]
     columns += [Column("parameters"), Column("multiply-adds"), Column("features")]
     rows = []
     for name, model in models.items():
-        multiply_adds = sum(one.multiply_adds for one in describe_layers(model, *inputs(model)))
+        multiply_adds = sum(layer.multiply_adds for layer in describe_layers(model, *inputs(model)))
         sizes = (f"{count(model):,}", f"{multiply_adds:,}", str(model.network.feature_dim))
         rows.append([name, type(model.network).__name__, *sizes])
     show(columns, rows)
 
 
 def show_comparison(models: dict[str, VIMHLitModule]) -> None:
-    """Print a column a model: its size, then its blocks from the image down."""
+    """Print one column per model: its size, then its blocks, from input to output."""
     columns = [Column("", text=True), *(Column(name, text=True) for name in models)]
     blocks = [describe_blocks(model, *inputs(model)) for model in models.values()]
     rows = [
         ["parameters", *(f"{count(model):,}" for model in models.values())],
-        ["multiply-adds", *(f"{sum(one.multiply_adds for one in column):,}" for column in blocks)],
+        ["multiply-adds", *(f"{sum(block.multiply_adds for block in column):,}" for column in blocks)],
         ["features", *(str(model.network.feature_dim) for model in models.values())],
     ]
     for at, row in enumerate(zip_longest(*blocks), start=1):
-        rows.append([str(at), *(f"{one.kind} {'x'.join(map(str, one.shape))}" if one else "" for one in row)])
+        cells = (f"{block.kind} {'x'.join(map(str, block.shape))}" if block else "" for block in row)
+        rows.append([str(at), *cells])
     show(columns, rows, sections={3})
 
 
 def save_graph(model: VIMHLitModule, path: Path) -> str:
-    """Save torchview's graph of every operation; return one line saying where, or what is missing."""
+    """Save torchview's graph of every operation; return one line with its path, or with what is missing."""
     if not shutil.which("dot"):
         return NO_DOT
     try:

@@ -15,13 +15,13 @@ from src.utils.script import given_path, run_script
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("directory", nargs="?", type=given_path, help="a VIMH directory (the newest in data)")
-    parser.add_argument("--match", default="", help="only look at names that contain this")
+    parser.add_argument("--match", default="", help="choose among the directories whose name contains MATCH")
     arguments = parser.parse_args()
     found = sorted((ROOT / "data").glob("*/vimh_dataset_info.json"), key=lambda path: path.stat().st_mtime)
     found = [path.parent for path in found if arguments.match in path.parent.name]
     if not arguments.directory and not found:
         raise SystemExit(
-            f"data holds no dataset{f' with {arguments.match}' if arguments.match else ''}; make one: make sds"
+            f"data holds no dataset{f' with {arguments.match}' if arguments.match else ''}; to make one: make sds"
         )
     directory = arguments.directory or found[-1]
     dataset = VIMHDataset(directory)
@@ -32,10 +32,10 @@ def main() -> None:
     if spec.duration and spec.sample_rate:
         print(f"  {spec.synth_type}, {spec.duration:g} s at {spec.sample_rate:g} Hz")
     effects = {row["name"]: row["step_levels"] for row in spec.sensitivity}
-    for one in spec.space:
-        print(f"  {one.name}: {one.describe_range()}, {one.num_classes} classes")
-        if one.name in effects:
-            print(f"    a step changes the image by {effects[one.name]:.2f} of 255 levels")
+    for parameter in spec.space:
+        print(f"  {parameter.name}: {parameter.describe_range()}, {parameter.num_classes} classes")
+        if parameter.name in effects:
+            print(f"    a step changes the image by {effects[parameter.name]:.2f} of 255 levels")
     rows = next(dataset.batches_by_shape(12))
     batch = dataset.__getitems__(rows)
     values = spec.space.denormalize(dataset.targets()[rows])

@@ -14,20 +14,20 @@ from src.utils.sweep_study import load_study
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("study", nargs="?", default="vimh_optuna", help="its name, that of the search's config")
+    parser.add_argument("study", nargs="?", default="vimh_optuna", help="name of the study, usually that of its config")
     parser.add_argument("--directory", type=given_path, help="hydra.sweep.dir of the search (logs/train/sweeps/STUDY)")
-    parser.add_argument("--storage", help="hydra.sweeper.storage, where it is no file in that directory")
+    parser.add_argument("--storage", help="hydra.sweeper.storage, if it is not a file in that directory")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     directory = arguments.directory or ROOT / "logs/train/sweeps" / arguments.study
     file = directory / "study.db"
     if not arguments.storage and not file.is_file():
-        known = ", ".join(sorted(path.parent.name for path in directory.parent.glob("*/study.db"))) or "none"
-        raise SystemExit(f"{file} does not exist; studies there: {known}")
+        studies = ", ".join(sorted(path.parent.name for path in directory.parent.glob("*/study.db"))) or "none"
+        raise SystemExit(f"{file} does not exist; studies there: {studies}")
     try:
         study = load_study(arguments.study, arguments.storage or f"sqlite:///{file.resolve()}")
     except KeyError as error:
-        raise SystemExit(f"{arguments.study}: no study of that name in {arguments.storage or file}") from error
+        raise SystemExit(f"{arguments.study}: there is no such study in {arguments.storage or file}") from error
     directory.mkdir(parents=True, exist_ok=True)
     show(study, directory)
 

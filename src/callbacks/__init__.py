@@ -1,1 +1,1 @@
-"""The project's own Lightning callbacks, one in each file."""
+"""The project's Lightning callbacks."""

@@ -1,4 +1,4 @@
-"""The base class of callbacks that act on a schedule, check what they need, and do not end a run when they fail."""
+"""The base class of callbacks that act on a schedule, check their requirements and do not end a run if they fail."""
 
 import functools
 import logging
@@ -15,7 +15,7 @@ from src.utils.errors import UserError, did_you_mean, one_line
 log = logging.getLogger(__name__)
 
 _OCCASIONS = ("step", "epoch", "validation")
-_FAULTS = (  # what faulty code raises
+_FAULTS = (  # the exceptions of faulty code
     *(ArithmeticError, AssertionError, AttributeError, ImportError, LookupError, NameError),
     *(OSError, RuntimeError, TypeError, ValueError),
 )
@@ -28,10 +28,10 @@ class ScheduledCallback(Callback):
     """Calls `act` after every `every`-th optimizer step, training epoch or validation, while `when` is true.
 
     `when` compares a logged metric with a number, as in "val/nmae < 0.1". A subclass may define any of Lightning's
-    hooks besides `act`. It declares its `order` (lower acts earlier; other callbacks have 0, checkpoints come last),
-    the callbacks that it `needs`, whether it needs a logger, whether it is for rank zero only, and in `state` the
-    attributes (tensors, plain values) that a resumed run restores. An exception in it is logged once as a warning,
-    unless `on_error` is raise or other processes may wait for this one; a UserError is always raised.
+    hooks in addition to `act`. It declares its `order` (lower acts earlier; other callbacks have 0, checkpoints come
+    last), the callbacks that it `needs`, whether it needs a logger, whether it runs on rank zero only, and in `state`
+    the attributes (tensors, plain values) that a resumed run restores. An exception in it is logged once as a warning,
+    unless `on_error` is raise or other processes may wait for this process; a UserError is always raised.
     """
 
     order: ClassVar[int] = 0
@@ -52,40 +52,42 @@ class ScheduledCallback(Callback):
             ("on_error", on_error in ("warn", "raise"), "warn or raise"),
         ):
             if not valid:
-                raise UserError(f"{type(self).__name__}.{option}: {getattr(self, option)!r} given; {allowed}")
+                raise UserError(
+                    f"{type(self).__name__}.{option}: {getattr(self, option)!r} given; it must be {allowed}"
+                )
 
     def __init_subclass__(cls, **kwargs: Any):
         super().__init_subclass__(**kwargs)
         for name, hook in list(vars(cls).items()):
             if name == "act" or name.startswith("on_"):
-                setattr(cls, name, _spared(hook))
+                setattr(cls, name, _without_ending(hook))
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Sort all callbacks by their order; UserError when a callback or logger that this one needs is missing."""
+        """Sort all callbacks by their order; raise UserError if a callback or logger that this needs is missing."""
         name = type(self).__name__
         for needed in self.needs:
             if not any(isinstance(callback, needed) for callback in trainer.callbacks):
-                raise UserError(f"callbacks: {name} needs a {needed.__name__}, and there is none; add one")
+                raise UserError(f"callbacks: {name} needs a {needed.__name__}, which is missing; add it")
         if self.needs_logger and not trainer.loggers:
-            raise UserError(f"logger: {name} needs one and there is none; give one, as in logger=tensorboard")
-        metric, known = self._condition and self._condition[1], getattr(pl_module, "monitorable", ())
-        if metric and known and metric not in known:
-            raise UserError(f"{name}.when: no metric '{metric}'.{did_you_mean(metric, known)}")
+            raise UserError(f"logger: {name} needs a logger, which is missing; give one, as in logger=tensorboard")
+        metric, metrics = self._condition and self._condition[1], getattr(pl_module, "monitorable", ())
+        if metric and metrics and metric not in metrics:
+            raise UserError(f"{name}.when: no metric '{metric}'.{did_you_mean(metric, metrics)}")
         # a new list, since Lightning is iterating over the old one
         trainer.callbacks = sorted(trainer.callbacks, key=_place)
 
     def act(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Do the callback's work; a metric that `when` names has its last logged value."""
+        """Do the callback's work; the metric of `when` is its last logged value."""
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
-        if trainer.global_step != self._last_step:  # else gradients are being accumulated
+        if trainer.global_step != self._last_step:  # otherwise gradients are being accumulated
             self._occasion("step", trainer, pl_module)
         self._last_step = trainer.global_step
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._occasion("epoch", trainer, pl_module)
 
-    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # its metrics are known here
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # its metrics are complete here
         if not trainer.sanity_checking:
             self._occasion("validation", trainer, pl_module)
 
@@ -116,7 +118,7 @@ def _place(callback: Callback) -> tuple[bool, int]:
     return isinstance(callback, Checkpoint), getattr(callback, "order", 0)
 
 
-def _spared(hook: Callable[..., Any]) -> Callable[..., Any]:
+def _without_ending(hook: Callable[..., Any]) -> Callable[..., Any]:
     """Wrap a hook so that an exception in it does not end the run."""
 
     @functools.wraps(hook)
@@ -127,9 +129,9 @@ def _spared(hook: Callable[..., Any]) -> Callable[..., Any]:
             return hook(self, trainer, *rest, **named)
         except UserError:
             raise
-        except _FAULTS as error:  # hours of training are worth more than a callback that only observes it
+        except _FAULTS as error:  # hours of training are worth more than a callback
             if self.on_error == "raise" or (trainer.world_size > 1 and not self.rank_zero):
-                raise  # other processes may wait for this one
+                raise  # other processes may wait for this process
             if not self._warned:
                 self._warned = True
                 name, cause = type(self).__name__, f"{type(error).__name__}: {one_line(error)}"

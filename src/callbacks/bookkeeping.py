@@ -1,4 +1,4 @@
-"""What a checkpoint relies on: logs that are on the disk before it, and a record of its origin and its metrics."""
+"""Flush logs before each checkpoint, and record the origin and the metrics of a checkpoint in it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,9 +11,9 @@ from lightning.pytorch.callbacks import Callback
 class Bookkeeping(Callback):
     """Flushes the loggers before each checkpoint and after each epoch, and writes `origin` into checkpoints.
 
-    A killed run continues from its newest checkpoint, and does not log again what was logged before it. Lightning logs
-    an epoch's training figures after the epoch's checkpoint, so the checkpoint holds them, and a run that is `resumed`
-    logs them. It also holds the last metrics, for callbacks that read them in an epoch without a validation.
+    A killed run continues from its newest checkpoint, and does not repeat earlier log entries. Lightning logs an
+    epoch's training metrics after the epoch's checkpoint, so the checkpoint holds them, and a `resumed` run logs them.
+    It also holds the last metrics, for callbacks that read them in an epoch without a validation.
     """
 
     def __init__(self, origin: Mapping[str, Any], resumed: bool = False):
@@ -26,7 +26,7 @@ class Bookkeeping(Callback):
         checkpoint["metrics"] = {name: value.item() for name, value in trainer.callback_metrics.items()}
         epochs = trainer.fit_loop.epoch_progress.current
         if epochs.processed > epochs.completed:  # at the end of an epoch
-            row = trainer._logger_connector.metrics["log"]  # what is logged: callback_metrics has validation's too
+            row = trainer._logger_connector.metrics["log"]  # callback_metrics also has validation's
             figures = {name: value.item() for name, value in row.items()}
             checkpoint["epoch_figures"] = figures | {"epoch": trainer.current_epoch}
         _flush(trainer)

@@ -1,4 +1,4 @@
-"""Writing checkpoints to the disk completely, or not at all."""
+"""Write checkpoints to the disk completely or not at all."""
 
 import copy
 import io
@@ -13,10 +13,10 @@ from src.utils.files import write_whole
 
 
 class WholeCheckpoints(TorchCheckpointIO):
-    """Writes each checkpoint beside its final name, then renames it.
+    """Writes each checkpoint to its directory under a temporary name, then renames it.
 
-    Lightning writes it in /tmp; moving it from there to another disk is a copy, which a kill can interrupt. `advice`
-    is the end of the message about a full disk.
+    Lightning writes it to /tmp; moving it to another disk is a copy, which a kill can interrupt. `advice` is the end of
+    the message about a full disk.
     """
 
     def __init__(self, advice: str = ""):
@@ -24,7 +24,7 @@ class WholeCheckpoints(TorchCheckpointIO):
         self.advice = advice
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None) -> None:
-        """Save a checkpoint; UserError when the disk cannot hold it: the previous one is kept."""
+        """Save a checkpoint; raise UserError if the disk is full; the previous checkpoint is kept."""
         try:
             save_whole(checkpoint, Path(path))
         except OSError as error:
@@ -34,8 +34,8 @@ class WholeCheckpoints(TorchCheckpointIO):
 
 
 def save_whole(content: Any, path: Path) -> None:
-    """Write tensors and plain containers as one file; OSError, with its size, where the disk cannot hold it."""
-    buffer = io.BytesIO()  # torch.save would hide the disk's error, so the bytes are written in a second step
+    """Write tensors and plain containers to one file; raise OSError, with its size, if the disk is full."""
+    buffer = io.BytesIO()  # torch.save would hide the disk's error, so the file is written in a second step
     torch.save(_plain(content), buffer)
     try:
         write_whole(path, buffer.getbuffer())
@@ -45,7 +45,7 @@ def save_whole(content: Any, path: Path) -> None:
 
 
 def _plain(value: Any) -> Any:
-    """Return containers in which all tensors are plain ones: FSDP adds attributes, which no reader of data accepts."""
+    """Return containers with plain tensors only: FSDP adds attributes, which a weights_only load refuses."""
     if isinstance(value, torch.Tensor):
         is_plain = type(value) in (torch.Tensor, torch.nn.Parameter) and not vars(value)
         return value if is_plain else value.detach().as_subclass(torch.Tensor)

@@ -9,7 +9,7 @@ from src.utils.errors import UserError
 
 
 class DeviceStats(DeviceStatsMonitor):
-    """Lightning's monitor, which needs psutil for a CPU; UserError before the first batch where that is missing."""
+    """Lightning's monitor, which needs psutil for a CPU; raises UserError before the first batch if it is missing."""
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         of_cpu = trainer.strategy.root_device.type == "cpu" if self._cpu_stats is None else self._cpu_stats

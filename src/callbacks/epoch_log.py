@@ -1,4 +1,4 @@
-"""A line for each epoch in the log file, and on the terminal where no progress bar is drawn."""
+"""One line per epoch in the log file, and on the terminal if no progress bar is drawn."""
 
 import logging
 import math
@@ -13,23 +13,23 @@ from src.utils.terminal import FIRST_LINE_S, NEXT_LINE_S, duration, is_interacti
 
 log = logging.getLogger(__name__)
 
-_HEADER_EVERY = 20  # lines, so that the end of a long log has one
-_WIDEST_NAME = 20  # characters of a metric in the header; the first line has the whole name
+_HEADER_EVERY = 20  # lines, so that a header is near the end of a long log
+_WIDEST_NAME = 20  # characters of a metric in the header; the first line has the full name
 
 
 class EpochLog(TrainingProgress):
     """Writes epoch, training loss, `metric`, its best value so far, seconds and the time left after each epoch.
 
-    Long epochs get lines in between, after a validation or a minute, with the part that is done, as in 1.25 of 50.
+    Long epochs have further lines after a validation or a minute, with the completed fraction, such as 1.25 of 50.
     Only the first of several processes writes.
     """
 
-    order = -50  # before early stopping and others that have a word to say after the last epoch
+    order = -50  # before early stopping and others that log a message after the last epoch
 
     def __init__(self, metric: str, mode: str = "min"):
         super().__init__(metric, mode)
         self._lines = 0
-        self._started, self._first_epoch = time.monotonic(), 0  # a run that has nothing left to train ends at once
+        self._started, self._first_epoch = time.monotonic(), 0  # for a run that ends before training starts
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         super().on_train_start(trainer, pl_module)
@@ -54,38 +54,38 @@ class EpochLog(TrainingProgress):
             self._write_part(trainer, pl_module)
 
     def epoch_ended(self, trainer: Trainer) -> None:
-        self._write_figures(trainer, str(self.epochs), self.train_loss, self.value)
+        self._write_values(trainer, str(self.epochs), self.train_loss, self.value)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         count = self.epochs - self._first_epoch
         took = duration(time.monotonic() - self._started)
         where = f" in epoch {self.best_epoch}" if self.best_epoch else ""
         best = "" if self.best is None else f"; best {self.metric} {shown(self.best)}{where}"
-        if count and trainer.is_global_zero:  # on a terminal as well, where the bar has gone
+        if count and trainer.is_global_zero:  # also on a terminal, where the bar has been removed
             log.info("%strained %d epoch%s in %s%s", job_label(), count, "" if count == 1 else "s", took, best)
 
     def _write_part(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write the figures of an epoch that is not complete."""
+        """Write the values of an incomplete epoch."""
         if trainer.is_global_zero:
             done = f"{self.epochs + self.fraction:.2f}" if self.fraction else f"batch {self.batches}"
             value = self.value if self.validated else None
-            self._write_figures(trainer, done, self.running_loss(pl_module), value)
+            self._write_values(trainer, done, self.running_loss(pl_module), value)
 
-    def _write_figures(self, trainer: Trainer, done: str, train_loss: float | None, value: float | None) -> None:
+    def _write_values(self, trainer: Trainer, done: str, train_loss: float | None, value: float | None) -> None:
         total, left = self.planned_epochs(trainer), self.seconds_left(trainer)
         name = shortened(self.metric, _WIDEST_NAME)
         widths = (8 if total is None else len(f"{total}.00/{total}"), 10, max(10, len(name)), 10, 7)
         if self._lines % _HEADER_EVERY == 0:
             headings = ("epoch", "train/loss", name, "best", "seconds")
             self._write(trainer, f"{_row(headings, widths)}  left, at most")
-        figures = (shown(train_loss), shown(value), shown(self.best), f"{self.epoch_seconds:.1f}")
-        row = _row((done if total is None else f"{done}/{total}", *figures), widths)
+        values = (shown(train_loss), shown(value), shown(self.best), f"{self.epoch_seconds:.1f}")
+        row = _row((done if total is None else f"{done}/{total}", *values), widths)
         self._write(trainer, row if left is None else f"{row}  {duration(left)}")
         self._lines += 1
         self._next_line = time.monotonic() + NEXT_LINE_S
 
     def _write(self, trainer: Trainer, line: str) -> None:
-        """Log a line: to files alone where a bar shows the same on the terminal."""
+        """Log a line, only to files if a bar shows the same on the terminal."""
         if not trainer.is_global_zero:
             return
         line = f"{job_label()}{line}"

@@ -5,7 +5,7 @@ from lightning.pytorch.callbacks import GradientAccumulationScheduler
 
 
 class GradientAccumulation(GradientAccumulationScheduler):
-    """Lightning's schedule, also right for a run that is resumed within an epoch, whose start calls no hook."""
+    """Lightning's schedule, which also works for a run resumed within an epoch, where Lightning calls no hook."""
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         super().on_train_start(trainer, pl_module)

@@ -18,7 +18,7 @@ _TINY = 1e-12
 class GradientStats(ScheduledCallback):
     """Logs `grad_norm/{group}` and `update_ratio/{group}` once an epoch, as means over every `every`-th step.
 
-    The norm is that of the gradient before clipping, the ratio is |change of the weights| / |weights| of a whole step,
+    The norm is that of the gradient before clipping, the ratio is |change of the weights| / |weights| in one step,
     each over all weights of a group. `grad_norm/max` is the epoch's largest norm over all groups together.
     """
 
@@ -88,7 +88,7 @@ def parts(module: nn.Module) -> list[tuple[str, nn.Parameter, slice]]:
     """Return (group, parameter, rows) of each trained parameter.
 
     The rows of the linear layer that all heads share are grouped by head. Other parameters are grouped by their path up
-    to its first number, as in network.stages.0, or by the first two parts of the path.
+    to its first number, such as network.stages.0, or by the first two parts of the path.
     """
     found = []
     for name, parameter in module.named_parameters():

@@ -1,4 +1,4 @@
-"""A progress bar with a table of the heads: the error of each one, and whether it gets smaller."""
+"""A progress bar with a table of the heads: the error of each head, and whether it decreases."""
 
 import math
 from typing import Any
@@ -13,9 +13,9 @@ from src.utils.terminal import is_interactive
 
 
 class GroupedProgressBar(TrainingBar):
-    """The progress bar; below it each head's MAE of the last validation, in its unit, and its best so far.
+    """The progress bar, and below it each head's MAE of the last validation, in its unit, and its best so far.
 
-    Where standard output is no terminal, only the last table is printed, at the end of the training.
+    If standard output is not a terminal, only the last table is printed, at the end of training.
     """
 
     def __init__(self, **options: Any):
@@ -49,7 +49,7 @@ class GroupedProgressBar(TrainingBar):
         for name, unit in units.items():
             error = float(trainer.callback_metrics.get(f"val/{name}_mae", math.nan))
             if math.isnan(error):  # categories have an accuracy instead
-                unit, error = "wrong answers, of 1", 1 - float(trainer.callback_metrics[f"val/{name}_acc"])
+                unit, error = "fraction wrong", 1 - float(trainer.callback_metrics[f"val/{name}_acc"])
             change = error - self._last.get(name, error)
             arrow = Text("↓", "green") if change < 0 else Text("↑" if change > 0 else "", "red")
             self._last[name] = error

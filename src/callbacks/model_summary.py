@@ -14,7 +14,7 @@ from src.evaluation.architecture import describe_layers
 class ModelSummary(Callback):
     """Prints each layer with the shape of its output (without the batch), its parameters and its multiply-adds.
 
-    Lightning's summary shows operations as 0 until a batch has run, and lists losses and metrics beside the network.
+    Lightning's summary shows 0 operations until a batch has run, and also lists losses and metrics.
     """
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:

@@ -1,4 +1,4 @@
-"""Ending a run whose loss or gradients are no longer finite, with the cause and the batch."""
+"""End a run whose loss or gradients are no longer finite, and report the cause and the batch."""
 
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from src.callbacks.gradient_stats import norms
 from src.data.vimh_dataset import Batch
 from src.utils.errors import UserError
 
-_STRIDE = 5  # batches between two checks, which are kept until then: a check waits for the device and all processes
+_STRIDE = 5  # batches between two checks, kept until then: a check waits for the device and all processes
 _REMEDY = "lower model.optimizer.lr, or clip with +trainer.gradient_clip_val=1"
 _ZERO = torch.zeros(())
 
@@ -21,18 +21,18 @@ _ZERO = torch.zeros(())
 class NonFiniteGuard(ScheduledCallback):
     """Checks the loss and the gradients, before clipping, of every batch, and the losses of validations.
 
-    All processes learn of a value that is not finite on one of them: each saves its batch below `dirpath` and ends with
-    the same UserError. With a gradient scaler only the loss counts, since the scaler handles gradients that overflow.
+    If a value is not finite on one process, all processes save their batch to `dirpath` and end with the same
+    UserError. With a gradient scaler only the loss counts, since the scaler handles gradients that overflow.
     """
 
-    order = -100  # before all callbacks that would log or save the values
+    order = -100  # before callbacks that would log or save the values
 
     def __init__(self, dirpath: str | Path, on_error: str = "warn"):
         super().__init__(on_error=on_error)
         self.dirpath = Path(dirpath)
         self._batches: list[tuple[int, Batch]] = []  # since the last check, each with the number of steps before it
-        self._losses: list[Tensor] = []  # for each batch its loss, and all terms as sums over the epoch so far
-        self._gradients: list[Tensor] = []  # for each batch the norms, 0 where it made no step
+        self._losses: list[Tensor] = []  # for each batch its loss, then all terms summed over the epoch so far
+        self._gradients: list[Tensor] = []  # for each batch the norms, 0 if it made no step
         self._fault = ""
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -77,14 +77,14 @@ class NonFiniteGuard(ScheduledCallback):
             raise UserError(self._fault)
 
     def _check(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """UserError, the same on all ranks, when a batch since the last check was not finite on one of them."""
+        """Raise UserError, the same on all ranks, if a batch since the last check was not finite on any rank."""
         if not self._batches:
             return
         batches, losses, gradients = self._batches, torch.stack(self._losses).cpu(), torch.stack(self._gradients).cpu()
         self._batches, self._losses, self._gradients = [], [], []
         bad_loss = ~losses[:, 0].isfinite()
         bad = bad_loss | ~gradients.isfinite().all(dim=1)
-        # the first faulty batch counts, and in it a rank whose loss is not finite: its gradients have spread to all
+        # reports the first faulty batch and in it a rank whose loss is not finite, since all ranks share its gradients
         none = 2 * len(batches)
         worst = int(torch.where(bad, 2 * torch.arange(len(batches)) + ~bad_loss, none).min())
         mine = torch.tensor(worst * trainer.world_size + trainer.global_rank, device=pl_module.device)
@@ -111,14 +111,14 @@ class NonFiniteGuard(ScheduledCallback):
         return f"its batch is in {path}"
 
     def _describe(self, losses: Tensor, gradients: Tensor, batch: Batch, module: LightningModule) -> tuple[str, str]:
-        """Return what in a batch is not finite, and what to do."""
+        """Return which part of a batch is not finite, and the remedy."""
         space = module.spec.space
         for key, value in batch.items():
             if not value.isfinite().all():
                 columns = value.isfinite().all(dim=0).tolist() if key == "target" else []
                 heads = [name for name, finite in zip(space.names, columns, strict=False) if not finite]
                 which = f"target of {', '.join(heads)}" if heads else key
-                return f"the {which} is not finite", "the dataset is at fault: data.verify=true checks its files"
+                return f"the {which} is not finite", "the fault is in the dataset: data.verify=true checks its files"
         if losses[0].isfinite():
             wrong = [name for name, norm in zip(self._names, gradients, strict=True) if not norm.isfinite()]
             more = f" and of {len(wrong) - 1} before it" if len(wrong) > 1 else ""

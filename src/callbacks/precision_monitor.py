@@ -17,7 +17,7 @@ class PrecisionMonitor(ScheduledCallback):
     """Logs once an epoch how many losses and gradients were not finite.
 
     With precision 16-mixed it also logs how many steps were skipped for that reason, and the loss scale, which each
-    skipped step lowers. A few skipped steps are normal; a scale that only falls means that float16 does not suffice.
+    skipped step lowers. A few skipped steps are normal; a scale that only decreases means that float16 is not enough.
     """
 
     def __init__(self, on_error: str = "warn"):

@@ -1,4 +1,4 @@
-"""The figures that show whether a run learns: its losses, its best validation, and the time that is left."""
+"""The values that show whether a run learns: its losses, its best validation, and the time left."""
 
 import math
 import time
@@ -11,46 +11,46 @@ from torch import Tensor
 
 from src.utils.errors import UserError, did_you_mean
 
-_RECENT = 5  # epochs whose mean duration predicts the next ones: the first ones compile and fill caches
+_RECENT = 5  # epochs whose mean duration predicts later epochs: the first epochs compile and fill caches
 
 
 class TrainingProgress(Callback):
-    """Base class of the callbacks that show or record how a run is going.
+    """Base class of the callbacks that show or record a run's progress.
 
-    It follows the training loss and one `metric`, of which the lowest value is the best, or with mode max the highest.
-    Values are read from the device at the end of an epoch or a validation, never in each step.
+    It follows the training loss and one `metric`, whose best value is the lowest, or with mode max the highest. Values
+    are read from the device at the end of an epoch or a validation, never in each step.
     """
 
     def __init__(self, metric: str, mode: str = "min"):
         super().__init__()
         if mode not in ("min", "max"):
-            raise UserError(f"{type(self).__name__}.mode: {mode!r} given; min or max")
+            raise UserError(f"{type(self).__name__}.mode: {mode!r} given; give min or max")
         self.metric, self.mode = metric, mode
         self._is_of_training = metric.startswith("train/")  # logged at the end of an epoch, after its validation
         self.epochs = self.batches = 0  # epochs completed, and batches of the current one
-        self.train_loss: float | None = None  # the last values, None where there are none yet
+        self.train_loss: float | None = None  # the last values, or None if there are none yet
         self.value: float | None = None
         self.best: float | None = None
-        self.best_epoch: int | None = None  # None where another session found it
+        self.best_epoch: int | None = None  # None if an earlier session found it
         self.validated = False  # in the current epoch
         self._durations: deque[float] = deque(maxlen=_RECENT)
-        self._is_ending = False  # an epoch whose last values are logged only after the callbacks' hooks
+        self._is_ending = False  # the epoch's last values are logged only after the callbacks' hooks
 
     def epoch_ended(self, trainer: Trainer) -> None:
-        """Show or record the figures of the epoch that has just ended."""
+        """Show or record the values of the epoch that has just ended."""
 
     @property
     def fraction(self) -> float:
-        """The part of the current epoch that is done, 0 where the data have no end."""
+        """The completed fraction of the current epoch, 0 if the data have no end."""
         return self.batches / self._batches_per_epoch if self.batches else 0.0
 
     @property
     def epoch_seconds(self) -> float:
-        """The duration of the current epoch so far, with its validations and checkpoints."""
+        """The duration of the current epoch so far, including validations and checkpoints."""
         return time.monotonic() - self._began
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """UserError for a metric that the module does not log."""
+        """Raise UserError for a metric that the module does not log."""
         super().setup(trainer, pl_module, stage)
         known = getattr(pl_module, "monitorable", ())
         if stage == "fit" and known and self.metric not in known:
@@ -88,18 +88,18 @@ class TrainingProgress(Callback):
         self._end_epoch(trainer)
 
     def running_loss(self, pl_module: LightningModule) -> float:
-        """Return the mean training loss of this process's batches since the epoch began; waits for the device."""
+        """Return the mean training loss of this process's batches in this epoch; waits for the device."""
         terms = pl_module.train_terms
         return float(terms.sums[0] / terms.count)
 
     def planned_epochs(self, trainer: Trainer) -> int | None:
-        """Return the number of epochs that the limits allow, None where there is no limit."""
+        """Return the number of epochs that the limits allow, or None if there is no limit."""
         done = self.epochs + self.fraction
         left = self._epochs_left(trainer)
         return None if left is None else math.ceil(round(done + left, 6))
 
     def seconds_left(self, trainer: Trainer) -> float | None:
-        """Return the time until the limits end the run, None where it is not known; early stopping may be sooner."""
+        """Return the time until the limits end the run, or None if unknown; early stopping may end it sooner."""
         bounds = [callback.time_remaining() for callback in trainer.callbacks if isinstance(callback, Timer)]
         left = self._epochs_left(trainer)
         if left is not None and (self._durations or self.fraction > self._fraction_before):
@@ -108,7 +108,7 @@ class TrainingProgress(Callback):
         return max(0.0, min(bounds)) if bounds else None
 
     def _epochs_left(self, trainer: Trainer) -> float | None:
-        """Return how many epochs `max_epochs` and `max_steps` leave, as a decimal number."""
+        """Return the number of epochs left by `max_epochs` and `max_steps`, with decimals."""
         bounds = []
         if trainer.max_epochs not in (None, -1):
             bounds.append(trainer.max_epochs - self.epochs - self.fraction)
@@ -118,16 +118,16 @@ class TrainingProgress(Callback):
         return max(0.0, min(bounds)) if bounds else None
 
     def _extrapolated(self) -> float:
-        """Return the duration of an epoch by that of its batches so far."""
+        """Return the expected duration of the epoch from that of its batches so far."""
         return self.epoch_seconds / (self.fraction - self._fraction_before)
 
     def _start_epoch(self) -> None:
         self._began = time.monotonic()
-        self._fraction_before = self.fraction  # what of this epoch an earlier session has done
+        self._fraction_before = self.fraction  # the part of this epoch that an earlier session completed
         self.validated = False
 
     def _end_epoch(self, trainer: Trainer) -> None:
-        """Read the values of the epoch that has ended, once all of them are logged."""
+        """Read the values of the epoch that has ended, once all values are logged."""
         if not self._is_ending:
             return
         self._is_ending = False
@@ -152,12 +152,12 @@ class TrainingProgress(Callback):
 
 
 def shown(value: float | None) -> str:
-    """Return a loss or an error with four digits, `-` where there is none."""
+    """Return a loss or an error with four digits, `-` for None."""
     return "-" if value is None else f"{value:.4g}"
 
 
 def shortened(metric: str, width: int) -> str:
-    """Return a metric's name, where it is longer than `width` without `val/`, and then without its beginning."""
+    """Return a metric's name; if it is longer than `width`, without `val/`, and then without its beginning."""
     name = metric if len(metric) <= width else metric.removeprefix("val/")
     return name if len(name) <= width else f"...{name[3 - width :]}"
 
@@ -167,7 +167,7 @@ def _number(value: Tensor | None) -> float | None:
 
 
 def _best_before(trainer: Trainer, metric: str) -> float | None:
-    """Return the best value of the sessions before this one, as the checkpoint callback remembers it."""
+    """Return the best value of earlier sessions, from the checkpoint callback."""
     for callback in trainer.checkpoint_callbacks:
         if getattr(callback, "monitor", None) == metric and isinstance(callback.best_model_score, Tensor):
             return float(callback.best_model_score)

@@ -21,10 +21,10 @@ _WIDEST_NAME = 40  # characters of a metric
 
 
 class TrainingBar(TrainingProgress, ProgressBar):
-    """Draws the epoch, the training loss, `metric`, its best value so far and the time left, while a run goes on.
+    """Draws the epoch, the training loss, `metric`, its best value so far and the time left during a run.
 
-    `refresh_rate` is how often a second it is drawn: drawing takes a millisecond, for which the training waits.
-    Nothing is drawn, and nothing written, where standard output is no terminal; src.callbacks.epoch_log writes there.
+    It is drawn `refresh_rate` times a second; drawing takes a millisecond, during which training waits. If standard
+    output is not a terminal, nothing is drawn or written; src.callbacks.epoch_log writes there instead.
     """
 
     def __init__(self, metric: str, mode: str = "min", refresh_rate: float = 4):
@@ -33,7 +33,7 @@ class TrainingBar(TrainingProgress, ProgressBar):
         self._is_enabled = True
         self._live: Live | None = None
         self._cleanup = ExitStack()
-        self._label, self._done, self._total = "", 0, 0.0  # of the bar itself: what is counted, and how far
+        self._label, self._done, self._total = "", 0, 0.0  # of the bar itself
         self._next_draw = self._next_loss = 0.0
 
     def enable(self) -> None:
@@ -43,10 +43,10 @@ class TrainingBar(TrainingProgress, ProgressBar):
         self._is_enabled = False
 
     def details(self) -> list[RenderableType]:
-        """Return what is drawn below the bar."""
+        """Return the lines below the bar."""
         name = shortened(self.metric, _WIDEST_NAME)
-        figures = [f"train/loss {shown(self.train_loss)}", f"{name} {shown(self.value)}", f"best {shown(self.best)}"]
-        return [Text("   ".join(figures))]
+        values = [f"train/loss {shown(self.train_loss)}", f"{name} {shown(self.value)}", f"best {shown(self.best)}"]
+        return [Text("   ".join(values))]
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         super().on_train_start(trainer, pl_module)
@@ -115,7 +115,7 @@ class TrainingBar(TrainingProgress, ProgressBar):
             self._draw()
 
     def _start(self) -> None:
-        """Begin to draw, with everything that is written to the terminal meanwhile put above the bar."""
+        """Begin to draw; other output to the terminal appears above the bar."""
         if not (self._is_enabled and is_interactive()) or self._live is not None:
             return
         self._live = Live(get_renderable=self._render, console=Console(), auto_refresh=False, transient=True)

@@ -1,4 +1,4 @@
-"""Reporting a trial's progress to a sweep's study, and stopping a trial that the study's pruner gives up."""
+"""Report a trial's progress to a sweep's study, and stop the trial if the study's pruner decides so."""
 
 import functools
 import logging
@@ -20,10 +20,10 @@ log = logging.getLogger(__name__)
 
 
 class Pruning(Callback):
-    """Reports the monitored metric after each epoch, and stops the training when the study's pruner says so.
+    """Reports the monitored metric after each epoch, and stops training if the study's pruner decides so.
 
-    The sweeper has written the study and the trial into this job's Hydra config; without a sweep this does nothing.
-    A pruned trial is marked in the study, since only the sweeper ends trials. `pruned` then says when and why.
+    The sweeper has written the study and the trial into this job's Hydra config; without a sweep the callback does
+    nothing. A pruned trial is marked in the study, since only the sweeper ends trials; `pruned` says when and why.
     """
 
     def __init__(self, monitor: str):
@@ -39,7 +39,7 @@ class Pruning(Callback):
         return study, study._storage.get_trial_id_from_study_id_trial_number(study._study_id, sweeper.trial)
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """UserError when the sweep gave this trial up while its job waited to be started."""
+        """Raise UserError if the sweep gave this trial up while its job waited to start."""
         if not in_trial():
             return
         running = True
@@ -59,7 +59,7 @@ class Pruning(Callback):
                 if self._trial is not None and self._is_hopeless(trainer.current_epoch, value):
                     self.pruned = f"after epoch {trainer.current_epoch + 1}: {self.monitor} is {value:.4g}"
                     trainer.should_stop = True
-        except RuntimeError:  # what Optuna raises for a trial that has ended
+        except RuntimeError:  # Optuna raises it for a trial that has ended
             log.warning("%sstopped: the sweep has given this trial up", job_label())
             trainer.should_stop = True
 
@@ -68,7 +68,7 @@ class Pruning(Callback):
             log.info("%spruned %s, worse than in other trials", job_label(), self.pruned)
 
     def _is_hopeless(self, epoch: int, value: float) -> bool:
-        """Report an epoch's value; return whether the pruner gives the trial up, and mark the trial if so."""
+        """Report an epoch's value; return whether the pruner gives the trial up, and mark the trial then."""
         from src.utils.sweep_study import PRUNED
 
         study, trial_id = self._trial
@@ -80,7 +80,7 @@ class Pruning(Callback):
 
     @contextmanager
     def _without_database(self, what: str) -> Iterator[None]:
-        """Warn when the database cannot be reached, and continue."""
+        """Warn if the database cannot be reached, and continue."""
         from src.utils.sweep_study import AWAY_S, STORAGE_ERRORS
 
         began = time.monotonic()
@@ -89,4 +89,4 @@ class Pruning(Callback):
         except (*STORAGE_ERRORS, UserError) as error:
             log.warning("%s is not recorded in the study: %s", what, first_line(error))
             if time.monotonic() - began > AWAY_S:
-                self._trial = None  # each further epoch would wait for the database as long
+                self._trial = None  # otherwise each further epoch would wait as long

@@ -1,4 +1,4 @@
-"""What a run has reached, in its record, for tables of runs."""
+"""Record a run's progress in run.json, for tables of runs."""
 
 import time
 
@@ -8,7 +8,7 @@ from src.callbacks.progress import TrainingProgress
 from src.callbacks.pruning import Pruning
 from src.utils.run_record import Session
 
-_EVERY_S = 5  # a record is written to the disk at once, which may take as long as a short epoch
+_EVERY_S = 5  # writing a record to the disk may take as long as a short epoch
 
 
 class RecordProgress(TrainingProgress):

@@ -11,16 +11,16 @@ from src.utils.errors import UserError, shown
 
 
 class ResumableCheckpoint(ModelCheckpoint):
-    """Keeps comparing with the best checkpoint of the resumed run, as long as its file exists.
+    """Continues to compare with the best checkpoint of the resumed run, as long as its file exists.
 
-    Lightning forgets the best score when the directory changes, and a resumed run could then end with a worse
-    checkpoint than an uninterrupted one. A run whose directory was moved finds its files there.
+    Lightning forgets the best score if the directory changes, so a resumed run could end with a worse checkpoint than
+    an uninterrupted run. A run whose directory was moved finds its files in the new directory.
     """
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         if self.save_top_k not in (0, 1) and "{" not in (self.filename or "{"):
             raise UserError(
-                f"save_top_k: {self.save_top_k} given, but all of them would be {self.filename}.ckpt, where the newest "
+                f"save_top_k: {self.save_top_k} given, but all files would be {self.filename}.ckpt, so the newest "
                 "would replace the best; +callbacks=periodic_checkpoint keeps several"
             )
         super().setup(trainer, pl_module, stage)
@@ -32,7 +32,7 @@ class ResumableCheckpoint(ModelCheckpoint):
             super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from a state; it comes out of a file, whose paths this callback would read, replace and delete."""
+        """Continue from a state. It comes from a file, so its paths are checked: this callback deletes files."""
         state = {key: self._moved(value) if key.endswith("_path") else value for key, value in state_dict.items()}
         state["best_k_models"] = {self._moved(path): score for path, score in state_dict["best_k_models"].items()}
         if Path(state["best_model_path"]).is_file():
@@ -41,27 +41,29 @@ class ResumableCheckpoint(ModelCheckpoint):
         self.current_score = state["current_score"]  # Lightning saves it, but does not restore it
 
     def _moved(self, path: str) -> str:
-        """Return where a file that a checkpoint names is now: in this directory, or else where it was.
+        """Return the current path of a file that a checkpoint names: in this directory, otherwise where it was.
 
-        UserError for anything but a local checkpoint: Lightning takes `local:///home` for a store, and clears it, and
-        a path with .. for one in this directory.
+        Raises UserError unless it is a local checkpoint: Lightning would take `local:///home` as a store and clear it,
+        and a path with `..` as one in this directory.
         """
         odd = not path.isprintable() or "::" in path or "://" in path or ".." in Path(path).parts
         if path and (odd or Path(path).suffix != ".ckpt"):
-            raise UserError(f"ckpt_path: its callbacks name {shown(path)}, which is no checkpoint's path; train again")
+            raise UserError(
+                f"ckpt_path: its callbacks name {shown(path)}, which is not the path of a checkpoint; train again"
+            )
         here = Path(self.dirpath or "") / Path(path).name
         return str(here) if path and here.is_file() else path
 
 
 def can_resume_after(trainer: Trainer, batch_idx: int) -> bool:
-    """Tell whether a checkpoint after this batch would lose nothing.
+    """Return whether a checkpoint after this batch loses nothing.
 
-    It would lose accumulated gradients, which no checkpoint holds, and a validation that is due now. At the end of an
+    It loses accumulated gradients, which no checkpoint holds, and a validation that is due now. At the end of an
     epoch, the epoch's own checkpoint follows.
     """
     done = batch_idx + 1
     waiting = done % trainer.accumulate_grad_batches != 0
     if trainer.check_val_every_n_epoch is None:  # val_check_interval counts the batches of the whole run
         done = trainer.fit_loop.total_batch_idx + 1
-    validates = done % (trainer.val_check_batch or math.inf) == 0  # None where it is a time
+    validates = done % (trainer.val_check_batch or math.inf) == 0  # None if it is a time
     return not (waiting or validates or trainer.is_last_batch)

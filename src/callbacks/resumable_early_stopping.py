@@ -1,4 +1,4 @@
-"""Early stopping that a resumed run continues, with the patience that it is given now."""
+"""Early stopping that a resumed run continues with its current patience."""
 
 import logging
 from typing import Any
@@ -13,10 +13,10 @@ log = logging.getLogger(__name__)
 
 
 class ResumableEarlyStopping(EarlyStopping):
-    """Ends a run at once that is resumed after early stopping, unless its patience is larger now.
+    """Immediately ends a run that is resumed after early stopping, unless its patience is larger now.
 
-    Lightning's callback trains such a run for one more epoch, since no checkpoint records that the trainer should
-    stop, and it keeps the patience of the checkpoint.
+    Lightning's callback trains such a run for one more epoch, since checkpoints do not record that the trainer should
+    stop, and it uses the checkpoint's patience.
     """
 
     @property
@@ -26,7 +26,7 @@ class ResumableEarlyStopping(EarlyStopping):
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         super().on_train_end(trainer, pl_module)
         if self.stopping_reason != EarlyStoppingReason.NOT_STOPPED:
-            self._tell(self._reason())
+            self._log(self._reason())
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         super().load_state_dict(state_dict | {"patience": self.patience})
@@ -36,10 +36,10 @@ class ResumableEarlyStopping(EarlyStopping):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self.stopping_reason != EarlyStoppingReason.NOT_STOPPED:
             trainer.should_stop = True
-            self._tell(self._reason())
+            self._log(self._reason())
         elif self.wait_count >= max(1, self.patience):
             trainer.should_stop = True
-            self._tell(f"{self._patience_exhausted()}; increase the patience to train longer")
+            self._log(f"{self._patience_exhausted()}; increase the patience to train longer")
 
     def _reason(self) -> str:
         if self.stopping_reason == EarlyStoppingReason.NON_FINITE_METRIC:
@@ -54,5 +54,5 @@ class ResumableEarlyStopping(EarlyStopping):
         checks = "1 validation" if self.wait_count == 1 else f"{self.wait_count} validations"
         return f"{self.monitor} has not improved for {checks}; its best value is {float(self.best_score):.4g}"
 
-    def _tell(self, reason: str) -> None:
+    def _log(self, reason: str) -> None:
         log.info("%searly stopping: %s", job_label(), reason)

@@ -1,4 +1,4 @@
-"""Ending a run between two batches, with a checkpoint, on Ctrl-C, a scheduler's SIGTERM and SLURM's warning."""
+"""End a run between two batches, with a checkpoint, on Ctrl-C, a scheduler's SIGTERM or SLURM's warning."""
 
 import logging
 import os
@@ -20,27 +20,27 @@ from src.utils.terminal import is_interactive
 
 log = logging.getLogger(__name__)
 
-_EVERY = 10  # steps between two exchanges of the processes: one in each step would take longer than a small step
+_EVERY = 10  # steps between two exchanges of the processes: an exchange may take longer than a step
 
 
 class StopOnSignal(Checkpoint):
-    """Saves `path`, where one is given, at the end of the batch in which a signal arrives, and raises Interrupted.
+    """Saves `path`, if given, at the end of the batch in which a signal arrives, and raises Interrupted.
 
-    It listens inside its own `with`, around the fit; a second signal stops at once. A resumed run continues with the
-    next batch: the order of batches is a function of the seed and the epoch, so the loader draws those of the epoch
-    that were used before, and skips them. The base class is Checkpoint so that Lightning calls this callback after all
-    others at the end of an epoch.
+    It handles signals inside its `with` block, around the fit; a second signal stops immediately. A resumed run
+    continues with the next batch: the order of batches is a function of the seed and the epoch, so the loader skips the
+    batches of the epoch that were used before. The base class is Checkpoint so that Lightning calls this callback last
+    at the end of an epoch.
     """
 
     def __init__(self, path: Path | None, advice: str):
         self.path, self.advice = path, advice
         self.received: int | None = None
-        self._is_told = False  # by a signal, not by another process
+        self._has_signal = False  # received here, not by another process
 
     def __enter__(self) -> None:
         self._pid = os.getpid()
         self._room = "\n\n" if is_interactive() else ""  # for the progress bar, which draws over the last two lines
-        self._before = self._listen()  # workers inherit the handler: Ctrl-C reaches them as well, and would end them
+        self._before = self._listen()  # workers inherit the handler, since otherwise Ctrl-C would end them
 
     def __exit__(self, *error: object) -> None:
         for number, handler in self._before.items():
@@ -72,7 +72,7 @@ class StopOnSignal(Checkpoint):
             self._stop(trainer)
 
     def _listen(self) -> dict[int, Any]:
-        """Handle the signals and return the previous handlers; {} in a thread of a sweep, which cannot handle any."""
+        """Handle the signals and return the previous handlers; {} in a thread of a sweep, which cannot handle them."""
         if threading.current_thread() is not threading.main_thread():
             return {}
         handled = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
@@ -81,21 +81,21 @@ class StopOnSignal(Checkpoint):
     def _receive(self, number: int, frame: FrameType | None) -> None:
         if os.getpid() != self._pid:
             return
-        if self._is_told:
+        if self._has_signal:
             raise KeyboardInterrupt
-        self._is_told, self.received = True, number
+        self._has_signal, self.received = True, number
         repeat = "press Ctrl-C again" if number == signal.SIGINT else "send the signal again"
         text = f"\nstopping after this batch; {repeat} to quit now\n{self._room}"
         os.write(2, text.encode())  # logging is not reentrant
 
     def _stopping(self, trainer: Trainer) -> bool:
-        """Tell whether any process was told to stop; all get the same answer, and a later signal waits for the next."""
-        told = self.received is not None
+        """Return whether any process received a signal, the same for all. A later signal waits for another call."""
+        stopping = self.received is not None
         if trainer.world_size > 1:
-            told = trainer.strategy.reduce_boolean_decision(told, all=False)
-        if told and self.received is None:
+            stopping = trainer.strategy.reduce_boolean_decision(stopping, all=False)
+        if stopping and self.received is None:
             self.received = signal.SIGTERM
-        return told
+        return stopping
 
     def _save(self, trainer: Trainer) -> None:
         if self.path:
@@ -114,7 +114,7 @@ def _skip_used_batches(trainer: Trainer) -> None:
     """Restart the loader of a resumed run in the run's epoch, after the batches that were used before.
 
     Lightning creates the loader before it reads the checkpoint, to count its batches for the schedule. That loader is
-    at the first batch of epoch 0, from which its workers load at once.
+    at the first batch of epoch 0, where its workers start to load immediately.
     """
     loop = trainer.fit_loop
     loader, fetcher = trainer.train_dataloader, loop._data_fetcher
@@ -122,7 +122,7 @@ def _skip_used_batches(trainer: Trainer) -> None:
         return
     _set_sampler_epoch(loader, loop.epoch_progress.current.processed)
     used = loop.epoch_loop.batch_progress.current.processed if loop.restarted_mid_epoch else 0
-    if hasattr(loader, "load_state_dict"):  # it can start anywhere; from others the batches have to be drawn
+    if hasattr(loader, "load_state_dict"):  # it can start anywhere; other loaders must load the skipped batches
         for state in loop._combined_loader_states_to_load:
             loader.load_state_dict(state)
         used = 0

@@ -16,7 +16,7 @@ from src.utils.errors import first_line
 
 log = logging.getLogger(__name__)
 
-SHOWN = 256  # sounds in a figure: the points of more would cover each other
+SHOWN = 256  # sounds in a figure: with more, points would cover each other
 
 
 class TensorBoardFigures(ScheduledCallback):
@@ -36,7 +36,7 @@ class TensorBoardFigures(ScheduledCallback):
         self._sounds: Batch | None = None  # of the last validation, until it is drawn
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Trace the network once, before anything compiles it or moves it to a device."""
+        """Trace the network once, before it is compiled or moved to a device."""
         super().setup(trainer, pl_module, stage)
         writer = _writer(trainer)
         if writer is None or stage != "fit" or not self.graph:
@@ -44,7 +44,7 @@ class TensorBoardFigures(ScheduledCallback):
         image = torch.zeros(1, *pl_module.spec.image_shape, device=pl_module.device)
         try:
             with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
-                warnings.simplefilter("ignore")  # about branches that depend on shapes: a run has only one shape
+                warnings.simplefilter("ignore")  # about branches that depend on shapes: a run has one shape
                 writer.add_graph(pl_module.network, image)
         except RuntimeError as error:  # a network whose branches depend on its input can only be trained
             log.warning("tensorboard_figures: the network's graph cannot be drawn (%s)", first_line(error))
@@ -67,7 +67,7 @@ class TensorBoardFigures(ScheduledCallback):
             self._draw(trainer, pl_module)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if self._sounds is not None:  # only here is it known which epoch was the last
+        if self._sounds is not None:  # only here it is known which epoch was the last
             pl_module.eval()
             self._draw(trainer, pl_module)
             pl_module.train()
@@ -83,7 +83,7 @@ class TensorBoardFigures(ScheduledCallback):
 
 
 def _writer(trainer: Trainer) -> SummaryWriter | None:
-    """Return the TensorBoard writer of the first process; None where there is none."""
+    """Return the TensorBoard writer; None without TensorBoard and in other processes than the first."""
     if not trainer.is_global_zero:
         return None
     return next((logger.experiment for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)), None)

@@ -16,7 +16,7 @@ class Throughput(Callback):
     """
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.on_train_epoch_start(trainer, pl_module)  # Lightning does not, in an epoch that a resumed run completes
+        self.on_train_epoch_start(trainer, pl_module)  # Lightning does not call it if a resumed run continues an epoch
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._samples = self._batches = 0
@@ -46,5 +46,5 @@ class Throughput(Callback):
 
     def _pause(self, device: torch.device) -> None:
         if device.type != "cpu":
-            getattr(torch, device.type).synchronize()  # until here the steps are only queued
+            getattr(torch, device.type).synchronize()  # before this, the steps are only queued
         self._elapsed += time.perf_counter() - self._since

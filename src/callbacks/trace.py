@@ -13,10 +13,10 @@ log = logging.getLogger(__name__)
 
 
 class Trace(Callback):
-    """Writes a trace of `steps` batches, after `skip` others, and a table of the slowest operators, once in a run.
+    """Writes a trace of `steps` batches, after `skip` batches, and a table of the slowest operators, once in a run.
 
-    They are `directory`/rank0.pt.trace.json, which https://ui.perfetto.dev and TensorBoard's profiler plugin open, and
-    rank0.txt. Lightning's PyTorchProfiler fails when its schedule ends, and in a test of few batches.
+    The trace is `directory`/rank0.pt.trace.json, for https://ui.perfetto.dev or TensorBoard's profiler plugin; the
+    table is rank0.txt. Lightning's PyTorchProfiler fails when its schedule ends, and in a test with few batches.
     """
 
     def __init__(self, directory: str | Path, skip: int = 2, steps: int = 4):

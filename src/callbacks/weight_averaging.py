@@ -1,4 +1,4 @@
-"""Averages of the weights over steps, which validation, checkpoints and the test use."""
+"""Averages of the weights over steps, for validation, checkpoints and the test."""
 
 import math
 from typing import Any
@@ -17,9 +17,9 @@ _AVERAGED_BUFFERS = ("running_mean", "running_var")  # of batch norm; the mean o
 class AveragedWeights(WeightAveraging):
     """Lightning's weight averaging: average = average + `share` * (weights - average) after each step.
 
-    While the share is 1 the average equals the weights; Lightning would validate the initial ones. Of the buffers only
-    batch norm's statistics are averaged, all others are copied from the model. A checkpoint holds the averaged weights
-    as its model, and beside them the weights from which a resumed run continues.
+    While the share is 1 the average equals the weights, whereas Lightning would validate the initial weights. Only
+    batch norm's buffers are averaged; all other buffers are copied from the model. A checkpoint holds the averaged
+    weights as its model, and separately the weights from which a resumed run continues.
     """
 
     def __init__(self) -> None:
@@ -81,7 +81,7 @@ class ExponentialAverage(AveragedWeights):
 
     def __init__(self, decay: float = 0.999):
         if not 0 <= decay < 1:
-            raise UserError(f"callbacks.ema.decay: {decay} given; a number from 0 to below 1, such as 0.999")
+            raise UserError(f"callbacks.ema.decay: {decay} given; give a number from 0 to below 1, such as 0.999")
         super().__init__()
         self.decay = decay
 
@@ -90,14 +90,14 @@ class ExponentialAverage(AveragedWeights):
 
 
 class StochasticAverage(AveragedWeights):
-    """The mean of the weights at the ends of the last epochs: of those after the fraction `start` of all epochs.
+    """The mean of the weights at the ends of the epochs after the fraction `start` of all epochs.
 
     Source: Izmailov et al., Averaging Weights Leads to Wider Optima and Better Generalization, arXiv 1803.05407.
     """
 
     def __init__(self, start: float = 0.75):
         if not 0 <= start < 1:
-            raise UserError(f"callbacks.swa.start: {start} given; a fraction of the epochs, from 0 to below 1")
+            raise UserError(f"callbacks.swa.start: {start} given; give a fraction of the epochs, from 0 to below 1")
         super().__init__()
         self.start = start
 

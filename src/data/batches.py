@@ -1,4 +1,4 @@
-"""Which samples make each batch, in which order, and which of several processes takes which of them."""
+"""The samples of each batch, their order, and how several processes share them."""
 
 from collections.abc import Iterator
 
@@ -11,10 +11,11 @@ from src.data.vimh_dataset import VIMHDataset
 class Batches(Sampler[np.ndarray]):
     """One process's share of every batch of an epoch, a pure function of (seed, epoch).
 
-    A batch of `world_size * batch_size` samples is dealt out in turn, so that step k of several processes sees what
-    step k of a single one with as large a batch would. No sample comes twice. In training all shares are equal, so
-    that a mean of their gradients is the batch's: what is over after the last whole batch, or cannot be shared
-    equally, is left out, others every epoch. Otherwise every sample is served once, and a share may be empty.
+    The samples of a batch of `world_size * batch_size` go to the processes in turn, so step k of several processes
+    sees the same samples as step k of a single process with that batch size. No sample occurs twice. In training all
+    shares are equal, so the mean of their gradients is the gradient of the batch: the samples after the last complete
+    batch, or that cannot be shared equally, are left out, different ones every epoch. Otherwise every sample is served
+    once, and a share may be empty.
     """
 
     def __init__(
@@ -33,29 +34,29 @@ class Batches(Sampler[np.ndarray]):
         self.sampler = self  # where Lightning looks for `set_epoch`
 
     def set_epoch(self, epoch: int) -> None:
-        self.epoch = epoch  # Lightning tells it, as it tells any distributed sampler
+        self.epoch = epoch  # called by Lightning, as for any distributed sampler
 
     def __iter__(self) -> Iterator[np.ndarray]:
         # not the sum of both: seed 1 would begin with the second epoch of seed 0
         seed = np.random.SeedSequence(self.seed, spawn_key=(self.epoch,)) if self.shuffle else None
-        for batch in self._whole(seed):
+        for batch in self._all_processes(seed):
             end = len(batch) - (len(batch) % self.world_size if self.training else 0)
             if end:
                 yield batch[self.rank : end : self.world_size]
 
     def __len__(self) -> int:
         least = self.world_size if self.training else 1
-        return sum(1 for batch in self._whole() if len(batch) >= least)
+        return sum(1 for batch in self._all_processes() if len(batch) >= least)
 
-    def _whole(self, seed: np.random.SeedSequence | None = None) -> Iterator[np.ndarray]:
+    def _all_processes(self, seed: np.random.SeedSequence | None = None) -> Iterator[np.ndarray]:
         """Yield the batches of all processes together."""
         if self.dataset.records.offsets is not None:
             yield from self.dataset.batches_by_shape(self.size, seed)
             return
         count = len(self.dataset)
-        order = None if seed is None else np.random.default_rng(seed).permutation(count)  # 8 bytes a sample
+        order = None if seed is None else np.random.default_rng(seed).permutation(count)  # 8 bytes per sample
         if self.training and count >= self.size:
-            count -= count % self.size  # a last batch of one would upset batch norm
+            count -= count % self.size  # a last batch of one sample would break batch norm
         for start in range(0, count, self.size):
             end = min(start + self.size, count)
             yield np.arange(start, end) if order is None else order[start:end]

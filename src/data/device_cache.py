@@ -1,4 +1,4 @@
-"""A split that lies on the accelerator as a whole, where batches are gathered too."""
+"""A split that is completely stored on the accelerator, where its batches are gathered."""
 
 import os
 from collections.abc import Sequence
@@ -9,8 +9,8 @@ from torch.utils.data import Dataset
 from src.data.vimh_dataset import Batch, VIMHDataset
 from src.utils.errors import UserError
 
-_SHARE = 0.25  # of the device's memory for all splits together: a network's activations need the rest
-_CHUNK = 65536  # samples copied at a time: a few MB to a GB on the way
+_SHARE = 0.25  # of the device's memory, for all splits together: activations need the rest
+_CHUNK = 65536  # samples copied at a time: a few MB to a GB
 
 
 class CachedDataset(Dataset):
@@ -19,25 +19,26 @@ class CachedDataset(Dataset):
     def __init__(self, dataset: VIMHDataset, device: torch.device):
         count = len(dataset)
         first = dataset.__getitems__([0])
-        self.whole = {
-            name: torch.empty((count, *one.shape[1:]), dtype=one.dtype, device=device) for name, one in first.items()
+        self.tensors = {
+            name: torch.empty((count, *values.shape[1:]), dtype=values.dtype, device=device)
+            for name, values in first.items()
         }
         for start in range(0, count, _CHUNK):
             rows = range(start, min(start + _CHUNK, count))
             for name, values in dataset.__getitems__(rows).items():
-                self.whole[name][rows.start : rows.stop] = values
+                self.tensors[name][rows.start : rows.stop] = values
 
     def __len__(self) -> int:
-        return len(self.whole["target"])
+        return len(self.tensors["target"])
 
     def __getitems__(self, indices: Sequence[int]) -> Batch:
         """Return a batch: a gather of each tensor on its device."""
-        rows = torch.as_tensor(indices, dtype=torch.int64).to(self.whole["target"].device, non_blocking=True)
-        return {name: whole.index_select(0, rows) for name, whole in self.whole.items()}
+        rows = torch.as_tensor(indices, dtype=torch.int64).to(self.tensors["target"].device, non_blocking=True)
+        return {name: values.index_select(0, rows) for name, values in self.tensors.items()}
 
 
 def require_room(datasets: Sequence[VIMHDataset], device: torch.device) -> None:
-    """UserError unless datasets of images of one shape fit into their share of a device's memory."""
+    """Raise UserError unless the datasets have one image shape and fit their share of a device's memory."""
     for dataset in datasets:
         if dataset.records.offsets is not None:
             raise UserError("data.device_cache: true given, but the images differ in shape; give false")
@@ -51,7 +52,7 @@ def require_room(datasets: Sequence[VIMHDataset], device: torch.device) -> None:
 
 
 def _sample_bytes(dataset: VIMHDataset) -> int:
-    return sum(one.nbytes for one in dataset.__getitems__([0]).values())
+    return sum(values.nbytes for values in dataset.__getitems__([0]).values())
 
 
 def _memory(device: torch.device) -> int:

@@ -1,4 +1,4 @@
-"""Local copies of datasets at URLs: training maps files into memory, which only local ones can be."""
+"""Local copies of datasets at URLs: training memory-maps files, which must be local."""
 
 import hashlib
 import logging
@@ -16,10 +16,10 @@ log = logging.getLogger(__name__)
 
 
 def fetch(place: Place) -> Path:
-    """Return a dataset's local directory: the one given, or of a URL a copy below its `cache_dir`, made once.
+    """Return a dataset's local directory: a local path itself, or for a URL a copy in its `cache_dir`, made once.
 
-    Only the description is fetched again each time: another one, for another dataset, has another copy.
-    UserError, one line: nothing is there, or it is not what its description says.
+    Only the description is fetched each time: a changed description belongs to another dataset and has its own copy.
+    Raises UserError, one line, if there is no dataset or its files do not match its description.
     """
     return _local_copy(place) if isinstance(place, RemotePath) else place
 
@@ -29,18 +29,18 @@ def _local_copy(place: RemotePath) -> Path:
     if not info.is_file():
         raise UserError(f"{place}: holds no {INFO_FILE}; give a VIMH directory, or make one with generate_vimh.py")
     if info.size() > MAX_INFO_BYTES:
-        raise UserError(f"{info}: {info.size()} bytes is no description; make the dataset again")
+        raise UserError(f"{info}: {info.size()} bytes is too large for a description; make the dataset again")
     content = info.read_bytes()
     spec = parse_spec(content, info)
     key = hashlib.sha256(place.url.encode() + b"\0" + content).hexdigest()[:16]
     directory = place.cache_dir / key / place.name
-    with locked(lock_file(directory)):  # the processes of a run come here all at once
+    with locked(lock_file(directory)):  # all processes of a run call this at the same time
         if not directory.is_dir():
-            log.info("%s: copying it to %s", place, directory)
+            log.info("copying %s to %s", place, directory)
             try:
                 _copy(place, directory, content, spec)
             except UserError:
-                if not directory.is_dir():  # else, where a file system has no locks, another process has copied it
+                if not directory.is_dir():  # without locks, another process may have copied it
                     raise
     return directory
 
@@ -55,9 +55,9 @@ def _copy(place: RemotePath, directory: Path, info: bytes, spec: DatasetSpec) ->
 
 
 def _files(place: RemotePath, spec: DatasetSpec) -> list[RemotePath]:
-    """Return each split's records, or where there are none their pickle twin, and its exact values.
+    """Return each split's records, or otherwise its pickle twin, and its exact values.
 
-    UserError when the description names what is not there.
+    Raises UserError if the description names a file that is missing.
     """
     there, found, missing = {path.name for path in place.iterdir()}, [], []
     named = spec.sha256.keys() | {split for split, count in spec.counts.items() if count}

@@ -1,4 +1,4 @@
-"""Making a dataset: threads render blocks (the kernels release the GIL), and the writer takes their rows."""
+"""Generate a dataset: threads render blocks (the kernels release the GIL), and the writer stores their rows."""
 
 import logging
 import math
@@ -31,7 +31,7 @@ Chunk = tuple[
 
 
 def available_cores() -> int:
-    """Return how many cores this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -59,9 +59,9 @@ def describe_source(source: Source, sensitivity: list[dict[str, Any]]) -> Datase
 
 
 def blocks(source: Source, indices: range, workers: int) -> Iterator[tuple[int, tuple[np.ndarray, ...]]]:
-    """Yield (index, block) in order while `workers` threads render the following ones.
+    """Yield (index, block) in order while `workers` threads render the following blocks.
 
-    Each thread runs torch with a single thread, so that the arithmetic does not depend on how many there are.
+    Each of them runs torch with one thread, so that results do not depend on the number of threads.
     """
     threads = torch.get_num_threads()
     with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
@@ -93,11 +93,11 @@ def generate(
     workers: int | None = None,
     allow_blind: bool = False,
 ) -> tuple[Place, DatasetSpec]:
-    """Make the dataset of a recipe below `output_dir`, a directory or a URL; return its place and spec.
+    """Generate the dataset of a recipe in `output_dir`, a directory or a URL; return its place and spec.
 
-    The bytes are a pure function of the recipe: they depend neither on `workers` nor on an earlier try that was
-    interrupted. UserError: the directory exists, the disk is full, the recipe is at fault. BlindError: a label has no
-    measurable effect on the records, and `allow_blind` does not permit that.
+    The bytes are a pure function of the recipe: they depend neither on `workers` nor on an interrupted attempt. Raises
+    UserError if the dataset exists, the disk is full or the recipe is invalid, and BlindError if a label has no
+    measurable effect on the records, unless `allow_blind`.
     """
     source = load_source(recipe)
     check(source)
@@ -106,7 +106,7 @@ def generate(
 
 
 def check(source: Source) -> None:
-    """UserError for a recipe that cannot be made; warnings about settings that may not be meant."""
+    """Raise UserError for a recipe that cannot be generated; warn about settings that may be mistakes."""
     if source.front_end.visible_seconds < 0.9 * source.recipe.synth.duration:
         log.warning(
             "spectral.hop_length %d: the images show only the first %.2f s of %.2f s",
@@ -121,7 +121,7 @@ def check(source: Source) -> None:
 
 
 def _refuse_repetition(space: ParameterSpace, dataset: DatasetConfig) -> None:
-    """UserError where a combination would be drawn twice: once for train and once for test, perhaps."""
+    """Raise UserError if a combination would be drawn twice, possibly once for train and once for test."""
     combinations = math.prod(space.num_classes) if dataset.sampling == "grid" else space.num_combinations
     if combinations is not None and dataset.size > combinations:
         source = "the grid has" if dataset.sampling == "grid" else "no parameter is continuous, so there are"
@@ -132,7 +132,7 @@ def _refuse_repetition(space: ParameterSpace, dataset: DatasetConfig) -> None:
         )
     if combinations is not None and dataset.sampling == "sobol":
         raise UserError(
-            "dataset.sampling: sobol repeats combinations where no parameter is continuous, and a repeated one could "
+            "dataset.sampling: sobol repeats combinations if no parameter is continuous, and a repeated one could "
             "be in train and in test; give dataset.sampling=random, which takes each combination once"
         )
 
@@ -151,12 +151,13 @@ def _warn_of_fixed(space: ParameterSpace, size: int) -> None:
 def assemble(
     source: Source, output_dir: Place, chunks: Iterable[Chunk], overwrite: bool, pickle: bool, allow_blind: bool
 ) -> tuple[Place, DatasetSpec]:
-    """Write a dataset from its samples, wherever they come from; return its place and spec."""
+    """Write a dataset from its samples; return its place and spec."""
     place = output_dir / source.name
     writer = DatasetWriter(place, describe_source(source, []), overwrite, pickle)
     with writer, counted(place.name, "samples", source.recipe.dataset.size) as advance:
         split_of, row_of = source.recipe.place()
-        writer.spec = describe_source(source, check_sensitivity(source, allow_blind))  # `with` refused an existing one
+        # `with` has already refused an existing dataset
+        writer.spec = describe_source(source, check_sensitivity(source, allow_blind))
         for start, records, values in chunks:
             at = slice(start, start + len(records))
             for number, split in enumerate(SPLITS):

@@ -9,8 +9,8 @@ from src.synth.config import Synth
 
 _ENVELOPES = {"temporal_envelope": "_temporal", "spectral_envelope": "_spectral"}
 
-# Digests of the shipped synth configs, by name, and of the shipped analyses, by type and size. Datasets of these have
-# names without a digest, as they always had. tests/data/test_names.py computes them from configs/.
+# Digests of the shipped synth configs, by name, and of the shipped analyses, by type and size. Their datasets have
+# names without a digest, as in earlier versions. tests/data/test_names.py computes the digests from configs/.
 SHIPPED = {
     "simple_saw": "cb72ea",
     "simple_saw_classic": "71b49d",
@@ -25,11 +25,11 @@ SHIPPED = {
 
 
 def dataset_name(recipe: Recipe, synth: Synth) -> str:
-    """Return the name of a dataset's directory. It is for people: nothing is parsed from it.
+    """Return the name of a dataset's directory, which is for users and is never parsed.
 
-    It holds the image size, the sample rate, the duration, the number of samples, the synth and the number of varying
-    parameters; then, where they are not the usual ones, envelope channels, scaling, shuffling, mel bands, sampling and
-    seed. Any other difference from the shipped config of the same name or size adds a digest of six characters.
+    It contains the image size, the sample rate, the duration, the number of samples, the synth and the number of
+    varying parameters, then envelope channels, scaling, shuffling, mel bands, sampling and seed if they differ from the
+    defaults. Any other difference from the shipped config of the same name or size adds a digest of six characters.
     """
     dataset, spectral = recipe.dataset, recipe.spectral
     if dataset.name:
@@ -56,7 +56,7 @@ def dataset_name(recipe: Recipe, synth: Synth) -> str:
 
 
 def describe_sound(synth: Synth) -> dict[str, Any]:
-    """Return what decides a sound beside what the name says."""
+    """Return the settings that determine a sound, except those in the name."""
     varying = ("name", "min", "max", "step", "scale", "kind", "values")
     return {
         "voice": synth.config.voice,
@@ -69,7 +69,7 @@ def describe_sound(synth: Synth) -> dict[str, Any]:
 
 
 def describe_analysis(recipe: Recipe) -> dict[str, Any]:
-    """Return what decides the image of a sound beside what the name says."""
+    """Return the settings that determine the image of a sound, except those in the name."""
     spectral = recipe.spectral
     plain = spectral.model_dump(exclude={"type", "height", "width", "image_scaling"})
     named = ("magnitude", *(channel for channel in _ENVELOPES if channel in spectral.channels))

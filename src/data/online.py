@@ -1,4 +1,4 @@
-"""Clips rendered while a network trains on them: new ones in every epoch, which are not stored."""
+"""Clips rendered while a network trains on them: new clips in every epoch, which are not stored."""
 
 import os
 import signal
@@ -19,12 +19,12 @@ from src.utils.errors import UserError
 
 FRESH = 2**193  # beyond the sample numbers of files, below 2^40, and the counters of their order, 2^191 and 2^192
 EPOCH = 2**64  # sample numbers of one epoch
-BLOCK_CLIPS = 1024  # rendered and passed on at once: with fewer, passing them on would take most of the time
+BLOCK_CLIPS = 1024  # rendered and transferred together: with fewer, the transfers would take most of the time
 _GRACE_SECONDS = 5.0  # from SIGTERM to a worker's end: the last steps of the run may still need its clips
 
 
 class Share(NamedTuple):
-    """Some of one process's clips of an epoch: numbers start, start + step, ..., `count` of them."""
+    """Some of one process's clips of an epoch: `count` numbers start, start + step, ..."""
 
     epoch: int
     start: int
@@ -33,28 +33,28 @@ class Share(NamedTuple):
 
 
 class FreshClips:
-    """Renders any share of any epoch, a pure function of (seed, epoch, number).
+    """Renders any share of any epoch; a clip is a pure function of (seed, epoch, number).
 
-    A seed means the same as for files, but no clip of any seed and epoch uses random numbers of a file's clips.
-    UserError where clips would repeat those of the files, since no parameter is continuous.
+    Seeds work as for files, but no clip of any seed and epoch uses the random numbers of a file's clips.
+    Raises UserError if clips would repeat those of the files, since no parameter is continuous.
     """
 
     def __init__(self, source: Source, seed: int, labels: Literal["exact", "quantised"] = "exact"):
         combinations = source.synth.space.num_combinations
         if combinations is not None:
             raise UserError(
-                f"data: no parameter is continuous, so online clips repeat the {combinations} combinations that "
-                "validation and test are made of; give data=vimh"
+                f"data: no parameter is continuous, so online clips repeat the {combinations} combinations of "
+                "validation and test; give data=vimh"
             )
         self.source, self.seed, self.labels = source, seed, labels
 
     def render(self, share: Share) -> dict[str, np.ndarray]:
-        """Return image (n, C, H, W) uint8, target (n, P) float32 and scale (n, 2) float32, as files would hold them."""
+        """Return image (n, C, H, W) uint8, target (n, P) float32 and scale (n, 2) float32, as from files."""
         space = self.source.synth.space
         first = FRESH + share.epoch * EPOCH + share.start
         values = space.sample(self.seed, first, share.count * share.step)[:: share.step]
         threads = torch.get_num_threads()
-        torch.set_num_threads(1)  # so that the arithmetic does not depend on their number, as in src.data.generate
+        torch.set_num_threads(1)  # so that results do not depend on the number of threads
         try:
             images, scale = self.source.images(values)
         finally:
@@ -64,11 +64,11 @@ class FreshClips:
 
 
 class OnlineLoader:
-    """One process's batches of an epoch, rendered ahead by `workers` other processes, or by this one if 0.
+    """One process's batches of an epoch, rendered ahead by `workers` other processes, or by this process if 0.
 
     The clips of a batch of `world_size * batch_size` go to the processes in turn, as in src.data.batches, and only
-    complete batches are served. While a run validates, the workers render the next epoch. Lightning sets the epoch and
-    stores how many batches were served, so that a resumed run continues with the next batch.
+    complete batches are served. During validation, the workers render the next epoch. Lightning sets the epoch and
+    stores the number of batches served, so that a resumed run continues with the next batch.
     """
 
     def __init__(
@@ -100,11 +100,11 @@ class OnlineLoader:
         self.epoch = epoch
 
     def state_dict(self) -> dict[str, int]:
-        """Return the epoch and how many of its batches were served, for a checkpoint."""
+        """Return the epoch and the number of its batches that were served, for a checkpoint."""
         return {"epoch": self.epoch, "batch": self._served}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Let the next iteration begin where the checkpoint was saved, if it is of the same epoch."""
+        """Start the next iteration where the checkpoint was saved, if it is of the same epoch."""
         self._resumed = state
 
     def __iter__(self) -> Iterator[Batch]:
@@ -128,7 +128,7 @@ class OnlineLoader:
         self._ahead.clear()
 
     def _share(self, epoch: int, batch: int) -> Share:
-        """Return the clips of a batch and of the following batches that are rendered with it."""
+        """Return the share that contains a batch and the following batches that are rendered with it."""
         batches = min(self.block_batches, self.num_batches - batch)
         start = batch * self.batch_size * self.world_size + self.rank
         return Share(epoch, start, self.world_size, batches * self.batch_size)
@@ -139,7 +139,7 @@ class OnlineLoader:
         return self._share(share.epoch, batch) if batch < self.num_batches else self._share(share.epoch + 1, 0)
 
     def _take(self, share: Share) -> dict[str, np.ndarray]:
-        """Return a share's clips, and let the workers render the following ones."""
+        """Return a share's clips, and have the workers render the following shares."""
         if not self.workers:
             return self.clips.render(share)
         if self._pool is None:
@@ -165,7 +165,7 @@ _clips: FreshClips  # a worker's own
 def _start_worker(clips: FreshClips) -> None:
     global _clips
     _clips = clips
-    # signals of a terminal or a scheduler reach workers too, but the run ends them itself when it has saved
+    # workers also receive signals from a terminal or a scheduler, but the run ends its workers itself after saving
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: Timer(_GRACE_SECONDS, os._exit, (1,)).start())
@@ -174,7 +174,7 @@ def _start_worker(clips: FreshClips) -> None:
 
 
 def _leave_with_parent() -> None:
-    """End this worker when the run was killed and could not end it."""
+    """End this worker if the run was killed and could not end it."""
     connection.wait([parent_process().sentinel])
     os._exit(1)
 

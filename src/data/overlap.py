@@ -1,23 +1,23 @@
-"""Test records that are also training records: the error on them shows what was memorised."""
+"""Count test records that are also training records: errors on them measure memorisation."""
 
 import numpy as np
 
 from src.data.vimh_dataset import VIMHDataset
 
-LOOKED_AT = 4096  # test records that are compared: enough to see a share of 1 %, and 4 MB of 32x32 images
+MOST_COMPARED = 4096  # test records: enough to detect 1 %; 4 MB of 32x32 images
 _CHUNK = 256
 
 
 def count_shared(train: VIMHDataset, test: VIMHDataset, targets: np.ndarray) -> tuple[int, int]:
-    """Return how many test records have the labels and the image of a training record, and how many were compared.
+    """Return the number of test records with the labels and the image of a training record, and the number compared.
 
     `targets` are those of `train`, (n, P). At most 4,096 test records, evenly spaced, are compared, each with the
-    first training record of the same labels: enough where a sound is a function of its labels.
+    first training record of the same labels. That is sufficient if a sound is a function of its labels.
     """
-    rows = np.unique(np.linspace(0, len(test) - 1, min(len(test), LOOKED_AT)).astype(np.int64))
+    rows = np.unique(np.linspace(0, len(test) - 1, min(len(test), MOST_COMPARED)).astype(np.int64))
     keys, place_of = np.unique(_hash(test.targets()[rows]), return_inverse=True)
     train_keys = _hash(targets)
-    possible = np.zeros(2**16, bool)  # by the last 16 bits: a search among all keys would take five times as long
+    possible = np.zeros(2**16, bool)  # by the last 16 bits: five times faster than searching all keys
     possible[keys & np.uint64(0xFFFF)] = True
     hits = np.flatnonzero(possible[train_keys & np.uint64(0xFFFF)])
     place = np.minimum(np.searchsorted(keys, train_keys[hits]), len(keys) - 1)

@@ -1,4 +1,4 @@
-"""Where datasets are: a directory, or a URL of a store of files (s3://, gs://, https://)."""
+"""Places of datasets: a local directory, or a URL of a file store (s3://, gs://, https://)."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from uuid import uuid4
 
 from src.utils.errors import UserError, one_line, shown
 
-if TYPE_CHECKING:  # imported for URLs alone: a local path should not wait for it
+if TYPE_CHECKING:  # imported only for URLs, since it is slow
     from fsspec import AbstractFileSystem
 
 CACHE_DIR = "data/cache"
-# stores of files alone: others of fsspec's open archives, read Python or a shell's output, or hand on to another URL
+# only file stores: other schemes of fsspec open archives, run Python or a shell, or refer to another URL
 SCHEMES = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oci", "oss", "http", "https", "sftp", "memory"}
 _LONGEST_URL = 2048
-_LONGEST_PART = 255  # of what becomes a file's name
-_BUCKETS = {"s3", "s3a", "gs", "gcs", "abfs", "az", "adl", "oci", "oss"}  # stores that have no directories to make
-_UNFIT = (ArithmeticError, AttributeError, LookupError, NotImplementedError, TypeError, ValueError)  # of odd URLs
+_LONGEST_PART = 255  # of the part that becomes a file name
+_BUCKETS = {"s3", "s3a", "gs", "gcs", "abfs", "az", "adl", "oci", "oss"}  # stores without directories
+_UNFIT = (ArithmeticError, AttributeError, LookupError, NotImplementedError, TypeError, ValueError)  # for invalid URLs
 
 
 @dataclass(frozen=True)
 class RemotePath:
-    """A path at a URL: the few methods of pathlib.Path that datasets need.
+    """A path at a URL, with the few methods of pathlib.Path that datasets need.
 
-    Credentials and endpoints are fsspec's affair: the environment, or its configuration files.
+    fsspec takes credentials and endpoints from the environment or its configuration files.
     """
 
     url: str
-    cache_dir: Path  # local: holds what is on its way to the URL, and copies of what was read from it
+    cache_dir: Path  # local: holds files to upload to the URL, and copies of files read from it
 
     def __str__(self) -> str:
         return self.url
@@ -53,7 +53,7 @@ class RemotePath:
 
     @property
     def staging(self) -> Path:
-        """Return the local path beside which files are made before they are uploaded."""
+        """Return the local path next to which files are written before they are uploaded."""
         return self.cache_dir / f"{self.name}-{hashlib.sha256(self.url.encode()).hexdigest()[:16]}"
 
     def _connect(self) -> tuple[AbstractFileSystem, str]:
@@ -65,24 +65,24 @@ class RemotePath:
             package = getattr(error.__cause__, "name", None) or error.name
             raise UserError(f"{self.url}: {package} is not installed; uv pip install {package}") from error
         except _UNFIT as error:
-            raise UserError(f"{self.url}: no address of a store ({one_line(error)}); give another") from error
+            raise UserError(f"{self.url}: not a valid address of a store ({one_line(error)}); give another") from error
 
     @contextmanager
     def _reach(self) -> Iterator[tuple[AbstractFileSystem, str]]:
-        """Give the file system and the path in it; UserError when the store does not let us in."""
+        """Yield the file system and the path in it; raise UserError if the store refuses access."""
         try:
             yield self._connect()
         except UserError:
             raise
         except (PermissionError, ConnectionError, TimeoutError, *_refusals()) as error:
             raise UserError(
-                f"{self.url}: cannot be reached ({one_line(error)}); see your credentials for it"
+                f"{self.url}: cannot be reached ({one_line(error)}); check your credentials for it"
             ) from error
         except _UNFIT as error:
             raise UserError(f"{self.url}: its store cannot do this ({one_line(error)}); give another place") from error
 
     def is_file(self) -> bool:
-        """Tell whether a file is there; whatever else keeps it from being seen is an error."""
+        """Return whether the file exists; raise UserError if this cannot be determined."""
         with self._reach() as (filesystem, path):
             try:
                 filesystem.invalidate_cache()  # another machine may have written since
@@ -91,15 +91,15 @@ class RemotePath:
                 return False
 
     def size(self) -> int:
-        """Return a file's bytes; UserError where the store does not tell, since a download then has no bound."""
+        """Return a file's size in bytes; raise UserError if it is unknown, since a download would have no bound."""
         with self._reach() as (filesystem, path):
             size = filesystem.size(path)
         if not isinstance(size, int):
-            raise UserError(f"{self.url}: its store does not tell the file's size; copy it to a disk first")
+            raise UserError(f"{self.url}: its store does not report the file's size; copy it to a disk first")
         return size
 
     def iterdir(self) -> Iterator[RemotePath]:
-        """Yield what is directly below, nothing where nothing is."""
+        """Yield the entries of this directory, none if it does not exist."""
         with self._reach() as (filesystem, path):
             filesystem.invalidate_cache()  # another machine may have written since
             try:
@@ -117,14 +117,14 @@ class RemotePath:
             return filesystem.cat_file(path)
 
     def upload(self, source: Path) -> None:
-        """Put a whole local file here, which is seen whole or not at all where the file system can rename."""
+        """Upload a local file, which appears completely or not at all if the file system can rename."""
         with self._reach() as (filesystem, path):
             protocols = filesystem.protocol if isinstance(filesystem.protocol, tuple) else (filesystem.protocol,)
-            if _BUCKETS & set(protocols):  # what is put there is seen whole, and no bucket made of a mistyped name
+            if _BUCKETS & set(protocols):  # uploads are atomic; a mistyped bucket is not created
                 filesystem.put_file(str(source), path)
                 return
             directory, _, name = path.rpartition("/")
-            partial = f"{directory}/.{name}.partial-{uuid4().hex[:12]}"  # its own: two may upload the same file
+            partial = f"{directory}/.{name}.partial-{uuid4().hex[:12]}"  # unique: two may upload the same file
             filesystem.makedirs(directory, exist_ok=True)
             filesystem.put_file(str(source), partial)
             with suppress(FileNotFoundError):
@@ -132,7 +132,7 @@ class RemotePath:
             filesystem.mv(partial, path)
 
     def download(self, target: Path) -> None:
-        """Fetch the whole file into a local one."""
+        """Download the file to a local file."""
         with self._reach() as (filesystem, path):
             filesystem.get_file(path, str(target))
 
@@ -146,7 +146,7 @@ class RemotePath:
 
 
 def _refusals() -> list[type[Exception]]:
-    """Return what the stores' own libraries, those that are loaded, raise beside OSError."""
+    """Return the exceptions other than OSError that the stores' loaded libraries raise."""
     named = [
         ("botocore.exceptions", "BotoCoreError"),
         ("google.auth.exceptions", "GoogleAuthError"),
@@ -161,44 +161,44 @@ Place = Path | RemotePath
 
 
 def to_place(given: str | Path, cache_dir: str | Path = CACHE_DIR) -> Place:
-    """Return a Path for a local path or a file:// URL, else a RemotePath; UserError for a URL of no store."""
+    """Return a Path for a local path or a file:// URL, otherwise a RemotePath; raise UserError for another URL."""
     if isinstance(given, Path) or "://" not in given:
         return _local(str(given))
     if given.startswith("file://"):
         return _local(url2pathname(given.removeprefix("file://")))
     _require_store(given)
     place = RemotePath(given.rstrip("/"), Path(cache_dir))
-    with place._reach():  # a package that is missing is told before any work
+    with place._reach():  # reports a missing package before any work
         return place
 
 
 def _local(path: str) -> Path:
     if "\0" in path:
-        raise UserError(f"{shown(path)}: a path holds no NUL; give another")
+        raise UserError(f"{shown(path)}: a path cannot contain NUL; give another")
     return Path(path)
 
 
 def _require_store(url: str) -> None:
-    """UserError for a URL of another scheme than a store's, chained to another, or without a plain path."""
+    """Raise UserError for a URL with an unsupported scheme, one chained to another URL, or one without a plain path."""
     scheme, _, path = url.partition("://")
     if "::" in url:
-        raise UserError(f"{shown(url)}: chained to another URL by ::, which no dataset's is; give a plain one")
+        raise UserError(f"{shown(url)}: chained URLs (::) are not supported; give a plain one")
     if scheme not in SCHEMES:
         known = ", ".join(sorted(SCHEMES))
-        raise UserError(f"{shown(url)}: {shown(scheme, 40)} is no store of datasets; give a path, or a URL of {known}")
+        raise UserError(f"{shown(url)}: {shown(scheme, 40)} is not supported; give a path, or a URL of {known}")
     parts = path.rstrip("/").split("/")
     if not url.isprintable() or len(url) > _LONGEST_URL or not parts[-1] or {".", ".."} & set(parts):
-        raise UserError(f"{shown(url)}: no plain address; give a URL such as s3://bucket/data, without . and ..")
+        raise UserError(f"{shown(url)}: not a plain address; give a URL such as s3://bucket/data, without . and ..")
     if len(parts[-1].encode(errors="replace")) > _LONGEST_PART:
-        raise UserError(f"{shown(url)}: its last part is longer than a file's name may be; give a shorter one")
+        raise UserError(f"{shown(url)}: its last part is too long for a file name; give a shorter one")
 
 
 def lock_file(place: Place) -> Path:
-    """Return the local file to lock while a place is made."""
+    """Return the local file to lock while a place is written."""
     local = place.staging if isinstance(place, RemotePath) else place
     return local.with_name(f".{local.name}.lock")
 
 
 def is_whole(place: Place, marker: str) -> bool:
-    """Tell whether there is something at a place: a local directory, or a URL with the file that is written last."""
+    """Return whether a place exists: a local directory, or a URL with the file that is written last."""
     return place.exists() if isinstance(place, Path) else (place / marker).is_file()

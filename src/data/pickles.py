@@ -1,4 +1,4 @@
-"""Pickle twins of VIMH splits: arrays and plain containers, and nothing else."""
+"""Pickle twins of VIMH splits, which contain only arrays and plain containers."""
 
 import pickle
 from pathlib import Path
@@ -16,9 +16,9 @@ _LABEL_KEYS = ("vimh_labels", "labels", "multihead_labels")
 def read_pickle(
     path: Path, image_shape: tuple[int, int, int], num_parameters: int, scale_of_all: np.ndarray | None = None
 ) -> Records:
-    """Read a pickle twin into version 2.1 records in memory; UserError names the key at fault.
+    """Read a pickle twin into version 2.1 records in memory; a UserError names the invalid key.
 
-    `scale_of_all` (2,) is the dB range that all of them have, where that is known.
+    `scale_of_all` (2,) is the dB range that all records have, if it is known.
     """
     content = load_plain_pickle(path)
     if not isinstance(content, dict):
@@ -59,21 +59,21 @@ def _array(path: Path, content: dict, keys: tuple[str, ...], dtype: type) -> np.
     if key is None:
         raise UserError(f"{path}: no key {' or '.join(keys)}; {_REMEDY}")
     try:
-        check_size(content[key], 4 * path.stat().st_size)  # a list that is named often takes a byte each time
-        given = np.asarray(content[key])
-        if given.dtype.kind not in "uif" or not given.size:
-            raise ValueError(f"{given.dtype} {given.shape}")
+        check_size(content[key], 4 * path.stat().st_size)  # each reference to a list takes a byte
+        stored = np.asarray(content[key])
+        if stored.dtype.kind not in "uif" or not stored.size:
+            raise ValueError(f"{stored.dtype} {stored.shape}")
         with np.errstate(invalid="ignore", over="ignore"):
-            array = given.astype(dtype)
+            array = stored.astype(dtype)
     except (ValueError, TypeError, OverflowError) as error:
-        raise UserError(f"{path}: {key} is no array of numbers ({error}); {_REMEDY}") from error
-    if dtype is np.uint8 and not np.array_equal(array, given):
+        raise UserError(f"{path}: {key} is not an array of numbers ({error}); {_REMEDY}") from error
+    if dtype is np.uint8 and not np.array_equal(array, stored):
         raise UserError(f"{path}: {key} holds values outside 0..255; {_REMEDY}")
     return array
 
 
 def write_pickle(path: Path, records: Records) -> None:
-    """Write the ancestor's pickle twin of a split (protocol 4); all of it is held in memory."""
+    """Write a split as a pickle in the predecessor's format (protocol 4); it is held in memory completely."""
     images, codes, scale = records.gather(np.arange(len(records)))
     labels = np.empty((len(codes), 1 + 2 * codes.shape[1]), np.uint8)
     labels[:, 0] = codes.shape[1]

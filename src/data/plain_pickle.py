@@ -1,8 +1,8 @@
-"""Reading pickles without pickle: its opcodes are parsed, and a few of them are understood.
+"""Read pickles without the pickle module: opcodes are parsed, and only a few are supported.
 
-Nothing in the file can run, since no code of pickle's or numpy's restores state from it: containers
-are built here, and an array is a view of its bytes. Damaged opcodes cannot reach an interpreter's
-or numpy's internals either (a pickled dtype carries raw C flags, a memo index sizes a C table).
+Nothing in the file can run, since neither pickle nor numpy restores state from it: containers are built here, and an
+array is a view of its bytes. Nor can damaged opcodes affect the internals of Python or numpy (a pickled dtype contains
+raw C flags, and a memo index sets the size of a C table).
 """
 
 import io
@@ -37,7 +37,7 @@ _MARK = object()
 
 
 class _Name(str):
-    """A global that the pickle names; it stands for itself and cannot be called."""
+    """The name of a global in the pickle; it is only text and cannot be called."""
 
 
 @dataclass(eq=False)
@@ -48,7 +48,7 @@ class _Dtype:
 
 @dataclass(eq=False)
 class _Array:
-    """An array, empty until the pickle gives its state; `numpy.asarray` takes it."""
+    """An array, empty until the pickle sets its state; `numpy.asarray` accepts it."""
 
     array: np.ndarray | None = None
 
@@ -59,9 +59,9 @@ class _Array:
 
 
 def load_plain_pickle(path: Path) -> Any:
-    """Load numbers, text, lists, tuples, dicts by text, numpy's arrays and scalars; UserError for anything else.
+    """Load numbers, text, lists, tuples, dicts with text keys, numpy arrays and scalars; else raise UserError.
 
-    Arrays come as objects that `numpy.asarray` takes.
+    Arrays are returned as objects that `numpy.asarray` accepts.
     """
     try:
         return _run(path.read_bytes())
@@ -73,7 +73,7 @@ def load_plain_pickle(path: Path) -> Any:
 def _run(content: bytes) -> Any:
     stack: list[Any] = []
     memo: dict[int, Any] = {}
-    encoded = 0  # bytes that were made of text: a file that names a text often could fill the memory
+    encoded = 0  # bytes encoded from text: a file that refers to a text often could fill the memory
     for opcode, argument, _ in pickletools.genops(io.BytesIO(content)):
         name = opcode.name
         if name in _ARGUMENT:
@@ -119,7 +119,7 @@ def _run(content: bytes) -> Any:
         elif name == "STOP":
             return _pop(stack, 1)[0]
         elif name not in ("PROTO", "FRAME"):
-            raise ValueError(f"opcode {name}, which no plain pickle needs")
+            raise ValueError(f"opcode {name}, which a plain pickle does not use")
     raise ValueError("no end")
 
 
@@ -145,10 +145,10 @@ def _of_kind(value: Any, kind: type) -> Any:
 
 
 def _name(module: Any, attribute: Any) -> _Name:
-    """Return what numpy's own pickles ask for; any other request is refused."""
+    """Return the name of a global that numpy's own pickles use; others are refused."""
     name = f"{module}.{attribute}".replace("numpy._core.", "numpy.core.")
     if name not in _NAMES:
-        raise ValueError(f"it asks for {name[:80]!r}, which is neither array nor container")
+        raise ValueError(f"it needs {name[:80]!r}, which is neither an array nor a container")
     return _Name(name)
 
 
@@ -166,7 +166,7 @@ def _reduce(function: Any, arguments: Any) -> Any:
         if not _DTYPE.fullmatch(code):
             raise ValueError(f"an array of dtype {code!r}")
         return _Dtype(code)
-    if function == "_codecs.encode":  # how protocols 0 to 2 write bytes
+    if function == "_codecs.encode":  # bytes, in protocols 0 to 2
         return _of_kind(arguments[0], str).encode("latin1")
     raise ValueError(f"a call of {function}")
 
@@ -182,21 +182,21 @@ def _build(target: Any, state: Any) -> None:
 
 
 def check_size(value: Any, most: int) -> None:
-    """ValueError when nested lists hold more than `most` values, a list counted each time it is named."""
+    """Raise ValueError if nested lists hold more than `most` values, counting a list at each reference."""
     pending, count = [value], 0
     while pending:
-        one = pending.pop()
-        if isinstance(one, list | tuple):
-            pending.extend(one if count + len(one) <= most else ())
-            count += len(one)
+        item = pending.pop()
+        if isinstance(item, list | tuple):
+            pending.extend(item if count + len(item) <= most else ())
+            count += len(item)
         else:
-            count += np.asarray(one).size if isinstance(one, _Array) else 0
+            count += np.asarray(item).size if isinstance(item, _Array) else 0
         if count > most:
             raise ValueError("more values than the file has bytes for")
 
 
 def _view(content: Any, dtype: Any, shape: Any, order: Any) -> np.ndarray:
     if not isinstance(content, bytes | bytearray) or not isinstance(dtype, _Dtype):
-        raise ValueError("an array that is not made of bytes")
+        raise ValueError("an array whose content is not bytes")
     plain = np.dtype(dtype.code).newbyteorder(dtype.order)
     return np.frombuffer(content, plain).reshape(shape, order=order)

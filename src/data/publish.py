@@ -1,4 +1,4 @@
-"""Directories that are seen whole or not at all, on this machine and at URLs."""
+"""Write directories that appear completely or not at all, on this machine and at URLs."""
 
 import errno
 import logging
@@ -20,14 +20,14 @@ _LOCK = ".lock"
 
 @contextmanager
 def publish(place: Place, marker: str, overwrite: bool = False, needed: int = 0) -> Iterator[Path]:
-    """Give a local directory to fill with files; it becomes `place` when the body ends without an error.
+    """Yield a local directory to fill with files; it becomes `place` when the body ends without an error.
 
-    A directory is renamed, from `.{name}.partial-{random}` beside it, so that a process that is killed outright
-    leaves nothing under the final name. Its lock, a file beside it, tells later ones that it lives; what nobody
-    holds the next one here clears away, or where a killed process's forked workers hold it still, the one after.
-    On a file system without locks nobody can tell, and it stays.
-    To a URL, which knows no renaming of many files at once, files are uploaded, `marker` last:
-    without it nothing counts as there. UserError: it exists, `needed` bytes are not free, the disk is full.
+    The directory is called `.{name}.partial-{random}` until it is complete, and is then renamed, so a killed process
+    leaves nothing under the final name. A lock file next to it shows that its process is running. The next process here
+    removes directories whose lock is free; forked workers of a killed process may hold the lock a little longer. On a
+    file system without locks this is unknown, and such directories stay.
+    A URL has no renaming of several files, so files are uploaded there, `marker` last; without that file the dataset
+    does not count as existing. Raises UserError if it exists, `needed` bytes are not free or the disk is full.
     """
     local = place.staging if isinstance(place, RemotePath) else place
     partial = local.parent / f"{_prefix(local)}{uuid4().hex[:12]}"
@@ -37,7 +37,9 @@ def publish(place: Place, marker: str, overwrite: bool = False, needed: int = 0)
             local.parent.mkdir(parents=True, exist_ok=True)
             clear_remains(local)
             if local.is_symlink() and not local.exists():
-                raise UserError(f"{local}: is a link to {local.readlink()}, which is not there; mount it, or remove it")
+                raise UserError(
+                    f"{local}: is a link to {local.readlink()}, which does not exist; mount it, or remove it"
+                )
             if not overwrite:
                 refuse_existing(place, marker)
             free = shutil.disk_usage(local.parent).free
@@ -57,23 +59,23 @@ def publish(place: Place, marker: str, overwrite: bool = False, needed: int = 0)
                 _rename(partial, place, overwrite)
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise UserError(f"{where}: the disk is full; nothing was kept, make room") from error
+                raise UserError(f"{where}: the disk is full and nothing was kept; make room") from error
             raise
         if isinstance(place, RemotePath):
             _upload(partial, place, marker, overwrite)
 
 
 def refuse_existing(place: Place, marker: str) -> None:
-    """UserError when there is something at a place."""
+    """Raise UserError if a place exists."""
     if is_whole(place, marker):
         raise UserError(f"{place}: exists and is not touched; pass overwrite=true or another dataset.name")
 
 
 def clear_remains(local: Path) -> None:
-    """Clear away what killed runs left beside a path, and put back what one of them was replacing."""
+    """Remove the partial directories of killed runs, and restore a directory that a killed run was replacing."""
     prefix = _prefix(local)
     for lock in [path for path in local.parent.iterdir() if path.name.startswith(prefix) and path.suffix == _LOCK]:
-        with suppress(PermissionError):  # another user's are theirs to clear
+        with suppress(PermissionError):  # other users remove their own
             if is_free(lock):
                 _clear(local, lock)
 
@@ -95,17 +97,17 @@ def _prefix(local: Path) -> str:
 
 
 def _replaced(partial: Path) -> Path:
-    """Return where what a partial directory replaces is kept until it has."""
+    """Return where the directory that a partial directory replaces is kept meanwhile."""
     return partial.with_name(partial.name + "-replaced")
 
 
 def _require_writable(place: RemotePath, partial: Path) -> None:
-    """UserError now, and not after hours of rendering, when files could not be uploaded."""
+    """Raise UserError if files cannot be uploaded, before hours of rendering."""
     probe = partial / ".writable"
     probe.touch()
     try:
         (place / probe.name).upload(probe)
-        (place / probe.name).unlink(missing_ok=True)  # another run's may have that name too
+        (place / probe.name).unlink(missing_ok=True)  # another run may have removed the same file
     except OSError as error:
         raise UserError(f"{place.parent}: cannot be written ({error}); choose another place") from error
     probe.unlink()
@@ -132,7 +134,7 @@ def _rename(partial: Path, directory: Path, overwrite: bool) -> None:
 
 
 def _upload(partial: Path, place: RemotePath, marker: str, overwrite: bool) -> None:
-    """Upload files, none of them removed after a failure: another run may be uploading the same ones."""
+    """Upload files; a failure removes none of them, since another run may be uploading the same files."""
     names = sorted(path.name for path in partial.iterdir() if path.name != marker)
     try:
         if overwrite:
@@ -148,8 +150,8 @@ def _upload(partial: Path, place: RemotePath, marker: str, overwrite: bool) -> N
         (place / marker).upload(partial / marker)
     except OSError as error:
         raise UserError(
-            f"{place}: could not be uploaded ({one_line(error)}); give the same command again, "
-            "or make it in shards, of which a failure costs one"
+            f"{place}: could not be uploaded ({one_line(error)}); run the same command again, "
+            "or make it in shards, so that a failure loses only one"
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""Opening a VIMH directory: memory maps, and every check that can be made before training."""
+"""Open a VIMH directory: memory maps, and all checks that are possible before training."""
 
 import hashlib
 import logging
@@ -23,9 +23,9 @@ _PARSER_ERRORS = (tokenize.TokenError, OverflowError, MemoryError, RecursionErro
 
 
 def open_split(directory: Path, split: str, spec: DatasetSpec, verify: bool = False) -> Records:
-    """Map one split's records after checking every header; UserError is one line.
+    """Map one split's records after checking every header; a UserError is one line.
 
-    It names the file, the record, what was found and what was expected. Reading never writes.
+    It names the file, the record, the value found and the value expected. Reading never writes.
     """
     if not has_split(directory, split):
         raise UserError(f"{directory / split}: no such file; {_REMEDY}")
@@ -47,15 +47,15 @@ def open_split(directory: Path, split: str, spec: DatasetSpec, verify: bool = Fa
 def open_exact_values(
     directory: Path, split: str, spec: DatasetSpec, records: Records, verify: bool = False
 ) -> np.ndarray | None:
-    """Map `{split}_params.npy`, (n, P) float32 physical values; None where a dataset has none.
+    """Map `{split}_params.npy`, (n, P) float32 physical values; return None if a dataset does not have it.
 
-    UserError, one line, when the JSON names a file that is not there, or a value is not what its record's byte
-    code rounds.
+    Raises UserError, one line, if the JSON names a missing file, or if a value does not agree with its record's byte
+    code.
     """
     path = directory / f"{split}_params.npy"
     if not path.is_file():
         if path.name in spec.sha256:
-            raise UserError(f"{path}: no such file, though the JSON names it; {_REMEDY}")
+            raise UserError(f"{path}: no such file, but the JSON names it; {_REMEDY}")
         return None
     require_content(path, _REMEDY)
     try:
@@ -73,7 +73,7 @@ def open_exact_values(
             raise UserError(f"{path}: row {start + int(np.argmin(finite))} is not finite; {_REMEDY}")
         codes = records.codes(np.arange(start, start + len(chunk)))
         apart = np.abs(spec.space.to_byte(chunk) - codes.astype(np.int16))
-        if (apart > 1).any():  # 1: another program may round otherwise
+        if (apart > 1).any():  # 1: another program may round differently
             row, column = np.argwhere(apart > 1)[0]
             found, name = f"{chunk[row, column]:g}", spec.space.names[column]
             held = f"{spec.space.from_byte(codes[row])[column]:g}"
@@ -84,19 +84,19 @@ def open_exact_values(
 
 
 def has_split(directory: Path, split: str) -> bool:
-    """Tell whether a split's records, or their pickle twin, are there."""
+    """Return whether a split's records or their pickle twin exist."""
     return (directory / split).is_file() or (directory / f"{split}_batch").is_file()
 
 
 def _scale_of_all(spec: DatasetSpec) -> np.ndarray | None:
-    """Return (2,) float32 spec_min, spec_max that every record holds under global scaling, where the JSON tells it."""
+    """Return (2,) float32 spec_min, spec_max of every record if the JSON says that scaling is global, else None."""
     if spec.spectral is None or spec.spectral["image_scaling"] != "global":
         return None
     return np.array([spec.spectral["floor_db"], spec.spectral["ceil_db"]], np.float32)
 
 
 def _open_binary(path: Path, spec: DatasetSpec) -> Records:
-    """Map a file with the metadata_bytes that the JSON states or, with a warning, those that the file means."""
+    """Map a file with the metadata_bytes of the JSON or, with a warning, those that fit the file."""
     data = np.memmap(path, np.uint8, mode="r")
     stated = spec.metadata_bytes or CURRENT_METADATA_BYTES
     faults = []
@@ -106,19 +106,19 @@ def _open_binary(path: Path, spec: DatasetSpec) -> Records:
             faults.append(found)
             continue
         if metadata_bytes != spec.metadata_bytes:
-            said = "says nothing" if spec.metadata_bytes is None else f"says {spec.metadata_bytes}"
-            log.warning("%s: the JSON %s on metadata_bytes, the file means %d", path, said, metadata_bytes)
+            json_text = "lacks metadata_bytes" if spec.metadata_bytes is None else f"says metadata_bytes {stated}"
+            log.warning("%s: the JSON %s, the file has %d", path, json_text, metadata_bytes)
         if found.offsets is not None:
-            log.info("%s: its records differ in shape; batches are made of one shape each", path)
+            log.info("%s: its records differ in shape, so each batch contains records of one shape", path)
         return found
     raise UserError(f"{path}: {faults[0]}; {_REMEDY}")
 
 
 def _lay_out(data: np.ndarray, metadata_bytes: int, spec: DatasetSpec) -> Records | str:
-    """Return the records, all of whose headers agree with the JSON, or what is wrong with them."""
+    """Return the records if all headers agree with the JSON, otherwise a description of the fault."""
     first, count = metadata_bytes + 1, len(spec.space)
     if len(data) < first + 2 * count:
-        return f"{len(data)} bytes hold no whole record"
+        return f"{len(data)} bytes are less than one record"
     if data[metadata_bytes] != count:
         return f"record 0 has {data[metadata_bytes]} labels, {count} expected"
     ids = data[first : first + 2 * count : 2].tolist()
@@ -127,7 +127,7 @@ def _lay_out(data: np.ndarray, metadata_bytes: int, spec: DatasetSpec) -> Record
     order = np.asarray(ids, np.int64)
     stride = record_bytes(metadata_bytes, count, int(np.prod(spec.image_shape, dtype=np.int64)))
     whole, rest = divmod(len(data), stride)
-    fault = f"{len(data)} bytes is {whole} records of {stride} and {rest} bytes over"
+    fault = f"{len(data)} bytes is {whole} records of {stride} bytes and a remainder of {rest}"
     if rest == 0:
         fault = _first_fault(data, stride, metadata_bytes, ids, spec)
         if fault is None:
@@ -143,14 +143,14 @@ def _lay_out(data: np.ndarray, metadata_bytes: int, spec: DatasetSpec) -> Record
 
 
 def _first_fault(data: np.ndarray, stride: int, metadata_bytes: int, ids: list[int], spec: DatasetSpec) -> str | None:
-    """Say what is wrong with the first record whose header differs, or None; vectorised, in chunks."""
+    """Describe the first record whose header is wrong, or return None; vectorised, in chunks."""
     channels, height, width = spec.image_shape
     scale_of_all = _scale_of_all(spec)
     rows = data.reshape(-1, stride)
     first = metadata_bytes + 1
     sides = np.frombuffer(np.array([height, width, channels], "<u2").tobytes(), np.uint8)
     for start in range(0, len(rows), _CHUNK):
-        # one copy of the few header bytes touches each page once, whatever is then asked of them
+        # a copy of the few header bytes reads each page only once
         head = np.ascontiguousarray(rows[start : start + _CHUNK, : first + 2 * len(ids)])
         pairs = head[:, first::2]
         bad = (head[:, :6] != sides).any(axis=1) | (head[:, metadata_bytes] != len(ids)) | (pairs != ids).any(axis=1)
@@ -176,10 +176,10 @@ def _first_fault(data: np.ndarray, stride: int, metadata_bytes: int, ids: list[i
 def _index_by_walking(
     data: np.ndarray, metadata_bytes: int, ids: list[int], channels: int
 ) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return shapes (n, 3) and offsets (n,) when the file is a chain of records of differing shape.
+    """Return shapes (n, 3) and offsets (n,) if the file is a sequence of records of differing shape.
 
-    Where a record begins follows from the one before it, so this is a loop, of which each step is as short as it can
-    be: 0.3 us. Everything else that a header says is checked for all records together.
+    The position of a record follows from the record before it, so this needs a loop, with as little work per record as
+    possible: 0.3 us. Everything else in the headers is checked for all records together.
     """
     sides_of = struct.Struct("<HHH").unpack_from
     header_bytes = metadata_bytes + 1 + 2 * len(ids)
@@ -207,12 +207,12 @@ def _index_by_walking(
 
 
 def _is_range(scale: np.ndarray) -> np.ndarray:
-    """Tell for each (n, 2) spec_min, spec_max whether both are finite and in their order."""
+    """Return for each row of (n, 2) spec_min, spec_max whether both are finite and in order."""
     return np.isfinite(scale).all(axis=1) & (scale[:, 0] <= scale[:, 1])
 
 
 def verify_checksum(path: Path, expected: str | None, place: object = None) -> None:
-    """UserError, naming `place` where the file is a copy of it, when a file's SHA-256 is not the one in the JSON."""
+    """Raise UserError if a file's SHA-256 differs from the JSON's; `place` is the original if the file is a copy."""
     place = place or path
     if expected is None:
         log.warning("%s: the JSON holds no checksum, so it was not verified", place)

@@ -1,4 +1,4 @@
-"""What decides a dataset's bytes: the synth, the front end, the number of samples and how they are drawn."""
+"""The recipe of a dataset, which determines its bytes: the synth, the front end, the samples and their sampling."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -41,13 +41,13 @@ class DatasetConfig(BaseModel):
 
     @property
     def counts(self) -> dict[str, int]:
-        """Samples of each split, at least one each."""
+        """The number of samples of each split, at least one."""
         val, test = (max(1, round(self.size * share)) for share in (self.val_fraction, self.test_fraction))
         return {"train": self.size - val - test, "val": val, "test": test}
 
 
 class Recipe(BaseModel):
-    """All that decides a dataset's bytes."""
+    """All settings that determine a dataset's bytes."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -58,7 +58,7 @@ class Recipe(BaseModel):
     def place(self) -> tuple[np.ndarray, np.ndarray]:
         """Return each sample's split (n,) uint8, an index into SPLITS, and its row there (n,) int64.
 
-        Random samples come in no order, so the splits are consecutive. A seeded permutation distributes other samples
+        Random samples have no order, so the splits are consecutive. A seeded permutation distributes other samples
         over the splits; with `shuffle` it is also the order of the rows.
         """
         config = self.dataset
@@ -78,7 +78,7 @@ class Recipe(BaseModel):
 
 
 def parse_recipe(config: Mapping[str, Any]) -> Recipe:
-    """Check a plain dict {synth, spectral, dataset}; UserError lists the faults by the keys' full names."""
+    """Check a plain dict {synth, spectral, dataset}; a UserError lists the faults with the keys' full names."""
     try:
         return Recipe.model_validate(config)
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""The bytes of a VIMH record: packing batches of them, and taking batches out of many."""
+"""The bytes of VIMH records: pack batches of records, and gather batches from a file."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -35,10 +35,10 @@ def pack_records(images: np.ndarray, codes: np.ndarray, scale: np.ndarray) -> np
 
 @dataclass(frozen=True)
 class Records:
-    """Records of one split: bytes (usually a memory map) and where each record begins.
+    """Records of one split: their bytes, usually a memory map, and where each record begins.
 
-    `shapes` is (n, 3) uint16 (C, H, W), or one row when all share it; `offsets` is None then, and
-    the stride alone places a record.
+    `shapes` is (n, 3) uint16 (C, H, W), or one row if all records share a shape. Then `offsets` is None, and the
+    stride gives a record's position.
     """
 
     data: np.ndarray  # (file size,) uint8
@@ -53,8 +53,8 @@ class Records:
 
     @cached_property
     def _rows(self) -> np.ndarray:
-        """(n, stride) uint8, where all records share a shape."""
-        return np.asarray(self.data).reshape(-1, self.stride)  # no memmap: every view of one costs microseconds
+        """(n, stride) uint8, if all records share a shape."""
+        return np.asarray(self.data).reshape(-1, self.stride)  # not as a memmap, each view of which takes microseconds
 
     def _size(self, shape: np.ndarray) -> int:
         return record_bytes(self.metadata_bytes, len(self.ids), int(np.prod(shape, dtype=np.int64)))
@@ -63,7 +63,7 @@ class Records:
         return len(self.data) // self.stride if self.offsets is None else len(self.offsets)
 
     def codes(self, indices: np.ndarray) -> np.ndarray:
-        """Take the byte codes alone, (B, P) uint8, of records of any shape."""
+        """Gather only the byte codes, (B, P) uint8, of records of any shape."""
         starts = indices * self.stride if self.offsets is None else self.offsets[indices]
         columns = self.metadata_bytes + 2 + 2 * np.arange(len(self.ids))
         stored = self.data[starts[:, None] + columns]
@@ -72,9 +72,9 @@ class Records:
         return codes
 
     def gather(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Take a batch: images (B, C, H, W) uint8, codes (B, P) uint8, scale (B, 2) float32 dB.
+        """Gather a batch: images (B, C, H, W) uint8, codes (B, P) uint8, scale (B, 2) float32 dB.
 
-        Records of differing shape cannot share a batch: ValueError.
+        Raises ValueError for records of differing shape, which cannot share a batch.
         """
         if self.offsets is None:
             shape, rows = self.shapes[0], self._rows[indices]

@@ -12,18 +12,18 @@ from src.utils.errors import UserError
 
 log = logging.getLogger(__name__)
 
-BLIND_LEVELS = 1.0  # a whole range that changes the image by less than one byte level cannot be read from it
+BLIND_LEVELS = 1.0  # a whole range that changes the image by less than one byte level cannot be inferred from it
 BLIND_STEP_LEVELS = 0.2
-BLIND_DB = 0.3  # the same for the dB range that a record holds beside its image: about one byte level of 80 dB
-UNMOVED_SHARE = 0.05  # the shipped parameters leave no image unchanged; a quarter of a range beyond a limit leaves 0.25
+BLIND_DB = 0.3  # the same for the dB range that a record holds with its image: about one byte level of 80 dB
+UNMOVED_SHARE = 0.05  # shipped parameters change every image; if a quarter of a range is beyond a limit, it is 0.25
 _TRIALS = BLOCK  # sounds with other ranges that are rendered to find a cause
-_MOVED_SHARE = 0.02  # share of these that must change for an effect
+_MOVED_SHARE = 0.02  # fraction of these that must change for an effect
 
 _Freed = dict[str, ParameterSpec]  # parameters by name, with the range that their voice allows
 
 
 class BlindError(UserError):
-    """A dataset would hold labels without effect on its records; `rows` is the whole report."""
+    """A dataset would hold labels without effect on its records; `rows` is the complete report."""
 
     def __init__(self, rows: list[dict[str, Any]]):
         self.rows = rows
@@ -37,10 +37,10 @@ def measure_sensitivity(source: Source, count: int = BLOCK) -> list[dict[str, An
     """Return, per varying parameter, {name, step_levels, range_levels, blind, unmoved, range_db, cause}.
 
     `step_levels` is the median, over the dataset's first `count` samples, of the mean absolute image change in uint8
-    levels when only that parameter changes by one step (down where it cannot go up); `unmoved` is the share of images
-    that do not change at all then. `range_levels` is the median change between its minimum and its maximum, and
-    `range_db` that of the record's dB range. `cause` says why a blind parameter has no effect, where that is found.
-    The first samples of a grid are a corner of it, so random ones stand in for them.
+    levels if only that parameter changes by one step (down if it cannot go up); `unmoved` is the fraction of images
+    that do not change at all. `range_levels` is the median change between its minimum and its maximum, and `range_db`
+    that of the record's dB range. `cause` says why a blind parameter has no effect, if a cause is found. The first
+    samples of a grid are only a corner of it, so random samples are used instead.
     """
     space, dataset = source.synth.space, source.recipe.dataset
     sampling = "random" if dataset.sampling == "grid" else dataset.sampling
@@ -68,15 +68,15 @@ def measure_sensitivity(source: Source, count: int = BLOCK) -> list[dict[str, An
 
 
 def _find_cause(source: Source, spec: ParameterSpec, range_db: float, earlier: list[_Freed]) -> str:
-    """Return why a varying parameter has no effect on the image, as in `filter_env_amount is 0`; "" if unknown.
+    """Return why a varying parameter has no effect on the image, such as `filter_env_amount is 0`; "" if unknown.
 
-    Found by measuring: first the parameter's own range is extended to what the voice allows, then those of all other
-    parameters. Where that gives an effect, the others go back one by one, and those that the effect needs are the
-    cause. It is added to `earlier`, the causes of other parameters, which are tried first.
+    The cause is found by measuring: first the parameter's own range is extended to what the voice allows, then the
+    ranges of all other parameters. If that gives an effect, the other ranges are restored one by one, and those that
+    the effect needs are the cause. It is added to `earlier`, the causes of other parameters, which are tried first.
     """
     if range_db >= BLIND_DB:
         return "spectral.image_scaling=per_sample removes it from the image"
-    allowed = {one.name: one for one in source.synth.voice.parameters}
+    allowed = {parameter.name: parameter for parameter in source.synth.voice.parameters}
     try:
         own, widest = spec.describe_range(False), allowed[spec.name]
         if own != widest.describe_range(False) and _moved(source, {spec.name: widest}, spec.name) > 0.5:
@@ -84,15 +84,15 @@ def _find_cause(source: Source, spec: ParameterSpec, range_db: float, earlier: l
         for freed in earlier:
             if spec.name not in freed and _moved(source, freed, spec.name) >= _MOVED_SHARE:
                 return _describe_freed(source, freed)
-        others = [one for one in source.synth.space.specs if one.name != spec.name]
-        freed = {one.name: allowed[one.name] for one in others}
+        others = [other.name for other in source.synth.space.specs if other.name != spec.name]
+        freed = {name: allowed[name] for name in others}
         if _moved(source, freed, spec.name) < _MOVED_SHARE:
             return ""
         without = {name: _moved(source, _leave_out(freed, name), spec.name) for name in freed}
-        for name in sorted(without, key=without.get, reverse=True):  # the least needed one goes back first
+        for name in sorted(without, key=without.get, reverse=True):  # the least needed range is restored first
             if _moved(source, _leave_out(freed, name), spec.name) >= _MOVED_SHARE:
                 freed = _leave_out(freed, name)
-    except UserError:  # the voice fails at values that the dataset does not hold
+    except UserError:  # the voice fails at values outside the dataset's ranges
         return ""
     earlier.append(freed)
     return _describe_freed(source, freed)
@@ -108,9 +108,9 @@ def _describe_freed(source: Source, freed: _Freed) -> str:
 
 
 def _moved(source: Source, freed: _Freed, name: str) -> float:
-    """Return the share of images that a parameter changes when some parameters have other ranges.
+    """Return the fraction of images that a parameter changes if some parameters have other ranges.
 
-    Each sound takes about half of these parameters from their other range and the rest as the recipe has them.
+    In each sound about half of all parameters are drawn from these ranges, the others from the recipe's ranges.
     """
     synth = source.synth
     space = ParameterSpace(freed.get(spec.name, spec) for spec in synth.space.specs)
@@ -119,9 +119,9 @@ def _moved(source: Source, freed: _Freed, name: str) -> float:
     given = synth.space.complete(synth.space.sample(0, 0, _TRIALS))
     as_given = np.random.default_rng(0).random(values.shape) < 0.5
     as_given[:, space.index(name)] = False
-    values = np.where(as_given, np.stack([given[one] for one in space.names], axis=1), values)
+    values = np.where(as_given, np.stack([given[other] for other in space.names], axis=1), values)
     column = space.index(name)
-    if name in freed:  # two values of the range, since its ends may be silent
+    if name in freed:  # compares two drawn values, since the ends of the range may be silent
         other = _with(values, column, np.roll(values[:, column], 1))
     else:
         values, other = (_with(values, column, end) for end in (space.min[column], space.max[column]))
@@ -141,12 +141,12 @@ def _changes(before: np.ndarray, after: np.ndarray) -> np.ndarray:
 
 
 def is_lost(row: dict[str, Any]) -> bool:
-    """Tell whether a parameter has no effect on a record, neither on its image nor on its dB range."""
+    """Return whether a parameter has no effect on a record, neither on its image nor on its dB range."""
     return row["blind"] and row.get("range_db", 0.0) < BLIND_DB
 
 
 def describe_blind(row: dict[str, Any]) -> str:
-    """Return one sentence about a parameter without measurable effect: the cause, the figures, what to do."""
+    """Return one sentence about a parameter without measurable effect: the cause, the measurements, the remedy."""
     name, cause = row["name"], row.get("cause", "")
     remedy = "fix the parameter, widen its range, or choose a front end that shows it"
     if "per_sample" in cause:
@@ -175,15 +175,15 @@ def _describe_together(rows: list[dict[str, Any]]) -> str:
 
 
 def describe_unmoved(row: dict[str, Any]) -> str:
-    """Return a warning about a parameter whose range holds values that sound alike."""
+    """Return a warning about a parameter with values that sound the same."""
     return (
         f"{row['name']}: a step changes nothing at all in {100 * row['unmoved']:.0f} % of the images; its range, or "
-        "another parameter's, goes beyond what this sample rate can carry, so that different labels have the same sound"
+        "another parameter's, exceeds what this sample rate can represent, so different labels have the same sound"
     )
 
 
 def check_sensitivity(source: Source, allow_blind: bool) -> list[dict[str, Any]]:
-    """Return the rows of `measure_sensitivity` and log warnings; BlindError for a lost label unless `allow_blind`."""
+    """Return `measure_sensitivity`'s rows and log warnings; raise BlindError for a lost label unless `allow_blind`."""
     rows = measure_sensitivity(source)
     if any(is_lost(row) for row in rows) and not allow_blind:
         raise BlindError(rows)

@@ -1,7 +1,7 @@
-"""A dataset in parts: any machine makes them, in any order, and merging gives the same bytes as a single run.
+"""A dataset in shards: any machine makes them, in any order, and merging gives the same bytes as a single run.
 
-Shard k of n is the directory `{name}.shards/{k}-of-{n}/`. It holds the packed records and the exact values of a range
-of samples, in their order, and shard.json with the recipe and the checksums.
+Shard k of n is the directory `{name}.shards/{k}-of-{n}/`. It contains the packed records and the exact values of a
+range of samples, in order, and shard.json with the recipe and the checksums.
 """
 
 import hashlib
@@ -32,8 +32,8 @@ log = logging.getLogger(__name__)
 
 MANIFEST = "shard.json"
 _FILES = ("records", "values")
-_PACKAGES = ("torch", "numpy", "numba")  # which compute a sample: other versions may round differently
-_CHUNK_BYTES = 2**23  # read at a time when merging: little enough for memory, enough to be fast
+_PACKAGES = ("torch", "numpy", "numba")  # they compute a sample: other versions may round differently
+_CHUNK_BYTES = 2**23  # read at a time when merging: small for memory, large enough to be fast
 
 
 class _Manifest(BaseModel):
@@ -45,7 +45,7 @@ class _Manifest(BaseModel):
 
 
 def shard_indices(size: int, shard: int, num_shards: int) -> range:
-    """Return the consecutive blocks of `BLOCK` samples of a shard; the numbers of two shards differ by at most one."""
+    """Return the consecutive blocks of `BLOCK` samples of a shard; shard lengths differ by at most one block."""
     blocks = -(-size // BLOCK)
     return range(shard * blocks // num_shards, (shard + 1) * blocks // num_shards)
 
@@ -61,8 +61,8 @@ def make_shard(
 ) -> Place:
     """Make one shard of a recipe's dataset, unless a complete one exists; return its place.
 
-    UserError: the merged dataset exists, or the shard is of another recipe; `overwrite` permits both. BlindError as
-    from `src.data.generate.generate`.
+    Raises UserError if the merged dataset exists or the shard is of another recipe, unless `overwrite`, and BlindError
+    as `src.data.generate.generate`.
     """
     began = time.perf_counter()
     source = load_source(recipe)
@@ -71,7 +71,7 @@ def make_shard(
         refuse_existing(output_dir / source.name, INFO_FILE)
     place = _shards_dir(source, output_dir) / f"{shard}-of-{num_shards}"
     if _is_made(place, source, overwrite):
-        log.info("%s: exists already", place)
+        log.info("%s: already exists", place)
         return place
     check_sensitivity(source, allow_blind)
     blocks = shard_indices(recipe.dataset.size, shard, num_shards)
@@ -102,8 +102,8 @@ def merge_shards(
 ) -> tuple[Place, DatasetSpec]:
     """Merge all shards into the dataset, reading each once; return its place and spec.
 
-    UserError: the dataset exists (shards that a killed merge had to remove are removed), or shards are missing, of
-    another recipe, or damaged. BlindError as from `src.data.generate.generate`.
+    Raises UserError if the dataset exists (after removing the shards that a killed merge did not), or if shards are
+    missing, damaged or of another recipe, and BlindError as `src.data.generate.generate`.
     """
     source = load_source(recipe)
     check(source)
@@ -145,7 +145,7 @@ def _shards_dir(source: Source, output_dir: Place) -> Place:
 
 
 def _describe(source: Source) -> dict[str, Any]:
-    """Return what decides a shard's bytes."""
+    """Return everything that determines a shard's bytes."""
     return source.recipe.model_dump(mode="json") | {"program_version": __version__}
 
 
@@ -169,7 +169,7 @@ def _write(directory: Path, chunks: Iterator[Chunk]) -> dict[str, str]:
 
 
 def _read(place: Place, manifest: _Manifest, source: Source, blocks: range) -> Iterator[Chunk]:
-    """Yield a shard's samples; UserError at the end, before the dataset is kept, when the checksums differ."""
+    """Yield a shard's samples; raise UserError at the end, before the dataset is kept, if the checksums differ."""
     record, value = _row_bytes(source)
     rows = max(1, _CHUNK_BYTES // record)
     stop = min(blocks.stop * BLOCK, source.recipe.dataset.size)
@@ -180,7 +180,7 @@ def _read(place: Place, manifest: _Manifest, source: Source, blocks: range) -> I
             count = min(rows, stop - start)
             contents = records_file.read(count * record), values_file.read(count * value)
             if tuple(map(len, contents)) != (count * record, count * value):
-                break  # the checksum will differ as well
+                break  # the checksum differs too
             for digest, content in zip(digests.values(), contents, strict=True):
                 digest.update(content)
             yield (
@@ -203,7 +203,7 @@ def _read_manifest(place: Place) -> _Manifest | None:
 
 
 def _is_made(place: Place, source: Source, overwrite: bool) -> bool:
-    """Tell whether a shard exists and is undamaged; UserError when it is of another recipe."""
+    """Return whether a shard exists and is undamaged; raise UserError if it has another recipe."""
     manifest = _read_manifest(place)
     if manifest is None:
         return False
@@ -231,7 +231,7 @@ def _warn_of_versions(shards_dir: Place, manifests: list[_Manifest]) -> None:
 
 
 def _is_merged(place: Place, source: Source) -> bool:
-    """Tell whether a place holds the complete dataset of a recipe."""
+    """Return whether a place contains the complete dataset of a recipe."""
     info = place / INFO_FILE
     with suppress(FileNotFoundError, NotADirectoryError):
         return parse_spec(info.read_bytes(), info).generator == describe_source(source, []).generator
@@ -247,12 +247,12 @@ def _digest(place: Place) -> str | None:
 
 
 def _remove_all(shards_dir: Place, places: list[Place]) -> None:
-    """Remove shards and what killed runs have left of them."""
+    """Remove shards and the partial shards of killed runs."""
     local = isinstance(shards_dir, Path)
     if local and not shards_dir.is_dir():
         return
     for place in places:
-        (place / MANIFEST).unlink(missing_ok=True)  # first: without it, the rest is no shard if this is interrupted
+        (place / MANIFEST).unlink(missing_ok=True)  # first: if this is interrupted, the rest does not count as a shard
         if local:
             clear_remains(place)
             shutil.rmtree(place, ignore_errors=True)
@@ -260,5 +260,5 @@ def _remove_all(shards_dir: Place, places: list[Place]) -> None:
             for path in place.iterdir():
                 path.unlink(missing_ok=True)
     if local:
-        with suppress(OSError):  # it may hold other files
+        with suppress(OSError):  # it may contain other files
             shards_dir.rmdir()

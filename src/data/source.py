@@ -1,4 +1,4 @@
-"""Samples of a recipe in blocks: parameters become sounds, and sounds become images."""
+"""Render the samples of a recipe in blocks: from parameters to sounds to images."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from src.data.recipe import Recipe
 from src.spectral.front_end import FrontEnd
 from src.synth.config import Synth, load_synth
 
-BLOCK = 64  # samples are always rendered in these aligned blocks, so that their bytes depend on no other choice
+BLOCK = 64  # samples are always rendered in aligned blocks of this size, so that their bytes do not vary
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Source:
     def images(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Render values (n, P) -> images (n, C, H, W) uint8 and dB ranges (n, 2) float32.
 
-        Renders full blocks, the last one padded, so that every clip goes through the same arithmetic.
+        Renders full blocks, with the last one padded, so that every clip is computed in the same way.
         """
         images, scales = [], []
         for start in range(0, len(values), BLOCK):
@@ -53,6 +53,6 @@ class Source:
 
 
 def load_source(recipe: Recipe) -> Source:
-    """Build the voice and the front end of a recipe; UserError names the key at fault."""
+    """Build the voice and the front end of a recipe; a UserError names the invalid key."""
     synth = load_synth(recipe.synth)
     return Source(recipe, synth, FrontEnd(recipe.spectral, recipe.synth.sample_rate, recipe.synth.num_samples))

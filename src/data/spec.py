@@ -1,4 +1,4 @@
-"""A dataset's description, vimh_dataset_info.json of this program or of its ancestor, as one object."""
+"""A dataset's description, vimh_dataset_info.json of this program or of its predecessor, as one object."""
 
 import json
 from collections.abc import Mapping
@@ -27,14 +27,14 @@ from src.utils.errors import UserError
 from src.utils.files import require_content
 
 INFO_FILE = "vimh_dataset_info.json"
-MAX_INFO_BYTES = 2 * 2**20  # a description has some 10 kB; to check 2 MiB may take a second and 200 MB
+MAX_INFO_BYTES = 2 * 2**20  # a description has about 10 kB; checking 2 MiB may take a second and 200 MB
 _REMEDY = "restore the file or make the dataset again"
 
-_MOST_PARAMETERS = 1000  # with those that do not vary, of which a plug-in may have hundreds
+_MOST_PARAMETERS = 1000  # including fixed parameters, of which a plug-in may have hundreds
 
 
 class _Info(BaseModel):
-    """The keys of the JSON that reading depends on; all others pass."""
+    """The keys of the JSON that reading depends on; all others are accepted."""
 
     model_config = ConfigDict(extra="allow", allow_inf_nan=False)
 
@@ -77,7 +77,7 @@ class _Info(BaseModel):
 
 @dataclass(frozen=True)
 class DatasetSpec:
-    """A dataset's shape, parameters and origin: all that a model, a checkpoint or a report needs."""
+    """A dataset's shape, parameters and origin: everything that a model, a checkpoint or a report needs."""
 
     name: str
     image_shape: tuple[int, int, int]  # (C, H, W)
@@ -86,8 +86,8 @@ class DatasetSpec:
     sample_rate: float | None = None
     duration: float | None = None
     synth_type: str = "unknown"
-    spectral: dict[str, Any] | None = None  # SpectralConfig; None when the JSON does not say
-    metadata_bytes: int | None = None  # 14 (version 2.1) or 6; None when the JSON does not say
+    spectral: dict[str, Any] | None = None  # SpectralConfig; None if the JSON does not contain it
+    metadata_bytes: int | None = None  # 14 (version 2.1) or 6; None if the JSON does not contain it
     generator: dict[str, Any] | None = None  # {synth, seed, config, program_version}
     sensitivity: list[dict[str, Any]] = field(default_factory=list)
     sha256: dict[str, str] = field(default_factory=dict)
@@ -99,7 +99,7 @@ class DatasetSpec:
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> "DatasetSpec":
-        """Build from plain containers, the inverse of `to_dict`; UserError names the key at fault."""
+        """Build from plain containers, the inverse of `to_dict`; a UserError names the invalid key."""
         try:
             checked = PlainSpec.model_validate(plain)
         except ValidationError as error:
@@ -109,19 +109,19 @@ class DatasetSpec:
 
 
 def read_spec(directory: Path) -> DatasetSpec:
-    """Read and check a dataset's JSON; UserError is one line naming the file and the key."""
+    """Read and check a dataset's JSON; a UserError is one line that names the file and the key."""
     path = directory / INFO_FILE
     if not path.is_file():
         what = "holds no vimh_dataset_info.json" if directory.is_dir() else "does not exist"
         raise UserError(f"{directory}: {what}; give a VIMH directory, or make one with generate_vimh.py")
     require_content(path, _REMEDY)
     if path.stat().st_size > MAX_INFO_BYTES:
-        raise UserError(f"{path}: {path.stat().st_size} bytes is no description; {_REMEDY}")
+        raise UserError(f"{path}: {path.stat().st_size} bytes is too large for a description; {_REMEDY}")
     return parse_spec(path.read_bytes(), path)
 
 
 def parse_spec(content: bytes, path: Place) -> DatasetSpec:
-    """Check the contents of a dataset's JSON, which is at `path`; UserError as from `read_spec`."""
+    """Check the contents of a dataset's JSON, which is at `path`; raise UserError as `read_spec`."""
     try:
         info = json.loads(content)
     except (ValueError, RecursionError) as error:
@@ -156,7 +156,7 @@ def _to_spec(info: _Info, name: str) -> DatasetSpec:
 
 
 def _metadata_bytes(given: Any) -> int | None:
-    return {14: 14, 6: 6, 3: 6}.get(given) if isinstance(given, int) else None  # some old files say 3 and mean 6
+    return {14: 14, 6: 6, 3: 6}.get(given) if isinstance(given, int) else None  # some old files state 3 but have 6
 
 
 def _varying(info: _Info) -> list[ParameterSpec]:
@@ -199,21 +199,21 @@ def _parameter(where: str, **fields: Any) -> ParameterSpec:
 
 
 def _spectral(info: _Info) -> dict[str, Any] | None:
-    """Return the front end's settings, translated from the ancestor's keys; None when they are incomplete."""
+    """Return the front end's settings, translated from the predecessor's keys; None if they are incomplete."""
     config = (info.generator or {}).get("config")
-    plain = config.get("spectral") if isinstance(config, dict) else _ancestors_spectral(info)
+    plain = config.get("spectral") if isinstance(config, dict) else _predecessors_spectral(info)
     try:
         spectral = SpectralConfig.model_validate(plain)
     except ValidationError:
-        return None  # a front end that this program does not have: the images can train, but no WAV can be analysed
+        return None  # an unknown front end: the images can be used for training, but no WAV can be analysed
     if (len(spectral.channels), spectral.height, spectral.width) != (info.channels, info.height, info.width):
-        return None  # it makes other images than these
+        return None  # its images differ from these
     return spectral.model_dump(mode="json")
 
 
-def _ancestors_spectral(info: _Info) -> dict[str, Any]:
+def _predecessors_spectral(info: _Info) -> dict[str, Any]:
     given, mel = info.spectrogram_config, info.mel_config or {}
-    scaling = info.image_scaling or {"mode": "per_sample"}  # the ancestor scaled each image separately
+    scaling = info.image_scaling or {"mode": "per_sample"}  # the predecessor scaled each image separately
     return {
         "type": given.get("type", "stft"),
         "height": info.height,
@@ -231,7 +231,7 @@ def _ancestors_spectral(info: _Info) -> dict[str, Any]:
 
 
 def to_info(spec: DatasetSpec) -> dict[str, Any]:
-    """Return the JSON's contents for a dataset of ours: the ancestor's keys, then our own."""
+    """Return the JSON's contents for a dataset of this program: the predecessor's keys, then its own."""
     channels, height, width = spec.image_shape
     spectral, total = spec.spectral or {}, sum(spec.counts.values())
     return {
@@ -253,18 +253,19 @@ def to_info(spec: DatasetSpec) -> dict[str, Any]:
         "synth_type": spec.synth_type,
         "image_size": f"{height}x{width}x{channels}",
         "parameter_mappings": {
-            one.name: {**one.model_dump(exclude={"name"}), "num_classes": one.num_classes} for one in spec.space
+            parameter.name: {**parameter.model_dump(exclude={"name"}), "num_classes": parameter.num_classes}
+            for parameter in spec.space
         },
         "fixed_parameters": {
-            one.name: {"value": one.min, **one.model_dump(exclude={"name", "min", "max", "step"})}
-            for one in spec.space.specs
-            if one.is_fixed
+            fixed.name: {"value": fixed.min, **fixed.model_dump(exclude={"name", "min", "max", "step"})}
+            for fixed in spec.space.specs
+            if fixed.is_fixed
         },
         "pre_emphasis_coefficient": spectral.get("pre_emphasis", 0.0),
         "spectrogram_config": {
             "sample_rate": spec.sample_rate,
             "n_bins": height,
-            "hop_length": _hop_samples(spec),  # in samples, where the config may say auto
+            "hop_length": _hop_samples(spec),  # in samples, whereas the config may say auto
             **{key: spectral.get(key) for key in ("type", "n_fft", "n_window", "window_type")},
         },
         "mel_config": {key: spectral.get(key) for key in ("freq_min", "freq_max_ratio")},
@@ -285,14 +286,14 @@ def to_info(spec: DatasetSpec) -> dict[str, Any]:
 
 
 def first_difference(there: Any, wanted: Any, key: str = "") -> str | None:
-    """Return the first key that two configs, as in `DatasetSpec.generator`, disagree on, with both values; or None."""
+    """Return the first key in which two configs, as in `DatasetSpec.generator`, differ, with both values; or None."""
     if isinstance(there, Mapping) and isinstance(wanted, Mapping):
         for name in [*wanted, *(name for name in there if name not in wanted)]:
             path = f"{key}.{name}".lstrip(".")
             if path != "dataset.name" and (found := first_difference(there.get(name), wanted.get(name), path)):
                 return found
         return None
-    return None if there == wanted else f"{key} = {there}, where {wanted} is asked for"
+    return None if there == wanted else f"{key} = {there}, but {wanted} is given"
 
 
 def _hop_samples(spec: DatasetSpec) -> int | None:

@@ -1,4 +1,4 @@
-"""The plain form of a DatasetSpec, as checkpoints hold it, and what it shares with a dataset's JSON."""
+"""The schema of a DatasetSpec in checkpoints, and the types that it shares with a dataset's JSON."""
 
 from typing import Annotated, Any, Literal
 
@@ -15,15 +15,15 @@ _SEPARATORS = "/\\:"
 
 
 def check_name(name: str) -> str:
-    """Return a dataset's name that is a directory's name; ValueError for one that leads elsewhere."""
+    """Return a dataset's name if it is valid for a directory; raise ValueError for a path or an unprintable name."""
     if not name.isprintable() or set(name) & set(_SEPARATORS) or name in (".", ".."):
-        raise ValueError("a name is one printable word, without / \\ : and not . or ..")
+        raise ValueError("a name is printable, without / \\ : and not . or ..")
     return name
 
 
 def as_name(text: str) -> str:
-    """Return a directory's name with what a dataset's name may not hold replaced by underscores."""
-    return "".join(one if one.isprintable() and one not in _SEPARATORS else "_" for one in text)[:_LONGEST_NAME]
+    """Return a directory's name with underscores for characters that a dataset's name cannot contain."""
+    return "".join(char if char.isprintable() and char not in _SEPARATORS else "_" for char in text)[:_LONGEST_NAME]
 
 
 DatasetName = Annotated[str, Field(max_length=_LONGEST_NAME), AfterValidator(check_name)]
@@ -42,7 +42,7 @@ class Reach(BaseModel):
     step_levels: float
     range_levels: float
     blind: bool
-    unmoved: float = 0.0  # older datasets do not have this and the following
+    unmoved: float = 0.0  # older datasets lack this field and the following
     range_db: float = 0.0
     cause: str = Field("", max_length=2000)
 
@@ -67,9 +67,9 @@ class PlainSpec(BaseModel):
 
     @model_validator(mode="after")
     def _check(self) -> "PlainSpec":
-        varying = sum(not one.is_fixed for one in self.parameters)
+        varying = sum(not parameter.is_fixed for parameter in self.parameters)
         if not 1 <= varying <= 255:
-            raise ValueError(f"{varying} parameters vary; 1 to 255 do in a dataset")
+            raise ValueError(f"{varying} parameters vary; a dataset has 1 to 255 varying parameters")
         check_samples(self.sample_rate, self.duration)
         spectral = self.spectral
         if spectral and (len(spectral.channels), spectral.height, spectral.width) != self.image_shape:
@@ -78,29 +78,29 @@ class PlainSpec(BaseModel):
         return self
 
     def _check_origin(self) -> None:
-        """ValueError where the recipe of a dataset of ours says something else than the rest does."""
+        """Raise ValueError if the recipe of a dataset of this program contradicts the rest of the description."""
         try:
             recipe = Recipe.model_validate((self.generator or {}).get("config"))
-        except ValidationError:  # none, or another version's, which cannot be rendered here either
+        except ValidationError:  # missing, or of another version, which cannot be rendered here either
             return
-        synth, own = recipe.synth, {one.name: one for one in self.parameters}
-        said = {"sample_rate": self.sample_rate, "duration": self.duration, "spectral": self.spectral}
+        synth, own = recipe.synth, {parameter.name: parameter for parameter in self.parameters}
+        stated = {"sample_rate": self.sample_rate, "duration": self.duration, "spectral": self.spectral}
         made = {"sample_rate": synth.sample_rate, "duration": synth.duration, "spectral": recipe.spectral}
         for name, entry in synth.parameters.items():
             value, names = entry.get("value"), entry.get("values")
             if isinstance(value, str) or (value is None and names is not None):  # categories by name
                 made[name] = (value,) if isinstance(value, str) else tuple(names)
-                said[name] = own[name].values if name in own else None
+                stated[name] = own[name].values if name in own else None
                 continue
             made[name] = (entry.get("min"), entry.get("max")) if value is None else (value, value)
-            said[name] = (own[name].min, own[name].max) if name in own else None
+            stated[name] = (own[name].min, own[name].max) if name in own else None
         for key, value in made.items():
-            if said[key] != value:
-                raise ValueError(f"generator.config: {key} is {value} there, and {said[key]} in the description")
+            if stated[key] != value:
+                raise ValueError(f"generator.config: {key} is {value}, but {stated[key]} in the description")
 
 
 def check_samples(sample_rate: float | None, duration: float | None) -> None:
-    """ValueError where a clip would hold no sample, or more than fit into memory."""
+    """Raise ValueError if a clip would have no samples, or more than fit into memory."""
     if sample_rate and duration and not 1 <= sample_rate * duration <= _MOST_SAMPLES:
         raise ValueError(
             f"duration {duration:g} s at sample_rate {sample_rate:g} Hz: a clip holds 1 to {_MOST_SAMPLES} samples"

@@ -1,4 +1,4 @@
-"""The LightningDataModule of a VIMH directory, which it makes first when a recipe says how."""
+"""The LightningDataModule of a VIMH directory, which it generates first if a recipe is given."""
 
 import logging
 import shlex
@@ -29,13 +29,13 @@ log = logging.getLogger(__name__)
 class VIMHDataModule(LightningDataModule):
     """Serves train, val and test batches of one dataset directory.
 
-    `data_dir` names the directory, or a URL; without it, `recipe` does, below `root`. A directory that does
-    not exist is generated from `recipe`; one that exists is never written to. A dataset without
-    `val` gives up `val_fraction` of train, drawn by `seed`; test is opened for testing alone.
-    A label without measurable effect is refused when the dataset is made, unless `allow_blind`.
-    `batch_size` is that of each process: several train on as many batches at once. With `device_cache`
-    splits lie on the trainer's device as a whole. `trust` names voices of the user's own, or their modules, that a
-    dataset's description may name beside ours; the one of `recipe`, which is the caller's, is trusted anyway.
+    `data_dir` is the directory or a URL; without it, `recipe` determines a directory in `root`. A directory that does
+    not exist is generated from `recipe`; an existing directory is never written to. If a dataset has no `val`, it is
+    `val_fraction` of train, drawn by `seed`; test is opened only for testing. A label without measurable effect is
+    refused during generation, unless `allow_blind`. `batch_size` is that of each process: several processes train on
+    several batches at once. With `device_cache` the splits are stored on the trainer's device completely. `trust` lists
+    the user's own voices, or their modules, that a dataset's description may name in addition to the built-in voices;
+    the voice of `recipe` is the caller's and always trusted.
     """
 
     def __init__(
@@ -63,14 +63,14 @@ class VIMHDataModule(LightningDataModule):
         if num_workers < 0:
             raise UserError(f"data.num_workers: {num_workers} given; give 0 or more")
         if not 0 < val_fraction < 1:
-            raise UserError(f"data.val_fraction: {val_fraction} given; give a share between 0 and 1")
+            raise UserError(f"data.val_fraction: {val_fraction} given; give a fraction between 0 and 1")
         if seed < 0:
             raise UserError(f"data.seed: {seed} given; give at least 0")
         if labels not in ("exact", "quantised"):
             raise UserError(f"data.labels: '{labels}' given; give exact or quantised")
         if device_cache and (num_workers or pin_memory):
             key, value = ("num_workers", num_workers) if num_workers else ("pin_memory", pin_memory)
-            raise UserError(f"data.{key}: {value} given beside data.device_cache=true, which loads nothing")
+            raise UserError(f"data.{key}: {value} given with data.device_cache=true, which needs no loading")
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size
         self.num_workers = num_workers
@@ -87,26 +87,26 @@ class VIMHDataModule(LightningDataModule):
         own = ((recipe or {}).get("synth") or {}).get("voice")
         self.trust = (*trusted_paths(trust), *([own] if isinstance(own, str) else []))
         if self.data_dir is None and recipe is None:
-            raise UserError("data.data_dir: neither it nor data.recipe is given; give a VIMH directory")
+            raise UserError("data.data_dir: neither this nor data.recipe is given; give a VIMH directory")
         self._spec: DatasetSpec | None = None
         self._splits: dict[str, VIMHDataset] = {}
         self._cached: dict[str, CachedDataset] = {}
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What, besides the directory, decides which samples and labels a test sees."""
+        """The settings that, with the directory, determine the samples and labels of a test."""
         return {key: getattr(self, key) for key in ("labels", "seed", "val_fraction", "eval_batch_size")}
 
     @property
     def spec(self) -> DatasetSpec:
-        """The dataset's description, from which the model is built; prepares the data if need be."""
+        """The dataset's description, from which the model is built; prepares the data if necessary."""
         if self._spec is None:
             self.prepare_data()
             self._spec = read_spec(self.data_dir)
         return self._spec
 
     def planned_spec(self) -> DatasetSpec | None:
-        """Return what the recipe will make, as far as a model needs it; None where no dataset has to be made."""
+        """Return the spec of the dataset that will be generated, or None if no dataset has to be generated."""
         if self._is_there():
             return None
         recipe, directory = self._recipe_and_directory()
@@ -118,17 +118,16 @@ class VIMHDataModule(LightningDataModule):
         return describe_source(load_source(recipe), [])
 
     def prepare_data(self) -> None:
-        """Generate the dataset where it does not exist; UserError when what exists is another one.
+        """Generate the dataset if it does not exist; raise UserError if the existing dataset has another recipe.
 
-        After it `data_dir` is the directory, of a URL a copy below `cache_dir`; `spec` calls it, so that
-        whatever needs one has both.
+        Afterwards `data_dir` is the local directory; for a URL it is a copy in `cache_dir`. `spec` calls this method.
         """
         if self._is_there():
             self.data_dir = fetch(self.data_dir)
             return
         recipe, directory = self._recipe_and_directory()
         if not is_whole(directory, INFO_FILE):
-            with locked(lock_file(directory)):  # the processes of a run come here all at once
+            with locked(lock_file(directory)):  # all processes of a run call this at the same time
                 self._generate(recipe, directory)
         local = fetch(directory)
         _refuse_other_recipe(local, recipe.model_dump(mode="json"))
@@ -147,22 +146,22 @@ class VIMHDataModule(LightningDataModule):
         return recipe, self.root / load_source(recipe).name
 
     def _generate(self, recipe: Recipe, directory: Place) -> None:
-        from src.data.generate import generate  # compiles kernels: only runs that make data pay for it
+        from src.data.generate import generate  # compiles kernels, which takes time: only if data is generated
         from src.data.sensitivity import BlindError
 
         if is_whole(directory, INFO_FILE):
             return
-        log.info("%s does not exist: generating it", directory)
+        log.info("%s does not exist and is generated now", directory)
         try:
             generate(recipe, self.root, allow_blind=self.allow_blind)
         except BlindError as error:
-            raise UserError(f"{error}; preflight.allow_blind=true makes the dataset and trains all the same") from error
+            raise UserError(f"{error}; preflight.allow_blind=true makes the dataset and trains anyway") from error
         except UserError:
-            if not is_whole(directory, INFO_FILE):  # else another run made it meanwhile: the same bytes
+            if not is_whole(directory, INFO_FILE):  # otherwise another run made it: the same bytes
                 raise
 
     def setup(self, stage: str | None = None) -> None:
-        """Open and check the splits that a stage needs."""
+        """Open and check the splits of a stage."""
         self.prepare_data()
         if stage in ("fit", "validate", None):
             if has_split(self.data_dir, "val") or self.spec.counts.get("val"):
@@ -178,7 +177,7 @@ class VIMHDataModule(LightningDataModule):
     def _open(self, split: str, indices: np.ndarray | None = None, file: str | None = None) -> None:
         if split not in self._splits:
             if read_spec(self.data_dir).sha256 != self.spec.sha256:  # testing may come hours after training
-                raise UserError(f"{self.data_dir}: was replaced while it was in use; train again on what is there now")
+                raise UserError(f"{self.data_dir}: was replaced while it was in use; train again on the new dataset")
             self._splits[split] = VIMHDataset(
                 self.data_dir, file or split, self.labels, indices, self.verify, self.spec
             )
@@ -188,7 +187,7 @@ class VIMHDataModule(LightningDataModule):
         order = np.random.default_rng(self.seed).permutation(count)
         held_out = max(1, round(count * self.val_fraction))
         if held_out >= count:
-            raise UserError(f"{self.data_dir}/train: {count} records are too few to hold any out; add some")
+            raise UserError(f"{self.data_dir}/train: {count} records are too few for a validation split; add some")
         return np.sort(order[held_out:]), np.sort(order[:held_out])
 
     def dataset(self, split: str) -> VIMHDataset:
@@ -228,7 +227,7 @@ class VIMHDataModule(LightningDataModule):
             pin_memory=self.pin_memory,
             persistent_workers=self.num_workers > 0,
             collate_fn=_keep,
-            generator=torch.Generator().manual_seed(self.seed),  # workers' seeds: never drawn from the model's
+            generator=torch.Generator().manual_seed(self.seed),  # workers' seeds: not from the model's generator
         )
 
     def _cache(self, split: str) -> CachedDataset:
@@ -239,20 +238,20 @@ class VIMHDataModule(LightningDataModule):
         return self._cached[split]
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        """Turn bytes into floats on the device: a quarter of the transfer, and no per-sample work."""
+        """Convert bytes to floats on the device: a quarter of the transfer, and no work per sample."""
         return {**batch, "image": images_to_float(batch["image"])}
 
 
 def _keep(batch: Batch) -> Batch:
-    return batch  # `__getitems__` has collated it already
+    return batch  # already collated by `__getitems__`
 
 
 def _refuse_other_recipe(directory: Path, wanted: Mapping[str, Any]) -> None:
-    """UserError when an existing dataset of that name was made by another recipe."""
+    """Raise UserError if an existing dataset of that name was generated by another recipe."""
     generator = read_spec(directory).generator or {}
     difference = first_difference(generator.get("config") or {}, wanted)
     if difference:
         raise UserError(
             f"{directory}: was generated with {difference}; give {shlex.quote(f'data.data_dir={directory}')} to use it "
-            "as it is, or dataset.name=... to make another"
+            "unchanged, or dataset.name=... to make another"
         )

@@ -21,8 +21,8 @@ Batch = dict[str, Tensor]
 class VIMHDataset(Dataset):
     """Batches {image (B, C, H, W) uint8, target (B, P) float32 in [0, 1], scale (B, 2) float32 dB}.
 
-    `target` is each parameter normalised on its scale: exact where the dataset carries exact values
-    (`labels="exact"`, the default), else decoded from the record's byte codes (`"quantised"`).
+    `target` is each parameter normalised on its scale: exact if the dataset has exact values (`labels="exact"`, the
+    default), otherwise decoded from the record's byte codes (`"quantised"`).
     """
 
     def __init__(
@@ -46,15 +46,15 @@ class VIMHDataset(Dataset):
             self.values = open_exact_values(directory, split, self.spec, self.records, verify)
 
     def __reduce__(self) -> tuple[type, tuple[object, ...]]:
-        """Have a copy in another process open the files itself: a pickled map would be all of its bytes."""
+        """Make a copy in another process open the files itself, since a pickled map would contain all bytes."""
         return VIMHDataset, (self._directory, self._split, self._labels, self.indices, False, self.spec)
 
     def __len__(self) -> int:
         return len(self.records) if self.indices is None else len(self.indices)
 
     def __getitems__(self, indices: Sequence[int]) -> Batch:
-        """Return a batch: one gather from the memory map."""
-        if not len(indices):  # the share of a process for which nothing was left
+        """Return a batch, gathered from the memory map in one operation."""
+        if not len(indices):  # the empty share of a process
             return {name: values[:0] for name, values in self.__getitems__([0]).items()}
         rows = np.asarray(indices)
         if self.indices is not None:
@@ -72,7 +72,7 @@ class VIMHDataset(Dataset):
         }
 
     def targets(self) -> np.ndarray:
-        """Return every target, (n, P) float32 in [0, 1]: exact, or quantised as the records hold them."""
+        """Return all targets, (n, P) float32 in [0, 1]: exact, or quantised as in the records."""
         rows = np.arange(len(self.records)) if self.indices is None else self.indices
         self._require_unchanged()
         if self.values is not None:
@@ -90,7 +90,7 @@ class VIMHDataset(Dataset):
     def batches_by_shape(
         self, batch_size: int, seed: int | np.random.SeedSequence | None = None
     ) -> Iterator[np.ndarray]:
-        """Yield arrays of indices whose records share a shape, shuffled when a seed is given."""
+        """Yield arrays of indices whose records share a shape, shuffled if a seed is given."""
         generator = None if seed is None else np.random.default_rng(seed)
         order = np.arange(len(self)) if generator is None else generator.permutation(len(self))
         shapes = np.broadcast_to(self.records.shapes, (len(self.records), 3)).astype(np.int64)

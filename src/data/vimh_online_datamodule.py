@@ -1,4 +1,4 @@
-"""A VIMH dataset whose validation and test splits are files, and whose training clips are rendered as they are used."""
+"""A VIMH dataset with validation and test splits in files, and training clips that are rendered during training."""
 
 from typing import Any
 
@@ -12,15 +12,14 @@ from src.data.vimh_datamodule import VIMHDataModule
 from src.data.vimh_dataset import VIMHDataset
 from src.utils.errors import UserError
 
-_MOST_WORKERS = 8  # render 200,000 clips a second, more than the training loop of one process takes
+_MOST_WORKERS = 8  # they render 200,000 clips a second, more than the training loop of one process uses
 
 
 class VIMHOnlineDataModule(VIMHDataModule):
-    """Serves `epoch_size` fresh clips every epoch, drawn by `seed`; the directory's own train split is not trained on.
+    """Serves `epoch_size` new clips every epoch, drawn by `seed`; the directory's own train split is not used.
 
-    The clips are what the directory's recipe makes. `workers` processes render them (None: a core each, all but
-    one of this process's, at most 8), each keeping `prefetch_factor` blocks of about 1,024 ahead; 0 renders between
-    steps.
+    The directory's recipe renders the clips in `workers` processes (None: one per core except one, at most 8). Each
+    renders `prefetch_factor` blocks of about 1,024 clips ahead; with 0, clips are rendered between steps.
     """
 
     def __init__(
@@ -28,7 +27,7 @@ class VIMHOnlineDataModule(VIMHDataModule):
     ) -> None:
         super().__init__(**settings)
         if workers is not None and workers < 0:
-            raise UserError(f"data.workers: {workers} given; give 0 or more, or null for one a core but one")
+            raise UserError(f"data.workers: {workers} given; give 0 or more, or null for one per core except one")
         if prefetch_factor < 1:
             raise UserError(f"data.prefetch_factor: {prefetch_factor} given; give at least 1")
         self.epoch_size = epoch_size
@@ -37,7 +36,7 @@ class VIMHOnlineDataModule(VIMHDataModule):
         self._fresh: OnlineLoader | None = None
 
     def train_dataloader(self) -> OnlineLoader:
-        """Return the loader of fresh clips; UserError where the directory's recipe cannot be rendered here."""
+        """Return the loader of fresh clips; raise UserError if the directory's recipe cannot be rendered here."""
         trainer = self.trainer
         rank, world_size = getattr(trainer, "global_rank", 0), getattr(trainer, "world_size", 1)
         if self.epoch_size < self.batch_size * world_size:
@@ -61,16 +60,18 @@ class VIMHOnlineDataModule(VIMHDataModule):
 
     def teardown(self, stage: str) -> None:
         if stage == "fit" and self._fresh is not None:
-            self._fresh.close()  # else its workers would wait until the process ends
+            self._fresh.close()  # otherwise its workers would run until the process ends
 
     def on_exception(self, exception: BaseException) -> None:
-        self.teardown("fit")  # which Lightning leaves out when training fails
+        self.teardown("fit")  # Lightning does not call it if training fails
 
     def _source(self) -> Source:
-        """Return what makes the directory's clips, its kernels compiled before any worker needs them."""
+        """Return the source of the directory's clips, with its kernels compiled before any worker needs them."""
         config = (self.spec.generator or {}).get("config")
         if not config:
-            raise UserError(f"{self.data_dir}: does not say how its clips are made, so no more can be; use data=vimh")
+            raise UserError(
+                f"{self.data_dir}: its description has no recipe, so no clips can be rendered; use data=vimh"
+            )
         source = source_of(self.spec, self.trust)
         recipe = source.recipe
         if recipe.dataset.sampling != "random":
@@ -84,7 +85,7 @@ class VIMHOnlineDataModule(VIMHDataModule):
         apart = np.abs(source.images(stored.values[rows])[0].astype(np.int16) - stored.records.gather(rows)[0]).mean()
         if apart > 0.1:  # byte levels; another machine's rounding moves a few pixels by one
             raise UserError(
-                f"{self.data_dir}: its clips, rendered again, are {apart:.2g} of 255 levels off, so training and "
-                "validation would differ; it is another version's: give dataset.name=... to make a new one"
+                f"{self.data_dir}: its clips, rendered again, differ by {apart:.2g} of 255 levels, so training and "
+                "validation would not match; another version made it: give dataset.name=... to make a new one"
             )
         return source

@@ -1,4 +1,4 @@
-"""Files that are mapped into memory, and what happens when somebody changes one that is in use."""
+"""Detect that a memory-mapped file was changed while it was in use."""
 
 import ctypes
 import functools
@@ -17,9 +17,9 @@ _open_files: "weakref.WeakSet[WatchedFile]" = weakref.WeakSet()
 
 
 class WatchedFile:
-    """A file that was opened, and its size and time of modification at that moment.
+    """An open file, with its size and modification time when it was opened.
 
-    The file itself may be renamed or deleted while it is in use: whoever has it open or mapped keeps its contents.
+    The file may be renamed or deleted while it is in use: a process that has opened or mapped it keeps its contents.
     """
 
     def __init__(self, path: Path):
@@ -35,32 +35,32 @@ class WatchedFile:
         return status.st_size, status.st_mtime_ns
 
     def is_unchanged(self) -> bool:
-        """Tell whether nobody has written to the file since it was opened; takes a microsecond."""
+        """Return whether the file is unchanged since it was opened; takes a microsecond."""
         return self._state() == self._opened_as
 
     def require_unchanged(self) -> None:
-        """UserError when somebody has written to the file since it was opened."""
+        """Raise UserError if the file has changed since it was opened."""
         if not self.is_unchanged():
             raise UserError(changed(self.path))
 
 
 def changed(path: Path) -> str:
-    """Return what to say of a file that was written to while it was in use."""
+    """Return the message about a file that was changed while it was in use."""
     return f"{path_text(path)}: was changed while it was in use; restore it or make the dataset again, and start again"
 
 
 @functools.cache
 def _answer_bus_errors() -> None:
-    """Have SIGBUS answered; Python's own handlers run between two instructions only, and this signal is one's fault."""
+    """Handle SIGBUS in C: Python's handlers run only after an instruction, but the faulting one never completes."""
     ctypes.CDLL(None).signal(signal.SIGBUS, _end_in_one_line)
 
 
 @ctypes.CFUNCTYPE(None, ctypes.c_int)
 def _end_in_one_line(number: int) -> None:
-    """End a process that reads where a mapped file has no bytes any more: it was cut off after `require_unchanged`."""
+    """End a process that reads beyond the end of a mapped file, which was truncated after `require_unchanged`."""
     for file in _open_files:
         if not file.is_unchanged():
             log.error(changed(file.path))
             logging.shutdown()
             os._exit(1)
-    ctypes.CDLL(None).signal(number, None)  # the default; not ours: the instruction fails again, as it would have
+    ctypes.CDLL(None).signal(number, None)  # another cause: the default handler ends the process

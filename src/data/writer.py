@@ -1,4 +1,4 @@
-"""Writing a dataset: streamed, and under its final name only when it is whole."""
+"""Write a dataset as a stream; it gets its final name only when it is complete."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ from src.data.spec import INFO_FILE, DatasetSpec, to_info
 
 
 class DatasetWriter:
-    """Writes rows of any split in any order; `with` it: an error or Ctrl-C leaves nothing behind (see `publish`)."""
+    """Writes rows of any split in any order, in a `with` block; an error or Ctrl-C leaves nothing (see `publish`)."""
 
     def __init__(self, place: Place, spec: DatasetSpec, overwrite: bool = False, pickle: bool = False):
         self.place = place
@@ -67,7 +67,7 @@ class DatasetWriter:
     def _finish(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Write what depends on whole files: pickle twins, checksums, the JSON."""
+        """Write everything that needs the complete files: pickle twins, checksums, the JSON."""
         if kind is not None:
             return
         if self.pickle:

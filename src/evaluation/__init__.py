@@ -1,1 +1,1 @@
-"""How good a trained model is: figures with intervals and baselines, and sounds rendered from its predictions."""
+"""Evaluate a trained model: errors with intervals and baselines, and sounds rendered from its predictions."""

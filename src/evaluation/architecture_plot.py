@@ -1,4 +1,4 @@
-"""A model drawn as boxes, in the manner of the VGG paper: what flows through it, to scale."""
+"""A model drawn as boxes, in the style of the VGG paper: the outputs of its blocks, to scale."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ from matplotlib.patches import Polygon
 
 from src.evaluation.architecture import Layer
 
-matplotlib.use("agg")  # files only: no window system is asked for
+matplotlib.use("agg")  # for files; needs no window system
 
 _COLOURS = {"image": "#d9d9d9", "maps": "#9ecae1", "tokens": "#c7b8e6", "vector": "#a8d5a2", "heads": "#fdae6b"}
 _SIDE = 3.0  # the largest side of any map, in units of the drawing
-_GAP = 1.3  # between two boxes: room for their labels
-_WIDTH = 9.0  # at least, for the caption
-_CAPTION = "height: frequency; depth: time; thickness: channels. Under each box its output's size and its weights."
-_SLANT = (0.45, 0.35)  # where a step along time goes
+_GAP = 1.3  # between two boxes, for their labels
+_WIDTH = 9.0  # the minimum, for the caption
+_CAPTION = "height: frequency; depth: time; thickness: channels. Under each box: output size and number of weights."
+_SLANT = (0.45, 0.35)  # the direction of the time axis
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,8 @@ class _Box:
 def block_figure(title: str, blocks: Sequence[Layer]) -> Figure:
     """Draw each block's output as a box: height is frequency, depth is time, thickness is channels.
 
-    Vectors are bars as long as they have entries, on a square-root scale; so are all channels, or
-    a hundred of them would leave no room. Blocks in a row of the same kind and shape are one box.
+    Vectors are bars whose length is their number of entries. That length and all channels are on a square-root scale,
+    since a hundred channels would not fit. Consecutive blocks of the same kind and shape are one box.
     """
     boxes = _boxes(blocks)
     lefts, right = [], 0.0
@@ -85,7 +85,7 @@ def _boxes(blocks: Sequence[Layer]) -> list[_Box]:
         if len(shape) == 3:
             height, depth = (max(0.12, side * scale) for side in shape[1:])
             result.append(_Box(shape, role, labels, height, depth, 0.09 * shape[0] ** 0.5))
-        elif len(shape) == 2:  # tokens: one of them is one row of the box
+        elif len(shape) == 2:  # tokens: each is a row of the box
             result.append(_Box(shape, role, labels, _SIDE * 0.8, 0.12, 0.09 * shape[1] ** 0.5))
         else:
             result.append(_Box(shape, role, labels, min(_SIDE * 1.2, 0.25 * shape[0] ** 0.5), 0.12, 0.18))
@@ -93,7 +93,7 @@ def _boxes(blocks: Sequence[Layer]) -> list[_Box]:
 
 
 def _draw(axes: Axes, box: _Box, left: float) -> None:
-    """Draw one box, its front's left edge at `left`, centred on the line y = 0."""
+    """Draw one box with the left edge of its front at `left`, centred on y = 0."""
     right, low, high = left + box.thickness, -box.height / 2, box.height / 2
     dx, dy = box.depth * _SLANT[0], box.depth * _SLANT[1]
     front = [(left, low), (right, low), (right, high), (left, high)]

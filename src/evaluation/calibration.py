@@ -1,4 +1,4 @@
-"""Whether a model's uncertainties are honest: what its intervals cover on sounds that it has not been fitted to."""
+"""Check a model's uncertainties: how many true values its intervals contain, on sounds that it was not fitted to."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from src.models.multi_head import Estimates
 from src.models.vimh_lit_module import VIMHLitModule
 from src.synth.parameters import ParameterSpace
 
-_ROUNDING = 1e-6  # share of the range by which float32 may miss the end of an interval
+_ROUNDING = 1e-6  # fraction of the range by which float32 may miss the end of an interval
 HEADINGS = ("parameter", "in 68 % interval", "in 90 % interval", "+-", "1.645 +-", "rank")
 _WIDTHS = (20, 17, 17, 6, 9, 6)
 CAPTION = (
@@ -25,27 +25,27 @@ CAPTION = (
 
 @dataclass(frozen=True)
 class Coverage:
-    """How often one parameter's true value is where the model says, as shares of `count` sounds."""
+    """How often one parameter's true value is within its intervals, as fractions of `count` sounds."""
 
     name: str
     count: int
     intervals: tuple[float, float]  # within the 68 and the 90 % interval
     bounds: tuple[tuple[float, float], tuple[float, float]]  # 95 % confidence interval of each (Wilson)
     normal: tuple[float, float]  # within 1 and 1.645 uncertainties of the value
-    rank_correlation: float  # Spearman's, of |error| and uncertainty; NaN where that is constant
-    half_width: float  # mean of the 90 % interval's, in the parameter's unit
+    rank_correlation: float  # Spearman's, of |error| and uncertainty; NaN if the uncertainty is constant
+    half_width: float  # mean half width of the 90 % interval, in the parameter's unit
 
     @property
     def is_honest(self) -> bool:
-        """Whether the intervals and the uncertainty cover what src.models.calibration.BANDS promises."""
+        """Whether the coverages of the intervals and the uncertainty are within src.models.calibration.BANDS."""
         shares = zip((*self.intervals, *self.normal), (*BANDS, *BANDS), strict=True)
         return all(low <= share <= high for share, (low, high) in shares)
 
 
 def measure_coverage(model: VIMHLitModule, dataset: VIMHDataset) -> list[Coverage]:
-    """Return the coverage of each parameter's intervals on a split, which training and validation have not used.
+    """Return the coverage of each parameter's intervals on a split that training and validation have not used.
 
-    Categories, which have no intervals, are left out.
+    Categories have no intervals and are left out.
     """
     truth = model.spec.space.denormalize(dataset.targets())
     return coverages(model.spec.space, truth, estimate_dataset(model, dataset))
@@ -55,7 +55,7 @@ def coverages(space: ParameterSpace, truth: np.ndarray, estimates: Estimates) ->
     """Return each parameter's coverage for true values (n, P) and estimates, arrays (n, P), in physical units."""
     rows = []
     for at, spec in enumerate(space):
-        true, (value, uncertainty, *ends) = truth[:, at], (np.asarray(one)[:, at] for one in estimates)
+        true, (value, uncertainty, *ends) = truth[:, at], (np.asarray(column)[:, at] for column in estimates)
         if np.isnan(ends).all():
             continue
         rounding, count = _ROUNDING * (spec.max - spec.min), len(true)
@@ -69,7 +69,7 @@ def coverages(space: ParameterSpace, truth: np.ndarray, estimates: Estimates) ->
                 name=spec.name,
                 count=count,
                 intervals=tuple(hits / count for hits in inside),
-                bounds=tuple((float(one.low), float(one.high)) for one in confidence),
+                bounds=tuple((float(bound.low), float(bound.high)) for bound in confidence),
                 normal=tuple(float((error <= z * uncertainty).mean()) for z in NORMAL),
                 rank_correlation=_rank_correlation(error, uncertainty),
                 half_width=float(np.mean(0.5 * (ends[3] - ends[2]))),
@@ -79,14 +79,14 @@ def coverages(space: ParameterSpace, truth: np.ndarray, estimates: Estimates) ->
 
 
 def _rank_correlation(error: np.ndarray, uncertainty: np.ndarray) -> float:
-    constant = np.ptp(uncertainty) <= 1e-6 * np.abs(uncertainty).max()  # float32 rounding has no rank
+    constant = np.ptp(uncertainty) <= 1e-6 * np.abs(uncertainty).max()  # differences by rounding have no rank
     if constant or not np.ptp(error):
         return float("nan")
     return float(stats.spearmanr(error, uncertainty).statistic)
 
 
 def table(groups: Iterable[tuple[str, list[Coverage]]]) -> str:
-    """Return the coverages of several models, each below its title, as text of at most 80 columns."""
+    """Return the coverages of several models, each below its title, as a text at most 80 columns wide."""
     lines = [_line(HEADINGS), "-" * sum(_WIDTHS)]
     for title, rows in groups:
         lines.append(title)
@@ -104,4 +104,5 @@ def table(groups: Iterable[tuple[str, list[Coverage]]]) -> str:
 
 def _line(cells: tuple[str, ...]) -> str:
     first, *others = cells
-    return f"{first:<{_WIDTHS[0]}}" + "".join(f"{one:>{width}}" for one, width in zip(others, _WIDTHS[1:], strict=True))
+    padded = (f"{cell:>{width}}" for cell, width in zip(others, _WIDTHS[1:], strict=True))
+    return f"{first:<{_WIDTHS[0]}}" + "".join(padded)

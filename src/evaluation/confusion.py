@@ -1,4 +1,4 @@
-"""Which category a model answers for which: what a category has in place of an error."""
+"""Confusion counts of categorical parameters: which category a model predicts for which true category."""
 
 from dataclasses import dataclass
 
@@ -9,38 +9,39 @@ from src.synth.parameters import ParameterSpec
 
 @dataclass(frozen=True)
 class Confusion:
-    """How often each category was answered for each true one."""
+    """How often each category was predicted for each true category."""
 
     categories: tuple[str, ...]
-    counts: tuple[tuple[int, int, int], ...]  # (true category, answered category, sounds), none of 0 sounds
+    counts: tuple[tuple[int, int, int], ...]  # (true category, predicted category, number of sounds above 0)
 
     def matrix(self) -> np.ndarray:
-        """Return the sounds (K, K) int64 of each true category, a row each, by answered category."""
+        """Return the numbers of sounds (K, K) int64, a row for each true and a column for each predicted category."""
         matrix = np.zeros((len(self.categories),) * 2, np.int64)
-        for true, answered, count in self.counts:
-            matrix[true, answered] = count
+        for true, predicted, count in self.counts:
+            matrix[true, predicted] = count
         return matrix
 
     def mistakes(self) -> list[tuple[str, str, int, int]]:
-        """Return (true, answered, sounds, sounds of the true category) of each mistake, the most frequent first."""
+        """Return (true, predicted, sounds, sounds of the true category) of each mistake, the most frequent first."""
         totals = dict.fromkeys(range(len(self.categories)), 0)
         for true, _, count in self.counts:
             totals[true] += count
-        wrong = sorted((one for one in self.counts if one[0] != one[1]), key=lambda one: -one[2])
+        wrong = [(true, predicted, count) for true, predicted, count in self.counts if true != predicted]
+        wrong.sort(key=lambda mistake: -mistake[2])
         names = self.categories
-        return [(names[true], names[answered], count, totals[true]) for true, answered, count in wrong]
+        return [(names[true], names[predicted], count, totals[true]) for true, predicted, count in wrong]
 
 
-def count_answers(spec: ParameterSpec, true: np.ndarray, answered: np.ndarray) -> Confusion:
-    """Count the categories (n,) int64 of a parameter that a model answered."""
-    answered = np.clip(answered, 0, spec.num_classes - 1)  # a network that diverged answers anything
-    pairs, counts = np.unique(np.stack([true, answered], axis=1), axis=0, return_counts=True)
+def count_pairs(spec: ParameterSpec, true: np.ndarray, predicted: np.ndarray) -> Confusion:
+    """Count the pairs of true and predicted categories, (n,) int64 each, of a parameter."""
+    predicted = np.clip(predicted, 0, spec.num_classes - 1)  # a network that diverged may predict any number
+    pairs, counts = np.unique(np.stack([true, predicted], axis=1), axis=0, return_counts=True)
     rows = zip(pairs.tolist(), counts.tolist(), strict=True)
     return Confusion(category_names(spec), tuple((*pair, count) for pair, count in rows))
 
 
 def category_names(spec: ParameterSpec) -> tuple[str, ...]:
-    """Return the names of a parameter's categories: those it was given, else its numbers."""
+    """Return the names of a parameter's categories: the given names, otherwise its numbers."""
     given = tuple(getattr(spec, "values", None) or ())
     numbers = (spec.min + spec.step * at for at in range(spec.num_classes))
     return given if len(given) == spec.num_classes else tuple(f"{number:g}" for number in numbers)

@@ -14,16 +14,16 @@ from src.synth.parameters import ParameterSpace
 from src.utils.errors import UserError
 from src.utils.table import plain
 
-matplotlib.use("agg")  # files only: no window system is asked for
+matplotlib.use("agg")  # for files; needs no window system
 
 _COLUMNS = 4
 _MEL_TICKS = 5
 
 
 def dataset_figure(spec: DatasetSpec, images: np.ndarray, values: np.ndarray, scale: np.ndarray) -> Figure:
-    """Plot the magnitude channel of images (n, C, H, W) uint8, each under its parameters' values (n, P).
+    """Plot the magnitude channel of images (n, C, H, W) uint8, each below its parameter values (n, P).
 
-    `scale` (n, 2) is the dB range of each image. Where it is empty, as in older files, colours are byte levels; where
+    `scale` (n, 2) is the dB range of each image. If the range is empty, as in older files, colours are byte levels; if
     the front end is unknown, the axes count rows and frames.
     """
     rows = math.ceil(len(images) / _COLUMNS)
@@ -64,9 +64,9 @@ def _extent(spec: DatasetSpec, size: tuple[int, int]) -> tuple[tuple[float, floa
     config = SpectralConfig.model_validate(spec.spectral)
     try:
         hop = config.hop_samples(config.n_window, round(spec.duration * spec.sample_rate)) / spec.sample_rate
-    except UserError:  # the JSON of another program, whose frames do not fit into its clips
+    except UserError:  # another program's JSON, whose frames do not fit its clips
         return counted
-    left = config.n_window / spec.sample_rate / 2 - hop / 2  # a pixel lies about the middle of its frame
+    left = config.n_window / spec.sample_rate / 2 - hop / 2  # a pixel is centred on its frame
     bottom, top = -0.5, height - 0.5
     if config.type == "stft":  # row 0 is bin 1
         bottom, top = (edge * spec.sample_rate / config.n_fft for edge in (0.5, height + 0.5))
@@ -74,7 +74,7 @@ def _extent(spec: DatasetSpec, size: tuple[int, int]) -> tuple[tuple[float, floa
 
 
 def _name_mel_bands(axis: Axes, spec: DatasetSpec) -> None:
-    """Write the centre frequencies of some mel bands on the shared axis of rows."""
+    """Label the shared frequency axis with the centre frequencies of some mel bands."""
     if spec.spectral is None or spec.spectral["type"] != "mel" or not spec.sample_rate:
         return
     config = SpectralConfig.model_validate(spec.spectral)
@@ -84,7 +84,7 @@ def _name_mel_bands(axis: Axes, spec: DatasetSpec) -> None:
 
 
 def _describe(space: ParameterSpace, row: np.ndarray) -> str:
-    """Return a sound's parameters, two a line."""
+    """Return a sound's parameters, two per line."""
     texts = []
     for spec, value in zip(space, row, strict=True):
         shown = spec.format(value) if spec.values else f"{value:.4g}"

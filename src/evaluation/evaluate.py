@@ -1,4 +1,4 @@
-"""A model's figures on the test split: each has its 95 % interval and a baseline to compare it with."""
+"""A model's results on the test split, each with its 95 % interval and a baseline for comparison."""
 
 import json
 from collections.abc import Iterator
@@ -12,37 +12,37 @@ from lightning import Trainer
 from src.data.spec import DatasetSpec
 from src.data.vimh_datamodule import VIMHDataModule
 from src.data.vimh_dataset import VIMHDataset, images_to_float
-from src.evaluation.confusion import Confusion, count_answers
+from src.evaluation.confusion import Confusion, count_pairs
 from src.evaluation.intervals import Interval, interval, proportion_interval, resampled_means
 from src.evaluation.rerender import image_errors, rendering_source
 from src.models.vimh_lit_module import VIMHLitModule
 from src.synth.parameters import BYTE_LEVELS, ParameterSpace
 from src.utils.errors import UserError
 
-_BATCH = 512  # sounds that are predicted at once where no datamodule says how many
+_BATCH = 512  # sounds that are predicted at once unless a datamodule sets the number
 
 
 @dataclass(frozen=True)
 class HeadRow:
-    """The figures of a parameter: errors in its own unit, accuracies by the classes of its step grid.
+    """The results of a parameter: errors in its unit, and accuracies of the classes of its step grid.
 
-    `intervals` holds the 95 % interval of each figure under the figure's name, None for a single sound.
+    `intervals` maps each result's name to its 95 % interval, None for a single sound.
     """
 
     name: str
     unit: str
     mae: float
     baseline: float  # MAE of the training split's mean
-    relative_mae: float | None  # mae / baseline; None where the baseline is 0
-    label_rounding: float | None  # MAE that rounding the labels to bytes causes; None where they are exact
+    relative_mae: float | None  # mae / baseline; None if the baseline is 0
+    label_rounding: float | None  # MAE that rounding the labels to bytes causes; None if they are exact
     accuracy: float
-    within_one_step: float  # +-1-step accuracy: the classes beside the right one count as right
+    within_one_step: float  # +-1-step accuracy: the neighbours of the correct class count as correct
     intervals: dict[str, Interval | None]
 
 
 @dataclass(frozen=True)
 class ImageError:
-    """The figures, as in HeadRow and in dB, of the images of all test sounds, rendered again from predictions."""
+    """The results, as in HeadRow but in dB, of images of all test sounds rendered again from predictions."""
 
     mae: float
     baseline: float  # of images rendered from the training split's mean
@@ -53,7 +53,7 @@ class ImageError:
 
 @dataclass(frozen=True)
 class CategoryRow:
-    """The figures of a categorical parameter, whose values have no distance from each other."""
+    """The results of a categorical parameter, whose values have no order and no distance."""
 
     name: str
     accuracy: float
@@ -64,35 +64,35 @@ class CategoryRow:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """All of a test's figures."""
+    """All results of a test."""
 
     dataset: str
     num_samples: int
-    nmae: float  # mean over trained heads of MAE / range; of a category, the share of wrong answers
+    nmae: float  # mean over trained heads of MAE / range; for a category the fraction of wrong predictions
     nmae_interval: Interval | None
     metrics: dict[str, float]  # test/..., as the trainer logged them
     rows: tuple[HeadRow, ...]
     categories: tuple[CategoryRow, ...]
-    image_error: ImageError | None  # None where the synth of the sounds is not known
+    image_error: ImageError | None  # None if the synth of the sounds is not known
 
     def to_json(self) -> bytes:
-        """Return the contents of a test_results.json."""
+        """Return the contents of test_results.json."""
         return (json.dumps(asdict(self), indent=2) + "\n").encode()
 
 
 def evaluate(model: VIMHLitModule, datamodule: VIMHDataModule, trainer: Trainer) -> Evaluation:
-    """Test a model; the only place that reads the test split.
+    """Test a model. Nothing else reads the test split.
 
-    The figures are those of float32 predictions of all test sounds, whatever the trainer's precision, number of
-    processes and limit of batches.
+    The results are those of float32 predictions of all test sounds, whatever the trainer's precision, number of
+    processes and limit on batches.
     """
     spec, test, train = datamodule.spec, datamodule.dataset("test"), datamodule.dataset("train")
     model.to(trainer.strategy.root_device)
     values, levels = predict_split(model, test, datamodule.eval_batch_size)
-    tested = trainer.test(model, datamodule=datamodule, verbose=False)  # nothing where no batch is to be tested
-    truth, known = spec.space.denormalize(test.targets()), spec.space.denormalize(train.targets())
+    tested = trainer.test(model, datamodule=datamodule, verbose=False)  # empty if no batch is to be tested
+    truth, trained_on = spec.space.denormalize(test.targets()), spec.space.denormalize(train.targets())
     quantised = test.values is None
-    rows, categories, relative_errors = _head_figures(spec.space, values, levels, truth, known, quantised)
+    rows, categories, relative_errors = _head_results(spec.space, values, levels, truth, trained_on, quantised)
     trained = (model.heads.weights > 0).cpu().numpy()
     nmae = relative_errors[:, trained].mean(axis=1)
     return Evaluation(
@@ -103,14 +103,14 @@ def evaluate(model: VIMHLitModule, datamodule: VIMHDataModule, trainer: Trainer)
         metrics=tested[0] if tested else {},
         rows=tuple(rows),
         categories=tuple(categories),
-        image_error=_image_error(datamodule, test, values, truth, _typical(spec.space, known)),
+        image_error=_image_error(datamodule, test, values, truth, _typical(spec.space, trained_on)),
     )
 
 
-def _head_figures(
+def _head_results(
     space: ParameterSpace, values: np.ndarray, levels: np.ndarray, truth: np.ndarray, known: np.ndarray, quantised: bool
 ) -> tuple[list[HeadRow], list[CategoryRow], np.ndarray]:
-    """Return the figures of predicted values and classes (n, P), and errors as shares of the ranges (n, P).
+    """Return the results of predicted values and classes (n, P), and errors as fractions of the ranges (n, P).
 
     `truth` (n, P) and `known` (m, P) are the test and training splits' values, all in physical units.
     """
@@ -118,21 +118,22 @@ def _head_figures(
     usual = space.to_class(_typical(space, known))
     rounding = label_rounding(space, truth) if quantised else [None] * len(space)
     rows, categories, relative_errors = [], [], []
-    for at, one in enumerate(space):
+    for at, parameter in enumerate(space):
         error, distance = np.abs(values[:, at] - truth[:, at]), np.abs(levels[:, at] - classes[:, at])
         accuracy, accuracy_interval = _share(distance == 0)
-        if one.kind == "categorical":
+        if parameter.kind == "categorical":
             baseline, baseline_interval = _share(classes[:, at] == usual[at])
             intervals = {"accuracy": accuracy_interval, "baseline_accuracy": baseline_interval}
-            answers = count_answers(one, classes[:, at], levels[:, at])
-            categories.append(CategoryRow(one.name, accuracy, baseline, intervals, answers))
+            confusion = count_pairs(parameter, classes[:, at], levels[:, at])
+            categories.append(CategoryRow(parameter.name, accuracy, baseline, intervals, confusion))
             relative_errors.append(distance > 0)
         else:
             near, near_interval = _share(distance <= 1)
             errors = _errors(error, np.abs(mean[at] - truth[:, at]), rounding[at])
             errors["intervals"] |= {"accuracy": accuracy_interval, "within_one_step": near_interval}
-            rows.append(HeadRow(name=one.name, unit=one.unit, accuracy=accuracy, within_one_step=near, **errors))
-            relative_errors.append(error / (one.max - one.min))
+            names = {"name": parameter.name, "unit": parameter.unit}
+            rows.append(HeadRow(**names, accuracy=accuracy, within_one_step=near, **errors))
+            relative_errors.append(error / (parameter.max - parameter.min))
     return rows, categories, np.column_stack(relative_errors)
 
 
@@ -153,27 +154,27 @@ def _share(hits: np.ndarray) -> tuple[float, Interval]:
 
 
 def _typical(space: ParameterSpace, known: np.ndarray) -> np.ndarray:
-    """Return the values (P,) that stand for a split (n, P): means, as far as a parameter's kind has any."""
+    """Return typical values (P,) of a split (n, P): the mean, on the grid if ordinal, the most frequent category."""
     typical = known.mean(axis=0)
     on_grid, classes = space.from_class(space.to_class(typical)), space.to_class(known)
-    for at, one in enumerate(space):
-        if one.kind == "ordinal":
+    for at, parameter in enumerate(space):
+        if parameter.kind == "ordinal":
             typical[at] = on_grid[at]
-        elif one.kind == "categorical":
-            typical[at] = one.min + one.step * np.bincount(classes[:, at]).argmax()
+        elif parameter.kind == "categorical":
+            typical[at] = parameter.min + parameter.step * np.bincount(classes[:, at]).argmax()
     return typical
 
 
 def label_rounding(space: ParameterSpace, labels: np.ndarray) -> np.ndarray:
-    """Return the mean error (P,) of labels (n, P) that were rounded to bytes, as far as they tell.
+    """Estimate the mean error (P,) of labels (n, P) that were rounded to bytes, from the rounded labels.
 
-    A continuous parameter's true value may be anywhere in its byte's cell, any other's is on its step grid.
+    The true value of a continuous parameter may be anywhere in its byte's cell; other parameters are on a step grid.
     """
     codes = space.to_byte(labels).astype(np.float64)
     places = [space.denormalize((codes + offset) / BYTE_LEVELS) for offset in (-0.375, -0.125, 0.125, 0.375)]
     within = np.mean([np.abs(place - labels) for place in places], axis=0)
     to_grid = np.abs(space.from_class(space.to_class(labels)) - labels)
-    continuous = [one.kind == "continuous" for one in space]
+    continuous = [parameter.kind == "continuous" for parameter in space]
     return np.where(continuous, within, to_grid).mean(axis=0)
 
 
@@ -190,7 +191,7 @@ def _image_error(
 
 
 def require_same_task(trained: DatasetSpec, given: DatasetSpec) -> None:
-    """UserError unless a dataset has the images and parameters that a model was trained on."""
+    """Raise UserError unless a dataset has the images and parameters that a model was trained on."""
     if given.image_shape != trained.image_shape:
         raise UserError(
             f"{given.name}: images (C, H, W) {given.image_shape}, the model was trained on {trained.image_shape}; "
@@ -203,15 +204,15 @@ def require_same_task(trained: DatasetSpec, given: DatasetSpec) -> None:
                 f"{ours.name} {ours.min:g}..{ours.max:g} {ours.scale}; give a dataset of the same parameters"
             )
     if given.space.names != trained.space.names:
-        raise UserError(f"{given.name}: parameters {given.space.names}, the model knows {trained.space.names}")
+        raise UserError(f"{given.name}: parameters {given.space.names}, the model was trained on {trained.space.names}")
 
 
 def predict_split(
     model: VIMHLitModule, dataset: VIMHDataset, batch_size: int = _BATCH, count: int | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return values (n, P) float64 in physical units and classes (n, P) int64.
+    """Predict a dataset's first `count` samples, or all.
 
-    Of a dataset's first `count` samples, or of all.
+    Return values (n, P) float64 in physical units and classes (n, P) int64.
     """
     count = len(dataset) if count is None else min(count, len(dataset))
     values, levels = np.empty((count, len(model.spec.space))), np.empty((count, len(model.spec.space)), np.int64)

@@ -1,4 +1,4 @@
-"""How well a test split knows its own figures: 95 % intervals, and the digits that they leave."""
+"""95 % intervals of test results, and the number of digits that are meaningful."""
 
 import math
 from functools import lru_cache
@@ -7,17 +7,17 @@ import numpy as np
 from scipy.special import ndtr, ndtri, stdtrit
 
 LEVEL = 0.95
-DRAWS = 2000  # an end of an interval is then known to about 3 % of its width
-_SEED = 0  # a checkpoint always has the same intervals, and all models are judged by the same draws
-_GROUPS = 2000  # a larger split is drawn in as many groups of neighbours, which bounds memory and time
+DRAWS = 2000  # so that an end of an interval is accurate to about 3 % of its width
+_SEED = 0  # so that intervals are reproducible, and all models are compared on the same draws
+_GROUPS = 2000  # a larger split is drawn in this many groups of neighbours, which bounds memory and time
 
 Interval = tuple[float, float]
 
 
 def resampled_means(values: np.ndarray) -> np.ndarray:
-    """Return the means (DRAWS, K) of values (n, K) over n sounds that are drawn again with replacement.
+    """Return the means (DRAWS, K) of values (n, K) over n sounds that are resampled with replacement.
 
-    A draw takes the same sounds in all columns, so that the interval of a ratio follows from a ratio of means.
+    A draw takes the same sounds in all columns, so the interval of a ratio follows from ratios of means.
     Source: Efron & Tibshirani, An Introduction to the Bootstrap, Chapman & Hall 1993, chapter 6.
     """
     values = np.asarray(values, np.float64)
@@ -35,9 +35,9 @@ def _times_drawn(count: int) -> np.ndarray:
 
 
 def interval(resampled: np.ndarray, count: int) -> Interval | None:
-    """Return the 95 % interval of a figure from its values (DRAWS,) over resampled sounds; None for a single sound.
+    """Return the 95 % interval of a result from its values (DRAWS,) over resampled sounds; None for a single sound.
 
-    Percentiles of the bootstrap, expanded for few sounds, for which plain percentiles cover too little.
+    It is the bootstrap percentile interval, expanded for few sounds, where plain percentiles cover too little.
     Source: Hesterberg, What Teachers Should Know About the Bootstrap, The American Statistician 69(4), 2015.
     """
     if count < 2 or not np.isfinite(resampled).all():
@@ -48,7 +48,7 @@ def interval(resampled: np.ndarray, count: int) -> Interval | None:
 
 
 def proportion_interval(hits: int, count: int) -> Interval:
-    """Return the 95 % interval of hits / count; unlike a bootstrap's it has a width where all or none are hits.
+    """Return the 95 % interval of hits / count, which unlike a bootstrap's is not empty if all or none are hits.
 
     Source: Wilson, Probable Inference, Journal of the American Statistical Association 22(158), 1927.
     """
@@ -59,10 +59,10 @@ def proportion_interval(hits: int, count: int) -> Interval:
 
 
 def places(value: float, known: Interval | None, least: int | None = None) -> int:
-    """Return how many decimal places of a figure mean something, below 0 for tens and hundreds.
+    """Return the number of meaningful decimal places of a result, negative for tens and hundreds.
 
-    The last digit is the one that half the interval's width changes. `least` places are always shown, by default as
-    many as give two digits.
+    The last digit is the one that half the interval's width changes. At least `least` places are shown, by default
+    those of two significant digits.
     """
     if least is None:
         least = 1 - _exponent(value) if value else 0
@@ -71,14 +71,14 @@ def places(value: float, known: Interval | None, least: int | None = None) -> in
 
 
 def rounded(value: float | None, known: Interval | None, least: int | None = None) -> str:
-    """Return a figure with the digits that its 95 % interval leaves; a dash where there is no figure."""
+    """Return a result with the digits that are meaningful by its 95 % interval, or a dash for None."""
     if value is None or not math.isfinite(value):  # of a network that diverged
         return "-" if value is None else str(value)
     return _format(value, places(value, known, least))
 
 
 def written_interval(value: float | None, known: Interval | None, least: int | None = None) -> str:
-    """Return the 95 % interval of a figure with as many decimal places as the figure; a dash where there is none."""
+    """Return the 95 % interval of a result with as many decimal places as the result, or a dash for None."""
     if value is None or known is None:
         return "-"
     decimals = places(value, known, least)
@@ -86,7 +86,7 @@ def written_interval(value: float | None, known: Interval | None, least: int | N
 
 
 def _exponent(value: float) -> int:
-    return math.floor(math.log10(abs(value)) + 1e-9)  # 0.1 may be stored as a little less
+    return math.floor(math.log10(abs(value)) + 1e-9)  # 0.1 may be stored as slightly less
 
 
 def _format(value: float, decimals: int) -> str:

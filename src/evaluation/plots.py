@@ -1,4 +1,4 @@
-"""Pictures of a model's answers and of a dataset's labels."""
+"""Plots of a model's predictions and of a dataset's labels."""
 
 import io
 import math
@@ -9,19 +9,19 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from src.evaluation.confusion import category_names, count_answers, nearest_category
+from src.evaluation.confusion import category_names, count_pairs, nearest_category
 from src.synth.parameters import ParameterSpace, ParameterSpec
 from src.utils.files import write_whole
 from src.utils.table import plain
 
-matplotlib.use("agg")  # files only: no window system is asked for
+matplotlib.use("agg")  # for files; needs no window system
 
 _COLUMNS = 4
 _NAMED = 12  # categories whose names fit on an axis
 
 
 def save_figure(figure: Figure, path: Path, dpi: int = 110) -> None:
-    """Write a picture, whole or not at all, in the format that the path's suffix names."""
+    """Write a figure, completely or not at all, in the format of the path's suffix."""
     content = io.BytesIO()
     figure.savefig(content, format=path.suffix.removeprefix("."), dpi=dpi)
     write_whole(path, content.getbuffer())
@@ -37,16 +37,16 @@ def _panels(space: ParameterSpace) -> tuple[Figure, list[Axes]]:
 
 
 def _name(axis: Axes, title: str, xlabel: str, ylabel: str) -> None:
-    """Write names as text: a dollar sign in one begins no formula."""
+    """Set the title and labels as plain text, in which a dollar sign does not begin a formula."""
     axis.set_title(plain(title), parse_math=False)
     axis.set_xlabel(plain(xlabel.strip()), parse_math=False)
     axis.set_ylabel(ylabel)
 
 
 def scatter_figure(space: ParameterSpace, truth: np.ndarray, predicted: np.ndarray) -> Figure:
-    """Plot predicted against true values (n, P), a panel a parameter; right answers are on the diagonal.
+    """Plot predicted against true values (n, P), one panel per parameter; correct predictions are on the diagonal.
 
-    The panel of a categorical parameter shows the share of each true category's sounds by the category answered.
+    For a categorical parameter, the panel shows the fractions of each true category's sounds by predicted category.
     """
     figure, axes = _panels(space)
     for at, spec in enumerate(space):
@@ -63,7 +63,7 @@ def scatter_figure(space: ParameterSpace, truth: np.ndarray, predicted: np.ndarr
 
 
 def _draw_confusion(axis: Axes, spec: ParameterSpec, truth: np.ndarray, predicted: np.ndarray) -> None:
-    counts = count_answers(spec, nearest_category(spec, truth), nearest_category(spec, predicted)).matrix()
+    counts = count_pairs(spec, nearest_category(spec, truth), nearest_category(spec, predicted)).matrix()
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     axis.imshow(shares.T, origin="lower", aspect="auto", vmin=0, vmax=1, cmap="Blues")
     if spec.num_classes <= _NAMED:
@@ -74,16 +74,16 @@ def _draw_confusion(axis: Axes, spec: ParameterSpec, truth: np.ndarray, predicte
 
 
 def error_figure(space: ParameterSpace, errors: np.ndarray) -> Figure:
-    """Plot how often each error (n, P), predicted minus true, occurs, a panel a parameter; the line is no error.
+    """Plot a histogram of the errors (n, P), predicted minus true, one panel per parameter; the line marks no error.
 
-    Of a categorical parameter, how often it is right and wrong.
+    For a categorical parameter, the panel counts correct and wrong predictions.
     """
     figure, axes = _panels(space)
     for at, spec in enumerate(space):
         axis = axes[at]
         if spec.kind == "categorical":
             wrong = int((errors[:, at] != 0).sum())
-            axis.bar(["right", "wrong"], [len(errors) - wrong, wrong])
+            axis.bar(["correct", "wrong"], [len(errors) - wrong, wrong])
             _name(axis, spec.name, "", "samples")
             continue
         axis.hist(errors[:, at], bins=31)
@@ -93,7 +93,7 @@ def error_figure(space: ParameterSpace, errors: np.ndarray) -> Figure:
 
 
 def histogram_figure(space: ParameterSpace, values: np.ndarray) -> Figure:
-    """Plot how often each value occurs (n, P), a panel a parameter, a bar a class."""
+    """Plot a histogram of values (n, P), one panel per parameter and one bar per class."""
     figure, axes = _panels(space)
     for at, spec in enumerate(space):
         axes[at].hist(values[:, at], bins=min(spec.num_classes, 64))

@@ -1,4 +1,4 @@
-"""Predictions for sounds and datasets, from a model alone: its spec carries front end and synth."""
+"""Predictions for sounds and datasets; the model's spec describes its front end and synth."""
 
 import csv
 import errno
@@ -30,24 +30,24 @@ from src.utils.files import path_text, write_whole
 log = logging.getLogger(__name__)
 
 _BATCH = 512
-_MOST_SAMPLES = 2**26  # of a clip: 60 s at 768 kHz are less
+_MOST_SAMPLES = 2**26  # of a clip: more than 60 s at 768 kHz
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model predicts of one sound, (P,) each, in physical units; see src.models.multi_head.Estimates."""
+    """A model's prediction for one sound, (P,) each, in physical units; see src.models.multi_head.Estimates."""
 
     name: str
     values: np.ndarray
-    uncertainties: np.ndarray  # NaN where nothing was measured
+    uncertainties: np.ndarray  # NaN if unknown
     low_90: np.ndarray  # of the 90 % interval; NaN for a category
     high_90: np.ndarray
 
 
 def sound_files(source: Path) -> list[Path]:
-    """Return the sound files that a path means; UserError when there are none.
+    """Return a path itself, or the sound files in a folder; raise UserError if the folder has none.
 
-    Hidden files of a folder are left out, among them the companions `._name` that macOS writes, and so are its folders.
+    Subfolders and hidden files are left out, including the `._name` files that macOS writes.
     """
     if not source.is_dir():
         return [source]
@@ -63,9 +63,9 @@ def sound_files(source: Path) -> list[Path]:
 
 
 def make_front_end(spec: DatasetSpec) -> FrontEnd:
-    """Return the front end that made a dataset; UserError when its description does not tell."""
+    """Return the front end that made a dataset; raise UserError if the description does not specify it."""
     if spec.spectral is None or spec.sample_rate is None or spec.duration is None:
-        raise UserError(f"{spec.name}: its JSON does not tell the front end, so that no sound can be analysed like it")
+        raise UserError(f"{spec.name}: its JSON does not describe the front end, so no sound can be analysed")
     num_samples = round(spec.duration * spec.sample_rate)
     if not 0 < num_samples <= _MOST_SAMPLES:
         length = f"{spec.duration:g} s at {spec.sample_rate:g} Hz"
@@ -76,15 +76,15 @@ def make_front_end(spec: DatasetSpec) -> FrontEnd:
 def predict_files(
     model: VIMHLitModule, paths: list[Path], channel: str | None, render_dir: Path | None, trust: Iterable[str] = ()
 ) -> tuple[list[Prediction], list[str]]:
-    """Predict each file; return the predictions, and one line for each file with which something went wrong.
+    """Predict each file; return the predictions, and a one-line error for each file that failed.
 
-    With `render_dir` each prediction is also rendered there, beside its input as the model heard it, by a voice of
-    ours or one that `trust` names.
+    With `render_dir` each prediction is also rendered there, together with its input as the model received it, by a
+    built-in voice or one that `trust` names.
     """
     front_end = make_front_end(model.spec)
     source = rendering_source(model.spec, trust) if render_dir is not None else None
     stems = [path.stem for path in paths]
-    unique = len(set(stems)) == len(stems)  # else a.wav and a.flac are two sounds: their suffixes tell them apart
+    unique = len(set(stems)) == len(stems)  # a.wav and a.flac need their suffixes
     predictions, faults = [], []
     for path in paths:
         try:
@@ -106,7 +106,9 @@ def predict_files(
         except OSError as error:
             if error.errno != errno.ENAMETOOLONG:
                 raise
-            faults.append(f"{path_text(path)}: its name is too long to add to it; rename it, or give render=false")
+            faults.append(
+                f"{path_text(path)}: its name is too long for the rendered files; rename it, or give render=false"
+            )
     return predictions, faults
 
 
@@ -116,14 +118,14 @@ def estimate_clip(model: VIMHLitModule, front_end: FrontEnd, clip: np.ndarray) -
         image, scale = front_end(torch.from_numpy(clip)[None])
         image = images_to_float(front_end.to_bytes(image))  # the network was trained on bytes
         estimates = model.predict(image, scale)
-    return Estimates(*(one[0].numpy().astype(np.float64) for one in estimates))
+    return Estimates(*(column[0].numpy().astype(np.float64) for column in estimates))
 
 
 def _rendered(source: Source | None, values: np.ndarray) -> np.ndarray | None:
-    """Return the sound (T,) of values (P,), or None where no synth is here, or it fails on them."""
+    """Return the sound (T,) of values (P,), or None if no synth is available or it fails."""
     try:
         return None if source is None else source.synth.render(values[None])[:, 0]
-    except UserError as error:  # the prediction stands without its sound
+    except UserError as error:  # the prediction is valid without a sound
         log.warning("not rendered: %s", error)
         return None
 
@@ -133,7 +135,7 @@ def predict_dataset(model: VIMHLitModule, directory: Path) -> list[Prediction]:
     spec = read_spec(directory)
     require_same_task(model.spec, spec)
     estimates = estimate_dataset(model, VIMHDataset(directory, "test", spec=spec))
-    return [_prediction(f"test {row}", Estimates(*one)) for row, one in enumerate(zip(*estimates, strict=True))]
+    return [_prediction(f"test {row}", Estimates(*sound)) for row, sound in enumerate(zip(*estimates, strict=True))]
 
 
 def estimate_dataset(model: VIMHLitModule, dataset: VIMHDataset) -> Estimates:
@@ -158,29 +160,29 @@ def _prediction(name: str, estimates: Estimates) -> Prediction:
 
 
 def write_predictions(predictions: list[Prediction], space: ParameterSpace, output_dir: Path) -> None:
-    """Write predictions.csv, a row a sound, and predictions.json, with units; each is there whole or not at all."""
+    """Write predictions.csv, one row per sound, and predictions.json, with units, each completely or not at all."""
     suffixes = ("", "_uncertainty", "_low_90", "_high_90")
     text = io.StringIO(newline="")
     writer = csv.writer(text)
     writer.writerow(["name", *(f"{name}{suffix}" for suffix in suffixes for name in space.names)])
-    for one in predictions:
-        row = [*one.values, *one.uncertainties, *one.low_90, *one.high_90]
-        writer.writerow([one.name, *(f"{number:.6g}" for number in row)])
+    for sound in predictions:
+        row = [*sound.values, *sound.uncertainties, *sound.low_90, *sound.high_90]
+        writer.writerow([sound.name, *(f"{number:.6g}" for number in row)])
     write_whole(output_dir / "predictions.csv", text.getvalue().encode())
     content = {
-        "units": {one.name: one.unit for one in space},
+        "units": {spec.name: spec.unit for spec in space},
         "fixed": space.fixed,
-        "predictions": {one.name: _by_name(space, one.values) for one in predictions},
-        "uncertainties": {one.name: _by_name(space, one.uncertainties) for one in predictions},
+        "predictions": {sound.name: _by_name(space, sound.values) for sound in predictions},
+        "uncertainties": {sound.name: _by_name(space, sound.uncertainties) for sound in predictions},
         "intervals_90": {
-            one.name: _by_name(space, one.low_90, "_low_90") | _by_name(space, one.high_90, "_high_90")
-            for one in predictions
+            sound.name: _by_name(space, sound.low_90, "_low_90") | _by_name(space, sound.high_90, "_high_90")
+            for sound in predictions
         },
     }
     write_whole(output_dir / "predictions.json", (json.dumps(content, indent=2) + "\n").encode())
 
 
 def _by_name(space: ParameterSpace, numbers: np.ndarray, suffix: str = "") -> dict[str, float | None]:
-    """Return numbers (P,) by parameter; JSON has no NaN, so that what is not known is null."""
-    known = [number if math.isfinite(number) else None for number in numbers.tolist()]
-    return {f"{name}{suffix}": number for name, number in zip(space.names, known, strict=True)}
+    """Return numbers (P,) by parameter; unknown numbers are null, since JSON has no NaN."""
+    finite_or_none = [number if math.isfinite(number) else None for number in numbers.tolist()]
+    return {f"{name}{suffix}": number for name, number in zip(space.names, finite_or_none, strict=True)}

@@ -1,4 +1,4 @@
-"""A report to look at and listen to: one self-contained HTML file."""
+"""A report with plots and sounds in one self-contained HTML file."""
 
 import base64
 import html
@@ -26,11 +26,11 @@ from src.evaluation.tables import (
 from src.models.vimh_lit_module import VIMHLitModule
 from src.synth.parameters import ParameterSpec
 from src.utils.files import write_whole
-from src.utils.table import plain
+from src.utils.table import Column, plain
 
 _PLOTTED = 1000
-_HEARD = 6  # sounds: enough to judge by ear, few enough to listen to
-_LARGEST = 40  # categories of a confusion table that is shown whole
+_LISTENED = 6  # sounds: enough to judge by ear, few enough to listen to
+_LARGEST = 40  # categories of a confusion table that is shown completely
 
 _PAGE = """<!doctype html>
 <meta charset="utf-8"><title>{title}</title>
@@ -42,9 +42,9 @@ th:first-child, td:first-child {{ text-align: left }}
 img {{ max-width: 100% }}
 </style>
 <h1>{title}</h1>
-<p>{count} sounds that were neither trained on nor used to choose the checkpoint.
-A 95 % interval tells how far a figure may be off because the number of test sounds is limited.</p>
-{figures}
+<p>{count} sounds that were neither used for training nor to choose the checkpoint.
+A 95 % interval shows how far a result may be off because the number of test sounds is limited.</p>
+{results}
 <h2>Predicted against true</h2>
 <img alt="scatter plots" src="data:image/png;base64,{scatter}">
 {effects}
@@ -53,7 +53,7 @@ A 95 % interval tells how far a figure may be off because the number of test sou
 
 
 def write_report(evaluation: Evaluation, model: VIMHLitModule, datamodule: VIMHDataModule, output_dir: Path) -> Path:
-    """Write report.html below `output_dir`; return its path."""
+    """Write report.html to `output_dir`; return its path."""
     test, space = datamodule.dataset("test"), model.spec.space
     predicted = predict_values(model, test, _PLOTTED)
     truth = space.denormalize(test.targets()[: len(predicted)])
@@ -62,10 +62,10 @@ def write_report(evaluation: Evaluation, model: VIMHLitModule, datamodule: VIMHD
     page = _PAGE.format(
         title=_text(evaluation_title(evaluation)),
         count=evaluation.num_samples,
-        figures=_figures(evaluation),
+        results=_results(evaluation),
         scatter=base64.b64encode(picture.getvalue()).decode(),
         effects=_effects(model.spec),
-        sounds=_sounds(model.spec, truth[:_HEARD], predicted[:_HEARD], datamodule.trust),
+        sounds=_sounds(model.spec, truth[:_LISTENED], predicted[:_LISTENED], datamodule.trust),
     )
     path = output_dir / "report.html"
     write_whole(path, page.encode())
@@ -73,12 +73,12 @@ def write_report(evaluation: Evaluation, model: VIMHLitModule, datamodule: VIMHD
 
 
 def _text(text: object) -> str:
-    """Return text for a page: no name of a file, unit or parameter is ever read as HTML."""
+    """Return text for the page, escaped so that no name of a file, unit or parameter is read as HTML."""
     return html.escape(plain(text))
 
 
 def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a table; its cells are HTML already."""
+    """Return a table; its cells are already HTML."""
     head = "".join(f"<th>{_text(cell)}" for cell in headings)
     body = "".join("<tr>" + "".join(f"<td>{cell}" for cell in row) for row in rows)
     return f"<table><tr>{head}{body}</table>"
@@ -88,22 +88,26 @@ def _plain_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return _table(headings, [[_text(cell) for cell in row] for row in rows])
 
 
-def _figures(evaluation: Evaluation) -> str:
+def _columns_table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> str:
+    return _plain_table([column.heading for column in columns], rows)
+
+
+def _results(evaluation: Evaluation) -> str:
     parts = []
     columns, rows, _ = evaluation_table(evaluation)
     if rows:
-        parts += [_plain_table([one.heading for one in columns], rows), f"<p>{_text(BASELINE_NOTE)}.</p>"]
+        parts += [_columns_table(columns, rows), f"<p>{_text(BASELINE_NOTE)}.</p>"]
     if evaluation.categories:
         columns, rows = category_table(evaluation)
-        parts += [_plain_table([one.heading for one in columns], rows), f"<p>{_text(CATEGORY_NOTE)}.</p>"]
+        parts += [_columns_table(columns, rows), f"<p>{_text(CATEGORY_NOTE)}.</p>"]
     for row in evaluation.categories:
         columns, rows, title = confusion_table(row, whole=len(row.confusion.categories) <= _LARGEST)
-        parts += [f"<h2>{_text(title)}</h2>", _plain_table([one.heading for one in columns], rows)]
+        parts += [f"<h2>{_text(title)}</h2>", _columns_table(columns, rows)]
     return "\n".join(parts)
 
 
 def _effects(spec: DatasetSpec) -> str:
-    """Return how strongly each parameter changes the image, as far as the dataset tells."""
+    """Return how strongly each parameter changes the image, if the dataset's description says so."""
     if not spec.sensitivity:
         return ""
     rows = []
@@ -118,14 +122,17 @@ def _effects(spec: DatasetSpec) -> str:
 def _sounds(spec: DatasetSpec, truth: np.ndarray, predicted: np.ndarray, trust: Sequence[str]) -> str:
     source = rendering_source(spec, trust)
     if source is None:
-        return "<p>No sounds: the dataset's description names no synth that can render here; see the log.</p>"
+        return "<p>No sounds: the synth in the dataset's description is missing or cannot render here; see the log.</p>"
     rate = source.synth.config.sample_rate
-    original, again = (source.synth.render(values).T for values in (truth, predicted))
+    original, predicted_sounds = (source.synth.render(values).T for values in (truth, predicted))
     rows = []
     for at in range(len(truth)):
         pairs = zip(spec.space, truth[at], predicted[at], strict=True)
-        values = [f"{one.name} {_value(one, true)} / {_value(one, found)}" for one, true, found in pairs]
-        rows.append(["<br>".join(map(_text, values)), _player(original[at], rate), _player(again[at], rate)])
+        values = [
+            f"{parameter.name} {_value(parameter, true)} / {_value(parameter, value)}"
+            for parameter, true, value in pairs
+        ]
+        rows.append(["<br>".join(map(_text, values)), _player(original[at], rate), _player(predicted_sounds[at], rate)])
     return "<h2>Listen</h2>" + _table(["true / predicted", "original", "rendered from the prediction"], rows)
 
 

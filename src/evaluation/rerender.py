@@ -1,4 +1,4 @@
-"""Sounds rendered again from predicted parameters, and how far their images are from the true ones."""
+"""Render sounds from predicted parameters and compare their images with the true images."""
 
 import logging
 from collections.abc import Iterable, Mapping
@@ -17,20 +17,20 @@ _BATCH = 512  # sounds in memory at once: 16 MB of 8,000 samples
 
 
 def rendering_source(spec: DatasetSpec, trust: Iterable[str] = ()) -> Source | None:
-    """Return the synth that made a dataset, or None when its description names none that is here and trusted."""
+    """Return the synth that made a dataset, or None if its description names no available, trusted synth."""
     if not (spec.generator or {}).get("config"):
         return None
     try:
         return source_of(spec, trust)
-    except UserError as error:  # a user's own synth, on another machine: figures and predictions do not need it
-        log.warning("%s: its sounds cannot be rendered again here (%s)", spec.name, error)
+    except UserError as error:  # a user's own synth is not on this machine; predictions do not need it
+        log.warning("%s: its sounds cannot be rendered here (%s)", spec.name, error)
         return None
 
 
 def image_errors(source: Source, dataset: VIMHDataset, candidates: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Return the mean absolute difference in dB between each sound's magnitude image and those of candidates.
+    """Return the mean absolute difference in dB between each sound's magnitude image and the candidates' images.
 
-    A candidate is a value of each parameter for each sound (n, P), or one for all of them (P,); its errors are (n,).
+    A candidate is a value of each parameter for each sound (n, P), or for all sounds (P,); its errors are (n,).
     """
     errors = {name: np.empty(len(dataset)) for name in candidates}
     constant = {name: source.images(values[None]) for name, values in candidates.items() if values.ndim == 1}
@@ -45,6 +45,6 @@ def image_errors(source: Source, dataset: VIMHDataset, candidates: Mapping[str, 
 
 
 def _decibels(images: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    """Map magnitude images (n, C, H, W) uint8 to dB (n, H, W); `scale` (n, 2) is what 0 and 255 stand for."""
+    """Map magnitude images (n, C, H, W) uint8 to dB (n, H, W); `scale` (n, 2) is the dB value of 0 and of 255."""
     low, high = (scale[:, side, None, None] for side in (0, 1))
     return low + images[:, 0].astype(np.float32) / 255.0 * (high - low)

@@ -1,4 +1,4 @@
-"""The results of a sweep: a table of its trials, and a report in one HTML file that loads nothing else."""
+"""The results of a sweep: a table of its trials, and a report in one self-contained HTML file."""
 
 import html
 import logging
@@ -21,7 +21,7 @@ from src.utils.sweep_study import CAUSE, COMMAND, MONITOR, WANTED, counts
 
 log = logging.getLogger(__name__)
 
-_BINS = 4  # of a number's values, each with the same number of trials: more would leave too few in each
+_BINS = 4  # of a numeric parameter, with equally many trials each; with more bins each would have too few
 _FEWEST = 8  # finished trials: with fewer, the importance of a parameter is mostly chance
 _STATES = {TrialState.COMPLETE: "finished", TrialState.FAIL: "failed"}
 
@@ -43,11 +43,11 @@ code {{ background: #f4f4f4; padding: .1rem .3rem }} .best {{ background: #e8f4e
 
 
 def show(study: Study, directory: Path) -> None:
-    """Write a study's report.html and tables below `directory`, and print the table of its trials, the best first."""
+    """Write a study's report.html and tables to `directory`, and print the table of its trials, the best first."""
     directory = Path(directory)
     rows, names = sorted(study.get_trials(), key=_rank), _names(study)
     path = directory / "report.html"
-    with locked(directory / "asking"):  # several searches may end at once
+    with locked(directory / "asking"):  # several searches may end at the same time
         write_whole(path, _page(study, rows, names).encode())
         runs = [_run(study, trial, directory / str(trial.number)) for trial in rows]
         multirun_table.show(runs, directory, f"study {study.study_name}", _summary(study))
@@ -58,7 +58,7 @@ def show(study: Study, directory: Path) -> None:
 
 
 def _run(study: Study, trial: FrozenTrial, directory: Path) -> Run:
-    """Return a trial as a row of the table; its own directory may be on another machine."""
+    """Return a trial as a row of the table; its directory may be on another machine."""
     run = read_run(directory) if directory.is_dir() else Run(directory, "")
     return replace(
         run,
@@ -84,10 +84,10 @@ def _page(study: Study, rows: list[FrozenTrial], names: list[str]) -> str:
         bars.update_layout(xaxis_title="fraction of the variance that the parameter alone explains", xaxis_range=[0, 1])
         figures.append(("Parameter importance", bars))
     shared = sorted(set.intersection(*(set(trial.params) for trial in finished))) if len(finished) > 1 else []
-    if shared:  # a parameter of some trials only leaves gaps in the lines of the others
+    if shared:  # a parameter that only some trials have would leave gaps in the lines
         lines = plot_parallel_coordinate(study, shared, target_name=metric).update_layout(title=None)
         for axis, name in zip(lines.data[0].dimensions[1:], shared, strict=True):
-            axis.label = name.split(".")[-1]  # whole names do not fit
+            axis.label = name.split(".")[-1]  # full names do not fit
         figures.append(("Parallel coordinates", lines))
     parts = []
     for at, (title, figure) in enumerate(figures):
@@ -109,7 +109,7 @@ def importance(trials: list[FrozenTrial]) -> dict[str, float]:
     """Return the fraction of the variance of the values' ranks that each parameter alone explains, largest first.
 
     It is the effect size of a one-way analysis of variance, adjusted for chance (epsilon squared; Kelley, PNAS 1935),
-    from 0 to 1; interactions of parameters are not included. {} for too few trials.
+    from 0 to 1; interactions of parameters are not included. Empty for too few trials.
     """
     if len(trials) < _FEWEST:
         return {}
@@ -144,7 +144,7 @@ def _names(study: Study) -> list[str]:
 
 
 def _rank(trial: FrozenTrial) -> tuple[int, float]:
-    """Order trials: finished, best first, then pruned, then the others."""
+    """Sort trials: finished trials, best first, then pruned trials, then the others."""
     states = [TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING, TrialState.WAITING, TrialState.FAIL]
     return states.index(trial.state), trial.number if trial.value is None else trial.value
 

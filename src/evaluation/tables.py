@@ -1,4 +1,4 @@
-"""The tables that people read: on the screen as far as it is wide, and whole in files."""
+"""Result tables for users: as many columns as fit the screen; files hold all columns."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from src.synth.parameters import ParameterSpace, ParameterSpec
 from src.utils.files import write_whole
 from src.utils.table import Column, escape_markdown, fits, markdown, show
 
-if TYPE_CHECKING:  # they import Lightning, which generation has no use for
+if TYPE_CHECKING:  # they import Lightning, which generation does not need
     from src.evaluation.evaluate import CategoryRow, Evaluation, HeadRow, ImageError
     from src.evaluation.predict import Prediction
 
-BASELINE_NOTE = "mean baseline: MAE of always answering the training split's mean; relative MAE: MAE / mean baseline"
-CATEGORY_NOTE = "baseline accuracy: that of always answering the training split's most frequent category"
+BASELINE_NOTE = "mean baseline: MAE of always predicting the training split's mean; relative MAE: MAE / mean baseline"
+CATEGORY_NOTE = "baseline accuracy: accuracy of always predicting the training split's most frequent category"
 
 _ALL_IN = "test_results.md"
 _SHOWN = 20  # predictions of a folder or dataset that are printed; the files hold all
-_MISTAKES = 10  # mistakes that are printed where the whole table of a parameter's categories does not fit
-_LARGEST = 20  # categories whose table is written whole
+_MISTAKES = 10  # mistakes that are printed if a parameter's confusion table does not fit
+_LARGEST = 20  # categories of a confusion table that is written completely
 
-_FIGURES = (  # heading, figure, and the `drop` of its column and of its interval's
+_RESULTS = (  # heading, field, and `drop` of its column and of its interval's column
     ("MAE", "mae", 0, 2),
     ("label rounding error", "label_rounding", 4, 0),
     ("mean baseline", "baseline", 6, 8),
@@ -37,7 +37,7 @@ _PERCENT = ("relative_mae", "accuracy", "within_one_step", "baseline_accuracy")
 
 
 def print_sensitivity(spec: DatasetSpec, directory: Path, seconds: float | None = None) -> None:
-    """Print a new dataset's parameters and how strongly each changes the image; without `seconds` it is not written."""
+    """Print a dataset's parameters and how strongly each changes the image; `seconds` is None if it is not written."""
     effects = {row["name"]: row for row in spec.sensitivity}
     columns = [
         Column("parameter", text=True), Column("range"), Column("unit", text=True), Column("classes", drop=1),
@@ -45,21 +45,21 @@ def print_sensitivity(spec: DatasetSpec, directory: Path, seconds: float | None 
     ]  # fmt: skip
     rows = [
         [
-            *(one.name, _range(one), one.unit, str(one.num_classes)),
-            *(f"{effects[one.name][key]:.2f}" for key in ("step_levels", "range_levels")),
+            *(parameter.name, _range(parameter), parameter.unit, str(parameter.num_classes)),
+            *(f"{effects[parameter.name][key]:.2f}" for key in ("step_levels", "range_levels")),
         ]
-        for one in spec.space
+        for parameter in spec.space
     ]
     if any(row["blind"] for row in effects.values()):
         columns.append(Column("", text=True))
-        for one, row in zip(spec.space, rows, strict=True):
-            row.append("no measurable effect" if effects[one.name]["blind"] else "")
+        for parameter, row in zip(spec.space, rows, strict=True):
+            row.append("no measurable effect" if effects[parameter.name]["blind"] else "")
     splits = ", ".join(f"{count} {split}" for split, count in spec.counts.items())
     caption = (
         "one step, whole range: median change of the image, in levels of 255, when only that parameter changes\n"
         f"{sum(spec.counts.values())} samples ({splits}) "
     )
-    caption += "are not written" if seconds is None else f"in {seconds:.1f} s"
+    caption += "were not written" if seconds is None else f"in {seconds:.1f} s"
     show(columns, rows, str(directory), caption, all_in="vimh_dataset_info.json")
 
 
@@ -70,25 +70,25 @@ def _range(spec: ParameterSpec) -> str:
 
 
 def evaluation_title(evaluation: Evaluation) -> str:
-    """Return what stands above a test's figures."""
+    """Return the title of a test's results."""
     return f"{evaluation.dataset}: test split, {evaluation.num_samples} sounds"
 
 
 def evaluation_table(evaluation: Evaluation) -> tuple[list[Column], list[list[str]], set[int]]:
-    """Return the errors of all parameters and of re-rendered images, and the row before which a line belongs."""
+    """Return the table of errors of all parameters and of re-rendered images, and the row that a line precedes."""
     names = [row.name for row in evaluation.rows]
     rows: list[tuple[str, str, HeadRow | ImageError]] = [(row.name, row.unit, row) for row in evaluation.rows]
     if evaluation.image_error is not None:
         rows.append(("image, re-rendered", "dB", evaluation.image_error))
     columns, cells = [Column("parameter", text=True), Column("unit", text=True)], [list(row[:2]) for row in rows]
-    for heading, figure, drop, drop_interval in _FIGURES:
-        if figure == "label_rounding" and all(row.label_rounding is None for *_, row in rows):
+    for heading, field, drop, drop_interval in _RESULTS:
+        if field == "label_rounding" and all(row.label_rounding is None for *_, row in rows):
             continue
         columns.append(Column(heading, drop=drop))
         if drop_interval:
             columns.append(Column("95 % interval", drop=drop_interval))
         for line, (*_, row) in zip(cells, rows, strict=True):
-            line += _figure(row, figure)[: 2 if drop_interval else 1]
+            line += _result(row, field)[: 2 if drop_interval else 1]
     return columns, cells, {len(names)}
 
 
@@ -103,38 +103,38 @@ def category_table(evaluation: Evaluation) -> tuple[list[Column], list[list[str]
     columns += [Column("baseline accuracy", drop=1), Column("95 % interval", drop=2)]
     cells = []
     for row in evaluation.categories:
-        accuracies = (*_figure(row, "accuracy"), *_figure(row, "baseline_accuracy"))
+        accuracies = (*_result(row, "accuracy"), *_result(row, "baseline_accuracy"))
         cells.append([row.name, str(len(row.confusion.categories)), *accuracies])
     return columns, cells
 
 
 def confusion_table(row: CategoryRow, whole: bool) -> tuple[list[Column], list[list[str]], str]:
-    """Return how often each category is answered for each true one, or only the mistakes; and a title."""
+    """Return the confusion table of a parameter, or only its mistakes, and a title."""
     confusion = row.confusion
     if whole:
         columns = [Column("true", text=True), *(Column(name) for name in confusion.categories)]
         counts = confusion.matrix().tolist()
         cells = [[name, *map(str, line)] for name, line in zip(confusion.categories, counts, strict=True)]
-        return columns, cells, f"{row.name}: sounds of each true category (rows) by the category answered (columns)"
-    columns = [Column("true", text=True), Column("answered", text=True), Column("sounds"), Column("of", drop=1)]
-    cells = [[true, answered, f"{count}", f"{total}"] for true, answered, count, total in confusion.mistakes()]
+        return columns, cells, f"{row.name}: sounds of each true category (rows) by predicted category (columns)"
+    columns = [Column("true", text=True), Column("predicted", text=True), Column("sounds"), Column("of", drop=1)]
+    cells = [[true, predicted, f"{count}", f"{total}"] for true, predicted, count, total in confusion.mistakes()]
     return columns, cells, f"{row.name}: the most frequent mistakes"
 
 
-def _figure(row: HeadRow | ImageError | CategoryRow, name: str) -> list[str]:
-    """Return a figure and its interval with the digits that the interval leaves; blanks where a row has no such one."""
+def _result(row: HeadRow | ImageError | CategoryRow, name: str) -> list[str]:
+    """Return a result and its interval with meaningful digits; empty texts if the row does not have that result."""
     if not hasattr(row, name):
         return ["", ""]
-    value, known = getattr(row, name), row.intervals.get(name)
+    value, interval = getattr(row, name), row.intervals.get(name)
     if name not in _PERCENT or value is None:
-        return [rounded(value, known), written_interval(value, known)]
-    value, known = 100 * value, known and (100 * known[0], 100 * known[1])
-    least = None if name == "relative_mae" else 0  # an accuracy of 4 % may be a few sounds: it has no second digit
-    return [f"{rounded(value, known, least)} %", f"{written_interval(value, known, least)} %"]
+        return [rounded(value, interval), written_interval(value, interval)]
+    value, interval = 100 * value, interval and (100 * interval[0], 100 * interval[1])
+    least = None if name == "relative_mae" else 0  # an accuracy of 4 % may be a few sounds: no second digit
+    return [f"{rounded(value, interval, least)} %", f"{written_interval(value, interval, least)} %"]
 
 
 def write_evaluation(evaluation: Evaluation, directory: Path) -> None:
-    """Write test_results.json, which holds all figures, and test_results.md, which holds the whole tables."""
+    """Write test_results.json, which holds all results, and test_results.md, which holds the complete tables."""
     write_whole(directory / "test_results.json", evaluation.to_json())
     parts = [f"# {escape_markdown(evaluation_title(evaluation))}"]
     columns, rows, _ = evaluation_table(evaluation)
@@ -149,7 +149,7 @@ def write_evaluation(evaluation: Evaluation, directory: Path) -> None:
 
 
 def print_evaluation(evaluation: Evaluation) -> None:
-    """Print a test's figures: errors with intervals and baselines, and which categories are confused."""
+    """Print a test's results: errors with intervals and baselines, and which categories are confused."""
     title = evaluation_title(evaluation)
     columns, rows, sections = evaluation_table(evaluation)
     if rows:
@@ -165,14 +165,14 @@ def print_evaluation(evaluation: Evaluation) -> None:
 
 
 def print_predictions(predictions: list[Prediction], space: ParameterSpace, calibrated_on: int) -> None:
-    """Print the parameters of one sound down the page, of several across it or, where only that fits, down it too.
+    """Print one sound with a row per parameter, or several with a row per sound or, if only that fits, transposed.
 
-    `calibrated_on` is how many validation sounds the uncertainties are fitted to, 0 for none.
+    `calibrated_on` is the number of validation sounds that the uncertainties are fitted to, 0 if uncalibrated.
     """
     fitted = f"fitted to the errors on {calibrated_on:,} validation sounds"
     notes = [f"+-: standard uncertainty, {fitted if calibrated_on else 'rough, since it is not calibrated'}"]
     if any(spec.kind == "categorical" for spec in space):
-        notes.append("+- beside a category: the probability that it is wrong")
+        notes.append("+- of a category: the probability that it is wrong")
     shown = predictions[:_SHOWN]
     if len(predictions) > len(shown):
         notes.append(f"the first {_SHOWN} of {len(predictions)} sounds; predictions.csv has all")
@@ -181,12 +181,12 @@ def print_predictions(predictions: list[Prediction], space: ParameterSpace, cali
         _print_sound(shown[0], space, caption)
         return
     cells = []
-    for one in shown:
-        pairs = [_prediction(*parts) for parts in zip(space, one.values, one.uncertainties, strict=True)]
+    for sound in shown:
+        pairs = [_prediction(*parts) for parts in zip(space, sound.values, sound.uncertainties, strict=True)]
         cells.append([f"{value} +- {uncertainty}" if uncertainty else value for value, uncertainty in pairs])
     columns = [Column("sound", text=True), *(Column(_heading(spec)) for spec in space)]
-    rows = [[one.name, *line] for one, line in zip(shown, cells, strict=True)]
-    down = [Column("parameter", text=True), *(Column(one.name) for one in shown)]
+    rows = [[sound.name, *line] for sound, line in zip(shown, cells, strict=True)]
+    down = [Column("parameter", text=True), *(Column(sound.name) for sound in shown)]
     turned = [[_heading(spec), *(line[at] for line in cells)] for at, spec in enumerate(space)]
     if not fits(columns, rows) and fits(down, turned):
         columns, rows = down, turned
@@ -210,7 +210,7 @@ def _heading(spec: ParameterSpec) -> str:
 
 
 def _prediction(spec: ParameterSpec, value: float, uncertainty: float) -> tuple[str, str]:
-    """Return a predicted value and its uncertainty, which is blank where the model does not know it."""
+    """Return a predicted value and its uncertainty, which is empty if unknown."""
     if spec.kind == "categorical":
         return category_name(spec, value), f"{100 * uncertainty:.2g} %" if math.isfinite(uncertainty) else ""
     return f"{value:.4g}", f"{uncertainty:.2g}" if math.isfinite(uncertainty) else ""

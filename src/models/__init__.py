@@ -1,1 +1,1 @@
-"""Backbones, heads, losses, and the LightningModule that joins them."""
+"""Backbones, heads, losses, and the LightningModule that combines them."""

@@ -1,4 +1,4 @@
-"""A model from its plain config and a dataset's spec: before training, and out of a checkpoint."""
+"""Build a model from its plain config and a dataset's spec, before training and from a checkpoint."""
 
 from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
@@ -19,29 +19,29 @@ from src.models.vimh_lit_module import AUXILIARY_INPUTS, VIMHLitModule
 from src.utils.errors import UserError, one_line, printable
 from src.utils.trust import trusted_paths
 
-_FAULTS = (  # what a network raises that is built with arguments which make no sense
+_FAULTS = (  # the exceptions of a network that is built with invalid arguments
     *(ArithmeticError, AssertionError, AttributeError, ImportError, InstantiationException, LookupError, MemoryError),
     *(RuntimeError, TypeError, ValueError),
 )
 
 
 def build_model(config: Mapping[str, Any], spec: DatasetSpec) -> VIMHLitModule:
-    """Instantiate a plain model config on a dataset; UserError carries the cause, by key."""
+    """Instantiate a plain model config for a dataset; a UserError names the key and the cause."""
     if "network" not in config:
         raise UserError("model.network: not given; choose a model config, as in model=cnn_micro, or give your own")
-    apart = ("heads", "adam_lr")  # a head builds its loss itself; older checkpoints hold the rate under that name
+    apart = ("heads", "adam_lr")  # a head builds its own loss; adam_lr is the old name of the learning rate
     parts = {key: value for key, value in config.items() if key not in apart}
     try:
         return instantiate(parts, _partial_=True)(spec=spec, heads=config.get("heads"), config=config)
-    except (InstantiationException, TypeError) as error:  # TypeError: an argument that a network does not take
+    except (InstantiationException, TypeError) as error:  # TypeError: an unknown argument of the network
         raise UserError(f"model: {' '.join(str(error).split())}") from error
 
 
 def read_checkpoint(path: str | Path, trust: Iterable[str] | None = ()) -> dict[str, Any]:
-    """Read a checkpoint as tensors and plain containers, on the CPU, and check it; UserError is one line.
+    """Read a checkpoint as tensors and plain containers, on the CPU, and check it; a UserError is one line.
 
-    Its config may name the classes that `src.models.trust` lists, and what `trust` says: dotted paths of classes, or
-    of modules. A file from elsewhere runs nothing else. `trust` is None where nothing is built from its config.
+    Its config may name the classes that `src.models.trust` lists and those that `trust` covers: dotted paths of classes
+    or modules. A stranger's file runs no other code. `trust` is None if nothing is built from the config.
     """
     path = Path(path)
     if not path.is_file():
@@ -58,7 +58,7 @@ def read_checkpoint(path: str | Path, trust: Iterable[str] | None = ()) -> dict[
 
 
 def restore_model(checkpoint: Mapping[str, Any]) -> VIMHLitModule:
-    """Rebuild the model of a checkpoint that was read, in eval mode; UserError when its parts do not fit together."""
+    """Rebuild the model of a loaded checkpoint, in eval mode; raise UserError if its parts do not fit together."""
     config, weights = _without_files(checkpoint["model_config"]), checkpoint["state_dict"]
     spec = DatasetSpec.from_dict(checkpoint["dataset_spec"])
     inputs = (1, *spec.image_shape), (1, AUXILIARY_INPUTS)
@@ -70,26 +70,26 @@ def restore_model(checkpoint: Mapping[str, Any]) -> VIMHLitModule:
             load_weights(model, checkpoint)
             model.eval()
             with torch.inference_mode():
-                answers = model.predict(*(torch.full(shape, 0.5) for shape in inputs))[0]
+                values = model.predict(*(torch.full(shape, 0.5) for shape in inputs))[0]
     except UserError as error:
         raise error if str(error).startswith("ckpt_path: ") else UserError(f"ckpt_path: {error}") from error
     except _FAULTS as error:
         cause = printable(one_line(error), 200)
         raise UserError(f"ckpt_path: its model cannot be built or run ({cause}); train again") from error
-    if not answers.isfinite().all():
-        raise UserError("ckpt_path: its model answers with values that are not finite; train again")
+    if not values.isfinite().all():
+        raise UserError("ckpt_path: its model predicts values that are not finite; train again")
     return model
 
 
 def _rehearse_network(config: Mapping[str, Any], spec: DatasetSpec, weights: Mapping[str, torch.Tensor]) -> None:
     channels, *size = spec.image_shape
-    own = {name.removeprefix("network."): one for name, one in weights.items() if name.startswith("network.")}
+    own = {name.removeprefix("network."): value for name, value in weights.items() if name.startswith("network.")}
     make = instantiate(config, _partial_=True)
     rehearse_network(lambda: make(in_channels=channels, image_size=tuple(size)), own, spec.image_shape)
 
 
 def _without_files(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a model config without what would be read from the disk or fetched: a checkpoint brings the weights."""
+    """Return a model config without files to read or download: the weights are in the checkpoint."""
     network = config.get("network")
     if not isinstance(network, Mapping):
         raise UserError("ckpt_path: its model_config.network is not a network's config; train again")
@@ -100,7 +100,7 @@ def _without_files(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def load_weights(model: VIMHLitModule, checkpoint: Mapping[str, Any]) -> None:
-    """Put a checkpoint's weights into a model; UserError when it is another one."""
+    """Load a checkpoint's weights into a model; raise UserError if they belong to another model."""
     weights, own = checkpoint["state_dict"], model.state_dict()
     for name, value in weights.items():
         if name in own and value.is_floating_point() and own[name].isfinite().all() and not value.isfinite().all():
@@ -111,10 +111,10 @@ def load_weights(model: VIMHLitModule, checkpoint: Mapping[str, Any]) -> None:
 
 
 def load_own_checkpoint(path: str | Path, config: Mapping[str, Any]) -> VIMHLitModule:
-    """Rebuild a model from the user's own config, which may name any code, and the weights of a checkpoint."""
+    """Rebuild a model from the user's own config, which may name any code, and a checkpoint's weights."""
     return restore_model(read_checkpoint(path, trust=None) | {"model_config": config})
 
 
 def load_checkpoint(path: str | Path, trust: Iterable[str] = ()) -> VIMHLitModule:
-    """Rebuild a model from nothing but its file, in eval mode, on the CPU; `trust` as in `read_checkpoint`."""
+    """Rebuild a model from its file alone, in eval mode, on the CPU; `trust` as in `read_checkpoint`."""
     return restore_model(read_checkpoint(path, trust))

@@ -1,6 +1,6 @@
-"""Calibration of uncertainties: the spreads that heads predict, scaled to the errors of a validation.
+"""Calibration of uncertainties: scale the spreads that heads predict to the errors of a validation.
 
-Errors, spreads and widths are on the unit scale of each parameter, [0, 1] from min to max, so that the interval of a
+Errors, spreads and widths are on the unit scale of each parameter, [0, 1] from min to max, so the interval of a
 log-scaled parameter is asymmetric in its unit.
 """
 
@@ -11,13 +11,13 @@ from torch import Tensor, nn
 from torchmetrics import Metric
 
 LEVELS = (0.68, 0.90)  # nominal coverage of the intervals
-BANDS = ((0.55, 0.82), (0.87, 0.96))  # the coverage that we promise of normal intervals made from `+-`
+BANDS = ((0.55, 0.82), (0.87, 0.96))  # the intended coverage of normal intervals of width `+-`
 NORMAL = (0.99446, 1.64485)  # half widths of these normal intervals, in standard deviations
 TEMPERATURES = tuple(2.0 ** (exponent / 8) for exponent in range(-24, 25))  # 1/8 to 8 in steps of 9 %
-_FLOOR = 1e-6  # smallest standard deviation, as a share of the range: float32 resolves no less
-_MOST = 16_384  # samples that a fit uses: they determine a coverage of 90 % to 0.25 %
+_FLOOR = 1e-6  # smallest standard deviation, as a fraction of the range: the resolution of float32
+_MOST = 16_384  # samples used for a fit: they determine a coverage of 90 % to 0.25 %
 _MOST_FOR_VARIANCE = 4096  # of them: they determine a standard deviation to 1 %
-_GRID = 33  # shares of the spread in the variance that are tried at once
+_GRID = 33  # weights of the spread in the variance that are tried together
 
 
 class Calibration(nn.Module):
@@ -26,7 +26,7 @@ class Calibration(nn.Module):
     The variance of a head's error is `spread_weight` * spread^2 + `width_weight` * width^2 / 12: the head's own
     spread, and an error that is uniform over the width of a level. Its root times `scale` is the standard
     uncertainty; its root times `factors` is the half width of each interval of LEVELS. Categories have a `temperature`
-    instead. `samples` counts the sounds of the validation; before any it is 0 and all values are defaults.
+    instead. `samples` is the number of validation sounds; before a validation it is 0 and all values are defaults.
     """
 
     def __init__(self, unknown: Tensor):
@@ -46,14 +46,14 @@ class Calibration(nn.Module):
         return variance.clamp_min(_FLOOR**2).sqrt()
 
     def update(self, fitted: dict[str, Tensor]) -> None:
-        """Store what `Errors.compute` returned."""
+        """Store the result of `Errors.compute`."""
         for name, value in fitted.items():
             buffer = getattr(self, name)
             buffer.copy_(value.to(buffer.dtype))
 
 
 class Errors(Metric):
-    """The errors of P heads over a validation, of all its processes together, and the calibration that fits them."""
+    """The errors of P heads in a validation, over all processes, and the calibration that fits them."""
 
     full_state_update = False
 
@@ -69,7 +69,7 @@ class Errors(Metric):
         self.costs += costs
 
     def skip(self) -> None:
-        """Add no samples: a process that has none still takes part in gathering them."""
+        """Add no samples, since a process without samples also takes part in gathering them."""
         self.samples.append(torch.empty(0, self.size, 3, device=self.device))
 
     def compute(self) -> dict[str, Tensor]:
@@ -80,12 +80,12 @@ class Errors(Metric):
 
 
 def fit(samples: Tensor) -> dict[str, Tensor]:
-    """Fit all but the temperature to samples (n, P, 3) of error, spread and width; on the CPU, in float64.
+    """Fit everything except the temperature to samples (n, P, 3) of error, spread and width; on the CPU, in float64.
 
     `factors` are those of split conformal prediction with normalised errors: for a level p the ceil((n + 1) p)-th
-    smallest |error| / deviation. Where n is too small for p, the interval is the whole range. `scale` makes the
-    coverages of the two normal intervals lie centrally in BANDS. The errors' standard deviation would not: where
-    they are flat its 90 % interval covers too much, where they have long tails its 68 % interval does.
+    smallest |error| / deviation. If n is too small for p, the interval is the whole range. `scale` centres the
+    coverages of the two normal intervals in BANDS. The errors' standard deviation would not: its 90 % interval covers
+    too much if they are flat, its 68 % interval if they have long tails.
 
     Source: Lei et al., Distribution-Free Predictive Inference for Regression, JASA 113(523), 2018, section 5.2.
     """
@@ -99,7 +99,7 @@ def fit(samples: Tensor) -> dict[str, Tensor]:
         "spread_weight": weights[0],
         "width_weight": weights[1],
         "scale": _scale(ratio),
-        "factors": factors.clamp_max(1.0 / _FLOOR),  # finite, as a checkpoint's values are
+        "factors": factors.clamp_max(1.0 / _FLOOR),  # values in a checkpoint must be finite
         "samples": torch.tensor(count),
     }
 
@@ -108,13 +108,14 @@ def fit_variance(square: Tensor, spread: Tensor, uniform: Tensor) -> tuple[Tenso
     """Return a, b >= 0, (P,) each, that minimise the mean of log v + square / v, where v = a spread + b uniform.
 
     This is the likelihood of normal errors of variance v; all arguments are variances (n, P). With both terms
-    scaled to a mean of 1, v = c (w spread + (1 - w) uniform): the best c has a closed form for each share w,
-    which is searched on a grid, then on a finer one around the best.
+    scaled to a mean of 1, v = c (w spread + (1 - w) uniform): the best c has a closed form for each weight w,
+    which is searched on a grid, then on a finer grid around the best value.
     """
-    square, spread, uniform = (one[:: math.ceil(len(one) / _MOST_FOR_VARIANCE)] for one in (square, spread, uniform))
-    told = spread.any(dim=0)  # False for a head without a spread
-    scales = [one.mean(dim=0).clamp_min(_FLOOR**2) for one in (spread, uniform)]
-    terms = [torch.where(told, spread / scales[0], uniform / scales[1]), uniform / scales[1]]
+    every = math.ceil(len(square) / _MOST_FOR_VARIANCE)
+    square, spread, uniform = square[::every], spread[::every], uniform[::every]
+    has_spread = spread.any(dim=0)
+    scales = [variances.mean(dim=0).clamp_min(_FLOOR**2) for variances in (spread, uniform)]
+    terms = [torch.where(has_spread, spread / scales[0], uniform / scales[1]), uniform / scales[1]]
     share, reach = torch.full_like(scales[0], 0.5), 0.5
     for _ in range(2):
         shares = (share + reach * torch.linspace(-1.0, 1.0, _GRID, dtype=share.dtype)[:, None]).clamp(0.0, 1.0)
@@ -122,12 +123,12 @@ def fit_variance(square: Tensor, spread: Tensor, uniform: Tensor) -> tuple[Tenso
         factor = (square / variance).mean(dim=1)
         best = (factor.clamp_min(_FLOOR**2).log() + variance.log().mean(dim=1)).argmin(dim=0, keepdim=True)
         share, reach = shares.gather(0, best)[0], reach * 2.0 / (_GRID - 1)
-    factor, share = factor.gather(0, best)[0], torch.where(told, share, 0.0)
+    factor, share = factor.gather(0, best)[0], torch.where(has_spread, share, 0.0)
     return factor * share / scales[0], factor * (1.0 - share) / scales[1]
 
 
 def conformal_quantile(rising: Tensor, level: float) -> Tensor:
-    """Return the ceil((n + 1) level)-th smallest of each column (n, P), sorted; infinity where there are fewer."""
+    """Return the ceil((n + 1) level)-th smallest value of each sorted column (n, P), infinity if n is too small."""
     rank = math.ceil((len(rising) + 1) * level)
     return rising[rank - 1] if rank <= len(rising) else torch.full_like(rising[0], math.inf)
 
@@ -135,9 +136,9 @@ def conformal_quantile(rising: Tensor, level: float) -> Tensor:
 def _scale(ratio: Tensor) -> Tensor:
     """Return the factors k (P,) of the deviation for ratios |error| / deviation (n, P).
 
-    Where F is their distribution and z the normal half width of a level, F(z k) is to lie as far above the middle
-    of its band at one level as below at the other, in widths of the bands. Summed, this fixes a quantile of the
-    pooled ratio / z, in which each level is weighted by 1 / the width of its band.
+    Let F be their distribution and z the normal half width of a level. F(z k) should be as far above the middle of its
+    band at one level as it is below at the other, in units of the bands' widths. The sum of both conditions determines
+    a quantile of the pooled ratio / z, in which each level has the weight 1 / (width of its band).
     """
     pooled = torch.cat([ratio / half_width for half_width in NORMAL])
     weights = torch.tensor([1.0 / (high - low) for low, high in BANDS], dtype=ratio.dtype)

@@ -1,4 +1,4 @@
-"""What a checkpoint has to hold, checked before anything is built from it."""
+"""Check the contents of a checkpoint before anything is built from it."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
@@ -12,7 +12,7 @@ from src.data.spec import DatasetSpec
 from src.utils.errors import UserError, shown
 
 KEYS = ("data_settings", "dataset_spec", "model_config", "state_dict")
-_MOST_VALUES = 100_000  # of the config and the description: 255 parameters and their texts are 3,000
+_MOST_VALUES = 100_000  # of the config and the description: 255 parameters with their texts have 3,000
 _DEEPEST = 32
 _LONGEST_KEY = 500
 _LONGEST_TEXT = 10_000
@@ -24,7 +24,7 @@ _DTYPES = {
 
 
 class DataSettings(BaseModel):
-    """What decides, besides the directory, which samples and labels a test sees: VIMHDataModule.settings."""
+    """The settings that, with the directory, determine the samples and labels of a test: VIMHDataModule.settings."""
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -35,13 +35,13 @@ class DataSettings(BaseModel):
 
 
 def require_contents(checkpoint: Mapping[str, Any]) -> None:
-    """UserError, by the key, unless a checkpoint holds a plain config and description, settings and dense weights."""
+    """Raise UserError, with the key, unless config, description and settings are plain and the weights are dense."""
     missing = set(KEYS) - set(checkpoint)
     if missing:
         raise UserError(f"lacks {', '.join(sorted(missing))}; it was not made by src/train.py")
     for key in KEYS:
         if not isinstance(checkpoint[key], dict):
-            raise UserError(f"{key}: a {type(checkpoint[key]).__name__} given, where keys and values belong")
+            raise UserError(f"{key}: a {type(checkpoint[key]).__name__} given; a dict is needed")
     for key in ("data_settings", "dataset_spec", "model_config"):
         require_plain(checkpoint[key], key)
     require_tensors(checkpoint["state_dict"], "state_dict")
@@ -53,31 +53,31 @@ def require_contents(checkpoint: Mapping[str, Any]) -> None:
 
 
 def require_plain(value: Any, key: str) -> None:
-    """UserError unless a value is made of dicts, lists, texts and numbers, and small when it is written out.
+    """Raise UserError unless a value consists of dicts, lists, texts and numbers, and is small when written out.
 
-    A list that holds itself, or lists that share their parts, are endless when they are written out.
+    A list that contains itself is infinite when written out, and lists that share their items may be huge.
     """
     pending = [(value, key, 0)]
     count = 0
     while pending:
-        one, where, depth = pending.pop()
+        item, where, depth = pending.pop()
         count += 1
         if count > _MOST_VALUES or depth > _DEEPEST:
             raise UserError(f"{key}: more than {_MOST_VALUES} values, or nested deeper than {_DEEPEST}")
-        if isinstance(one, dict):
-            for name, inner in one.items():
+        if isinstance(item, dict):
+            for name, inner in item.items():
                 _require_key(name, where)
                 pending.append((inner, f"{where}.{name}", depth + 1))
-        elif type(one) in (list, tuple):
-            pending += [(inner, f"{where}.{at}", depth + 1) for at, inner in enumerate(one[: _MOST_VALUES + 1])]
-        elif isinstance(one, str):
-            if len(one) > _LONGEST_TEXT or not one.replace("\n", "").replace("\t", "").isprintable():
-                raise UserError(f"{where}: {shown(one)} given; a printable text of at most {_LONGEST_TEXT} letters")
-        elif type(one) is int:
-            if abs(one) > _LARGEST_INTEGER:
-                raise UserError(f"{where}: {shown(one)} given; a smaller number is needed")
-        elif one is not None and type(one) not in (bool, float):
-            raise UserError(f"{where}: a {type(one).__name__} given; a text, a number, a list or keys are needed")
+        elif type(item) in (list, tuple):
+            pending += [(inner, f"{where}.{at}", depth + 1) for at, inner in enumerate(item[: _MOST_VALUES + 1])]
+        elif isinstance(item, str):
+            if len(item) > _LONGEST_TEXT or not item.replace("\n", "").replace("\t", "").isprintable():
+                raise UserError(f"{where}: {shown(item)} given; a printable text of at most {_LONGEST_TEXT} letters")
+        elif type(item) is int:
+            if abs(item) > _LARGEST_INTEGER:
+                raise UserError(f"{where}: {shown(item)} given; a smaller number is needed")
+        elif item is not None and type(item) not in (bool, float):
+            raise UserError(f"{where}: a {type(item).__name__} given; a text, a number, a list or a dict is needed")
 
 
 def _require_key(name: Any, where: str) -> None:
@@ -86,12 +86,12 @@ def _require_key(name: Any, where: str) -> None:
 
 
 def require_tensors(weights: Mapping[Any, Any], key: str) -> None:
-    """UserError unless names stand for dense tensors that lie in the file, each number once."""
+    """Raise UserError unless all values are dense tensors whose elements the file stores individually."""
     for name, value in weights.items():
         _require_key(name, key)
         if not isinstance(value, Tensor):
-            raise UserError(f"{key}.{name}: a {type(value).__name__} given, where a tensor belongs")
+            raise UserError(f"{key}.{name}: a {type(value).__name__} given; a tensor is needed")
         if value.layout != torch.strided or value.device.type != "cpu" or value.dtype not in _DTYPES:
             raise UserError(f"{key}.{name}: a tensor of {value.layout}, {value.dtype} on {value.device} given")
         if value.numel() * value.element_size() > value.untyped_storage().nbytes():
-            raise UserError(f"{key}.{name}: shape {tuple(value.shape)} given, of fewer numbers in the file")
+            raise UserError(f"{key}.{name}: shape {tuple(value.shape)} given, but the file has fewer numbers")

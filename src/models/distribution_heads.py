@@ -15,7 +15,7 @@ _FIRST_LOG_VARIANCE = -4.0  # a standard deviation of 0.14 of the range, at whic
 
 
 class _UnitHead(Head):
-    """What heads on [0, 1] share: the bins of the step grid, and physical values."""
+    """The base of heads on [0, 1]: the bins of the step grid, and physical values."""
 
     def __init__(self, spec: ParameterSpec, config: HeadConfig):
         super().__init__(spec, config)
@@ -23,7 +23,7 @@ class _UnitHead(Head):
         self.register_buffer("edges", to_unit(spec, middles), persistent=False)
 
     def _bins(self, mean: Tensor, deviation: Tensor) -> Tensor:
-        """Return the normal distribution's mass in each class's bin, (..., K), the tails in the outer ones."""
+        """Return the probability of each class's bin, (..., K), under a normal; the outer bins include the tails."""
         below = 0.5 * (1.0 + torch.erf((self.edges - mean[..., None]) / (deviation[..., None] * math.sqrt(2.0))))
         below = functional.pad(below, (1, 0), value=0.0)
         return functional.pad(below, (0, 1), value=1.0).diff(dim=-1)
@@ -61,7 +61,7 @@ class GaussianHead(_UnitHead):
 
 
 class MixtureHead(_UnitHead):
-    """A mixture of normals, for parameters with several right answers; the value is that of the highest peak.
+    """A mixture of normals, for multimodal parameters; the value is the mean of the highest peak.
 
     Source: Bishop, Mixture Density Networks, Aston University NCRG/94/004, 1994.
     """
@@ -74,7 +74,7 @@ class MixtureHead(_UnitHead):
         return 3 * self.config.components
 
     def initial_bias(self) -> Tensor:
-        """Return biases that spread the components over the range, so that each learns something else."""
+        """Return biases that spread the components over the range, so that they learn different modes."""
         count = self.config.components
         centres = ((torch.arange(count) + 0.5) / count).logit()
         return torch.cat([torch.zeros(count), centres, torch.zeros(count)])
@@ -106,7 +106,7 @@ class MixtureHead(_UnitHead):
 
 
 class EvidentialHead(_UnitHead):
-    """A normal-inverse-gamma distribution: it separates the noise of the data from a lack of evidence.
+    """A normal-inverse-gamma distribution, which separates the noise of the data from a lack of evidence.
 
     Source: Amini et al., Deep Evidential Regression, arXiv 1910.02600.
     """
@@ -125,7 +125,7 @@ class EvidentialHead(_UnitHead):
         return self._value(stretched_sigmoid(raw[:, 0]))
 
     def distribution(self, raw: Tensor) -> Tensor:
-        """Return the levels' probabilities (B, K) under a normal of the same mean and variance."""
+        """Return the levels' probabilities (B, K) under a normal with the same mean and variance."""
         return self._bins(stretched_sigmoid(raw[:, 0]), self.spread(raw))
 
     def spread(self, raw: Tensor) -> Tensor:

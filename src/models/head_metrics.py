@@ -1,4 +1,4 @@
-"""Metrics of all heads as vectors: accumulated on the device and computed once an epoch."""
+"""Metrics of all heads as vectors, accumulated on the device and computed once per epoch."""
 
 from collections.abc import Sequence
 
@@ -13,9 +13,9 @@ from src.synth.parameters import ParameterSpace
 class HeadMetrics(Metric):
     """Loss, MAE and RMSE in each parameter's unit, accuracy and +-1-step accuracy, per head.
 
-    It keeps sums and counts, so that any batching, and any number of processes, gives the same figures. `nmae` leaves
-    out heads whose weight is 0, since they are not trained. Categories have no distance from each other: their heads
-    have neither MAE, RMSE nor +-1-step accuracy, and count for `nmae` by their share of wrong answers.
+    It keeps sums and counts, so results do not depend on the batching or the number of processes. `nmae` leaves out
+    heads whose weight is 0, since they are not trained. Categories have no distance from each other: their heads have
+    no MAE, RMSE or +-1-step accuracy, and `nmae` uses their fraction of wrong predictions.
     """
 
     full_state_update = False
@@ -33,7 +33,7 @@ class HeadMetrics(Metric):
 
     @property
     def names(self) -> list[str]:
-        """The keys of what `compute` returns."""
+        """The keys of the results of `compute`."""
         found = ["nmae"]
         for spec in self.space:
             kinds = ("acc", "loss") if spec.kind == "categorical" else ("mae", "rmse", "acc", "acc1", "loss")
@@ -56,17 +56,17 @@ class HeadMetrics(Metric):
     def compute(self) -> dict[str, Tensor]:
         """Return {head}_{mae,rmse,acc,acc1,loss} of each head, and nmae, the mean over trained heads of MAE / range."""
         mae, accuracy = self.absolute / self.count, self.hits / self.count
-        figures = {"mae": mae, "rmse": (self.squared / self.count).sqrt(), "acc": accuracy}
-        figures |= {"acc1": self.near / self.count, "loss": self.loss / self.count}
+        by_kind = {"mae": mae, "rmse": (self.squared / self.count).sqrt(), "acc": accuracy}
+        by_kind |= {"acc1": self.near / self.count, "loss": self.loss / self.count}
         relative = torch.where(self.categorical, 1.0 - accuracy, mae / self.ranges)
         results = {"nmae": relative[self.trained].mean()}
         for at, name in enumerate(self.space.names):
-            results |= {f"{name}_{kind}": values[at] for kind, values in figures.items()}
+            results |= {f"{name}_{kind}": values[at] for kind, values in by_kind.items()}
         return {name: results[name] for name in self.names}
 
 
 class TermMeans(Metric):
-    """Means over an epoch of named losses that come as one vector."""
+    """Means over an epoch of named losses, which are passed as one vector."""
 
     full_state_update = False
 
@@ -82,5 +82,5 @@ class TermMeans(Metric):
         self.count += count
 
     def compute(self) -> dict[str, Tensor]:
-        """Return the mean of each by name."""
+        """Return the mean of each loss by name."""
         return dict(zip(self.names, self.sums / self.count, strict=True))

@@ -1,4 +1,4 @@
-"""Heads: from a network's outputs for one parameter to a value, its level, a distribution and a spread."""
+"""Heads: map a network's outputs for one parameter to a value, a level, a distribution and a spread."""
 
 import math
 from collections.abc import Mapping
@@ -21,24 +21,24 @@ _OPTIONS = {"levels": _LEVEL_KINDS, "variance": ("regression",), "components": (
 
 
 class HeadConfig(BaseModel):
-    """How one parameter is predicted and how much its loss weighs."""
+    """How one parameter is predicted, and the weight of its loss."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     kind: Kind = "regression"
-    loss: str | dict[str, Any] | None = None  # a config for create_loss_function; None: the kind's own
+    loss: str | dict[str, Any] | None = None  # a config for create_loss_function; None: the kind's default
     weight: float = Field(1.0, ge=0)
-    levels: Literal["step"] | int = "step"  # the parameter's step grid, or that many over its range
+    levels: Literal["step"] | int = "step"  # the parameter's step grid, or this number of levels over its range
     variance: bool = False  # regression: a second output is the variance of the first
     components: int = Field(3, ge=1, le=64)  # of a mixture
 
     @model_validator(mode="after")
     def _check_options(self) -> "HeadConfig":
         if isinstance(self.levels, int) and not 2 <= self.levels <= 65536:
-            raise ValueError(f"levels {self.levels} given; step, or a number from 2 to 65536")
+            raise ValueError(f"levels {self.levels} given; give step, or a number from 2 to 65536")
         for option, kinds in _OPTIONS.items():
             if option in self.model_fields_set and self.kind not in kinds:
-                raise ValueError(f"{option} is for {' and '.join(kinds)} heads, this one's kind is {self.kind}")
+                raise ValueError(f"{option} is for {' and '.join(kinds)} heads, but this head's kind is {self.kind}")
         return self
 
 
@@ -57,7 +57,7 @@ def to_unit(spec: ParameterSpec, values: Tensor) -> Tensor:
 
 
 def physical_per_unit(spec: ParameterSpec, values: Tensor) -> Tensor:
-    """Return the derivative of `to_physical` at physical values, any shape: what a small step on [0, 1] is there."""
+    """Return the derivative of `to_physical` at physical values, any shape."""
     if spec.scale == "log":
         return values * math.log(spec.max / spec.min)
     return torch.full_like(values, spec.max - spec.min)
@@ -74,10 +74,10 @@ def class_grid(spec: ParameterSpec) -> Tensor:
 
 
 def stretched_sigmoid(raw: Tensor) -> Tensor:
-    """Map reals to [0, 1] and a little beyond.
+    """Map reals to slightly more than [0, 1].
 
-    A plain sigmoid reaches 0 and 1 only at infinity, which biases predictions away from the ends of the range;
-    this one crosses them, and values are clamped.
+    A plain sigmoid reaches 0 and 1 only at infinity, which biases predictions away from the ends of the range. This
+    function crosses them, and values are clamped.
     """
     return (1.0 + 2.0 * _STRETCH) * raw.sigmoid() - _STRETCH
 
@@ -85,12 +85,12 @@ def stretched_sigmoid(raw: Tensor) -> Tensor:
 class Head(nn.Module):
     """One parameter's head; raw outputs are (B, num_outputs), targets (B,) in [0, 1] on its scale.
 
-    A subclass sets `feeds` (which kinds of prediction it can give to a loss, see src.models.losses.base)
-    and `num_outputs`, and implements `feed`, `value` and, where its outputs describe more than one number,
-    `distribution` and `spread`.
+    A subclass sets `feeds` (the kinds of prediction that it can pass to a loss, see src.models.losses.base) and
+    `num_outputs`, and implements `feed`, `value` and, if its outputs describe a distribution, `distribution` and
+    `spread`.
     """
 
-    nominal = False  # its values are categories, which have no distance from each other
+    nominal = False  # True if its values are categories, which have no distance from each other
 
     feeds: ClassVar[tuple[str, ...]]
     default_loss: ClassVar[str | dict[str, Any]]
@@ -98,7 +98,7 @@ class Head(nn.Module):
     def __init__(self, spec: ParameterSpec, config: HeadConfig, num_classes: int | None = None):
         super().__init__()
         self.spec, self.config = spec, config
-        # a range of 1: losses are shares of the range, so that heads have the same weight whatever their unit
+        # a range of 1: losses are fractions of the range, so heads have the same weight whatever their unit
         context = {"num_classes": num_classes or spec.num_classes, "param_range": (0.0, 1.0)}
         chosen = self.default_loss if config.loss is None else config.loss
         self.loss_function = create_loss_function(chosen, context)
@@ -109,27 +109,27 @@ class Head(nn.Module):
         if self.loss_kind is None:
             article = "an" if config.kind[0] in "aeiou" else "a"
             fitting = ", ".join(losses_taking(self.feeds))
-            raise ValueError(f"loss {chosen} does not suit {article} {config.kind} head; one of {fitting}")
+            raise ValueError(f"loss {chosen} does not suit {article} {config.kind} head; give one of {fitting}")
 
     num_outputs: int
 
     def loss(self, raw: Tensor, target: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the mean loss of a batch, and its terms by name where it has several."""
+        """Return the mean loss of a batch, and its terms by name if it has several."""
         result = self.loss_function(*self.feed(raw, target))
         return (result.total, result.raw) if isinstance(self.loss_function, WeightedMultiLoss) else (result, {})
 
     def try_loss(self) -> None:
-        """Compute a copy of the loss on two examples; ValueError, with what it is given, where that fails."""
-        with torch.enable_grad():  # also where a model is only restored
+        """Compute a copy of the loss on two examples; raise ValueError, with its arguments, if that fails."""
+        with torch.enable_grad():  # also if a model is only restored
             raw = torch.zeros(2, self.num_outputs, requires_grad=True)
             require_usable(self.loss_function, *self.feed(raw, torch.tensor([0.0, 1.0])))
 
     def feed(self, raw: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the prediction and target that the loss takes."""
+        """Return the prediction and the target for the loss."""
         raise NotImplementedError
 
     def initial_bias(self) -> Tensor:
-        """Return what is added to the bias of the raw outputs before training, (num_outputs,)."""
+        """Return an addition to the bias of the raw outputs before training, (num_outputs,)."""
         return torch.zeros(self.num_outputs)
 
     def value(self, raw: Tensor) -> Tensor:
@@ -141,18 +141,18 @@ class Head(nn.Module):
         return to_class(self.spec, self.value(raw))
 
     def distribution(self, raw: Tensor) -> Tensor | None:
-        """Return the probabilities of the levels (B, K), if this head has any."""
+        """Return the probabilities of the levels (B, K), or None if this head has none."""
         return None
 
     def spread(self, raw: Tensor) -> Tensor | None:
-        """Return the standard deviation (B,) of the distribution from the value, on [0, 1], if there is any.
+        """Return the standard deviation (B,) of the distribution from the value, on [0, 1], or None without one.
 
-        It is what the outputs say, not calibrated: see src.models.calibration.
+        It follows from the outputs and is not calibrated: see src.models.calibration.
         """
         return None
 
     def width(self, raw: Tensor) -> Tensor:
-        """Return the width (B,) of a level where the value lies, on [0, 1]."""
+        """Return the width (B,) of a level at the value, on [0, 1]."""
         return raw.new_full((len(raw),), 1.0 / (self.spec.num_classes - 1))
 
 
@@ -160,22 +160,22 @@ class RegressionHead(Head):
     """One output: the parameter in [0, 1] on its scale, by a stretched sigmoid."""
 
     feeds = ("value", "physical", "level_value")
-    default_loss = "l1"  # the error that is reported
+    default_loss = "l1"  # the reported error
     num_outputs = 1
 
     def __init__(self, spec: ParameterSpec, config: HeadConfig):
         super().__init__(spec, config)
         if self.loss_kind == "physical" and self.loss_function.span is None:
-            raise ValueError("losses: their param_range differ; give all the same, or none")
+            raise ValueError("losses: their param_range differ; give the same to all, or to none")
 
     def feed(self, raw: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         unit = stretched_sigmoid(raw[:, 0])
         if self.loss_kind == "value":
             return unit, target
         spec, predicted, true = self.spec, to_physical(self.spec, unit), to_physical(self.spec, target)
-        if self.loss_kind == "physical":  # linear shares; the target in the unit of the range that the loss was given
-            shares = [(one - spec.min) / (spec.max - spec.min) for one in (predicted, true)]
-            return shares[0], self.loss_function.low + self.loss_function.span * shares[1]
+        if self.loss_kind == "physical":  # linear fractions; the target in the unit of the loss's param_range
+            fractions = [(values - spec.min) / (spec.max - spec.min) for values in (predicted, true)]
+            return fractions[0], self.loss_function.low + self.loss_function.span * fractions[1]
         return (predicted - spec.min) / spec.step, to_class(spec, true)
 
     def value(self, raw: Tensor) -> Tensor:
@@ -183,7 +183,7 @@ class RegressionHead(Head):
 
 
 class LevelHead(Head):
-    """Logits over levels: the value is their expectation, of categories the most likely one."""
+    """Logits over levels: the value is their expectation, or for categories the most likely level."""
 
     feeds = ("levels",)
     default_loss = "cross_entropy"
@@ -194,7 +194,7 @@ class LevelHead(Head):
         grid = class_grid(spec) if own is None else to_physical(spec, torch.linspace(0.0, 1.0, own))
         given = config.loss.get("num_classes") if isinstance(config.loss, Mapping) else None
         if given not in (None, len(grid)):
-            raise ValueError(f"num_classes: {given} given, the head has {len(grid)} levels; leave it out")
+            raise ValueError(f"num_classes: {given} given, but the head has {len(grid)} levels; leave it out")
         self.register_buffer("grid", grid, persistent=False)
         self.register_buffer("unit_grid", to_unit(spec, grid), persistent=False)
         self.register_buffer("widths", torch.gradient(self.unit_grid)[0], persistent=False)
@@ -221,10 +221,10 @@ class LevelHead(Head):
         probabilities = self.distribution(raw)
         if self.nominal:
             return self.grid[probabilities.argmax(dim=1)]
-        # the evidence alone, without the share that every level has before there is any
+        # only the evidence, without the prior of each level
         belief = getattr(self.loss_function, "belief", None)
         mean = (belief(raw) if belief else probabilities) @ self.grid
-        if self.is_soft:  # the target of a level at an end of the range has its mean further inside
+        if self.is_soft:  # the soft target of a level at an end of the range has its mean further inside
             return _interpolate(mean, self.target_means, self.grid)
         return mean
 
@@ -233,18 +233,18 @@ class LevelHead(Head):
         return level if self.on_steps else to_class(self.spec, self.grid[level])
 
     def distribution(self, raw: Tensor) -> Tensor:
-        reading = getattr(self.loss_function, "distribution", None)  # evidential logits are not those of a softmax
+        reading = getattr(self.loss_function, "distribution", None)  # evidential logits are not softmax logits
         if reading:
             return reading(raw)
         probabilities = raw.softmax(dim=1)
         smoothing = getattr(self.loss_function, "label_smoothing", 0.0)
         if not smoothing:
             return probabilities
-        own = (probabilities - smoothing / len(self.grid)).clamp_min(0.0)  # the loss asks for the rest in any case
+        own = (probabilities - smoothing / len(self.grid)).clamp_min(0.0)  # the rest is label smoothing
         return own / own.sum(dim=1, keepdim=True)
 
     def spread(self, raw: Tensor) -> Tensor | None:
-        """Return the standard deviation (B,) over the levels, on [0, 1], without what soft targets add to it."""
+        """Return the standard deviation (B,) over the levels, on [0, 1], without the width of soft targets."""
         if self.nominal:
             return None
         probabilities = self.distribution(raw)
@@ -260,7 +260,7 @@ class LevelHead(Head):
 
 
 def _interpolate(x: Tensor, knots: Tensor, values: Tensor) -> Tensor:
-    """Return the piecewise linear function through (knots, values), both (K,) and knots rising, at x (B,).
+    """Evaluate the piecewise linear function through (knots, values), both (K,) with rising knots, at x (B,).
 
     Outside the knots it is constant.
     """
@@ -270,7 +270,7 @@ def _interpolate(x: Tensor, knots: Tensor, values: Tensor) -> Tensor:
 
 
 class OrdinalHead(LevelHead):
-    """Logits over levels, trained by the error of their expectation; the answer is the level nearest to it."""
+    """Logits over levels, trained by the error of their expectation; the level is the nearest to the expectation."""
 
     default_loss = "ordinal_regression"
 

@@ -1,6 +1,6 @@
-"""The classes that a checkpoint from anywhere may name, each in its role: exact paths, nothing that loads or calls.
+"""The classes that any checkpoint may name, by role: exact paths of classes that neither load nor call anything.
 
-A class stands here when no argument of it can make it read a file, reach a network, import or call what a file names.
+A class is listed only if no argument can make it read a file, access a network, or import or call what a file names.
 """
 
 from src.models import losses
@@ -32,7 +32,7 @@ _OUR_LOSSES = (
     *("SoftTargetLoss", "SpectralConvergenceLoss", "SpectralOptimalTransportLoss", "TverskyLoss"),
     *("WeightedCrossEntropyLoss", "WeightedMultiLoss"),
 )
-_TORCH_LOSSES = (  # without those that take a function
+_TORCH_LOSSES = (  # except losses with a function as argument
     *("BCELoss", "BCEWithLogitsLoss", "CTCLoss", "CosineEmbeddingLoss", "CrossEntropyLoss"),
     *("GaussianNLLLoss", "HingeEmbeddingLoss", "HuberLoss", "KLDivLoss", "L1Loss", "MSELoss"),
     *("MarginRankingLoss", "MultiLabelMarginLoss", "MultiLabelSoftMarginLoss", "MultiMarginLoss"),
@@ -53,12 +53,12 @@ def _paths(name: str) -> set[str]:
 
 
 _OURS = frozenset({"l1", "l2"}).union(*map(_paths, _OUR_LOSSES))
-_BARE = {name.rpartition(".")[2] for name in _TORCH_LOSSES + _AURALOSS} - {"STFTMagnitudeLoss"}  # looked up there too
+_BARE = {name.rpartition(".")[2] for name in _TORCH_LOSSES + _AURALOSS} - {"STFTMagnitudeLoss"}  # names without a path
 LIBRARY_LOSSES = frozenset(
     {f"torch.nn.{name}" for name in _TORCH_LOSSES} | {f"auraloss.{name}" for name in _AURALOSS} | _BARE - _OURS
 )
 
-# by the key of a model config: what that part may name
+# the classes that each part of a model config may name, by its key
 ROLES = {
     "model": frozenset({"src.models.vimh_lit_module.VIMHLitModule"}),
     "network": frozenset(f"src.models.components.{name}" for name in _NETWORKS),
@@ -67,9 +67,9 @@ ROLES = {
     "wrappers": frozenset(f"src.models.optimizers.{name}" for name in _WRAPPERS),
     "heads": _OURS | LIBRARY_LOSSES,  # their losses
 }
-# of other packages, or handing arguments on to one: auraloss looks a `window` up in torch, and calls what it finds
+# classes of other packages, or that pass arguments to them: auraloss looks up `window` in torch and calls it
 LIBRARY_CLASSES = ROLES["optimizer"] | LIBRARY_LOSSES | _paths("AuralossLoss")
-LIBRARY_WORDS = frozenset(  # what they may be given as words
+LIBRARY_WORDS = frozenset(  # the words that are allowed as their arguments
     {
         *("none", "mean", "sum", "batchmean", "L1", "L2", "mel", "chroma", "loss", "full", "strong_wolfe"),
         *("hann_window", "hamming_window", "blackman_window", "bartlett_window", "original", "match_rms_adamw"),

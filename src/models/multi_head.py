@@ -44,28 +44,28 @@ _KINDS = {
 
 
 def _in_float32(method: Callable) -> Callable:
-    """Make a method work in float32: outputs of half precision are widened, and autocast is off."""
+    """Make a method compute in float32: half-precision outputs are converted, and autocast is off."""
 
     @functools.wraps(method)
     def wrapped(self: "MultiHead", outputs: Mapping[str, Tensor], *rest: Tensor) -> Any:
         with torch.autocast(self.weights.device.type, enabled=False):
-            return method(self, {name: _wide(raw) for name, raw in outputs.items()}, *rest)
+            return method(self, {name: _to_float32(raw) for name, raw in outputs.items()}, *rest)
 
     return wrapped
 
 
-def _wide(raw: Tensor) -> Tensor:
+def _to_float32(raw: Tensor) -> Tensor:
     return raw.float() if raw.dtype.itemsize < 4 else raw
 
 
 class Estimates(NamedTuple):
-    """What a model predicts of each sound: all (B, P), in physical units.
+    """A model's predictions for sounds: all (B, P), in physical units.
 
-    `uncertainties` are standard uncertainties: the true value is within one of them in about 68 % of the cases,
-    within 1.645 in about 90 %. A regression head has a typical error there, the same for every sound. A category has
-    the probability that it is wrong, and no interval (NaN). The intervals, [low, high] within the range of the
-    parameter, hold the true value in 68 and 90 % of the cases. Both were fitted to the validation split;
-    `MultiHead.calibration.samples` is 0 where nothing was.
+    `uncertainties` are standard uncertainties: the true value is within 1 uncertainty in about 68 % of the cases and
+    within 1.645 in about 90 %. The uncertainty of a regression head is a typical error, the same for every sound; that
+    of a category is the probability that it is wrong, and its intervals are NaN. The intervals, [low, high] within the
+    range of the parameter, contain the true value in 68 and 90 % of the cases. Both are fitted to the validation split;
+    `MultiHead.calibration.samples` is 0 if they are not.
     """
 
     values: Tensor
@@ -77,9 +77,9 @@ class Estimates(NamedTuple):
 
 
 class MultiHead(nn.Module):
-    """One linear layer for all heads, so that a step computes one product; its outputs are split over the heads.
+    """One linear layer for all heads, so that a step computes one product; its outputs are split between the heads.
 
-    `balance` says what the heads' weights mean: see src.models.losses.balance.
+    `balance` determines the meaning of the heads' weights: see src.models.losses.balance.
     """
 
     def __init__(
@@ -137,7 +137,7 @@ class MultiHead(nn.Module):
         """Return the weighted sum of losses (P,) that depend on features (B, D)."""
         factors, offsets = self.balance(losses, self.weights, features)
         terms = torch.where(self.weights > 0, factors * losses + offsets, 0.0)  # an untrained head may be NaN
-        return terms.sum()  # no product of vectors, which autocast would round
+        return terms.sum()  # not a product of vectors, which autocast would round
 
     @_in_float32
     def values(self, outputs: Mapping[str, Tensor]) -> Tensor:
@@ -151,7 +151,7 @@ class MultiHead(nn.Module):
 
     @_in_float32
     def distributions(self, outputs: Mapping[str, Tensor]) -> dict[str, Tensor | None]:
-        """Return each head's probabilities of its levels, name -> (B, K), None where it has none."""
+        """Return each head's probabilities of its levels, name -> (B, K), or None if it has none."""
         return {name: head.distribution(outputs[name]) for name, head in self.heads.items()}
 
     @_in_float32
@@ -175,7 +175,7 @@ class MultiHead(nn.Module):
 
     @_in_float32
     def measure(self, outputs: Mapping[str, Tensor], target: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return what src.models.calibration.Errors takes of a batch, for targets (B, P) in [0, 1]."""
+        """Return a batch's arguments of src.models.calibration.Errors, for targets (B, P) in [0, 1]."""
         errors, costs = [], []
         for at, (name, head) in enumerate(self.heads.items()):
             raw = outputs[name]
@@ -188,7 +188,7 @@ class MultiHead(nn.Module):
         return torch.stack(errors, dim=1), *self._spreads(outputs), torch.stack(costs)
 
     def _spreads(self, outputs: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """Return each head's spread, 0 where it has none, and width, (B, P) each, on the unit scale."""
+        """Return each head's spread (0 if it has none) and width, (B, P) each, on the unit scale."""
         spreads, widths = [], []
         for name, head in self.heads.items():
             spread, width = head.spread(outputs[name]), head.width(outputs[name])
@@ -198,14 +198,14 @@ class MultiHead(nn.Module):
 
 
 def _complete_old_state(module: MultiHead, state: dict[str, Tensor], prefix: str, *_: Any) -> None:
-    """Fill in what a checkpoint from before calibration lacks.
+    """Add the calibration to the state of a checkpoint that was made before there was a calibration.
 
-    It holds the RMS error of each head at its last validation, in physical units: that is the deviation of a head
-    without a spread. All others keep the defaults.
+    Such a state holds each head's RMS error at its last validation, in physical units: the deviation of a head without
+    a spread. Other heads keep the defaults.
     """
     if f"{prefix}calibration.samples" in state:
         return
-    log.warning("the checkpoint was made before uncertainties were calibrated: they are rough; train again")
+    log.warning("the checkpoint is older than calibration, so its uncertainties are rough; train again")
     errors = state.pop(f"{prefix}residuals", None)
     calibration = module._new_calibration().state_dict()
     if errors is not None:
@@ -227,10 +227,10 @@ def _make_head(spec: ParameterSpec, config: HeadConfig) -> Head:
 
 
 def head_configs(space: ParameterSpace, config: Mapping[str, Any]) -> dict[str, HeadConfig]:
-    """Return a config per head from {default: {...}, <parameter>: {...}}; UserError names the key.
+    """Return a config per head from {default: {...}, <parameter>: {...}}; a UserError names the key.
 
-    A head with a kind of its own takes only the weight from the default. Categories have no order, so that their
-    kind is categorical unless their own config says otherwise.
+    A head with its own kind takes only the weight from the default. Categories have no order, so their kind is
+    categorical unless their own config sets another.
     """
     default = dict(config.get("default") or {})
     for name in config:
@@ -246,6 +246,6 @@ def head_configs(space: ParameterSpace, config: Mapping[str, Any]) -> dict[str, 
             configs[spec.name] = HeadConfig.model_validate(inherited | own)
         except ValidationError as error:
             raise UserError(f"model.heads.{spec.name if own else 'default'}: {describe(error)}") from error
-    if not any(one.weight for one in configs.values()):
-        raise UserError("model.heads: every weight is 0, so nothing would be trained; give one above 0")
+    if not any(head.weight for head in configs.values()):
+        raise UserError("model.heads: all weights are 0, so nothing would be trained; give a weight above 0")
     return configs

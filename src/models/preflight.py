@@ -1,4 +1,4 @@
-"""What is checked in a second, before hours are spent: labels, blind heads, a finite first loss."""
+"""Quick checks before training: labels, heads without measurable effect, a finite first loss."""
 
 import logging
 
@@ -16,18 +16,18 @@ log = logging.getLogger(__name__)
 
 
 def preflight(datamodule: VIMHDataModule, model: VIMHLitModule, allow_blind: bool = False) -> None:
-    """UserError names the head, or the file, at fault and the remedy."""
-    datamodule.setup("test")  # its headers are checked before the training, not after it
+    """Raise UserError with the head or the file at fault and the remedy."""
+    datamodule.setup("test")  # checks the test split's headers before training
     dataset = datamodule.dataset("train")
     space = datamodule.spec.space
     trained = {name for name, weight in zip(space.names, model.heads.weights.tolist(), strict=True) if weight}
     targets = dataset.targets()
-    shared, looked_at = count_shared(dataset, datamodule.dataset("test"), targets)
+    shared, compared = count_shared(dataset, datamodule.dataset("test"), targets)
     if shared:
         log.warning(
             "%s: %d of %d test records are also training records, so the test error is too low; split it so that no "
             "sound is in both",
-            *(datamodule.data_dir, shared, looked_at),
+            *(datamodule.data_dir, shared, compared),
         )
     if len(targets) < 2:
         raise UserError("the dataset has one training sample; give a larger dataset.size")
@@ -35,15 +35,15 @@ def preflight(datamodule: VIMHDataModule, model: VIMHLitModule, allow_blind: boo
         if name in trained and np.ptp(column) == 0:
             raise UserError(
                 f"{name}: the same label in all {len(column)} training samples, so there is nothing to learn; "
-                f"fix it in the synth config, or weigh it 0 in model.heads.{name}.weight"
+                f"fix it in the synth config, or give model.heads.{name}.weight=0"
             )
     blind = [row for row in datamodule.spec.sensitivity if row["blind"] and row["name"] in trained]
-    told = model.auxiliary is not None  # the dB range tells what scaling by image has taken out
-    if told and (datamodule.spec.spectral or {}).get("image_scaling") != "per_sample":
-        told = False
+    has_range = model.auxiliary is not None  # the dB range contains what per-sample scaling removes from the image
+    if has_range and (datamodule.spec.spectral or {}).get("image_scaling") != "per_sample":
+        has_range = False
         log.warning("model.auxiliary: every image has the same dB range; spectral.image_scaling=per_sample varies it")
-    if blind and not told and not allow_blind:
-        raise UserError("; ".join(map(describe_blind, blind)) + "; preflight.allow_blind=true trains it all the same")
+    if blind and not has_range and not allow_blind:
+        raise UserError("; ".join(map(describe_blind, blind)) + "; preflight.allow_blind=true trains it anyway")
     rows = range(min(len(dataset), datamodule.batch_size))
     if dataset.records.offsets is not None:
         rows = next(dataset.batches_by_shape(datamodule.batch_size))
@@ -56,4 +56,4 @@ def preflight(datamodule: VIMHDataModule, model: VIMHLitModule, allow_blind: boo
     model.train(was_training)
     for name, loss in zip(space.names, losses.tolist(), strict=True):
         if not np.isfinite(loss):
-            raise UserError(f"{name}: the first loss is {loss}; look at the data and at model.heads.{name}")
+            raise UserError(f"{name}: the first loss is {loss}; check the data and model.heads.{name}")

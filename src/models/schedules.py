@@ -1,4 +1,4 @@
-"""Learning-rate schedules: each multiplies the optimizer's own rates, after a warm-up."""
+"""Learning-rate schedules, which multiply the optimizer's rates after a warm-up."""
 
 import math
 from collections.abc import Callable
@@ -13,21 +13,21 @@ from src.utils.errors import UserError
 
 
 def optimizer_steps(trainer: Trainer) -> int:
-    """Return how many optimizer steps a training takes: the length of a schedule.
+    """Return the number of optimizer steps of a training, which is the length of a schedule.
 
     Lightning's estimate assumes that the number of accumulated batches is the same in all epochs.
     """
     steps = trainer.estimated_stepping_batches
     if steps == math.inf:
         raise UserError(
-            "trainer.max_epochs: -1 given; a schedule needs an end; give a number of epochs, or trainer.max_steps"
+            "trainer.max_epochs: -1 given, but a schedule needs an end; give a number of epochs, or trainer.max_steps"
         )
-    accumulations = [one for one in trainer.callbacks if isinstance(one, GradientAccumulationScheduler)]
+    accumulations = _accumulations(trainer)
     if not accumulations or (trainer.max_epochs or 0) < 1:
         return int(steps)
     if trainer.accumulate_grad_batches != 1:
         raise UserError(
-            f"trainer.accumulate_grad_batches: {trainer.accumulate_grad_batches} given beside "
+            f"trainer.accumulate_grad_batches: {trainer.accumulate_grad_batches} given together with "
             "callbacks.gradient_accumulation; give one of them"
         )
     sizes = [accumulations[0].get_accumulate_grad_batches(epoch) for epoch in range(trainer.max_epochs)]
@@ -36,13 +36,16 @@ def optimizer_steps(trainer: Trainer) -> int:
 
 
 def accumulates_by_epoch(trainer: Trainer) -> bool:
-    """Return whether a callback changes how many batches make a step."""
-    callbacks = (one for one in trainer.callbacks if isinstance(one, GradientAccumulationScheduler))
-    return any(one.going_to_accumulate_grad_batches() for one in callbacks)
+    """Return whether a callback changes the number of batches in a step."""
+    return any(callback.going_to_accumulate_grad_batches() for callback in _accumulations(trainer))
+
+
+def _accumulations(trainer: Trainer) -> list[GradientAccumulationScheduler]:
+    return [callback for callback in trainer.callbacks if isinstance(callback, GradientAccumulationScheduler)]
 
 
 def require_even_epochs(trainer: Trainer) -> None:
-    """Raise UserError where epochs take different numbers of steps: a rate cannot be held for each."""
+    """Raise UserError if epochs have different numbers of steps, since a rate cannot be held for each epoch."""
     if accumulates_by_epoch(trainer):
         raise UserError(
             "model.scheduler.interval: epoch given together with callbacks.gradient_accumulation, which gives epochs "
@@ -51,15 +54,15 @@ def require_even_epochs(trainer: Trainer) -> None:
 
 
 def constant(optimizer: Optimizer, total_steps: int, steps_per_epoch: int = 1, **options: Any) -> LambdaLR:
-    """Stay at the optimizer's rates after the warm-up."""
+    """Keep the optimizer's rates after the warm-up."""
     return _schedule(optimizer, lambda progress: 1.0, total_steps, steps_per_epoch, **options)
 
 
 def cosine(
     optimizer: Optimizer, total_steps: int, steps_per_epoch: int = 1, end: float = 0.0, **options: Any
 ) -> LambdaLR:
-    """Fall along half a cosine, to `end` times the rate after the last step (SGDR, arXiv 1608.03983, eq. 5)."""
-    _share("end", end)
+    """Follow half a cosine down to `end` times the rate after the last step (SGDR, arXiv 1608.03983, eq. 5)."""
+    _require_fraction("end", end)
     return _schedule(optimizer, lambda progress: _cosine(progress, end), total_steps, steps_per_epoch, **options)
 
 
@@ -72,8 +75,8 @@ def cosine_restarts(
     end: float = 0.0,
     **options: Any,
 ) -> LambdaLR:
-    """Fall along half a cosine `cycles` times, each `stretch` times as long as the last (SGDR, arXiv 1608.03983)."""
-    _share("end", end)
+    """Follow half a cosine down `cycles` times, each `stretch` times as long as the last (SGDR, arXiv 1608.03983)."""
+    _require_fraction("end", end)
     if cycles < 1 or stretch <= 0:
         raise UserError(f"model.scheduler: cycles {cycles}, stretch {stretch} given; give at least 1, and above 0")
     lengths = [stretch**cycle for cycle in range(cycles)]
@@ -89,10 +92,10 @@ def cosine_restarts(
 def exponential(
     optimizer: Optimizer, total_steps: int, steps_per_epoch: int = 1, end: float = 0.01, **options: Any
 ) -> LambdaLR:
-    """Fall by the same share each step, to `end` times the rate after the last step."""
-    _share("end", end)
+    """Multiply by the same factor in each step, down to `end` times the rate after the last step."""
+    _require_fraction("end", end)
     if end == 0:
-        raise UserError("model.scheduler.end: 0 given; an exponential never reaches 0, give more")
+        raise UserError("model.scheduler.end: 0 given, but an exponential never reaches 0; give more")
     return _schedule(optimizer, lambda progress: end**progress, total_steps, steps_per_epoch, **options)
 
 
@@ -105,15 +108,15 @@ def one_cycle(
     end: float = 0.0001,
     **options: Any,
 ) -> LambdaLR:
-    """Rise from `start` times the rate to the full rate at the share `peak` of the steps, then fall to `end`.
+    """Rise from `start` times the rate to the full rate at the fraction `peak` of the steps, then fall to `end`.
 
-    The first step has the rate `start`, the last one `end`; both ways follow half a cosine, as in torch's
-    OneCycleLR (Smith & Topin, arXiv 1708.07120).
+    The first step has the rate `start`, the last step `end`; both parts follow half a cosine, as in torch's OneCycleLR
+    (Smith & Topin, arXiv 1708.07120).
     """
-    _share("start", start)
-    _share("end", end)
+    _require_fraction("start", start)
+    _require_fraction("end", end)
     if not 0 < peak < 1:
-        raise UserError(f"model.scheduler.peak: {peak} given; give a share of the steps between 0 and 1")
+        raise UserError(f"model.scheduler.peak: {peak} given; give a fraction of the steps between 0 and 1")
 
     def factor(progress: float) -> float:
         if progress < peak:
@@ -128,9 +131,9 @@ def _cosine(progress: float, end: float) -> float:
     return end + (1.0 - end) * 0.5 * (1.0 + math.cos(math.pi * min(1.0, progress)))
 
 
-def _share(name: str, value: float) -> None:
+def _require_fraction(name: str, value: float) -> None:
     if not 0 <= value <= 1:
-        raise UserError(f"model.scheduler.{name}: {value} given; give a share of the rate between 0 and 1")
+        raise UserError(f"model.scheduler.{name}: {value} given; give a fraction of the rate between 0 and 1")
 
 
 def _schedule(
@@ -141,12 +144,12 @@ def _schedule(
     warmup_fraction: float = 0.1,
     interval: str = "step",
 ) -> LambdaLR:
-    """Warm up linearly over a share of the steps, then follow `factor` of the progress, 0..1, over the others.
+    """Warm up linearly over a fraction of the steps, then follow `factor` of the progress, 0..1, over the others.
 
-    `interval: epoch` holds the rate for a whole epoch; the schedule is stepped every batch in either case.
+    `interval: epoch` keeps the rate for a whole epoch; the schedule is stepped every batch in either case.
     """
     if interval not in ("step", "epoch"):
-        raise UserError(f"model.scheduler.interval: '{interval}' given; step or epoch")
+        raise UserError(f"model.scheduler.interval: '{interval}' given; give step or epoch")
     warmup = _warmup_steps(warmup_fraction, total_steps)
 
     def at(step: int) -> float:
@@ -162,15 +165,15 @@ def _schedule(
 
 def _warmup_steps(fraction: float, total_steps: int) -> int:
     if not 0 <= fraction < 1:
-        raise UserError(f"model.scheduler.warmup_fraction: {fraction} given; give a share of all steps below 1")
+        raise UserError(f"model.scheduler.warmup_fraction: {fraction} given; give a fraction of all steps below 1")
     return max(1, round(fraction * total_steps)) if fraction else 0
 
 
 class Plateau(LambdaLR):
     """Multiply the rates by `factor` whenever the metric `monitor` has not improved for `patience` epochs.
 
-    It is stepped every batch for its warm-up; `observe` gets the metric, of which less is better, after each
-    validation. An improvement below the share `threshold` does not count, as in torch's ReduceLROnPlateau.
+    It is stepped every batch for its warm-up; `observe` gets the metric, which is better if lower, after each
+    validation. A relative improvement below `threshold` does not count, as in torch's ReduceLROnPlateau.
     """
 
     def __init__(
@@ -194,7 +197,7 @@ class Plateau(LambdaLR):
         super().__init__(optimizer, lambda step: min(1.0, (step + 1) / self.warmup) * self.scale)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore a state, but keep the options given here; a warm-up that is over stays as it was.
+        """Restore a state, but keep the options given here; a completed warm-up is unchanged.
 
         The best value of another metric is dropped. States of older versions followed val/nmae.
         """
@@ -207,7 +210,7 @@ class Plateau(LambdaLR):
         super().load_state_dict({**state_dict, **given})
 
     def observe(self, metric: float) -> None:
-        """Count an epoch without improvement, and lower the rates after too many of them."""
+        """Count epochs without improvement, and lower the rates after too many."""
         if metric < self.best * (1.0 - self.threshold):
             self.best, self.bad_epochs = metric, 0
         else:

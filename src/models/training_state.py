@@ -1,4 +1,4 @@
-"""What a checkpoint holds beside the model to go on training from, checked before a trainer takes it."""
+"""Check the training state in a checkpoint before a trainer continues from it."""
 
 import copy
 import math
@@ -25,21 +25,21 @@ _CALLBACK_COUNTS = ("wait_count", "stopped_epoch", "stopping_reason", "_count", 
 
 
 def _check_states(states: dict[str, Any]) -> dict[str, Any]:
-    """Return states of plain values, containers and tensors; ValueError for endless ones."""
+    """Return states of plain values, containers and tensors; raise ValueError for huge or infinite states."""
     pending, count = [(states, 0)], 0
     while pending:
-        one, depth = pending.pop()
+        item, depth = pending.pop()
         count += 1
         if count > 1_000_000 or depth > _DEEPEST:
             raise ValueError("nested too deep, or too many values")
-        if isinstance(one, dict):
-            pending += [(inner, depth + 1) for inner in one.values()]
-        elif isinstance(one, list | tuple | set):
-            pending += [(inner, depth + 1) for inner in one]
-        elif isinstance(one, int) and abs(one) > 2**64:
-            raise ValueError(f"{shown(one)} given; a smaller number is needed")
-        elif isinstance(one, str) and (len(one) > 10_000 or not one.replace("\n", "").isprintable()):
-            raise ValueError(f"{shown(one)} given; a short printable text is needed")  # some are logged
+        if isinstance(item, dict):
+            pending += [(inner, depth + 1) for inner in item.values()]
+        elif isinstance(item, list | tuple | set):
+            pending += [(inner, depth + 1) for inner in item]
+        elif isinstance(item, int) and abs(item) > 2**64:
+            raise ValueError(f"{shown(item)} given; a smaller number is needed")
+        elif isinstance(item, str) and (len(item) > 10_000 or not item.replace("\n", "").isprintable()):
+            raise ValueError(f"{shown(item)} given; a short printable text is needed")  # some texts are logged
     return states
 
 
@@ -50,32 +50,32 @@ def _check_printable(name: str) -> str:
 
 
 def _check_loops(loops: dict[str, Any]) -> dict[str, Any]:
-    """Return the progress of Lightning's loops; ValueError for anything but counts and switches."""
+    """Return the progress of Lightning's loops; raise ValueError for anything but counts and switches."""
     pending = [loops]
     while pending:
-        one = pending.pop()
-        if isinstance(one, dict):
-            pending += one.values()
+        item = pending.pop()
+        if isinstance(item, dict):
+            pending += item.values()
             for key in ("total", "current"):  # their keys become attributes
-                if key in one and not (isinstance(one[key], dict) and set(one[key]) <= _PROGRESS):
-                    raise ValueError(f"{key}: {shown(one[key])} given; numbers of batches and steps are needed")
-        elif isinstance(one, list | tuple):
-            pending += one
-        elif one is not None and not (isinstance(one, int) and 0 <= one <= _MOST):
-            raise ValueError(f"{shown(one)} given; numbers of batches and steps are needed")
+                if key in item and not (isinstance(item[key], dict) and set(item[key]) <= _PROGRESS):
+                    raise ValueError(f"{key}: {shown(item[key])} given; numbers of batches and steps are needed")
+        elif isinstance(item, list | tuple):
+            pending += item
+        elif item is not None and not (isinstance(item, int) and 0 <= item <= _MOST):
+            raise ValueError(f"{shown(item)} given; numbers of batches and steps are needed")
     return loops
 
 
 def _check_no_method(state: Any) -> dict[str, Any]:
-    """Return a schedule's state, which becomes its attributes; ValueError for one in the place of a method."""
+    """Return a schedule's state, which becomes its attributes; raise ValueError if it would replace a method."""
     if not isinstance(state, dict):
         raise ValueError(f"{shown(state)} given; keys and values are needed")
     for key, value in state.items():
         if not isinstance(key, str) or key == "optimizer" or callable(getattr(Plateau, key, None)):
             raise ValueError(f"{shown(key)} is not part of a schedule's state")
-        for one in value if isinstance(value, list | tuple) else [value]:
-            if not isinstance(one, _PLAIN):
-                raise ValueError(f"{key}: {shown(one)} given; a number is needed")
+        for item in value if isinstance(value, list | tuple) else [value]:
+            if not isinstance(item, _PLAIN):
+                raise ValueError(f"{key}: {shown(item)} given; a number is needed")
     return state
 
 
@@ -98,7 +98,7 @@ def _check_callback(state: dict[Any, Any]) -> dict[Any, Any]:
 Name = Annotated[str, Field(max_length=500), AfterValidator(_check_printable)]
 Count = Annotated[int, Field(ge=0, le=_MOST)]
 Rate = Annotated[float, Field(ge=0, lt=math.inf)]
-Endless = BeforeValidator(_check_states)  # comes last in each type: pydantic begins with the last one
+Finite = BeforeValidator(_check_states)  # comes last in each type: pydantic begins with the last one
 
 
 class _Schedule(BaseModel):
@@ -111,21 +111,21 @@ class _Schedule(BaseModel):
 class _Optimizer(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    state: Annotated[dict[int | str, dict[str, Any]], Endless]
+    state: Annotated[dict[int | str, dict[str, Any]], Finite]
     param_groups: Annotated[list[dict[str, Any]], Field(max_length=10_000)]
 
 
 class _TrainingState(BaseModel):
-    """What Lightning and our own module save; callbacks have states of their own kinds."""
+    """The state that Lightning and this project's module save; each callback's state has its own form."""
 
     model_config = ConfigDict(extra="allow", arbitrary_types_allowed=True, populate_by_name=True)
 
     epoch: Count
     global_step: Count
     version: str = Field(alias="pytorch-lightning_version", pattern=r"^[2-9]\.[0-9]+(\.[0-9a-z]+)*$", max_length=40)
-    loops: Annotated[dict[str, Any], AfterValidator(_check_loops), Endless]
+    loops: Annotated[dict[str, Any], AfterValidator(_check_loops), Finite]
     callbacks: Annotated[
-        dict[Name, Annotated[dict[Any, Any], AfterValidator(_check_callback)]], Field(max_length=200), Endless
+        dict[Name, Annotated[dict[Any, Any], AfterValidator(_check_callback)]], Field(max_length=200), Finite
     ]
     optimizer_states: list[_Optimizer]
     lr_schedulers: list[Annotated[_Schedule, BeforeValidator(_check_no_method)]]
@@ -136,39 +136,40 @@ class _TrainingState(BaseModel):
 
 
 def require_training_state(checkpoint: Mapping[str, Any], model: VIMHLitModule) -> None:
-    """UserError, by the key, unless a checkpoint holds what a training of this model can go on from."""
+    """Raise UserError, with the key, unless training of this model can continue from a checkpoint."""
     own = torch.get_rng_state()
     try:
         state = _TrainingState.model_validate(checkpoint)
     except ValidationError as error:
-        raise UserError(f"ckpt_path: holds no training to go on from ({describe(error)}); train again") from error
+        raise UserError(f"ckpt_path: has no valid training state ({describe(error)}); train again") from error
     if state.rng_state.shape != own.shape or state.rng_state.dtype != own.dtype:
         raise UserError("ckpt_path: rng_state is not a state of torch's random numbers; train again")
     for optimizer in state.optimizer_states:
         for name, entries in optimizer.state.items():
             tensors = {key: value for key, value in entries.items() if isinstance(value, Tensor)}
             require_tensors(tensors, f"ckpt_path: optimizer_states.{shown(name)}")
-            if not all(one.isfinite().all() for one in tensors.values()):
+            if not all(tensor.isfinite().all() for tensor in tensors.values()):
                 raise UserError(f"ckpt_path: optimizer_states.{shown(name)} is not finite; use an earlier checkpoint")
     _rehearse_step(model, checkpoint["optimizer_states"], checkpoint["lr_schedulers"])
 
 
 def _rehearse_step(model: VIMHLitModule, states: list[dict[str, Any]], schedules: list[dict[str, Any]]) -> None:
-    """UserError where an optimizer of a copy of the model, and its schedule, cannot make a step from their states.
+    """Raise UserError if an optimizer of a copy of the model, and its schedule, cannot make a step from their states.
 
-    A sharded model's state has the names of weights for keys: nothing but its own trainer can tell.
+    The state of a sharded model has the weights' names as keys, and only its trainer can check it.
     """
     if len(states) != 1 or any(isinstance(key, str) for key in states[0]["state"]):
         return
     trial = copy.deepcopy(model)
     optimizer = trial.make_optimizer()
-    switches = [{key: one[key] for key in one if isinstance(one[key], bool)} for one in optimizer.param_groups]
+    groups = optimizer.param_groups
+    switches = [{key: value for key, value in group.items() if isinstance(value, bool)} for group in groups]
     schedule = trial.make_scheduler(optimizer, total_steps=1000, steps_per_epoch=100)
     try:
         optimizer.load_state_dict(states[0])
         for group, own in zip(optimizer.param_groups, switches, strict=True):
             if any(group.get(key) is not value for key, value in own.items()):
-                raise ValueError("its switches are another optimizer's")
+                raise ValueError("its switches belong to another optimizer")
             group |= {key: False for key in ("capturable", "fused") if key in group}  # the copy is on the CPU
         for parameter in trial.parameters():
             parameter.grad = torch.zeros_like(parameter)
@@ -180,4 +181,4 @@ def _rehearse_step(model: VIMHLitModule, states: list[dict[str, Any]], schedules
                 one.observe(math.inf)  # no improvement
     except _FAULTS as error:
         cause = printable(first_line(error), 200)
-        raise UserError(f"ckpt_path: its optimizer cannot go on ({cause}); train again") from error
+        raise UserError(f"ckpt_path: its optimizer cannot continue ({cause}); train again") from error

@@ -1,7 +1,7 @@
-"""Which code a checkpoint may name: the listed classes, each in its role, and what its user trusts.
+"""Which code a checkpoint may name: the listed classes, each in its role, and what the user trusts.
 
-A checkpoint comes from anywhere, and what it names is imported and called with arguments that it chooses. Arguments of
-a listed class are plain numbers and words; those of a class that the user trusts are that class's own affair.
+A checkpoint may come from anywhere, and the classes that it names are imported and called with its arguments. Arguments
+of a listed class must be plain numbers and words; those of a class that the user trusts are not checked.
 """
 
 import inspect
@@ -21,16 +21,16 @@ TIMM_BACKBONE = "src.models.components.timm_backbone.TimmBackbone"
 _TIMM_WORD = re.compile(r"[a-z0-9_.]{0,64}")
 _PLAIN_KEYS = {"_target_", "_partial_", "_convert_", "_recursive_"}
 _NAMING = ("_target_", "class_path")
-_LARGEST_SIZE = 65_536  # layers, channels, levels: a larger network would have to bring weights of gigabytes
-_LARGEST_FILTER = 8192  # auraloss makes a filter bank of n_fft x bins before anybody asks what for
+_LARGEST_SIZE = 65_536  # layers, channels, levels: a larger network would have gigabytes of weights
+_LARGEST_FILTER = 8192  # auraloss builds a filter bank of n_fft x bins immediately
 _LARGEST_NUMBER = 2**53
-_COUNTS = ("steps", "class_counts")  # numbers of batches and of examples, not sizes
+_COUNTS = ("steps", "class_counts")  # numbers of batches and examples, not sizes
 
 _Whose = Literal["user", "ours", "library"]
 
 
 def require_allowed(config: Mapping[str, Any], trust: Sequence[str] = ()) -> None:
-    """UserError, which begins with the key, for what a file's model config may not name or pass."""
+    """Raise UserError, beginning with the key, for a name or argument that a file's model config may not contain."""
     whose = _require_named(config, "model_config", "model", trust)
     if whose == "ours":
         known = {*inspect.signature(VIMHLitModule).parameters, *_PLAIN_KEYS} - {"self", "spec", "config"}
@@ -57,13 +57,13 @@ def named_classes(config: Any, key: str = "") -> set[str]:
 
 
 def is_listed(config: Mapping[str, Any]) -> bool:
-    """Tell whether a model config names nothing but what the lists hold."""
+    """Return whether a model config names only listed classes."""
     listed = frozenset().union(*ROLES.values())
     return all(path in listed or full_path(path) in listed for path in named_classes(config))
 
 
 def _require(value: Any, key: str, role: str, whose: _Whose, trust: Sequence[str]) -> None:
-    """Check one value at any depth; `whose` is the class that takes it."""
+    """Check one value at any depth; `whose` says whose class it is passed to."""
     if isinstance(value, Mapping):
         _require_mapping(value, key, role, whose, trust)
     elif isinstance(value, list | tuple):
@@ -73,14 +73,14 @@ def _require(value: Any, key: str, role: str, whose: _Whose, trust: Sequence[str
         if "${" in value:
             raise UserError(f"asks for {shown(value)}, which a checkpoint may not, as {key}; give the value itself")
         if whose == "library" and value not in LIBRARY_WORDS:
-            raise UserError(f"{key}: {shown(value)} given; one of {', '.join(sorted(LIBRARY_WORDS))}")
+            raise UserError(f"{key}: {shown(value)} given; give one of {', '.join(sorted(LIBRARY_WORDS))}")
     elif whose != "user" and isinstance(value, int | float):
         sizes = role in ("network", "heads") and not set(_COUNTS) & set(key.split("."))
         most = _LARGEST_NUMBER
         if sizes and isinstance(value, int):
             most = _LARGEST_FILTER if whose == "library" else _LARGEST_SIZE
         if not math.isfinite(value) or abs(value) > most:
-            raise UserError(f"{key}: {shown(value)} given; a number of at most {most}")
+            raise UserError(f"{key}: {shown(value)} given; give a number of at most {most}")
 
 
 def _require_mapping(value: Mapping[str, Any], key: str, role: str, whose: _Whose, trust: Sequence[str]) -> None:
@@ -89,7 +89,7 @@ def _require_mapping(value: Mapping[str, Any], key: str, role: str, whose: _Whos
     is_timm = value.get("_target_") == TIMM_BACKBONE and whose != "user"
     for name, inner in value.items():
         where = f"{key}.{printable(name, 80)}"
-        if name in _NAMING or (is_timm and name in FILE_ARGUMENTS):  # which no restored model reads
+        if name in _NAMING or (is_timm and name in FILE_ARGUMENTS):  # a restored model does not read them
             continue
         if whose != "user" and name.startswith("_") and name not in _PLAIN_KEYS:
             raise UserError(f"{where}: a file may not use this key")
@@ -102,31 +102,31 @@ def _require_mapping(value: Mapping[str, Any], key: str, role: str, whose: _Whos
 
 
 def _require_named(value: Mapping[str, Any], key: str, role: str, trust: Sequence[str]) -> _Whose:
-    """Return whose class a mapping names; UserError unless it is listed for its role or the user trusts it."""
+    """Return whose class a mapping names; raise UserError unless it is listed for its role or the user trusts it."""
     whose: _Whose = "ours"
     for path in (value[name] for name in _NAMING if name in value):
         if not isinstance(path, str):
-            raise UserError(f"asks for {shown(path)}, which a checkpoint may not; a class has a path ({key})")
+            raise UserError(f"asks for {shown(path)}, which a checkpoint may not; give the path of a class ({key})")
         if path in ROLES.get(role, ()) or (role == "heads" and full_path(path) in ROLES["heads"]):  # older names
             whose = "library" if path in LIBRARY_CLASSES else whose
         elif is_trusted(path, trust):
             whose = "user"
         else:
-            asked = path if path.isprintable() and len(path) <= 200 else shown(path)
-            raise UserError(f"asks for {asked}, which a checkpoint may not; {how_to_trust(path)} ({key})")
+            name = path if path.isprintable() and len(path) <= 200 else shown(path)
+            raise UserError(f"asks for {name}, which a checkpoint may not; {how_to_trust(path)} ({key})")
     return whose
 
 
 def _require_timm_options(options: Any, key: str) -> None:
-    """UserError unless the options of a timm model are plain ones of its architecture."""
+    """Raise UserError unless the options of a timm model are plain options of its architecture."""
     if not isinstance(options, Mapping | None):
         raise UserError(f"{key}: {shown(options)} given; options by their names are needed")
     for name, value in (options or {}).items():
-        if name in FILE_OPTIONS:  # which no restored model reads
+        if name in FILE_OPTIONS:  # a restored model does not read them
             continue
         if name not in PLAIN_OPTIONS:
             raise UserError(f"{key}.{printable(name, 80)}: a file may not give this option of a timm model")
-        for one in value if isinstance(value, list | tuple) else [value]:
-            if isinstance(one, str) and not _TIMM_WORD.fullmatch(one):
-                raise UserError(f"{key}.{name}: {shown(one)} given; a name that timm knows is needed")
+        for item in value if isinstance(value, list | tuple) else [value]:
+            if isinstance(item, str) and not _TIMM_WORD.fullmatch(item):
+                raise UserError(f"{key}.{name}: {shown(item)} given; a name that timm knows is needed")
         _require(value, f"{key}.{name}", "network", "ours", ())

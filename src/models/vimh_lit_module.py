@@ -1,4 +1,4 @@
-"""The LightningModule: backbone -> features -> heads, built from the dataset's spec, once."""
+"""The LightningModule: backbone -> features -> heads, built from the dataset's spec."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -20,8 +20,8 @@ from src.models.schedules import Plateau, optimizer_steps, require_even_epochs
 from src.utils.checkpoints import forget_bests
 from src.utils.errors import UserError, one_line
 
-AUXILIARY_INPUTS = 2  # the dB range of an image: what per-sample scaling removes from it
-DEFAULT_RANGE_DB = (-80.0, 0.0)  # of images whose dataset does not say; also of checkpoints that do not hold one
+AUXILIARY_INPUTS = 2  # the dB range of an image, which per-sample scaling removes from it
+DEFAULT_RANGE_DB = (-80.0, 0.0)  # for datasets and checkpoints that do not state it
 
 
 class VIMHLitModule(LightningModule):
@@ -30,10 +30,10 @@ class VIMHLitModule(LightningModule):
     `network` is called with `in_channels` and `image_size` (H, W) and returns a module with `feature_dim`.
     `optimizer` is called with parameter groups (see src.models.optimizers.groups), then each of `wrappers` with
     the optimizer and this module. `scheduler` is called with the optimizer, `total_steps` and `steps_per_epoch`; it
-    is stepped every batch. `auxiliary` (concat or film) adds the image's dB range to the features.
-    `balance` says what the heads' weights mean, see src.models.losses.balance. `compile` compiles the network
-    for training; `channels_last` stores its images and weights in that memory format. `config` is the plain
-    dict that this module was built from; every checkpoint holds it, and `spec`.
+    is stepped every batch. `auxiliary` (concat or film) adds the image's dB range to the features. `balance` determines
+    the meaning of the heads' weights, see src.models.losses.balance. `compile` compiles the network for training;
+    `channels_last` stores its images and weights in that memory format. `config` is the plain dict from which this
+    module was built; every checkpoint contains it and `spec`.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class VIMHLitModule(LightningModule):
         super().__init__()
         for key, value in (("compile", compile), ("channels_last", channels_last)):
             if not isinstance(value, bool):
-                raise UserError(f"model.{key}: {value!r} given; true or false")
+                raise UserError(f"model.{key}: {value!r} given; give true or false")
         channels, height, width = spec.image_shape
         self.spec = spec
         self.config = config
@@ -73,8 +73,8 @@ class VIMHLitModule(LightningModule):
         self._make_scheduler = scheduler
         self._wrappers = dict(wrappers or {})
         self._lr_multipliers = lr_multipliers
-        self._decaying = layer_weights(self)  # now: fsdp leaves no shapes to tell them by
-        self.second_pass = False  # of a step that takes two: its losses are not counted again
+        self._decaying = layer_weights(self)  # determined now, since fsdp flattens all weights
+        self.second_pass = False  # of a step with two passes, whose losses are not counted again
         self.train_terms = TermMeans(["", *self.heads.term_names])
         self.val_metrics = HeadMetrics(spec.space, self.heads.weights)
         self.val_errors = Errors(len(spec.space))
@@ -98,13 +98,13 @@ class VIMHLitModule(LightningModule):
 
     @property
     def monitorable(self) -> list[str]:
-        """Names of the metrics that a training run logs and may select on."""
+        """Names of the metrics that a training run logs and can monitor."""
         train = ["train/loss", *(f"train/loss/{name}" for name in self.heads.term_names)]
         return [*train, "val/loss", *(f"val/{name}" for name in self.val_metrics.names)]
 
     @property
     def resuming(self) -> bool:
-        """Whether a trainer has begun to read a checkpoint, and has not gone on from it yet."""
+        """Whether a trainer has begun to read a checkpoint and has not yet continued from it."""
         return self._resumed_rng is not None
 
     def values(self, image: Tensor, scale: Tensor | None = None) -> Tensor:
@@ -124,7 +124,7 @@ class VIMHLitModule(LightningModule):
         losses, terms = self.heads.losses(self.heads(features), batch["target"])
         loss = self.heads.total(losses, features)
         if not self.second_pass:
-            plain = (losses.detach() * self.heads.weights).sum()  # comparable with val/loss, whatever model.balance
+            plain = (losses.detach() * self.heads.weights).sum()  # comparable with val/loss for any model.balance
             self.train_terms.update(torch.cat([plain[None], terms]), len(batch["target"]))
         return loss
 
@@ -134,7 +134,7 @@ class VIMHLitModule(LightningModule):
         self.train_terms.reset()
 
     def on_validation_epoch_start(self) -> None:
-        if self.trainer.world_size > 1:  # batch norm's averages are each process's own; a checkpoint holds the first's
+        if self.trainer.world_size > 1:  # batch norm's averages differ; checkpoints hold the first process's
             for buffer in self.buffers():
                 torch.distributed.broadcast(buffer, src=0)
 
@@ -154,7 +154,7 @@ class VIMHLitModule(LightningModule):
 
     def _monitored(self, name: str, results: Mapping[str, Tensor]) -> float:
         """Return a metric of `monitorable` after a validation with these results."""
-        if name.startswith("train/"):  # logged once the epoch is over, which is after this
+        if name.startswith("train/"):  # logged only at the end of the epoch, after this
             return float(self.train_terms.compute()[name.removeprefix("train/loss").removeprefix("/")])
         return float(results[name.removeprefix("val/")])
 
@@ -165,7 +165,7 @@ class VIMHLitModule(LightningModule):
         self._report("test", self.test_metrics)
 
     def _measure(self, metrics: HeadMetrics, batch: Batch) -> dict[str, Tensor] | None:
-        """Add a batch to metrics; return the outputs, None without samples: one of several processes may get none."""
+        """Add a batch to metrics; return the outputs, or None without samples, which a process may have."""
         if not len(batch["target"]):
             return None
         outputs = self(batch["image"], batch["scale"])
@@ -183,7 +183,7 @@ class VIMHLitModule(LightningModule):
 
     def configure_optimizers(self) -> Any:
         optimizer = self.make_optimizer()
-        for wrap in self._wrappers.values():  # one that refuses this trainer does so before the data is read
+        for wrap in self._wrappers.values():  # a wrapper that refuses this trainer raises before the data is read
             wrap(optimizer, self)
         if self._make_scheduler is None:
             return optimizer
@@ -194,12 +194,12 @@ class VIMHLitModule(LightningModule):
         if getattr(self._make_scheduler, "keywords", {}).get("interval") == "epoch":
             require_even_epochs(self.trainer)
         batches = self.trainer.num_training_batches / self.trainer.accumulate_grad_batches
-        per_epoch = max(1, math.ceil(min(steps, batches)))  # not all epochs where max_steps ends the run
+        per_epoch = max(1, math.ceil(min(steps, batches)))  # max_steps may end the run within an epoch
         scheduler = self.make_scheduler(optimizer, steps, per_epoch)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def check_optimizer(self) -> None:
-        """UserError for a value that the optimizer or the scheduler refuses, before there are data or a trainer."""
+        """Raise UserError for a value that the optimizer or the scheduler refuses, before data or a trainer exist."""
         self.make_scheduler(self.make_optimizer(), total_steps=1000, steps_per_epoch=100)
 
     def make_optimizer(self) -> torch.optim.Optimizer:
@@ -233,7 +233,7 @@ class VIMHLitModule(LightningModule):
             self._resumed_rng = None
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Draw each of several processes' dropout from (seed, epoch, batch, rank), which no checkpoint need hold."""
+        """Seed each of several processes' dropout by (seed, epoch, batch, rank), so that checkpoints need no state."""
         if self.trainer.world_size > 1:
             words = [self._seed, self.current_epoch, batch_idx, self.global_rank]
             seed = int(np.random.SeedSequence(words).generate_state(1)[0])
@@ -245,28 +245,28 @@ class VIMHLitModule(LightningModule):
         self._resumed_rng = checkpoint["rng_state"].cpu()
         if checkpoint["dataset_spec"].get("sha256") != self.spec.sha256:
             forget_bests(checkpoint)
-        if self.trainer.is_global_zero:  # it has the sums of all: those of an epoch that goes on within
+        if self.trainer.is_global_zero:  # the checkpoint has the sums of all processes in an incomplete epoch
             for name, value in checkpoint.get("train_terms", {}).items():
                 ours = getattr(self.train_terms, name)
-                if ours.shape == value.shape:  # else its losses have other terms
+                if ours.shape == value.shape:  # otherwise its losses have other terms
                     ours.copy_(value)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["rng_state"] = torch.get_rng_state()  # dropout of a resumed run on a CPU then goes on where it was
+        checkpoint["rng_state"] = torch.get_rng_state()  # so that dropout of a resumed run on a CPU continues
         reduce = self.trainer.strategy.reduce
         sums = {name: getattr(self.train_terms, name).clone() for name in ("sums", "count")}
-        checkpoint["train_terms"] = {name: reduce(one, reduce_op="sum") for name, one in sums.items()}
+        checkpoint["train_terms"] = {name: reduce(value, reduce_op="sum") for name, value in sums.items()}
         checkpoint["model_config"] = self.config
         checkpoint["dataset_spec"] = self.spec.to_dict()
         checkpoint["data_settings"] = dict(self.trainer.datamodule.settings)
 
 
 def _range_db(spec: DatasetSpec) -> tuple[float, float]:
-    """Return the lowest and highest level of a dataset's images in dB; DEFAULT_RANGE_DB where it does not say."""
+    """Return the lowest and highest level of a dataset's images in dB, by default DEFAULT_RANGE_DB."""
     spectral = spec.spectral or {}
     return spectral.get("floor_db", DEFAULT_RANGE_DB[0]), spectral.get("ceil_db", DEFAULT_RANGE_DB[1])
 
 
 def _complete_old_state(module: VIMHLitModule, state: dict[str, Any], prefix: str, *_: Any) -> None:
-    """Give a checkpoint without a dB range the one that it was trained with."""
+    """Add the dB range to a checkpoint without one; it was trained with the default."""
     state.setdefault(f"{prefix}range_db", torch.tensor(DEFAULT_RANGE_DB))

@@ -1,1 +1,1 @@
-"""Audio -> spectral image: the one front end that generation, training and prediction share."""
+"""Audio -> spectral image: the front end of generation, training and prediction."""

@@ -1,4 +1,4 @@
-"""Sound files to the clip that a front end expects, and back; every change to a sound is logged."""
+"""Read sound files as clips for a front end, and write clips; every change to a sound is logged."""
 
 import io
 import logging
@@ -16,26 +16,25 @@ from src.utils.files import path_text, require_content, write_whole
 
 log = logging.getLogger(__name__)
 
-SUFFIXES = (  # of the files that are read in a folder; a file that is named itself may have any
+SUFFIXES = (  # of the files that are read from a folder; a single file may have any suffix
     *(".wav", ".wave", ".bwf", ".rf64", ".w64", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".aifc"),
     *(".caf", ".au", ".snd", ".iff", ".8svx", ".svx", ".16sv", ".voc", ".paf", ".pvf", ".sf", ".ircam", ".avr", ".htk"),
     *(".nist", ".sph", ".sds", ".sd2", ".xi", ".mpc", ".wve"),
 )
-_RATES = range(1000, 768_001)  # Hz: what a header says outside of it is not true
-_UNKNOWN = 2**62  # frames: more is how libsndfile says that a header does not tell the length
+_RATES = range(1000, 768_001)  # Hz: other values in a header are wrong
+_UNKNOWN = 2**62  # frames: libsndfile reports more if a header does not state the length
 _BLOCK_VALUES = 2**22  # read at a time, of all channels: 16 MB
-_MOST_FACTOR = 100_000  # of a resampling ratio: what it is off by, 10 ppm, is less than a sound card's clock
+_MOST_FACTOR = 100_000  # of a resampling ratio: its error, 10 ppm, is below that of a sound card's clock
 _FILTER_ZEROS = 10  # on each side, of resample_poly's filter
 _CHANNELS = {"left": 0, "right": 1}
-_SILENCE = 1e-4  # -80 dB: the floor of the default image, so below it there is nothing to see
-_LOUDEST = 1e3  # times full scale: floats that are not in -1..1, such as 16-bit integers, overdrive every image
+_SILENCE = 1e-4  # -80 dB: the floor of the default image, below which nothing is visible
+_LOUDEST = 1e3  # times full scale: floats outside -1..1, such as 16-bit integers, would saturate every image
 
 
 class _Stream(soundfile.SoundFile):
-    """A sound that is read from its beginning on.
+    """A sound that is read sequentially.
 
-    soundfile seeks after each block where it can, which libsndfile cannot do in all that it reads: not in FLAC whose
-    length is unknown, and not in DWVW.
+    soundfile seeks after each block if possible, which libsndfile cannot do in FLAC of unknown length and in DWVW.
     """
 
     def seekable(self) -> bool:
@@ -45,11 +44,11 @@ class _Stream(soundfile.SoundFile):
 def read_clip(path: Path, sample_rate: int, num_samples: int, channel: str | None = None) -> np.ndarray:
     """Return (num_samples,) float32 mono at `sample_rate`; resampled, padded or trimmed with a warning.
 
-    No more of a file is read than is needed. UserError: not a sound file, several channels and no `channel`
-    (mix, left, right), not finite, far beyond full scale, or silent.
+    Only the needed part of a file is read. Raises UserError if it is not a sound file, has several channels without a
+    `channel` (mix, left, right), or is not finite, far above full scale or silent.
     """
     require_content(path, "give a sound file, a folder of them, or a VIMH directory")
-    # a name would make libsndfile guess by its suffix; only Sound Designer II needs it, for its resource fork
+    # given a name, libsndfile would guess by its suffix; only Sound Designer II needs it, for its resource fork
     by_name = path.suffix.lower() == ".sd2"
     with path.open("rb") as file:
         try:
@@ -62,7 +61,7 @@ def read_clip(path: Path, sample_rate: int, num_samples: int, channel: str | Non
         except soundfile.SoundFileError as error:
             reason = getattr(error, "error_string", str(error)).rstrip(".")
             raise UserError(
-                f"{path_text(path)}: not a sound file that libsndfile reads ({reason}); convert it to WAV"
+                f"{path_text(path)}: not a sound file that libsndfile can read ({reason}); convert it to WAV"
             ) from error
     try:
         return fit_clip(mono, rate, sample_rate, num_samples, path_text(path.name), stated)
@@ -73,44 +72,46 @@ def read_clip(path: Path, sample_rate: int, num_samples: int, channel: str | Non
 def fit_clip(
     mono: np.ndarray, rate: int, sample_rate: int, num_samples: int, name: str = "sound", stated: int | None = None
 ) -> np.ndarray:
-    """Return (num_samples,) float32 at `sample_rate` of a sound (T,) float32 at `rate`; each change is a warning.
+    """Return (num_samples,) float32 at `sample_rate` for a sound (T,) float32 at `rate`; warn about each change.
 
-    `stated` is how many samples the sound has in all, where `mono` is its beginning. UserError for silence.
+    `stated` is the number of samples of the whole sound if `mono` is only its beginning. Raises UserError for silence.
     """
     stated = len(mono) if stated is None else stated
     if rate != sample_rate:
-        log.warning("%s: resampled from %d to %d Hz, as the model was trained", name, rate, sample_rate)
+        log.warning("%s: resampled from %d to %d Hz, the sample rate of the model", name, rate, sample_rate)
         mono = resample_poly(mono, *_ratio(rate, sample_rate)).astype(np.float32)
     if len(mono) > num_samples and stated < _UNKNOWN:
-        log.warning("%s: %.3f s long, only the first %.3f s are used", name, stated / rate, num_samples / sample_rate)
+        log.warning("%s: %.3f s long; only the first %.3f s are used", name, stated / rate, num_samples / sample_rate)
     elif len(mono) > num_samples:
-        log.warning("%s: longer than the %.3f s that are used", name, num_samples / sample_rate)
+        log.warning("%s: longer than %.3f s; only these are used", name, num_samples / sample_rate)
     elif len(mono) < num_samples:
         lengths = (len(mono) / sample_rate, num_samples / sample_rate)
         log.warning("%s: %.3f s long, padded with silence to %.3f s", name, *lengths)
     mono = np.pad(mono[:num_samples], (0, max(0, num_samples - len(mono))))
     if np.abs(mono).max() < _SILENCE:
-        raise UserError(f"{name}: silent (below -80 dB) where the model listens; raise the level or trim the start")
+        raise UserError(
+            f"{name}: silent (below -80 dB) in the part that the model uses; raise the level or trim the start"
+        )
     return mono
 
 
 def _check_header(path: Path, sound: soundfile.SoundFile, channel: str | None) -> None:
-    """UserError for what a header says and no sound has, before anything is allocated by it."""
+    """Raise UserError for implausible values in a header, before memory is allocated for them."""
     name = path_text(path)
     if sound.samplerate not in _RATES:
         raise UserError(
-            f"{name}: its header says {sound.samplerate} Hz, and sounds have {_RATES[0]} to {_RATES[-1]}; "
+            f"{name}: its header says {sound.samplerate} Hz, but sounds have {_RATES[0]} to {_RATES[-1]}; "
             "export it again"
         )
     if sound.frames < 1:
         size = path.stat().st_size
         raise UserError(f"{name}: 0 samples by its header, in a file of {size} bytes; record or export it again")
     if sound.channels > 1 and channel is None:
-        raise UserError(f"{name}: {sound.channels} channels, the model hears one; add channel=mix, left or right")
+        raise UserError(f"{name}: {sound.channels} channels, but the model needs one; give channel=mix, left or right")
 
 
 def _ratio(rate: int, sample_rate: int) -> tuple[int, int]:
-    """Return the factors to interpolate and to decimate by; of primes near 768 kHz a filter would take a gigabyte."""
+    """Return the factors of interpolation and decimation, limited, since large primes would need huge filters."""
     small, large = sorted((rate, sample_rate))
     ratio = Fraction(small, large).limit_denominator(_MOST_FACTOR)
     if rate > sample_rate:
@@ -119,7 +120,7 @@ def _ratio(rate: int, sample_rate: int) -> tuple[int, int]:
 
 
 def _read_mono(path: Path, sound: soundfile.SoundFile, count: int, channel: str | None) -> np.ndarray:
-    """Return the first `count` samples (n,) float32, or fewer: the length that a header states may be wrong."""
+    """Return the first `count` samples (n,) float32, or fewer, since the length in a header may be wrong."""
     stated = min(count, sound.frames)
     size = max(1, _BLOCK_VALUES // sound.channels)
     column = 0 if sound.channels == 1 else _CHANNELS.get(channel)
@@ -141,14 +142,14 @@ def _read_mono(path: Path, sound: soundfile.SoundFile, count: int, channel: str 
         raise UserError(f"{path_text(path)}: none of its samples can be decoded; export it again")
     if found < stated and sound.frames < _UNKNOWN:
         log.warning(
-            "%s: its header says %.3f s, and only %.3f s can be decoded; it may be damaged",
+            "%s: its header says %.3f s, but only %.3f s can be decoded; it may be damaged",
             *(path_text(path.name), sound.frames / sound.samplerate, found / sound.samplerate),
         )
     return np.concatenate(parts)
 
 
 def write_clip(path: Path, audio: np.ndarray, sample_rate: int) -> None:
-    """Write (T,) float32 as 16-bit WAV, whole or not at all, scaled down with a warning where it would clip."""
+    """Write (T,) float32 as 16-bit WAV, completely or not at all; audio that would clip is scaled, with a warning."""
     peak = float(np.abs(audio).max())
     if peak > 1.0:
         log.warning("%s: peaks at %.2f, scaled down to full scale", path_text(path.name), peak)

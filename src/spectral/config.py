@@ -1,4 +1,4 @@
-"""The schema of a `spectral` config: how a spectral image of a sound is made."""
+"""The schema of a `spectral` config: how the spectral image of a sound is computed."""
 
 import re
 from collections.abc import Mapping
@@ -23,8 +23,8 @@ _MOST_BINS = 2**24  # of one image's frames, or of its mel filters: 128 MiB
 class SpectralConfig(BaseModel):
     """Settings of the front end `src.spectral.front_end.FrontEnd`.
 
-    `n_fft` may be given as a multiple of the height, `2.5 * height`, and `n_window` as one of n_fft, `0.5 * n_fft`:
-    another height alone then changes all three. A field holds the resulting number.
+    `n_fft` can be a multiple of the height, `2.5 * height`, and `n_window` a multiple of n_fft, `0.5 * n_fft`: a change
+    of the height then changes all three. The fields hold the resulting numbers.
     """
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
@@ -61,7 +61,9 @@ class SpectralConfig(BaseModel):
             size = channel.removeprefix("stft_")
             is_stft = channel.startswith("stft_") and size.isdecimal() and len(size) <= 5 and 4 <= int(size) <= 65536
             if channel not in CHANNELS and not is_stft:
-                raise ValueError(f"{channel!r} is none of {', '.join(CHANNELS)} or stft_N (another resolution)")
+                raise ValueError(
+                    f"{channel!r} is not a channel; give {', '.join(CHANNELS)} or stft_N (another resolution)"
+                )
         if channels[:1] != ("magnitude",) or len(set(channels)) != len(channels):
             raise ValueError("must begin with 'magnitude' and name no channel twice")
         return channels
@@ -73,7 +75,7 @@ class SpectralConfig(BaseModel):
         if self.n_window > self.n_fft:
             raise ValueError(f"n_window {self.n_window} is above n_fft {self.n_fft}")
         if self.type == "stft" and self.height > self.n_fft // 2:
-            raise ValueError(f"height {self.height} is above n_fft // 2 = {self.n_fft // 2}, the bins there are")
+            raise ValueError(f"height {self.height} is above n_fft // 2 = {self.n_fft // 2}, the number of bins")
         if self.floor_db >= self.ceil_db:
             raise ValueError(f"floor_db {self.floor_db:g} must be below ceil_db {self.ceil_db:g}")
         if self.hop_length != "auto" and self.hop_length < 1:
@@ -81,7 +83,7 @@ class SpectralConfig(BaseModel):
         return self
 
     def hop_samples(self, n_window: int, num_samples: int, key: str = "spectral.n_window") -> int:
-        """Return the hop of frames of `n_window` in a clip, in samples; UserError when they do not fit."""
+        """Return the hop in samples of frames of `n_window` in a clip; raise UserError if they do not fit."""
         if self.hop_length == "auto":
             hop = (num_samples - n_window) // max(1, self.width - 1)
             if num_samples < n_window or (hop < 1 and self.width > 1):
@@ -94,14 +96,14 @@ class SpectralConfig(BaseModel):
         if needed > num_samples:
             most = max(0, num_samples - n_window) // max(1, self.width - 1)
             raise UserError(
-                f"spectral.hop_length: {self.hop_length} needs {needed} samples for {self.width} frames and the "
+                f"spectral.hop_length: {self.hop_length} needs {needed} samples for {self.width} frames, but the "
                 f"clip has {num_samples}; use 'auto' or at most {most}"
             )
         return self.hop_length
 
 
 def _multiply(key: str, given: str, base: str, value: int) -> int:
-    """Return the size that a text such as `2.5 * height` gives, even for n_fft; ValueError for any other text."""
+    """Return the size of a text such as `2.5 * height`, an even one for n_fft; raise ValueError for another text."""
     found = re.fullmatch(rf"(?:([0-9]{{1,4}}(?:[./][0-9]{{1,4}})?) *\* *)?{base}|([0-9]{{1,9}})", given.strip())
     if not found:
         raise ValueError(f"{key} {given[:40]!r} is not a number or a multiple of {base}, as in 2.5 * {base}")

@@ -1,4 +1,4 @@
-"""Audio to spectral images in [0, 1]: the one implementation for bytes, floats and gradients."""
+"""Audio to spectral images in [0, 1]: one implementation for bytes, floats and gradients."""
 
 import math
 
@@ -14,15 +14,15 @@ _WINDOWS = {
     "hamming": torch.hamming_window,
     "blackman": torch.blackman_window,
 }
-_TINY_POWER = 1e-20  # -200 dB: digital silence has a finite logarithm
+_TINY_POWER = 1e-20  # -200 dB, so that digital silence has a finite logarithm
 
 
 class FrontEnd(nn.Module):
     """Spectral images of clips of one length.
 
-    Frames are not centre-padded, DC is dropped (row 0 is bin 1, the lowest frequency), and
-    magnitudes are scaled so that a full-scale sine reads 0 dB at its bin. With `hop_length: auto`
-    the frames span the whole clip. Differentiable, on any device.
+    Frames are not centre-padded, DC is dropped (row 0 is bin 1, the lowest frequency), and magnitudes are scaled so
+    that a full-scale sine has 0 dB at its bin. With `hop_length: auto` the frames cover the whole clip. It is
+    differentiable and runs on any device.
     """
 
     def __init__(self, config: SpectralConfig, sample_rate: int, num_samples: int):
@@ -51,14 +51,14 @@ class FrontEnd(nn.Module):
 
     @property
     def visible_seconds(self) -> float:
-        """How many seconds from the clip's start the frames cover."""
+        """The duration from the start of the clip that the frames cover."""
         return ((self.config.width - 1) * self.hop_length + self.config.n_window) / self.sample_rate
 
     def forward(self, audio: Tensor) -> tuple[Tensor, Tensor]:
         """Map audio (B, T) float32 to images (B, C, H, W) in [0, 1] and their dB range (B, 2).
 
-        The range gives the levels of 0 and 1 in the magnitude channel: floor and ceiling with global scaling, each
-        image's own minimum and maximum with per-sample scaling.
+        The range contains the levels of 0 and 1 in the magnitude channel: floor and ceiling with global scaling, the
+        image's minimum and maximum with per-sample scaling.
         """
         config = self.config
         if audio.ndim != 2 or audio.shape[1] != self.num_samples:
@@ -99,13 +99,13 @@ class FrontEnd(nn.Module):
         return ((_decibels(power) - config.floor_db) / (config.ceil_db - config.floor_db)).clamp(0, 1)
 
     def _channel(self, name: str, audio: Tensor, frames: Tensor, spectrum: Tensor, power: Tensor) -> Tensor:
-        """Return one further channel, (B, H, W) in [0, 1], on its own scale."""
+        """Return an additional channel, (B, H, W) in [0, 1], on its own scale."""
         shape = power.shape
-        if name == "temporal_envelope":  # mean square of each frame; a full-scale sine reads 0 dB
+        if name == "temporal_envelope":  # mean square of each frame; a full-scale sine has 0 dB
             return self._scale(2.0 * frames.square().mean(dim=-1))[:, None, :].expand(shape)
         if name == "spectral_envelope":  # mean energy of each row over the clip
             return self._scale(power.mean(dim=2))[:, :, None].expand(shape)
-        if name == "modulation":  # spectrum, along time, of each row's magnitude; column 0 is its mean
+        if name == "modulation":  # spectrum of each row's magnitude over time; column 0 is its mean
             magnitude = power.clamp_min(_TINY_POWER).sqrt()
             modulation = torch.fft.rfft(magnitude, n=2 * shape[2], dim=2)[..., : shape[2]]
             return self._scale(_power(modulation) / shape[2] ** 2)
@@ -116,7 +116,7 @@ class FrontEnd(nn.Module):
         return self._resolution(audio, name)
 
     def _instantaneous_frequency(self, audio: Tensor, spectrum: Tensor) -> Tensor:
-        """Map the phase advance over one sample, -1 .. 1 bins off the bin's centre, to [0, 1]."""
+        """Map the phase advance over one sample, -1 .. 1 bins from the bin's centre, to [0, 1]."""
         config = self.config
         shifted = torch.cat([audio[:, 1:], audio[:, -1:]], dim=1)
         later = self._spectrum(self._frames(shifted, config.n_window, self.hop_length) * self.window, config.n_fft)
@@ -136,7 +136,7 @@ class FrontEnd(nn.Module):
         return (delay / self.config.n_window).clamp(0, 1)
 
     def _onto_rows(self, values: Tensor, power: Tensor) -> Tensor:
-        """Map per-bin values to mel rows where the image has these, and set what is below the floor to 0.5."""
+        """Map per-bin values to mel rows if the image is mel, and set values below the floor to 0.5."""
         if self.config.type == "mel":
             values = self.mel @ values
         return torch.where(_decibels(power) > self.config.floor_db, values, 0.5)
@@ -157,7 +157,7 @@ class FrontEnd(nn.Module):
 
 
 def _amplitude_scale(n_fft: int, window: Tensor) -> Tensor:
-    """Return (n_fft // 2 + 1, 1) factors by which a full-scale sine reads 1 at its bin.
+    """Return (n_fft // 2 + 1, 1) factors with which a full-scale sine has magnitude 1 at its bin.
 
     A real sine's amplitude is split between a positive and a negative frequency, except at DC and at Nyquist.
     """

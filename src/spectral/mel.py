@@ -4,7 +4,7 @@ import numpy as np
 
 from src.utils.errors import UserError
 
-_MOST_WEIGHTS = 2**24  # 64 MiB for the half of the bins that count, several times that on the way
+_MOST_WEIGHTS = 2**24  # 64 MiB for the used half of the bins, several times that during the computation
 
 
 def hz_to_mel(frequency: np.ndarray | float) -> np.ndarray | float:
@@ -29,8 +29,8 @@ def _edges(num_bands: int, freq_min: float, freq_max: float) -> np.ndarray:
 def mel_matrix(num_bands: int, n_fft: int, sample_rate: float, freq_min: float, freq_max_ratio: float) -> np.ndarray:
     """Return (num_bands, n_fft // 2) float64 weights over bins 1 .. n_fft // 2; each row sums to 1.
 
-    UserError when a triangle is too narrow to hold a bin, since its row would always be black, or when `freq_min` is
-    not below the highest frequency.
+    Raises UserError if a triangle is too narrow to contain a bin, since its row would always be black, or if `freq_min`
+    is not below the highest frequency.
     """
     if num_bands * n_fft > _MOST_WEIGHTS:
         raise UserError(f"spectral: {num_bands} mel bands of n_fft {n_fft} need too much memory; lower one of them")
@@ -45,10 +45,10 @@ def mel_matrix(num_bands: int, n_fft: int, sample_rate: float, freq_min: float, 
     low, centre, high = edges[:-2, None], edges[1:-1, None], edges[2:, None]
     weights = np.maximum(0.0, np.minimum((bins - low) / (centre - low), (high - bins) / (high - centre)))
     area = weights.sum(axis=1, keepdims=True)
-    if (area < 1e-9).any():  # a bin on an edge weighs 1e-16 for rounding
+    if (area < 1e-9).any():  # by rounding, a bin on an edge has a weight of 1e-16
         band = int(np.argmin(area))
         raise UserError(
-            f"spectral: mel band {band} ({edges[band]:.0f}..{edges[band + 2]:.0f} Hz) holds no bin of n_fft {n_fft}; "
+            f"spectral: mel band {band} ({edges[band]:.0f}..{edges[band + 2]:.0f} Hz) has no bin of n_fft {n_fft}; "
             "raise spectral.n_fft or spectral.freq_min, or lower spectral.height"
         )
     return weights / area

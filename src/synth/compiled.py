@@ -1,4 +1,4 @@
-"""Compiling the loops of voices with numba, and keeping the machine code on disk where that is possible."""
+"""Compile the loops of voices with numba, and cache the machine code on disk if possible."""
 
 import functools
 import logging
@@ -9,14 +9,14 @@ from numba import njit
 
 log = logging.getLogger(__name__)
 
-_OPTIONS = {"nogil": True, "error_model": "numpy"}  # threads run at once; a division by zero is inf, as numpy's
+_OPTIONS = {"nogil": True, "error_model": "numpy"}  # threads run in parallel; a division by zero is inf, as in numpy
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Decorate a kernel: it is compiled at its first call, and read from numba's cache at later ones.
+    """Decorate a kernel, which is compiled at its first call and later read from numba's cache.
 
-    The cache is beside the module, in the user's cache directory, or in NUMBA_CACHE_DIR. Where none of them can be
-    written, each process compiles for itself, with the same results.
+    The cache is next to the module, in the user's cache directory, or in NUMBA_CACHE_DIR. If none of them can be
+    written, each process compiles the kernel itself, with the same results.
     """
     try:
         return njit(cache=True, **_OPTIONS)(function)
@@ -30,6 +30,6 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 @functools.cache
 def _warn_once() -> None:
     log.warning(
-        "no directory for compiled kernels can be written, so this command compiles them, which takes some seconds; "
-        "set NUMBA_CACHE_DIR to a directory that can be written to do this only once"
+        "no directory for compiled kernels can be written, so each command compiles them, which takes some seconds; "
+        "set NUMBA_CACHE_DIR to a directory that can be written to compile them only once"
     )

@@ -1,4 +1,4 @@
-"""The schema of a `synth` config, and the checked synth that it describes."""
+"""The schema of a `synth` config, and the validated synth that it describes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from src.utils.errors import UserError, did_you_mean, shown
 
 
 class SynthConfig(BaseModel):
-    """A voice, how long and at what rate it plays, and which of its parameters vary."""
+    """A voice, its duration and sample rate, and its varying parameters."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
@@ -41,14 +41,14 @@ class SynthConfig(BaseModel):
 
 @dataclass(frozen=True)
 class Synth:
-    """A checked config with its voice and the space of its parameters."""
+    """A validated config with its voice and the space of its parameters."""
 
     config: SynthConfig
     voice: Voice
     space: ParameterSpace
 
     def render(self, values: np.ndarray) -> np.ndarray:
-        """Render varying values (V, P) to audio (T, V) float32; UserError when a sample is not finite."""
+        """Render varying values (V, P) to audio (T, V) float32; raise UserError if a sample is not finite."""
         config = self.config
         settings = {**self.voice.settings, **config.settings}
         parameters = self.space.complete(values)
@@ -62,10 +62,10 @@ class Synth:
 
 
 def load_synth(config: SynthConfig) -> Synth:
-    """Return the voice and the space that a config asks for; UserError names the key at fault.
+    """Return the synth of a config; a UserError names the invalid key.
 
-    A parameter is given as {min, step, max} or {values} (it varies), or as {value} (it is fixed). One that is not
-    given keeps the voice's default.
+    A parameter with {min, step, max} or {values} varies, and one with {value} is fixed. A parameter that is not given
+    keeps the voice's default.
     """
     voice = load_voice(config.voice)
     for name in config.settings:
@@ -116,10 +116,10 @@ def _parameter(voice: Voice, name: str, entry: dict[str, Any]) -> ParameterSpec:
 
 
 def _with_range(where: str, entry: dict[str, Any], allowed: ParameterSpec) -> dict[str, Any]:
-    """Return a config's entry with min and max, also where `value` or the names of categories give them."""
+    """Return a config's entry with min and max, which may follow from `value` or from the names of categories."""
     names = entry.get("values")
     value = entry.pop("value", None)
-    if value is not None:  # it wins, so that +synth.parameters.NAME.value=... fixes a parameter that a config varies
+    if value is not None:  # has priority, so that +synth.parameters.NAME.value=... fixes a varying parameter
         if isinstance(value, bool):
             raise UserError(f"{where}.value: {value} is neither a number nor a name; {YAML_WORDS}")
         if isinstance(value, str):
@@ -133,7 +133,7 @@ def _with_range(where: str, entry: dict[str, Any], allowed: ParameterSpec) -> di
 
 
 def _find(where: str, names: Sequence[Any], known: Sequence[str] | None) -> int:
-    """Return the index of the first name in a list that holds these names side by side, in this order."""
+    """Return the index of the first name in a list that contains these names consecutively, in this order."""
     if not known:
         raise UserError(f"{where}: {names[0]!r} is not a number")
     for name in names:
@@ -142,12 +142,12 @@ def _find(where: str, names: Sequence[Any], known: Sequence[str] | None) -> int:
             raise UserError(f"{where}: {name!r} given{hint}")
     first = known.index(names[0]) if names else 0
     if not names or list(known[first : first + len(names)]) != list(names):
-        raise UserError(f"{where}: {list(names)} given; give neighbours, in the order of {', '.join(known)}")
+        raise UserError(f"{where}: {list(names)} given; give consecutive names in the order of {', '.join(known)}")
     return first
 
 
 def _names(known: Sequence[str] | None, first: float, low: Any, high: Any) -> Sequence[str] | None:
-    """Return the names of the categories low .. high, where `known` names those from `first` on; None without it."""
+    """Return the names of categories low .. high; `known` are the names from `first` on, and None gives None."""
     if not isinstance(known, list | tuple) or not all(isinstance(end, int | float) for end in (low, high)):
         return None
     return known[max(0, round(low - first)) : round(high - first) + 1] or None

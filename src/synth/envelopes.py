@@ -26,8 +26,8 @@ def adsr(
 ) -> np.ndarray:
     """Return linear-segment ADSR envelopes, (T, V) float32 in [0, 1]; the release ends with the clip.
 
-    `attack`, `decay` and `release` are (V,) in samples, `sustain` is (V,) in [0, 1]. Times that are longer than the
-    clip together are shortened in proportion.
+    `attack`, `decay` and `release` are (V,) in samples, `sustain` is (V,) in [0, 1]. Times whose sum is longer than the
+    clip are shortened in proportion.
     """
     times = np.stack([attack, decay, release]).astype(np.float64)
     times *= np.minimum(1.0, num_samples / np.maximum(times.sum(axis=0), 1.0))

@@ -88,9 +88,9 @@ def ladder(
 ) -> None:
     """Filter `x` (T, V) float32 in place.
 
-    `cutoff_hz`, `resonance` (0..1, 1 self-oscillates) and `octaves` are (V,); the cutoff moves as
-    cutoff_hz * 2^(octaves * envelope) with `envelope` (T, V), and is clamped to 20 Hz .. 0.45 of
-    the sample rate. `drive` 0 is linear; 1 drives a full-scale input far into saturation.
+    `cutoff_hz`, `resonance` (0..1, 1 self-oscillates) and `octaves` are (V,); the cutoff is
+    cutoff_hz * 2^(octaves * envelope) with `envelope` (T, V), clamped to 20 Hz .. 0.45 of
+    the sample rate. `drive` 0 is linear; with 1 a full-scale input is strongly saturated.
     """
     to_phase = math.pi / sample_rate
     still = envelope is None

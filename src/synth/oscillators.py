@@ -34,7 +34,7 @@ def _read_table(increment, tables, row, out):  # pragma: no cover - compiled
             low = tables[row[v], index]
             out[t, v] = low + fraction * (tables[row[v], index + 1] - low)
             advanced = phase[v] + increment[v]
-            phase[v] = advanced - np.floor(advanced)  # the increment itself may exceed a period
+            phase[v] = advanced - np.floor(advanced)  # the increment may exceed a period
 
 
 @compiled
@@ -48,8 +48,8 @@ def _naive(increment, out):  # pragma: no cover - compiled
 def saw(frequency: np.ndarray, sample_rate: float, num_samples: int, naive: bool = False) -> np.ndarray:
     """Return rising saws of `frequency` (V,) Hz, (T, V) float32, full scale +-1, phase 0 at t = 0.
 
-    Band-limited: a wavetable of exactly the partials below half the sample rate, silence where there are none. With
-    `naive`, the aliasing 2 * frac(f t) - 1.
+    They are band-limited: a wavetable of exactly the partials below half the sample rate, or silence if there are none.
+    With `naive`, they are 2 * frac(f t) - 1, which aliases.
     """
     increment = np.asarray(frequency, np.float64) / sample_rate
     out = np.empty((num_samples, len(increment)), np.float32)

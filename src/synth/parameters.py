@@ -1,4 +1,4 @@
-"""A parameter's range, step, unit and scale in one object, with all codings of its values."""
+"""A parameter's range, step, unit and scale, with all encodings of its values."""
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,16 +18,16 @@ from pydantic import (
 from src.synth import sampling
 from src.utils.errors import UserError, did_you_mean
 
-DEFAULT_STEPS = 16  # steps of a range for which none is given
+DEFAULT_STEPS = 16  # steps of a range without a given step
 LARGEST = 3e38  # the largest float32, rounded down
-MAX_CLASSES = 65536  # a finer step is a typing error: its head would not fit into memory
-MAX_CATEGORY_LETTERS = 60  # so that a name fits into a table's column
+MAX_CLASSES = 65536  # a finer step is a typing error: the head would not fit into memory
+MAX_CATEGORY_LETTERS = 60  # so that a name fits a table's column
 BYTE_LEVELS = 255  # a VIMH record stores a value as one byte
 YAML_WORDS = 'YAML reads on, off, yes and no as true and false: quote them, as in "on"'
 
 
 def _check_printable(text: str) -> str:
-    """Return a text without control characters; ValueError for any other, which could write to a terminal."""
+    """Return a text; raise ValueError if it has control characters, which could control a terminal."""
     if not text.isprintable():
         raise ValueError("holds characters that cannot be printed")
     return text
@@ -37,10 +37,10 @@ Word = Annotated[str, Field(max_length=200), AfterValidator(_check_printable)]
 
 
 class ParameterSpec(BaseModel):
-    """One synthesizer parameter; `min == max` means fixed, so not a label.
+    """One synthesizer parameter; with `min == max` it is fixed and not a label.
 
-    `values` names the categories of a categorical parameter in order: category k is the number min + k, and min, max
-    and step may then be left out.
+    `values` lists the names of a categorical parameter's categories in order: category k is the number min + k, and
+    min, max and step can be omitted.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -48,7 +48,7 @@ class ParameterSpec(BaseModel):
     name: Word
     min: float
     max: float
-    step: float = Field(0.0, ge=0, description="grid of the classes; 0 asks for (max - min) / 16, for categories 1")
+    step: float = Field(0.0, ge=0, description="grid of the classes; 0 is (max - min) / 16, for categories 1")
     unit: Word = ""
     scale: Literal["lin", "log"] = "lin"
     kind: Literal["continuous", "ordinal", "categorical"] = "continuous"
@@ -85,13 +85,15 @@ class ParameterSpec(BaseModel):
             if not 0 < len(name) <= MAX_CATEGORY_LETTERS or not name.isprintable():
                 raise ValueError(f"{name[:80]!r} is not a name of 1 to {MAX_CATEGORY_LETTERS} printable characters")
         if names is not None and len(set(names)) < max(1, len(names)):
-            raise ValueError("must name every category, each by a name of its own")
+            raise ValueError("must name every category, without repetition")
         return names
 
     @model_validator(mode="after")
     def _check_range(self) -> "ParameterSpec":
         if max(abs(self.min), abs(self.max)) > LARGEST:
-            raise ValueError(f"{self.min:g} .. {self.max:g} is beyond the range of float32, in which labels are stored")
+            raise ValueError(
+                f"{self.min:g} .. {self.max:g} is outside the range of float32, in which labels are stored"
+            )
         if self.min > self.max:
             raise ValueError(f"min {self.min:g} is above max {self.max:g}")
         if self.scale == "log" and self.min < 1 / LARGEST:
@@ -101,7 +103,7 @@ class ParameterSpec(BaseModel):
         if not self.is_fixed and (self.max - self.min) / self.step > MAX_CLASSES - 1:
             raise ValueError(f"step {self.step:g} cuts the range into more than {MAX_CLASSES} classes")
         if self.values is not None and self.kind != "categorical":
-            raise ValueError(f"values are for categorical parameters, and kind is {self.kind}")
+            raise ValueError(f"values are for categorical parameters, but kind is {self.kind}")
         if self.values is not None and (len(self.values) != self.num_classes or self.step not in (0, 1)):
             raise ValueError(
                 f"{len(self.values)} values do not fit min {self.min:g}, max {self.max:g} and step {self.step:g}; "
@@ -113,7 +115,7 @@ class ParameterSpec(BaseModel):
     def _leave_out_missing_values(self, serialize: Any) -> dict[str, Any]:
         plain = serialize(self)
         if plain.get("values") is None:
-            plain.pop("values", None)  # most parameters have none, and older programs do not know the key
+            plain.pop("values", None)  # most parameters have no names, and older programs do not know the key
         return plain
 
     @property
@@ -121,18 +123,18 @@ class ParameterSpec(BaseModel):
         return self.min == self.max
 
     def fixed_at(self, value: float) -> "ParameterSpec":
-        """Return this parameter fixed at a value of its range."""
+        """Return this parameter, fixed at a value of its range."""
         names = None if self.values is None else (self.values[round(value - self.min)],)
         return self.model_copy(update={"min": value, "max": value, "step": 0.0, "values": names})
 
     def format(self, value: float) -> str:
-        """Return a value as people read it: a category by its name, a number without its unit."""
+        """Return a value for users: the name of a category, or a number without its unit."""
         if self.values is None:
             return f"{value:g}"
         return self.values[min(max(round(value - self.min), 0), len(self.values) - 1)]
 
     def describe_range(self, with_step: bool = True) -> str:
-        """Return what values it may have: names of categories, one value, or a range with step and unit."""
+        """Return the possible values: names of categories, one value, or a range with step and unit."""
         if self.is_fixed:
             return self.format(self.min)
         if self.values is not None:
@@ -142,18 +144,18 @@ class ParameterSpec(BaseModel):
 
     @property
     def num_classes(self) -> int:
-        """Number of points of the step grid: 1 + round((max - min) / step)."""
+        """The number of points of the step grid: 1 + round((max - min) / step)."""
         return 1 if self.is_fixed else 1 + math.floor((self.max - self.min) / self.step + 0.5)
 
 
 class ParameterSpace:
-    """An ordered set of parameters; arrays of values are (..., P) over the *varying* ones."""
+    """An ordered set of parameters; arrays of values are (..., P) over the *varying* parameters."""
 
     def __init__(self, specs: Iterable[ParameterSpec]):
         self.specs = tuple(specs)
         names = [spec.name for spec in self.specs]
         if len(set(names)) != len(names):
-            raise UserError(f"parameters: {names} holds a name twice; give each parameter its own")
+            raise UserError(f"parameters: {names} contains a name twice; each name must occur only once")
         self.varying = tuple(spec for spec in self.specs if not spec.is_fixed)
         self.fixed = {spec.name: spec.min for spec in self.specs if spec.is_fixed}
         self.names = tuple(spec.name for spec in self.varying)
@@ -165,7 +167,7 @@ class ParameterSpace:
 
     @property
     def num_combinations(self) -> int | None:
-        """The number of different samples; None where a parameter is continuous, or above 2^62."""
+        """The number of different samples; None if a parameter is continuous, or above 2^62."""
         if any(spec.kind == "continuous" for spec in self.varying):
             return None
         count = math.prod(self.num_classes)
@@ -181,7 +183,7 @@ class ParameterSpace:
         return isinstance(other, ParameterSpace) and self.specs == other.specs
 
     def index(self, name: str) -> int:
-        """Return the column of a varying parameter; UserError when there is none of that name."""
+        """Return the column of a varying parameter; raise UserError if none has that name."""
         if name not in self.names:
             raise UserError(f"parameter '{name}' does not vary here.{did_you_mean(name, self.names)}")
         return self.names.index(name)
@@ -222,14 +224,14 @@ class ParameterSpace:
         return self.denormalize(np.asarray(code, np.float64) / BYTE_LEVELS)
 
     def sample(self, seed: int, index: int, count: int | None = None, mode: str = "random") -> np.ndarray:
-        """Draw the values of sample `index` -> (P,) float32, or of `count` of them -> (count, P).
+        """Draw the values of sample `index` -> (P,) float32, or of `count` samples from it on -> (count, P).
 
-        Continuous parameters are uniform on their scale, others are uniform over their classes. Where none is
-        continuous, `random` draws every combination of classes once before it repeats any. `grid` walks the step
-        grid. Values are rounded to float32, as they are stored.
+        Continuous parameters are uniform on their scale, others are uniform over their classes. If no parameter is
+        continuous, `random` draws every combination of classes once before it repeats any. `grid` steps through the
+        grid in order. Values are rounded to float32, in which they are stored.
         """
         if mode not in sampling.MODES:
-            raise UserError(f"sampling: {mode!r} given; one of {', '.join(sampling.MODES)}")
+            raise UserError(f"sampling: {mode!r} given; give one of {', '.join(sampling.MODES)}")
         n = 1 if count is None else count
         if mode == "grid":
             values = self.from_class(sampling.grid_classes(self.num_classes, index, n))
@@ -248,7 +250,7 @@ class ParameterSpace:
         return values[0] if count is None else values
 
     def complete(self, values: np.ndarray) -> dict[str, np.ndarray]:
-        """Return all parameters by name as (n,) float64, fixed ones included."""
+        """Return all parameters by name as (n,) float64, including fixed parameters."""
         values = np.asarray(values, np.float64)
         columns = {name: values[:, column] for column, name in enumerate(self.names)}
         return columns | {name: np.full(len(values), value) for name, value in self.fixed.items()}

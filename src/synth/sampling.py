@@ -1,20 +1,20 @@
-"""Points of the unit cube and of step grids, each a pure function of (seed, index), for drawing parameters."""
+"""Points of the unit cube and of step grids, as pure functions of (seed, index), for drawing parameters."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
 MODES = ("random", "sobol", "grid")
-MAX_ORDERED = 2**62  # combinations that are drawn without repetition; with more, a repetition is improbable
-_ROUNDS = 12  # with 8, orders of six numbers are measurably not uniform
-_KEYS_AT = 2**191  # Philox counter of the keys: beyond those of samples, below those of src.data.recipe
+MAX_ORDERED = 2**62  # combinations drawn without repetition; with more, a repetition is improbable
+_ROUNDS = 12  # with 8, orders of six numbers are measurably non-uniform
+_KEYS_AT = 2**191  # Philox counter of the keys: above those of samples, below those of src.data.recipe
 
 
 def random_points(num_dims: int, seed: int, start: int, count: int) -> np.ndarray:
     """Return (count, num_dims) float64 uniforms in [0, 1) for samples `start` .. `start + count - 1`.
 
-    Sample i owns its own Philox counters (Salmon et al., "Parallel random numbers: as easy as
-    1, 2, 3", SC 2011), so any range, in any order, on any machine, gives the same numbers.
+    Sample i has its own Philox counters (Salmon et al., "Parallel random numbers: as easy as
+    1, 2, 3", SC 2011), so any range in any order on any machine gives the same numbers.
     """
     counters = -(-num_dims // 4)  # one Philox counter yields four 64-bit words
     generator = np.random.Generator(np.random.Philox(key=seed, counter=start * counters))
@@ -23,24 +23,24 @@ def random_points(num_dims: int, seed: int, start: int, count: int) -> np.ndarra
 
 def sobol_points(num_dims: int, seed: int, start: int, count: int) -> np.ndarray:
     """Return (count, num_dims) float64 points of a scrambled Sobol sequence (scipy.stats.qmc)."""
-    from scipy.stats import qmc  # a second of imports that only this mode needs
+    from scipy.stats import qmc  # takes a second to import, and only this mode needs it
 
     sequence = qmc.Sobol(num_dims, scramble=True, bits=32, rng=np.random.default_rng(seed))
-    if start:  # scipy forwards neither by 0 nor, with more than 32 bits, at all
+    if start:  # scipy cannot forward by 0, nor with more than 32 bits
         sequence.fast_forward(start)
     return sequence.random(count)
 
 
 def grid_classes(num_classes: Sequence[int], start: int, count: int) -> np.ndarray:
-    """Return (count, P) int64 class indices that walk the step grid in order, the last one fastest.
+    """Return (count, P) int64 class indices of the step grid in order, with the last index changing fastest.
 
-    The walk begins again when it has visited every combination.
+    After the last combination it begins again.
     """
     return combinations(num_classes, np.arange(start, start + count, dtype=np.int64))
 
 
 def combinations(num_classes: Sequence[int], index: np.ndarray) -> np.ndarray:
-    """Return the (n, P) int64 class indices of the combinations with numbers `index` (n,), the last one fastest."""
+    """Return the (n, P) int64 class indices of combinations `index` (n,), with the last index changing fastest."""
     digits = np.empty((len(index), len(num_classes)), np.int64)
     for column in reversed(range(len(num_classes))):
         index, digits[:, column] = np.divmod(index, num_classes[column])
@@ -48,10 +48,10 @@ def combinations(num_classes: Sequence[int], index: np.ndarray) -> np.ndarray:
 
 
 def shuffled(size: int, seed: int, start: int, count: int) -> np.ndarray:
-    """Return (count,) int64: the elements from `start` on of a random order of 0 .. size - 1, repeated without end.
+    """Return (count,) int64: elements from `start` on of a random order of 0 .. size - 1, repeated infinitely.
 
     A Feistel network over a power of four, repeated until the number is below `size` (Black & Rogaway, "Ciphers with
-    arbitrary finite domains", CT-RSA 2002), computes any element without the others. `size` is at most 2^62.
+    arbitrary finite domains", CT-RSA 2002), computes each element independently. `size` is at most 2^62.
     """
     bits = ((size - 1).bit_length() + 1) // 2
     generator = np.random.Generator(np.random.Philox(key=seed, counter=_KEYS_AT))
@@ -65,7 +65,7 @@ def shuffled(size: int, seed: int, start: int, count: int) -> np.ndarray:
 
 
 def _encrypt(values: np.ndarray, keys: np.ndarray, bits: np.uint64) -> np.ndarray:
-    """Return the images of numbers below 4^bits under a permutation of these."""
+    """Apply a permutation of the numbers below 4^bits."""
     mask = (np.uint64(1) << bits) - np.uint64(1)
     left, right = values >> bits, values & mask
     for key in keys:

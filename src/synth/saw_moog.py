@@ -1,4 +1,4 @@
-"""The classic voice: saw -> Moog ladder with its own ADSR -> velocity and exponential decay."""
+"""The built-in voice: saw -> Moog ladder with its own ADSR -> velocity and exponential decay."""
 
 from collections.abc import Mapping
 
@@ -27,13 +27,13 @@ def render(
     oscillator: str = "bandlimited",
     drive: float = 0.5,
 ) -> np.ndarray:
-    """Render voices, each parameter (V,) float64 -> (T, V) float32.
+    """Render parameters (V,) float64 each -> (T, V) float32.
 
-    The level is applied last, in the order oscillator, filter, amplifier of the classic instruments: velocity and
-    decay scale the sound and do not change its timbre.
+    The level is applied last, in the order oscillator, filter, amplifier of classic synthesizers: velocity and
+    decay scale the sound without changing its timbre.
     """
     if oscillator not in OSCILLATORS:
-        raise UserError(f"synth.settings.oscillator: {oscillator!r} given; one of {', '.join(OSCILLATORS)}")
+        raise UserError(f"synth.settings.oscillator: {oscillator!r} given; give one of {', '.join(OSCILLATORS)}")
     if not isinstance(drive, int | float) or not 0 <= drive < float("inf"):
         raise UserError(f"synth.settings.drive: {drive!r} given; give a number of at least 0; 0 is linear")
     p = parameters

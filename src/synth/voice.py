@@ -11,16 +11,16 @@ from src.synth.parameters import ParameterSpec
 from src.utils.errors import UserError, did_you_mean, one_line, shown
 from src.utils.trust import how_to_trust, is_dotted, names_module
 
-OUR_VOICES = frozenset({"src.synth.saw_moog.SAW_MOOG"})  # what a dataset or a checkpoint from anywhere may name
+OUR_VOICES = frozenset({"src.synth.saw_moog.SAW_MOOG"})  # any dataset or checkpoint may name it
 
 
 @dataclass(frozen=True)
 class Voice:
     """A sound source.
 
-    `render(parameters, sample_rate, num_samples, **settings)` takes every parameter by name as
-    (V,) float64 and returns (T, V) float32, full scale +-1. `parameters` gives the allowed range and the default of
-    each, `settings` the defaults of what is never a label.
+    `render(parameters, sample_rate, num_samples, **settings)` takes all parameters by name as (V,) float64 and returns
+    (T, V) float32, full scale +-1. `parameters` defines the allowed range and the default of each parameter, `settings`
+    the defaults of options that are never labels.
     """
 
     name: str
@@ -29,7 +29,7 @@ class Voice:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def spec(self, name: str) -> ParameterSpec:
-        """Return a parameter with its allowed range; UserError when there is none of that name."""
+        """Return a parameter with its allowed range; raise UserError if none has that name."""
         by_name = {spec.name: spec for spec in self.parameters}
         if name not in by_name:
             raise UserError(f"voice {self.name} has no parameter '{name}'.{did_you_mean(name, by_name)}")
@@ -37,9 +37,9 @@ class Voice:
 
 
 def load_voice(path: str) -> Voice:
-    """Import a Voice by dotted path, such as `src.synth.saw_moog.SAW_MOOG`; UserError when it is none.
+    """Import a Voice by dotted path, such as `src.synth.saw_moog.SAW_MOOG`; raise UserError if it is not a Voice.
 
-    Importing runs the module: what a file names, and not the user's own config, goes through `require_voice` first.
+    Importing runs the module, so a path from a file, unlike the user's own config, is first checked by `require_voice`.
     """
     module_name, _, attribute = path.rpartition(".")
     if not module_name or not is_dotted(path):
@@ -55,6 +55,6 @@ def load_voice(path: str) -> Voice:
 
 
 def require_voice(path: str, trust: Iterable[str]) -> None:
-    """UserError unless a voice that a file names is one of ours, or the user trusts it or a module that it lies in."""
+    """Raise UserError unless a voice that a file names is built in, or the user trusts it or its module."""
     if path not in OUR_VOICES and not names_module(path, trust):
-        raise UserError(f"its voice {shown(path, 120)} is none of this program's; {how_to_trust(path)}")
+        raise UserError(f"its voice {shown(path, 120)} is not built in; {how_to_trust(path)}")

@@ -21,7 +21,7 @@ Fault = tuple[str, str]  # the full key and the cause
 
 _BUILT = ("data", "model", "trainer", "callbacks", "logger", "synth", "spectral", "dataset")
 _UNKNOWN = ParameterSpace([ParameterSpec(name="level", min=0, max=1, step=0.1)])  # for data that no config describes
-_ANYWHERE = {"accelerator": "cpu", "devices": 1, "strategy": "auto"}  # a trainer's other values can then be checked
+_ANYWHERE = {"accelerator": "cpu", "devices": 1, "strategy": "auto"}  # so that a trainer's other values can be checked
 
 
 def parts_of(whole: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -29,11 +29,11 @@ def parts_of(whole: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, di
 
     `known` is a config without an experiment, whose keys are the ones that exist.
     """
-    loggers = {f"logger.{role}": {"logger": {role: one}} for role, one in (whole["logger"] or {}).items()}
+    loggers = {f"logger.{role}": {"logger": {role: logger}} for role, logger in (whole["logger"] or {}).items()}
     return {
         "settings": {
-            name: {key: one[key] for key in one if key not in _BUILT}
-            for name, one in (("given", whole), ("known", known))
+            name: {key: config[key] for key in config if key not in _BUILT}
+            for name, config in (("given", whole), ("known", known))
         },
         "data": {"data": whole["data"]},
         "model": {key: whole[key] for key in ("model", "data", "monitor")},
@@ -44,7 +44,7 @@ def parts_of(whole: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, di
 
 
 def build_part(part: str, given: Mapping[str, Any]) -> tuple[list[Fault], list[str]]:
-    """Build a part; return its faults, and what this machine lacks to build it."""
+    """Build a part; return its faults, and what is missing on this machine to build it."""
     if part == "settings":
         return list(_unlike(**given)), []
     group, _, role = part.partition(".")
@@ -54,7 +54,7 @@ def build_part(part: str, given: Mapping[str, Any]) -> tuple[list[Fault], list[s
     except NotHere as error:
         return [], [str(error)]
     groups = ("trainer", "callbacks") if part == "trainer" else (group,)
-    faults = [fault for one in groups for fault in signature_faults(given[one], one)]
+    faults = [fault for name in groups for fault in signature_faults(given[name], name)]
     if faults:
         return faults, []
     try:
@@ -65,7 +65,8 @@ def build_part(part: str, given: Mapping[str, Any]) -> tuple[list[Fault], list[s
         elif part == "trainer":
             return [], _build_trainer(given)
         else:
-            quiet = {"online": False} if "CometLogger" in given["logger"][role]["_target_"] else {}  # it begins at once
+            # a Comet logger connects when it is built
+            quiet = {"online": False} if "CometLogger" in given["logger"][role]["_target_"] else {}
             build(OmegaConf.create(given["logger"][role] | quiet), part)
     except UserError as error:
         leading, cause = re.fullmatch(r"((?:[\w.]+: )*)(.*)", str(error)).groups()
@@ -87,7 +88,7 @@ def _build_model(given: Mapping[str, Any]) -> None:
 
 
 def _build_trainer(given: Mapping[str, Any]) -> list[str]:
-    """Build the trainer and its callbacks, on the CPU where its accelerator is missing; return what is missing."""
+    """Build the trainer and its callbacks, on the CPU if its accelerator is missing; return what is missing."""
     try:
         build_trainer(OmegaConf.create(dict(given)))
         return []
@@ -97,7 +98,7 @@ def _build_trainer(given: Mapping[str, Any]) -> list[str]:
 
 
 def _unlike(given: Mapping[str, Any], known: Mapping[str, Any], prefix: str = "") -> Iterator[Fault]:
-    """Yield the keys that a config without an experiment does not have, and values of another type than its own."""
+    """Yield the keys that a config without an experiment lacks, and the values whose type differs from its values."""
     for key, value in given.items():
         usual = known.get(key)
         if key not in known:

@@ -1,7 +1,7 @@
 """Compose and build every experiment x trainer x logger choice, without data or training: `make check-configs`.
 
-Every combination is resolved completely; each different part of them is built once. A package or an accelerator that
-this machine lacks is no fault.
+Every combination is resolved completely, and each distinct part is built once. A package or an accelerator that this
+machine does not have is not a fault.
 """
 
 import json
@@ -33,7 +33,7 @@ _COMPOSING = (HydraException, OmegaConfBaseException, yaml.YAMLError)
 
 
 class Report(NamedTuple):
-    """How many combinations were checked, what is wrong with which file and key, and what this machine lacks."""
+    """The number of combinations checked, the faults by file and key, and what is missing on this machine."""
 
     count: int
     faults: list[str]
@@ -50,7 +50,7 @@ def check(configs: Path) -> Report:
         try:
             plain = composed({}, folder)
         except _COMPOSING as error:
-            return Report(0, [_told(error, "train.yaml")], [])
+            return Report(0, [_message(error, "train.yaml")], [])
         known = OmegaConf.to_container(plain, resolve=False)
         parts: dict[str, dict[str, Any]] = {group: {} for group in SWAPPED}
         for path in (path for group in SWAPPED for path in sorted((configs / group).glob("*.yaml"))):
@@ -58,7 +58,7 @@ def check(configs: Path) -> Report:
             try:
                 parts[group][choice] = part_of(group, choice, plain, folder)
             except _COMPOSING as error:
-                faults[_told(error, f"{group}/{choice}.yaml")] = None
+                faults[_message(error, f"{group}/{choice}.yaml")] = None
         if not all(parts.values()):
             return Report(0, list(faults), [])
         for path in sorted((configs / "experiment").glob("*.yaml")):
@@ -77,7 +77,7 @@ def check(configs: Path) -> Report:
                     absent |= dict.fromkeys(missing)
                     faults |= {f"{file_of(key, choices, configs)}: {key}: {cause}": None for key, cause in found}
             except _COMPOSING as error:
-                faults[_told(error, f"experiment/{path.name}")] = None
+                faults[_message(error, f"experiment/{path.name}")] = None
     return Report(count, list(faults), list(absent))
 
 
@@ -85,13 +85,13 @@ def _resolved(config: DictConfig, keys: list[str]) -> dict[str, Any]:
     """Return some keys of a config as plain containers."""
     values = {key: config[key] for key in keys}
     return {
-        key: OmegaConf.to_container(one, resolve=True, throw_on_missing=True) if OmegaConf.is_config(one) else one
-        for key, one in values.items()
+        key: OmegaConf.to_container(value, resolve=True, throw_on_missing=True) if OmegaConf.is_config(value) else value
+        for key, value in values.items()
     }
 
 
 def _build_new(whole: Mapping[str, Any], known: Mapping[str, Any], built: set[str]) -> tuple[list[Fault], list[str]]:
-    """Build those parts of a resolved config that are not in `built` yet, and add them to it."""
+    """Build the parts of a resolved config that are not yet in `built`, and add them to it."""
     faults, absent = [], []
     for part, given in parts_of(whole, known).items():
         content = json.dumps([part, given], sort_keys=True, default=str)
@@ -103,7 +103,7 @@ def _build_new(whole: Mapping[str, Any], known: Mapping[str, Any], built: set[st
     return faults, absent
 
 
-def _told(error: Exception, file: str) -> str:
+def _message(error: Exception, file: str) -> str:
     cause = one_line(error) if isinstance(error, yaml.YAMLError) else explain(error)
     return cause if cause.startswith(file.removesuffix(".yaml")) else f"{file}: {cause}"
 
@@ -114,7 +114,7 @@ def main() -> None:
     began = time.perf_counter()
     report = check(Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "configs")
     seconds = time.perf_counter() - began
-    lines = [f"not built on this machine: {one}" for one in report.absent] + report.faults
+    lines = [f"not built on this machine: {cause}" for cause in report.absent] + report.faults
     lines.append(f"{report.count:,} combinations in {seconds:.0f} s, {len(report.faults) or 'no'} faults")
     sys.stdout.write("\n".join(lines) + "\n")
     sys.exit(bool(report.faults))

@@ -1,4 +1,4 @@
-"""Which checkpoint a user means, and which of its values do not hold for other data."""
+"""Find the checkpoint that a user means, and remove the values that do not apply to other data."""
 
 import logging
 import math
@@ -12,9 +12,9 @@ log = logging.getLogger(__name__)
 
 
 def find_checkpoint(given: str, log_dir: Path) -> Path:
-    """Return a file's path; `best` and `last` mean that checkpoint of the newest training run that has one.
+    """Return a file's path; `best` and `last` mean best.ckpt and last.ckpt of the newest training run that has it.
 
-    The log names the file that such a word stands for, with a warning where a newer run has no such file.
+    The log names the file that was found, and warns if a newer run has no such file.
     """
     if given not in ("best", "last"):
         if Path(given).is_dir():
@@ -32,7 +32,7 @@ def find_checkpoint(given: str, log_dir: Path) -> Path:
 
 
 def _warn_of_newer(runs: Path, chosen: Path) -> None:
-    """Warn where the newest run has no checkpoint of the chosen one's name."""
+    """Warn if the newest run has no checkpoint with the chosen checkpoint's name."""
     newest = max(runs.glob("*/run.json"), key=lambda path: path.stat().st_mtime, default=None)
     if newest is None or (newest.parent / "checkpoints" / chosen.name).is_file():
         return
@@ -43,8 +43,8 @@ def _warn_of_newer(runs: Path, chosen: Path) -> None:
 
 
 def forget_bests(checkpoint: dict[str, Any]) -> None:
-    """Remove the best values so far from a checkpoint: they do not compare with those of other data."""
-    kept = {key: one for key, one in checkpoint["callbacks"].items() if not _compares(key)}
+    """Remove the best values so far from a checkpoint: they cannot be compared with values on other data."""
+    kept = {key: state for key, state in checkpoint["callbacks"].items() if not _compares(key)}
     checkpoint["callbacks"] = kept
     for state in checkpoint["lr_schedulers"]:
         if "best" in state:
@@ -52,4 +52,4 @@ def forget_bests(checkpoint: dict[str, Any]) -> None:
 
 
 def _compares(key: str) -> bool:
-    return "Checkpoint{" in key or "EarlyStopping{" in key  # as Lightning names their states
+    return "Checkpoint{" in key or "EarlyStopping{" in key  # the keys of Lightning's callback states

@@ -1,8 +1,8 @@
 """Every experiment with every trainer and logger, composed as Hydra would, and the file that a key comes from.
 
-A trainer's and a logger's files fill one key each and precede the experiment in the defaults list. So an experiment is
-composed once. For each other choice that key comes from a config without an experiment, changed as the experiment's
-file says. Where the result would differ from Hydra's, Hydra composes.
+The files of a trainer and of a logger set one key each and precede the experiment in the defaults list, so an
+experiment is composed only once. For every other choice, that key comes from a config without an experiment, to which
+the changes of the experiment's file are applied. If the result would differ from Hydra's, Hydra composes it.
 """
 
 from collections.abc import Iterator, Mapping
@@ -24,13 +24,13 @@ Parts = Mapping[str, Mapping[str, Any]]
 
 
 def composed(choices: Mapping[str, str], folder: str) -> DictConfig:
-    """Compose the training config with some choices; its output would go below a folder."""
+    """Compose the training config with some choices; its output directories are below a folder."""
     paths = [f"paths.{name}_dir={folder}" for name in ("output", "log", "data")]
     return compose("train", [*(f"{group}={choice}" for group, choice in choices.items()), *paths])
 
 
 def part_of(group: str, choice: str, plain: DictConfig, folder: str) -> Any:
-    """Return the value of a group's key that a choice sets; None where the choice changes anything else."""
+    """Return the value of a group's key that a choice sets; None if the choice changes anything else."""
     config = composed({group: choice}, folder)
     alone = _without(config, group) == _without(plain, group)
     return OmegaConf.to_container(config, resolve=False)[group] if alone else None
@@ -39,7 +39,7 @@ def part_of(group: str, choice: str, plain: DictConfig, folder: str) -> Any:
 def combinations(path: Path, parts: Parts, folder: str) -> Iterator[tuple[Choices, DictConfig, list[str]]]:
     """Yield an experiment's config with every trainer and logger, and the keys that may differ from the previous one.
 
-    Where the result equals Hydra's, it is the previous object, changed.
+    Unless Hydra has to compose it, the config is the previous object, changed in place.
     """
     first = {group: next(iter(parts[group])) for group in SWAPPED}
     config = composed({"experiment": path.stem, **first}, folder)
@@ -69,20 +69,20 @@ def combinations(path: Path, parts: Parts, folder: str) -> Iterator[tuple[Choice
 def file_of(key: str, choices: Choices, configs: Path) -> str:
     """Return the config file that sets a key, or most of its path, last."""
     best, longest = "train.yaml", 0
-    for one in _defaults(tuple(f"{group}={choice}" for group, choice in choices.items()), configs):
-        path = configs / f"{one.config_path}.yaml"
-        if one.config_path is None or not path.is_file():
+    for default in _defaults(tuple(f"{group}={choice}" for group, choice in choices.items()), configs):
+        path = configs / f"{default.config_path}.yaml"
+        if default.config_path is None or not path.is_file():
             continue
-        package = one.package.split(".") if one.package else []
+        package = default.package.split(".") if default.package else []
         wanted = key.split(".")
         depth = _depth(OmegaConf.to_container(OmegaConf.load(path), resolve=False), wanted[len(package) :])
         length = len(package) + depth
         if wanted[: len(package)] == package and length and length >= longest:
-            best, longest = f"{one.config_path}.yaml", length
+            best, longest = f"{default.config_path}.yaml", length
     return best
 
 
-@lru_cache(maxsize=1)  # faults of one combination follow each other
+@lru_cache(maxsize=1)  # the faults of one combination come one after the other
 def _defaults(overrides: tuple[str, ...], configs: Path) -> list[ResultDefault]:
     """Return the files that Hydra combines, in its order; `configs` distinguishes the trees of configs in the cache."""
     return GlobalHydra.instance().config_loader().compute_defaults_list("train", list(overrides), RunMode.RUN).defaults

@@ -1,4 +1,4 @@
-"""Running an entry point so that a user's fault ends in one line and a non-zero exit status."""
+"""Run an entry point so that a user's mistake ends in one line and a non-zero exit status."""
 
 import argparse
 import functools
@@ -31,19 +31,19 @@ from src.utils.workers import worker_died
 log = logging.getLogger(__name__)
 
 _CONFIGS = Path(__file__).resolve().parents[2] / "configs"
-# model=NAME_ordinal means model=NAME heads=ordinal; the longer of two suffixes that fit comes first
+# model=NAME_ordinal means model=NAME heads=ordinal; longer suffixes come first, as one may end with another
 _HEADS = tuple(sorted((f"_{path.stem}" for path in (_CONFIGS / "heads").glob("*.yaml")), key=len, reverse=True))
 _LISTS = ("callbacks", "logger")  # groups of which several choices are combined
-_NOTHING = {f"{group}={word}": f"{group}=none" for group in _LISTS for word in ("null", "[]")}  # Hydra accepts neither
+_NOTHING = {f"{group}={word}": f"{group}=none" for group in _LISTS for word in ("null", "[]")}  # Hydra refuses both
 
 
 def task(function: Callable[[DictConfig], object]) -> Callable[[DictConfig], object]:
-    """Wrap a Hydra task: what the user can fix is logged as one line, anything else keeps its traceback."""
+    """Wrap a Hydra task: an error that the user can fix is logged as one line; others keep their traceback."""
 
     @functools.wraps(function)
     def wrapped(config: DictConfig) -> object:
         if rank():
-            logging.disable(logging.WARNING)  # of several processes one reports progress, and all report errors
+            logging.disable(logging.WARNING)  # only the first process reports progress; all report errors
             leave_with_first()
         try:
             if HydraConfig.initialized():
@@ -51,8 +51,8 @@ def task(function: Callable[[DictConfig], object]) -> Callable[[DictConfig], obj
             expand_home(config)
             return function(config)
         except (UserError, OSError, OmegaConfBaseException) as error:
-            message = printable(_told(error))
-            if not (isinstance(error, Interrupted) and (rank() or in_trial())):  # the first, or the search, says more
+            message = printable(_message(error))
+            if not (isinstance(error, Interrupted) and (rank() or in_trial())):  # another process reports it
                 log.error(message)
             if not isinstance(error, Interrupted) and in_sweep():
                 raise UserError(message) from None  # one trial has failed, not the sweep
@@ -64,7 +64,7 @@ def task(function: Callable[[DictConfig], object]) -> Callable[[DictConfig], obj
     return wrapped
 
 
-def _told(error: UserError | OSError | OmegaConfBaseException) -> str:
+def _message(error: UserError | OSError | OmegaConfBaseException) -> str:
     if isinstance(error, OmegaConfBaseException):
         return explain(error)
     if isinstance(error, OSError) and error.filename and error.strerror:
@@ -73,9 +73,11 @@ def _told(error: UserError | OSError | OmegaConfBaseException) -> str:
 
 
 def expand(word: str) -> list[str]:
-    """Return a word of the command line as the overrides that Hydra knows; UserError for a sweep over short forms."""
-    if word.startswith("model=") and "," in word and any(one.endswith(_HEADS) for one in word.split(",")):
-        raise UserError(f"{word}: give models and heads apart in a sweep, as in model=cnn_micro,vit_tiny heads=ordinal")
+    """Return a word of the command line as Hydra's overrides; raise UserError for a sweep over short forms."""
+    if word.startswith("model=") and "," in word and any(model.endswith(_HEADS) for model in word.split(",")):
+        raise UserError(
+            f"{word}: give models and heads separately in a sweep, as in model=cnn_micro,vit_tiny heads=ordinal"
+        )
     if word.startswith("experiment=") and text_of(word).endswith(".yaml"):  # a file, such as a sweep's best.yaml
         path = Path(text_of(word)).expanduser().resolve()
         if not path.is_file():
@@ -86,14 +88,14 @@ def expand(word: str) -> list[str]:
         return [word.removesuffix(suffix), f"heads={suffix[1:]}"]
     added = re.match(r"\+([\w.]+)=", word)
     if added and not (_CONFIGS / added[1]).is_dir():
-        return [f"+{word}"]  # `++` adds a key or sets one that is there, and a user need not know which
+        return [f"+{word}"]  # `++` adds a key or sets an existing key: a user need not know which
     return [_NOTHING.get(word, word)]
 
 
 def join(words: list[str], group: str) -> list[str]:
-    """Return a command line on which every `+group=name` is in one list; UserError for a sweep over them.
+    """Return a command line with every `+group=name` joined into one list; raise UserError for a sweep over them.
 
-    Hydra refuses to add a choice to a group that has one already, but accepts one list of several. A choice given
+    Hydra refuses to add a choice to a group that already has a choice, but accepts a list of choices. A choice given
     without `+` comes first in that list, so that callbacks=none +callbacks=ema is callbacks=[none,ema].
     """
     more = [word for word in words if word.startswith(f"+{group}=")]
@@ -108,14 +110,14 @@ def join(words: list[str], group: str) -> list[str]:
         names += [name.strip() for name in value.strip("[]").split(",")]
     joined = f"{'' if given else '+'}{group}=[{','.join(names)}]"
     others = [word for word in words if word not in given + more]
-    at = sum(word in others for word in words[: words.index(more[0])])  # at its place, between the options around it
+    at = sum(word in others for word in words[: words.index(more[0])])  # where the first of them was
     return [*others[:at], joined, *others[at:]]
 
 
 def run(main: Callable[[], object], prepare: Callable[[list[str]], list[str]] | None = None) -> None:
-    """Run a `hydra.main` function on the command line, `prepare`d first where an entry point has words of its own.
+    """Run a `hydra.main` function on the command line; `prepare` first replaces the words that only this command has.
 
-    Every fault of the command line, and a directory that cannot be written, is one line.
+    A mistake on the command line, or a directory that cannot be written, ends in one line.
     """
     _set_surroundings()
     try:
@@ -141,7 +143,7 @@ def run(main: Callable[[], object], prepare: Callable[[list[str]], list[str]] | 
         os._exit(141)  # the reader, such as head, has closed the pipe; nothing more can be flushed
     except ConnectionError as error:
         sys.exit(f"hydra/launcher: {first_line(error)}")
-    except KeyboardInterrupt:  # while jobs run elsewhere: one that runs here is ended by `task`
+    except KeyboardInterrupt:  # while jobs run in other processes: `task` handles it for a job in this process
         sys.stderr.write("interrupted; completed work is kept, and the same command continues with the rest\n")
         sys.exit(130)
     except (HydraException, OmegaConfBaseException) as error:
@@ -149,12 +151,12 @@ def run(main: Callable[[], object], prepare: Callable[[list[str]], list[str]] | 
         sys.exit(1)
     except OSError as error:
         remedy = "give a directory that can be written, as in paths.log_dir=... or hydra.run.dir=..."
-        sys.stderr.write(f"{printable(_told(error))}; {remedy}\n")
+        sys.stderr.write(f"{printable(_message(error))}; {remedy}\n")
         sys.exit(1)
 
 
 def _user_error(error: BaseException | None) -> UserError | None:
-    """Return the UserError that a resolver of a config raised, which OmegaConf hides in errors of its own."""
+    """Return the UserError that a config's resolver raised, which OmegaConf wraps in its own errors."""
     while error is not None and not isinstance(error, UserError):
         error = error.__cause__ or error.__context__
     return error
@@ -162,16 +164,16 @@ def _user_error(error: BaseException | None) -> UserError | None:
 
 def _set_surroundings() -> None:
     """Make Hydra, matplotlib and the standard streams work wherever a command is started."""
-    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra then raises, where it would print a traceback itself
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray would report to its makers about this machine
-    os.environ["MPLBACKEND"] = "Agg"  # pictures are only written; a notebook's backend may not exist here
-    # else Hydra copies the schemas of all plugins for each of the 150 groups that --help lists, which takes a second
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra then raises the error instead of printing it
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # else Ray sends statistics about this machine
+    os.environ["MPLBACKEND"] = "Agg"  # plots are only saved; a notebook's backend may not exist here
+    # otherwise Hydra copies all plugins' schemas for each of the 150 groups that --help lists, which takes a second
     ConfigStore.__deepcopy__ = lambda store, _: store
     argparse.ArgumentParser.error = _refuse_option  # Hydra's parser would print its whole usage
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it reports where it keeps its list of fonts
-    warnings.filterwarnings("ignore", r"\s*'hydra/launcher/\w+' is validated")  # ours keep the keys of the plugins' own
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it reports where its list of fonts is
+    warnings.filterwarnings("ignore", r"\s*'hydra/launcher/\w+' is validated")  # our launchers keep the plugins' keys
     for name, descriptor in (("stdout", 1), ("stderr", 2)):
-        if getattr(sys, name) is None:  # closed by whoever started this: a file opened next would take its place
+        if getattr(sys, name) is None:  # the parent closed it: the next file opened would get its number
             os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
             setattr(sys, name, os.fdopen(descriptor, "w"))
         if isinstance(getattr(sys, name), io.TextIOWrapper):
@@ -183,7 +185,7 @@ def _refuse_option(parser: argparse.ArgumentParser, message: str) -> None:
 
 
 def _words_for_hydra(words: list[str], prepare: Callable[[list[str]], list[str]] | None) -> list[str]:
-    """Return a command line as Hydra understands it; UserError for what it could only answer at length."""
+    """Return a command line as Hydra expects it; raise UserError where Hydra's own message would be long."""
     refuse_empty_keys(words)
     if "hydra/launcher=submitit_slurm" in words and not shutil.which("srun"):
         raise UserError("hydra/launcher: submitit_slurm given, but this machine has no srun; give submitit_local")
@@ -197,6 +199,6 @@ def _words_for_hydra(words: list[str], prepare: Callable[[list[str]], list[str]]
 
 
 def require(config: DictConfig, key: str, remedy: str) -> None:
-    """UserError when a mandatory key was not given."""
+    """Raise UserError if a mandatory key has no value."""
     if OmegaConf.is_missing(config, key) or config.get(key) in (None, ""):
         raise UserError(f"{key}: not given; {remedy}")

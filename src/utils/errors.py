@@ -1,15 +1,15 @@
-"""The one exception whose text is written for the person at the terminal."""
+"""The exception whose message is written for the user, and how errors and refused values are shown."""
 
 import difflib
 import reprlib
 from collections.abc import Iterable
 
-MOST_LETTERS = 2000  # of a message: several faults of a config fit, a file's 200,000 letters do not
+MOST_LETTERS = 2000  # of a message: room for several faults of a config, but not for a whole file
 _LONGEST_INTEGER = 2**64  # Python refuses to write integers of more than 4,300 digits
 
 
 class UserError(ValueError):
-    """A fault that the user can fix; its message is one line saying what, where, and what to do.
+    """A mistake that the user can fix; its message is one line: what is wrong, where, and what to do.
 
     Control characters are escaped and a long message is cut, since it may quote a stranger's file.
     """
@@ -18,17 +18,17 @@ class UserError(ValueError):
 
     def __init__(self, message: object = ""):
         text = str(message)
-        if text.startswith("Caught ") and "DataLoader worker" in text:  # a worker's traceback; the message ends it
+        if text.startswith("Caught ") and "DataLoader worker" in text:  # a worker's traceback ends with the message
             text = text.strip().splitlines()[-1].partition(": ")[2]
         super().__init__(printable(text))
 
 
 class NotHere(UserError):
-    """A package, a service or an accelerator that a config asks for and this machine does not have."""
+    """A config needs a package, a service or an accelerator that this machine does not have."""
 
 
 class Interrupted(UserError):
-    """A run that a signal ended, with the shell's status for that signal."""
+    """A signal ended the run; the exit status is the shell's for that signal."""
 
     def __init__(self, message: str, signal_number: int):
         super().__init__(message)
@@ -36,14 +36,14 @@ class Interrupted(UserError):
 
 
 def printable(text: str, most: int = MOST_LETTERS) -> str:
-    """Return text as one line of at most `most` letters: what cannot be printed is escaped, the middle is left out."""
+    """Return text as one line of at most `most` letters; unprintable characters are escaped, the middle is left out."""
     return _cut("".join(_escaped(letter) for letter in _cut(text, most)), most)
 
 
 def _escaped(letter: str) -> str:
     if letter.isprintable():
         return letter
-    if 0xDC80 <= ord(letter) <= 0xDCFF:  # how Python holds a byte of a file's name that is not UTF-8
+    if 0xDC80 <= ord(letter) <= 0xDCFF:  # a byte of a file name that is not UTF-8, as Python stores it
         return f"\\x{ord(letter) - 0xDC00:02x}"
     return letter.encode("unicode_escape").decode()
 
@@ -61,21 +61,21 @@ class _Short(reprlib.Repr):
 
 
 def shown(value: object, most: int = 80) -> str:
-    """Return how a refused value is quoted: like repr, of at most `most` letters, whatever the value is."""
+    """Return a refused value for a message: like repr, but at most `most` letters."""
     short = _Short()
     short.maxstring = short.maxother = most
     return printable(short.repr(value), most)
 
 
 def did_you_mean(given: str, known: Iterable[str]) -> str:
-    """Return `` Did you mean 'x'?`` when a known name is close to `given`, else the known names."""
+    """Return `` Did you mean 'x'?`` if a known name is close to `given`, otherwise the known names."""
     known = sorted(known)
     close = difflib.get_close_matches(given, known, n=1)
     return f" Did you mean '{close[0]}'?" if close else f" Known: {', '.join(known)}."
 
 
 def one_line(error: BaseException) -> str:
-    """Return an error and what caused it on one line."""
+    """Return an error and its causes on one line."""
     parts, seen = [], error
     while seen is not None:
         text = " ".join(str(seen).replace("\n", " ").split())
@@ -86,5 +86,5 @@ def one_line(error: BaseException) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of an error that tells much more, such as a launcher's or a database's."""
+    """Return the first line of a long error message, such as a launcher's or a database's."""
     return str(error).strip().partition("\n")[0].strip() or type(error).__name__

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and files from strangers, which may be anything."""
+"""Write files completely or not at all, and check files from strangers, which may be anything."""
 
 import os
 import stat
@@ -6,14 +6,14 @@ from pathlib import Path
 
 from src.utils.errors import UserError, printable
 
-_LFS_POINTER = b"version https://git-lfs.github.com/spec/"  # the first line of one, by Git LFS's specification
+_LFS_POINTER = b"version https://git-lfs.github.com/spec/"  # its first line, by the Git LFS specification
 
 
 def write_whole(path: Path, content: bytes | memoryview) -> None:
-    """Write a file under a temporary name beside it and rename it; a failure leaves the file that was there.
+    """Write a file under a temporary name in its directory, then rename it; on failure the old file stays.
 
-    The temporary name is a constant one, so that a later run overwrites what a killed process left.
-    OSError where the disk is full or the directory is not writable.
+    The temporary name does not vary, so that a later run overwrites what a killed process left.
+    Raises OSError if the disk is full or the directory is not writable.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
@@ -21,16 +21,16 @@ def write_whole(path: Path, content: bytes | memoryview) -> None:
         with partial.open("wb") as file:
             file.write(content)
             file.flush()
-            os.fsync(file.fileno())  # else a power cut could keep the new name and lose the bytes
+            os.fsync(file.fileno())  # otherwise a power cut could keep the new name and lose the bytes
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
 
 
 def require_content(path: Path, remedy: str) -> None:
-    """UserError, one line, unless a path is a regular file that has contents; `remedy` is what to give instead.
+    """Raise UserError unless a path is a regular file that is not empty; `remedy` says what to give instead.
 
-    Devices, pipes and sockets are refused, since they may block or never end, and so are pointers of Git LFS.
+    Devices, pipes and sockets are refused, since they may block or never end, and so are Git LFS pointers.
     """
     fault = _fault(path, remedy)
     if fault:

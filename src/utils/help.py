@@ -1,4 +1,4 @@
-"""What `--help` prints of an entry point: its values with their reasons, and the groups that it has."""
+"""What `--help` prints for an entry point: its values with their explanations, and its config groups."""
 
 import re
 import textwrap
@@ -10,17 +10,17 @@ _LINE = re.compile(
     r"(?P<indent>\s*)(?:- (?:optional |override )?)?(?P<key>[\w@/]+):\s*(?P<value>.*?)\s*(?:# (?P<why>.*))?"
 )
 _FOOTER = (
-    "--cfg job prints all values, those of the chosen groups too; group.key=value sets one of them. --version prints "
-    "versions, --hydra-help the options of Hydra."
+    "--cfg job prints all values, including those of the chosen groups; group.key=value sets one. --version prints "
+    "versions, --hydra-help Hydra's options."
 )
 
 
 def help_text(entry: str, purpose: str) -> str:
-    """Return the help of the entry point that begins with configs/`entry`.yaml, at most 80 columns wide."""
+    """Return the help of the entry point whose main config is configs/`entry`.yaml, at most 80 columns wide."""
     own, shared, groups = [], [], []
     for key, value, why, is_group in _entries(entry):
         choices = sorted(path.stem for path in (CONFIGS / key).glob("*.yaml")) if is_group and key != "hydra" else []
-        if choices == ["default"]:  # a group of values alone
+        if choices == ["default"]:  # a group with one file of values
             shared += [_item(f"{key}.{name}: {given}", reason) for name, given, reason, _ in _entries(f"{key}/default")]
         elif choices:
             usual = "none" if value in ("null", "[]") else value
@@ -38,7 +38,7 @@ def help_text(entry: str, purpose: str) -> str:
 
 
 def _entries(name: str) -> list[tuple[str, str, str, bool]]:
-    """Return the key, value, reason and whether it chooses a group of each line of a config file, in order."""
+    """Return each line of a config file, in order: key, value, explanation, and whether it chooses a group."""
     found, parents, in_defaults = [], [], False
     for line in (CONFIGS / f"{name}.yaml").read_text().splitlines():
         entry = _LINE.fullmatch(line)

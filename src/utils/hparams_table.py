@@ -1,4 +1,4 @@
-"""TensorBoard's table of runs: one row a run, with its settings and its final figures."""
+"""TensorBoard's table of runs: one row per run, with its settings and its final metrics."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -9,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 
 _TRAINER = ("max_epochs", "precision", "devices", "accumulate_grad_batches", "gradient_clip_val")
 _DATA = ("batch_size", "labels", "val_fraction")
-_LEFT_OUT = ("compile", "channels_last")  # they change no figure
+_LEFT_OUT = ("compile", "channels_last")  # they do not change the results
 
 
 @rank_zero_only
@@ -20,7 +20,7 @@ def log_results(
     score: float | None,
     metrics: Mapping[str, float],
 ) -> None:
-    """Add a run's row to the table of each TensorBoard logger: its best score and the test."""
+    """Add a run's row to the table of each TensorBoard logger: its best score and its test metrics."""
     results = {**({} if score is None else {f"best/{config.monitor}": score}), **metrics}
     settings = table_settings(OmegaConf.to_container(config, resolve=True), identity)
     for logger in loggers:

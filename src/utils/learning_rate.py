@@ -1,4 +1,4 @@
-"""The older name of the learning rate in a training config: `model.adam_lr`, which is `model.optimizer.lr` now."""
+"""The old name of the learning rate in a training config, `model.adam_lr`; it is now `model.optimizer.lr`."""
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
@@ -6,9 +6,9 @@ from src.utils.errors import UserError
 
 
 def rename_rate(config: DictConfig) -> None:
-    """Remove `model.adam_lr` from a config where `model.optimizer.lr` refers to it, as in runs of older versions.
+    """Remove `model.adam_lr` from a config in which `model.optimizer.lr` refers to it, as in runs of older versions.
 
-    UserError where it would have no effect: a file of the user's still sets it.
+    Raises UserError if it has no effect: one of the user's files still sets it.
     """
     older = config.model.get("adam_lr")
     if older is None:

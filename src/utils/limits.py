@@ -1,4 +1,4 @@
-"""Numbers of a trainer that Lightning accepts and fails on later, or that leave it nothing to do."""
+"""Values of a trainer that Lightning accepts but later fails on, or with which nothing is trained."""
 
 import logging
 from collections.abc import Mapping
@@ -13,13 +13,13 @@ _TRAINING = ("max_epochs", "max_steps", "limit_train_batches", "max_time")
 
 
 def require_limits(trainer: Mapping[str, Any]) -> None:
-    """UserError for a number with which training would fail or diverge; a warning where nothing is trained."""
+    """Raise UserError for a value with which training would fail or diverge; warn if nothing would be trained."""
     for key in _DIVISORS:
         value = trainer.get(key)
         if type(value) is int and value < 1:
             raise UserError(f"trainer.{key}: {value} given; give at least 1")
     clip = trainer.get("gradient_clip_val")
-    if isinstance(clip, int | float) and clip < 0:  # Lightning would scale by it, and training climb the loss
+    if isinstance(clip, int | float) and clip < 0:  # Lightning would scale gradients by it and ascend the loss
         raise UserError(f"trainer.gradient_clip_val: {clip} given; give a norm above 0, or null to clip nothing")
     for key in _TRAINING:
         value = trainer.get(key)
@@ -28,7 +28,7 @@ def require_limits(trainer: Mapping[str, Any]) -> None:
 
 
 def is_tested(trainer: Mapping[str, Any]) -> bool:
-    """Tell whether a test would get any batch."""
+    """Return whether the test has any batches."""
     return not _is_zero(trainer.get("limit_test_batches"))
 
 

@@ -1,7 +1,7 @@
-"""Locks that processes of one or of several machines respect, and that a killed one cannot leave behind.
+"""File locks between processes on one or several machines, which are released even if their process is killed.
 
-On a file system without locks nothing is held, and nobody can tell: what is done under one must be safe, if
-wasteful, when done twice.
+On a file system without locks, no lock is held and no error is raised. Work under a lock must therefore be safe, though
+wasteful, if two processes do it.
 """
 
 import errno
@@ -15,12 +15,12 @@ from typing import IO
 
 log = logging.getLogger(__name__)
 
-NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # what a file system without them answers
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # errors of a file system without locks
 
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold a file's lock, waiting for whoever has it; the file is removed afterwards."""
+    """Hold a file's lock, after waiting for the process that holds it; the file is removed afterwards."""
     path.parent.mkdir(parents=True, exist_ok=True)
     while True:
         with path.open("a") as file:
@@ -28,7 +28,7 @@ def locked(path: Path) -> Iterator[None]:
                 log.info("waiting for the process that holds %s", path)
                 _take(file, fcntl.LOCK_EX)
             if not _is_still(file, path):
-                continue  # whoever had it has removed it: the next to come would lock another file
+                continue  # its holder has removed it: the next process would lock another file
             try:
                 yield
             finally:
@@ -38,19 +38,19 @@ def locked(path: Path) -> Iterator[None]:
 
 @contextmanager
 def alive(path: Path) -> Iterator[None]:
-    """Hold the lock of a file of one's own for as long as this lives; the file stays, for `is_free`."""
+    """Hold the lock of this process's own file; the file stays afterwards, for `is_free`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     while True:
         with path.open("w") as file:
             _take(file, fcntl.LOCK_EX)
             if not _is_still(file, path):
-                continue  # it looked like one that is left over, and was removed
+                continue  # another process took it for a leftover and removed it
             yield
             return
 
 
 def is_free(path: Path) -> bool:
-    """Tell whether a lock's file is there and nobody holds it."""
+    """Return whether a lock file exists and no process holds it."""
     try:
         with path.open() as file:
             return _take(file, fcntl.LOCK_SH | fcntl.LOCK_NB, without_locks=False)
@@ -59,14 +59,14 @@ def is_free(path: Path) -> bool:
 
 
 def remove_free(path: Path) -> None:
-    """Remove a lock's file that nobody holds."""
+    """Remove a lock file that no process holds."""
     with suppress(FileNotFoundError), path.open() as file:
         if _take(file, fcntl.LOCK_EX | fcntl.LOCK_NB, without_locks=False) and _is_still(file, path):
             path.unlink()
 
 
 def _take(file: IO[str], how: int, without_locks: bool = True) -> bool:
-    """Lock an open file; return whether it is, False where another holds it, `without_locks` where none can be."""
+    """Lock a file; return True, or False if another process holds it, or `without_locks` if locks are unsupported."""
     try:
         fcntl.flock(file, how)
     except BlockingIOError:
@@ -79,7 +79,7 @@ def _take(file: IO[str], how: int, without_locks: bool = True) -> bool:
 
 
 def _is_still(file: IO[str], path: Path) -> bool:
-    """Tell whether an open file is what its path names."""
+    """Return whether an open file is still the file at its path."""
     try:
         return os.path.samestat(os.fstat(file.fileno()), path.stat())
     except FileNotFoundError:

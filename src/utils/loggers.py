@@ -10,13 +10,13 @@ PACKAGES = {"wandb": "wandb", "mlflow": "mlflow", "comet": "comet_ml", "aim": "a
 
 
 def require_loggers(config: DictConfig | None) -> None:
-    """NotHere when the package of a logger is missing, with the command that installs it."""
+    """Raise NotHere if the package of a logger is missing, with the command that installs it."""
     for role, logger in (config or {}).items():
         require_logger(logger, f"logger.{role}")
 
 
 def require_logger(config: DictConfig | None, where: str) -> None:
-    """NotHere when the package of one logger is not installed, or its service is gone."""
+    """Raise NotHere if the package of one logger is not installed, or its service has closed."""
     target = str((config or {}).get("_target_", "")).split(".")
     if "neptune" in target:
         raise NotHere(f"{where}: the service has closed, and Lightning has dropped its logger; give logger=tensorboard")

@@ -1,4 +1,4 @@
-"""Metrics as a CSV file that stays readable when a run is killed, and that a resumed run continues."""
+"""A CSV file of metrics that stays readable if a run is killed; a resumed run continues it."""
 
 import csv
 import io
@@ -13,9 +13,9 @@ from src.utils.files import write_whole
 
 
 class ResumableCSVLogger(CSVLogger):
-    """Lightning's CSV logger, which writes each row at once.
+    """Lightning's CSV logger, except that it writes each row immediately.
 
-    With `purge_step` it keeps the rows of an existing file before that step; later ones will be logged again. A row
+    With `purge_step` it keeps the rows of an existing file before that step; later rows will be logged again. A row
     that was kept is not written twice.
     """
 
@@ -41,7 +41,7 @@ class _Writer(ExperimentWriter):
             self._write()
 
     def _check_log_dir_exists(self) -> None:
-        """Keep the file, which Lightning would remove here; the first row replaces it."""
+        """Keep the file, which Lightning would remove here; writing the first row replaces it."""
 
     def save(self) -> None:
         new = [row for row in self.metrics if {name: str(value) for name, value in row.items()} not in self._kept]

@@ -1,4 +1,4 @@
-"""Whether a run will have the metrics that it selects on and watches, told before the dataset is made."""
+"""Check that a run will log the metrics that it monitors, before the dataset is generated."""
 
 import logging
 import shlex
@@ -14,24 +14,26 @@ _KINDS = ("mae", "rmse", "acc", "acc1", "loss")  # of each head, as src.models.h
 
 
 def require_metrics(config: DictConfig) -> None:
-    """UserError for a metric that no run of this recipe logs; those of a dataset of yours are checked later."""
+    """Raise UserError for a metric that no run of this recipe logs; for an existing dataset this is checked later."""
     if config.monitor is None:
         raise UserError("monitor: null given; give a metric such as val/nmae")
     for key, metric in watched(config).items():
         mode = "min" if key == "monitor" else OmegaConf.select(config, key.removesuffix("monitor") + "mode")
         if mode != "max" and metric.endswith(("_acc", "_acc1")):
-            raise UserError(f"{key}: {metric} given, of which the lowest would be kept; give an error, such as _mae")
+            raise UserError(
+                f"{key}: {metric} given, and the lowest accuracy would be kept; give an error, such as _mae"
+            )
     _require_validation(config)
     if config.data.get("data_dir") or not config.data.get("recipe"):
         return
     heads = config.data.recipe.synth.parameters
     known = ["train/loss", "val/loss", "val/nmae", *(f"val/{name}_{kind}" for name in heads for kind in _KINDS)]
-    # a loss's terms are known when the model is
-    require_known({key: one for key, one in watched(config).items() if not one.startswith("train/loss/")}, known)
+    # the terms of a loss are known only once the model is built
+    require_known({key: name for key, name in watched(config).items() if not name.startswith("train/loss/")}, known)
 
 
 def _require_validation(config: DictConfig) -> None:
-    """UserError where something watches the validation and nothing is validated; a warning where no epoch will be."""
+    """Raise UserError if a validation metric is watched but validation is off; warn if no epoch is validated."""
     trainer = config.trainer
     watchers = {key: metric for key, metric in watched(config).items() if metric.startswith("val/")}
     watchers.pop("monitor", None)
@@ -54,15 +56,17 @@ def _require_validation(config: DictConfig) -> None:
 
 
 def watched(config: DictConfig) -> dict[str, str]:
-    """Return the keys of a config that name a metric, with those names."""
-    callbacks = {role: one for role, one in (config.get("callbacks") or {}).items() if isinstance(one, Mapping)}
-    named = {f"callbacks.{role}.monitor": one.get("monitor") for role, one in callbacks.items()}
+    """Return the keys of a config that name a metric, with the metrics' names."""
+    given = (config.get("callbacks") or {}).items()
+    named = {
+        f"callbacks.{role}.monitor": options.get("monitor") for role, options in given if isinstance(options, Mapping)
+    }
     named["model.scheduler.monitor"] = OmegaConf.select(config, "model.scheduler.monitor")
     return {key: str(metric) for key, metric in ({"monitor": config.monitor} | named).items() if metric is not None}
 
 
 def require_known(metrics: Mapping[str, str], known: Collection[str]) -> None:
-    """UserError for the first metric that is not known; `metrics` maps the keys that name them to the names."""
+    """Raise UserError for the first unknown metric; `metrics` maps config keys to metric names."""
     for key, metric in metrics.items():
         if metric not in known:
             raise UserError(f"{key}: no metric '{metric}'.{did_you_mean(metric, known)}")

@@ -1,4 +1,4 @@
-"""What a command with -m ends with: one table of its runs, on the screen and as files beside them."""
+"""The table of runs at the end of a command with -m, on the screen and as files in the same directory."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -19,20 +19,20 @@ from src.utils.runs_table import (
 )
 from src.utils.table import Column, show_lines
 
-_LONGEST_NUMBER = 8  # characters of a value that is shown as it was given
+_LONGEST_NUMBER = 8  # characters; longer values are rounded
 _OVERRIDES = Path(".hydra/overrides.yaml")  # what Hydra saves of a job's command line
 
 
 def show_multirun(directory: Path) -> None:
-    """Print a table of the runs of a multirun, and write all that is known of them as runs.csv and runs.md."""
+    """Print a table of the runs of a multirun, and write all columns to runs.csv and runs.md."""
     runs = [read_run(path) for path in run_directories(directory)]
     if not any((run.directory / name).exists() for run in runs for name in ("run.json", "test_results.json")):
-        return  # of commands that neither train nor test
+        return  # the command neither trains nor tests
     show(_with_overrides(sorted(runs, key=_order)), directory)
 
 
 def show(runs: list[Run], directory: Path, title: str = "", caption: str = "") -> None:
-    """Write some runs of one command to files below its directory, then print them."""
+    """Write the runs of one command to files in its directory, then print them."""
     saved = _save(runs, directory)
     keys = [key for run in runs for key in run.overrides]
     names = {key: key.rpartition(".")[2] for key in keys}
@@ -61,7 +61,7 @@ def show(runs: list[Run], directory: Path, title: str = "", caption: str = "") -
 
 
 def _rounded(value: str) -> str:
-    """Return a value for the screen: of a decimal number with many digits, four."""
+    """Return a value for the screen; a decimal number with many digits is rounded to four."""
     if len(value) > _LONGEST_NUMBER and value.count(".") == 1:
         try:
             return f"{float(value):.4g}"
@@ -71,7 +71,7 @@ def _rounded(value: str) -> str:
 
 
 def _save(runs: list[Run], directory: Path) -> str:
-    """Write the files and return where they are, or why there are none: what there is to say comes all the same."""
+    """Write the files; return a sentence that says where they are, or why they could not be written."""
     try:
         csv_path, _ = write_runs(runs, directory / "runs")
     except OSError as error:
@@ -80,7 +80,7 @@ def _save(runs: list[Run], directory: Path) -> str:
 
 
 def _with_overrides(runs: list[Run]) -> list[Run]:
-    """Return the runs with those of their overrides in which they differ."""
+    """Return the runs, each with only those overrides that differ between runs."""
     given = [_overrides(run.directory) for run in runs]
     keys = list(dict.fromkeys(key for overrides in given for key in overrides))
     differing = [key for key in keys if len({overrides.get(key) for overrides in given}) > 1]
@@ -100,6 +100,6 @@ def _overrides(directory: Path) -> dict[str, str]:
 
 
 def _order(run: Run) -> tuple[bool, int, str]:
-    """Order jobs by their numbers, and those whose directories have other names after them."""
+    """Sort jobs by number; jobs whose directories have other names come last."""
     name = run.directory.name
     return (not name.isdecimal(), int(name) if name.isdecimal() else 0, name)

@@ -1,7 +1,7 @@
-"""Which of a run's processes this is and what they share, by what their launcher sets in the environment.
+"""Find this process's rank, and what a run's processes share, from the launcher's environment variables.
 
-Lightning (on one machine), torchrun and srun start the same command once for each device. Each of these processes
-composes its own config, so the name of the run's directory must come from values that all of them have.
+Lightning (on one machine), torchrun and srun start the same command once for each device. Each process composes its own
+config, so the name of the run's directory must come from values that all processes have.
 """
 
 import logging
@@ -14,22 +14,23 @@ from src.utils.errors import UserError
 
 log = logging.getLogger(__name__)
 
-_GRACE_SECONDS = 15.0  # in which a process that loses its connection to another one ends by itself, as with gloo
-_INTERACTIVE = ("bash", "interactive")  # names of SLURM jobs in which a person types: each command is a run of its own
-_RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK")  # all that Lightning reads
-_FROM_LIGHTNING = ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK", "LOCAL_RANK", "WORLD_SIZE")  # for those that it starts
+_GRACE_SECONDS = 15.0  # a process that loses its connection, as with gloo, ends by itself in that time
+_INTERACTIVE = ("bash", "interactive")  # SLURM jobs in which a user types: each command is a separate run
+_RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK")  # all variables that Lightning reads
+_FROM_LIGHTNING = ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK", "LOCAL_RANK", "WORLD_SIZE")  # set in its processes
 
 
 def rank() -> int:
-    """Return this process's number among all of its run, 0 where it is alone."""
+    """Return this process's number among all processes of its run, or 0 if there is only one."""
     name = next((name for name in _launched_ranks() if name in os.environ), None)
     return _number(name) if name else 0
 
 
 def drop_stray_ranks() -> list[str]:
-    """Remove ranks that no launcher has set from the environment; return each as NAME=value.
+    """Remove ranks from the environment that no launcher has set; return each as NAME=value.
 
-    Lightning would follow them: a process of a rank above 0 writes nothing. UserError where one is no number.
+    Otherwise Lightning would use them, and a process with a rank above 0 writes nothing. Raises UserError if a rank is
+    not a number.
     """
     given = {name: _number(name) for name in _RANKS if name in os.environ}
     stray = [f"{name}={number}" for name, number in given.items() if number and name not in _launched_ranks()]
@@ -39,7 +40,7 @@ def drop_stray_ranks() -> list[str]:
 
 
 def _launched_ranks() -> tuple[str, ...]:
-    """Return the variables that this process's launcher sets, the first that is there being the one to follow."""
+    """Return the rank variables that this process's launcher sets; the first that exists counts."""
     if "TORCHELASTIC_RUN_ID" in os.environ:
         return ("RANK", "LOCAL_RANK")
     if _by_srun():
@@ -51,11 +52,13 @@ def _number(name: str) -> int:
     try:
         return int(os.environ[name])
     except ValueError:
-        raise UserError(f"{name}: the environment sets it to '{os.environ[name]}', no number; unset it") from None
+        raise UserError(
+            f"{name}: the environment sets it to '{os.environ[name]}', which is not a number; unset it"
+        ) from None
 
 
 def launched() -> dict[str, int]:
-    """Return the trainer's `devices` and `num_nodes` as torchrun or srun started them, {} where neither did."""
+    """Return `devices` and `num_nodes` for the trainer as torchrun or srun started them, or {} without either."""
     if "TORCHELASTIC_RUN_ID" in os.environ:
         processes, devices = int(os.environ["WORLD_SIZE"]), int(os.environ["LOCAL_WORLD_SIZE"])
         return {"devices": devices, "num_nodes": processes // devices}
@@ -66,10 +69,10 @@ def launched() -> dict[str, int]:
 
 
 def leave_with_first() -> None:
-    """End this process, where Lightning's launcher started it, soon after the first process of its run has died.
+    """End this process, if Lightning's launcher started it, soon after the first process of its run has died.
 
-    Without this it would hold its device until NCCL stops waiting, ten minutes later. The first process ends when
-    another one dies, see `explain_death`; torchrun and srun end all of theirs.
+    Otherwise it would hold its device until NCCL stops waiting, ten minutes later. The first process ends if another
+    process dies, see `explain_death`; torchrun and srun end all their processes.
     """
     if not rank() or launched():
         return
@@ -86,7 +89,7 @@ def leave_with_first() -> None:
 
 
 def explain_death(record: logging.LogRecord) -> bool:
-    """Say in our words what Lightning's launcher logs before it kills all processes because one has died.
+    """Rewrite the message that Lightning's launcher logs before it ends all processes because one has died.
 
     A filter for the logger `lightning.fabric.strategies.launchers.subprocess_script`.
     """
@@ -98,21 +101,21 @@ def explain_death(record: logging.LogRecord) -> bool:
 
 
 def join_run(words: list[str]) -> list[str]:
-    """Return a command line with which all processes of a run share its directory; UserError where it has no name.
+    """Return a command line with which all processes share the run's directory; raise UserError if the run has no name.
 
     Lightning's own launcher does this for the processes that it starts.
     """
     name = _shared_name()
     if name is None:
         return words
-    added = [] if rank() == 0 else ["hydra.output_subdir=null"]  # the config is written once
+    added = [] if rank() == 0 else ["hydra.output_subdir=null"]  # only the first process writes the config
     if not any(word.startswith("hydra.run.dir=") for word in words):
         added.append(f"hydra.run.dir=${{home:${{paths.log_dir}}}}/${{task_name}}/runs/{name}")
     return [*words, *added]
 
 
 def _shared_name() -> str | None:
-    """Return what torchrun or srun calls the run: the same after a requeue, which thus continues in its directory."""
+    """Return torchrun's or srun's name of the run, which a requeue does not change: it continues in that directory."""
     if "TORCHELASTIC_RUN_ID" not in os.environ:
         return f"slurm_{os.environ['SLURM_JOB_ID']}_{os.environ.get('SLURM_STEP_ID', 0)}" if _by_srun() else None
     given = os.environ["TORCHELASTIC_RUN_ID"]

@@ -1,4 +1,4 @@
-"""`resume=<run directory>` on a command line: the words with which Hydra continues that run with its own config."""
+"""Translate `resume=<run directory>` on a command line to the words with which Hydra loads that run's own config."""
 
 import re
 import shlex
@@ -17,11 +17,11 @@ from src.utils.run_lock import is_in_use
 from src.utils.run_record import ROOT, read_record
 from src.utils.text_values import quote, text_of
 
-CONFIG = Path(".hydra/config.yaml")  # what Hydra saves: composed, with the references by which a run may be moved
+CONFIG = Path(".hydra/config.yaml")  # Hydra saves it with its references, so that a run can be moved
 
 
 def resumed(words: list[str]) -> list[str]:
-    """Return a command line with `resume=DIR` as Hydra understands it; UserError where nothing can be resumed.
+    """Return a command line with `resume=DIR` as Hydra expects it; raise UserError if nothing can be resumed.
 
     The saved config replaces configs/train.yaml, so that a run continues with its own values even where configs/
     has changed since. Values that the command line gives replace saved ones, except those that an optimizer's state
@@ -33,32 +33,33 @@ def resumed(words: list[str]) -> list[str]:
         return words
     others = [word for word in words if word not in given]
     name = text_of(given[-1])
-    if name == "last" and launched():  # each process would look by itself, and could find what others have started
-        raise UserError("resume: last given to several processes, which may not agree on it; give the run's directory")
+    if name == "last" and launched():  # each process would search separately, and could find another run
+        raise UserError("resume: last given, but several processes may find different runs; give the run's directory")
     directory = last_unfinished(_log_dir(others)) if name == "last" else Path(name).expanduser().absolute()
     _check(directory)
     for word in others:
         group = word.lstrip("+~").partition("=")[0].partition("@")[0]
         if (ROOT / "configs" / group).is_dir() and "=" in word:
             raise UserError(
-                f"{word}: a resumed run keeps its {group}; give values, as in trainer.max_epochs=100, or train another"
+                f"{word}: a resumed run keeps its {group}; "
+                "give single values, as in trainer.max_epochs=100, or start a new run"
             )
         if word in ("-m", "--multirun"):
-            raise UserError(f"{word}: a run is resumed alone; leave it out")
+            raise UserError(f"{word}: a run cannot be resumed in a sweep; leave it out")
     return [
         *("--config-dir", str(directory / CONFIG.parent), "--config-name", CONFIG.stem),
         "+hydra=default",
         *others,
         f"hydra.run.dir={quote(str(directory))}",
-        "hydra.output_subdir=null",  # else Hydra would overwrite the config that we read
+        "hydra.output_subdir=null",  # otherwise Hydra would overwrite the config that it reads
         f"++resume={quote(str(directory))}",
     ]
 
 
 def last_unfinished(log_dir: Path) -> Path:
-    """Return the newest training run that is neither finished nor in use; UserError when there is none.
+    """Return the newest training run that is neither finished nor in use; raise UserError if there is none.
 
-    A run that has a checkpoint is preferred: one without may be a command that failed a moment ago.
+    A run that has a checkpoint is preferred, since a run without may be a command that just failed.
     """
     records = sorted((log_dir / "train" / "runs").glob("*/run.json"), key=lambda path: path.stat().st_mtime)
     found = []
@@ -72,9 +73,9 @@ def last_unfinished(log_dir: Path) -> Path:
 
 
 def newest_checkpoint(directory: Path) -> Path | None:
-    """Return the checkpoint to continue from, the one written last; None where there is none.
+    """Return the checkpoint to continue from, the newest; None if there is none.
 
-    best.ckpt counts only where it is the only one: a kill may have come before the last.ckpt of its epoch.
+    best.ckpt counts only if it is the only one: the run may have been killed before that epoch's last.ckpt was written.
     """
     found = list((directory / "checkpoints").glob("[!.]*.ckpt"))
     others = [path for path in found if path.name != "best.ckpt"]  # see configs/callbacks
@@ -82,45 +83,45 @@ def newest_checkpoint(directory: Path) -> Path | None:
 
 
 def require_same_optimizer(saved: Mapping[str, Any], given: Mapping[str, Any]) -> None:
-    """UserError where a model's config asks for another optimizer than the one whose state a checkpoint holds.
+    """Raise UserError if a model's optimizer differs from the optimizer whose state a checkpoint holds.
 
-    That state restores rates, decays and groups, whatever a config says. A schedule may change its values, which
-    hold from the next step on, but it cannot be added or removed.
+    That state restores learning rates, weight decays and groups, whatever the config says. A schedule's values may
+    change, from the next step on, but a schedule cannot be added or removed.
     """
     ours, theirs = (dict(_kept(config)) for config in (given, saved))
     for key in [*theirs, *ours]:
         if ours.get(key) != theirs.get(key):
             raise UserError(
                 f"{key.removesuffix('._target_')}: {ours.get(key)} given, but the checkpoint's optimizer has "
-                f"{theirs.get(key)}; give that, or start another run without the checkpoint"
+                f"{theirs.get(key)}; give that, or start a new run without the checkpoint"
             )
 
 
 def _kept(config: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for group in ("optimizer", "lr_multipliers"):
         yield from ((f"model.{group}.{name}", value) for name, value in (config.get(group) or {}).items())
-    yield "model.scheduler", "one" if config.get("scheduler") else "none"
+    yield "model.scheduler", "a schedule" if config.get("scheduler") else "none"
 
 
-def how_to_go_on(directory: Path) -> str:
-    """Return the hint that ends a stopped run's last message: the command that continues it."""
+def how_to_continue(directory: Path) -> str:
+    """Return the end of a stopped run's last message: the command that continues the run."""
     here = directory.relative_to(Path.cwd()) if directory.is_relative_to(Path.cwd()) else directory
-    return f"go on with: python src/train.py resume={shlex.quote(str(here))}"
+    return f"continue with: python src/train.py resume={shlex.quote(str(here))}"
 
 
 def save_config(config: DictConfig, directory: Path) -> None:
-    """Record a resumed run's config with the values that this command gave, so that the next `resume=` has them too."""
+    """Save a resumed run's config with the values of this command line, so that the next `resume=` uses them too."""
     kept = config.copy()
     kept.resume = None
     write_whole(directory / CONFIG, OmegaConf.to_yaml(kept).encode())
 
 
 def continue_logs(loggers: DictConfig | None, step: int) -> None:
-    """Have the loggers that write files keep what they hold up to a step; later entries are written again."""
-    for one in (loggers or {}).values():
-        if str((one or {}).get("_target_")).endswith((".TensorBoardLogger", ".ResumableCSVLogger")):
-            with open_dict(one):
-                one.purge_step = step
+    """Make the loggers that write files keep their entries before a step; later entries are written again."""
+    for logger in (loggers or {}).values():
+        if str((logger or {}).get("_target_")).endswith((".TensorBoardLogger", ".ResumableCSVLogger")):
+            with open_dict(logger):
+                logger.purge_step = step
 
 
 def _log_dir(words: list[str]) -> Path:
@@ -129,22 +130,26 @@ def _log_dir(words: list[str]) -> Path:
 
 
 def _refuse_used(words: list[str]) -> None:
-    """UserError where a new run would overwrite another; processes of one launcher share their directory."""
+    """Raise UserError if a new run would overwrite another; processes of one launcher share their directory."""
     directories = [text_of(word) for word in words if word.startswith("hydra.run.dir=")]
     if directories and not rank() and not launched() and (Path(directories[-1]) / "run.json").is_file():
         name = directories[-1]
         hint = f"resume={shlex.quote(name)}"
-        raise UserError(f"hydra.run.dir: {name} holds a run; give another directory, or go on with that run: {hint}")
+        raise UserError(f"hydra.run.dir: {name} holds a run; give another directory, or continue that run: {hint}")
 
 
 def _check(directory: Path) -> None:
     if directory.is_file():
-        raise UserError(f"resume: {directory} is a file; give the run's directory, as logs/train/runs/..., or last")
+        raise UserError(
+            f"resume: {directory} is a file; give the run's directory, such as logs/train/runs/..., or last"
+        )
     if not directory.is_dir():
-        raise UserError(f"resume: {directory} does not exist; give a run directory, as logs/train/runs/..., or last")
+        raise UserError(
+            f"resume: {directory} does not exist; give a run directory, such as logs/train/runs/..., or last"
+        )
     path = directory / CONFIG
     if not path.is_file():
-        raise UserError(f"resume: {directory} is no training run: it has no {CONFIG}; give a run directory")
+        raise UserError(f"resume: {directory} is not a training run: it has no {CONFIG}; give a run directory")
     try:
         config = OmegaConf.load(path)
         usable = OmegaConf.is_dict(config) and {"model", "data", "trainer", "paths"} <= set(config)
@@ -152,5 +157,5 @@ def _check(directory: Path) -> None:
         usable = False
     if not usable:
         raise UserError(
-            f"resume: {path} is damaged or belongs to no training run; repeat the command that started the run"
+            f"resume: {path} is damaged or not the config of a training run; repeat the command that started the run"
         )

@@ -1,4 +1,4 @@
-"""One process at a time trains in a run directory."""
+"""A lock that lets only one run at a time train in a run directory."""
 
 import errno
 import fcntl
@@ -16,11 +16,11 @@ from src.utils.ranks import rank
 
 @contextmanager
 def only_here(directory: Path) -> Iterator[None]:
-    """Hold a directory for a run, all its processes together; UserError names the process of another that has it.
+    """Lock a directory for a run and all its processes; a UserError names the process of another run that holds it.
 
-    The lock is the operating system's, so that it ends with its process, however that ends, on whichever
-    machine of a shared file system; the file only says who has it. Unlike those of src.utils.locks it is not handed
-    down to forked workers, which may outlive a killed run for some seconds.
+    The operating system releases the lock when its process ends, however it ends, on any machine of a shared file
+    system; the file only names the holder. Unlike the locks of src.utils.locks, it is not inherited by forked workers,
+    which may live some seconds longer than a killed run.
     """
     if rank():
         yield
@@ -38,22 +38,22 @@ def only_here(directory: Path) -> Iterator[None]:
 
 
 def is_in_use(directory: Path) -> bool:
-    """Whether a process trains in a run directory; where a file system has no locks, nobody can tell."""
+    """Return whether a process trains in a run directory; always False on a file system without locks."""
     try:
         with (directory / "run.lock").open("r+") as file:
             return _is_taken(file)
     except FileNotFoundError:
         return False
     except PermissionError:
-        return True  # another user's: whatever it does, it is not for this one
+        return True  # another user's run: this user cannot write there anyway
 
 
 def _is_taken(file: IO[str]) -> bool:
-    """Lock an open file, unless another process has it."""
+    """Try to lock an open file; return whether another process has locked it."""
     try:
         fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
-        if error.errno in (errno.EAGAIN, errno.EACCES):  # which of them is up to the system
+        if error.errno in (errno.EAGAIN, errno.EACCES):  # systems differ in which they raise
             return True
         if error.errno not in NO_LOCKS:
             raise

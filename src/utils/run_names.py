@@ -1,6 +1,6 @@
-"""The name, tags and model by which a user recognises a run; the name is a part of its directory's name.
+"""The name, tags and model that identify a run; the name is part of its directory's name.
 
-Configs use `${run_directory:NOW,NAME}`, which Hydra resolves in every process that composes a config.
+Configs use `${run_directory:NOW,NAME}`, which every process that composes a config resolves.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from src.utils.run_record import read_record
 if TYPE_CHECKING:
     from src.data.spec import DatasetSpec
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,63}")  # as of a dataset, and short enough for any file system
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,63}")  # as for datasets, and short enough for any file system
 _RULE = "letters, digits and _ . + - after a first letter or digit, at most 64 characters"
 
 
 def run_directory(started: str, name: object) -> str:
-    """Return a run directory's name: when it was started, then the run's name where it has one."""
+    """Return a run directory's name: the start time, then the run's name if it has one."""
     return started if name is None else f"{started}_{checked_name(name, 'name')}"
 
 
 def run_names(config: DictConfig) -> tuple[str | None, list[str]]:
-    """Return a config's `name` and `tags`; UserError where one is no name."""
+    """Return a config's `name` and `tags`; raise UserError for an invalid name or tag."""
     name, tags = config.get("name"), config.get("tags") or []
     if OmegaConf.is_list(tags):
         tags = list(tags)
@@ -41,9 +41,9 @@ def run_names(config: DictConfig) -> tuple[str | None, list[str]]:
 
 
 def description(config: DictConfig, spec: DatasetSpec, directory: Path) -> dict[str, Any]:
-    """Return what a table of runs shows of a run's config, as plain data."""
+    """Return the values of a run's config that a table of runs shows, as plain data."""
     name, tags = run_names(config)
-    before = next(reversed(read_record(directory)), {})  # a resumed run's command does not choose a model again
+    before = next(reversed(read_record(directory)), {})  # the command of a resumed run does not name a model
     network = str(OmegaConf.select(config, "model.network._target_") or "").rpartition(".")[2]
     model = model_choice() or before.get("model") or network
     data = {"name": spec.name, "synth": spec.synth_type, "samples": sum(spec.counts.values())}
@@ -51,8 +51,8 @@ def description(config: DictConfig, spec: DatasetSpec, directory: Path) -> dict[
 
 
 def checked_name(given: object, key: str) -> str:
-    """Return a name as text; UserError where it could not be a part of a directory's name."""
-    if isinstance(given, bool | float):  # what YAML makes of `on` or `1e5`
+    """Return a name as text; raise UserError if it cannot be part of a directory's name."""
+    if isinstance(given, bool | float):  # YAML reads `on` or `1e5` as such
         raise UserError(f"{key}: {given} given, a {type(given).__name__}; quote it twice, as in {key}=\"'1e5'\"")
     if not isinstance(given, str | int) or not _NAME.fullmatch(str(given)):
         raise UserError(f"{key}: {str(given)[:80]!r} given; {_RULE}")

@@ -1,4 +1,4 @@
-"""The record of a run: run.json in its directory, with one entry for each time it was started or resumed."""
+"""The record of a run: run.json in its directory, with one entry for each start or resumption."""
 
 import hashlib
 import json
@@ -18,34 +18,34 @@ from src.utils.ranks import rank
 from src.utils.workers import worker_died
 
 ROOT = Path(__file__).parents[2]
-_LARGEST_BYTES = 2**24  # of a record; a session takes 3 KB
+_LARGEST_BYTES = 2**24  # of a record; a session needs 3 KB
 _PACKAGES = ("torch", "lightning", "numpy", "hydra-core")
 
 
 def read_record(directory: Path) -> list[dict[str, Any]]:
-    """Return a run's sessions, the newest last; none where it has no record that can be read."""
+    """Return a run's sessions, the newest last; empty if it has no readable record."""
     path = directory / "run.json"
     try:
         if not path.is_file() or path.stat().st_size > _LARGEST_BYTES:
             return []
         sessions = json.loads(path.read_text())["sessions"]
         valid = all(isinstance(session["outcome"], str) for session in sessions)
-    except (OSError, ValueError, LookupError, TypeError, RecursionError):  # people read it, and no run depends on it
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):  # users may edit it, and no run depends on it
         return []
     return list(sessions) if valid else []
 
 
 def is_finished(directory: Path) -> bool:
-    """Tell whether a run was trained and tested to its end."""
+    """Return whether a run completed training and testing."""
     sessions = read_record(directory)
     return bool(sessions) and sessions[-1]["outcome"] == "finished"
 
 
 class Session:
-    """Records one start of a run: its config, code, machine and time at the beginning, its outcome at the end.
+    """Records one start of a run: its config, code, machine and time at the start, its outcome at the end.
 
-    The entry of a session that was killed says `running` until the next session changes that. `details` are plain
-    data for the entry.
+    The entry of a killed session says `running` until the next session corrects it. `details` are plain data for the
+    entry.
     """
 
     def __init__(self, directory: Path, details: dict[str, Any]):
@@ -58,7 +58,7 @@ class Session:
         self.sessions.append(self.entry)
 
     def __enter__(self) -> dict[str, Any]:
-        """Write the entry and return it; changes of it are written by `write`, or at the end."""
+        """Write the entry and return it; later changes to it are written by `write`, or at the end."""
         self.write()
         return self.entry
 
@@ -72,12 +72,12 @@ class Session:
             self.entry["outcome"] = f"failed: {' '.join(str(error).split()) or kind.__name__}"
         try:
             self.write()
-        except OSError:  # the disk is full: if that has ended the run, its own message is the one to show
+        except OSError:  # the disk is full: if that ended the run, show the run's own error
             if error is None:
                 raise
 
     def write(self) -> None:
-        """Write the record, from the first of several processes only."""
+        """Write the record; only the first of several processes does."""
         if rank():
             return
         content = json.dumps({"sessions": self.sessions}, indent=2, default=str) + "\n"
@@ -85,7 +85,7 @@ class Session:
 
 
 def surroundings() -> dict[str, Any]:
-    """Return what a run depends on besides its config, as plain data: command, code, versions and hardware."""
+    """Return what else a run depends on, as plain data: command, code, versions and hardware."""
     return {
         "command": [sys.executable, *sys.argv],
         "git": git_state(),
@@ -103,7 +103,7 @@ def version_line() -> str:
 
 
 def git_state(root: Path = ROOT) -> dict[str, Any]:
-    """Return the commit and the SHA-256 of the changes since; the reason where git does not know."""
+    """Return the commit and the SHA-256 of the changes since then, or the reason why they are unknown."""
 
     def git(*words: str) -> bytes:
         line = ["git", "--no-optional-locks", *words]

@@ -1,6 +1,6 @@
-"""A table of training runs: what each of them trained, how far it came, and what it reached.
+"""A table of training runs: the model and dataset of each, its progress, and its best and test errors.
 
-It is made from the files that runs leave. Whatever they hold, the table is printed: none of them is trusted.
+It is made from the files in run directories. Their contents are not trusted: damaged files do not prevent the table.
 """
 
 import csv
@@ -20,19 +20,19 @@ from src.utils.run_record import read_record
 from src.utils.table import Column, markdown, show
 
 _OUTCOMES = {"finished": "finished", "interrupted": "interrupted", "killed": "dead"}
-_LONGEST = 160  # characters of a text in a cell on the screen; the CSV file has all of them
+_LONGEST = 160  # characters of a cell on the screen; the CSV file holds the whole text
 _LARGEST_BYTES = 2**24  # of a file of results
 _MOST_EPOCHS = 10**9
 
 
 @dataclass(frozen=True)
 class Run:
-    """One row of the table; None and empty texts where a run's files do not say."""
+    """One row of the table; a value that a run's files do not hold is None or an empty text."""
 
     directory: Path
-    state: str  # running, finished, pruned, interrupted, failed, dead (killed), or damaged: no record can be read
+    state: str  # running, finished, pruned, interrupted, failed, dead (killed), or damaged (its record is unreadable)
     cause: str = ""  # of a failure
-    started: datetime | None = None  # the last time
+    started: datetime | None = None  # of the last session
     name: str = ""
     tags: tuple[str, ...] = ()
     dataset: str = ""
@@ -51,13 +51,13 @@ Cells = Sequence[tuple[Column, Callable[[Run], str]]]
 
 
 def find_runs(root: Path) -> list[Run]:
-    """Return all runs below a directory, the newest last."""
+    """Return all runs in a directory tree, the newest last."""
     runs = [read_run(directory) for directory in run_directories(root)]
     return sorted(runs, key=lambda run: (run.started.timestamp() if run.started else 0.0, str(run.directory)))
 
 
 def run_directories(root: Path) -> Iterator[Path]:
-    """Yield the directories below `root` that hold a run's record, or the config that Hydra saves of a job."""
+    """Yield the directories below `root` that hold a run's record or the config that Hydra saves for a job."""
     for directory, folders, files in os.walk(root):
         if "run.json" in files or ".hydra" in folders:
             folders.clear()
@@ -65,12 +65,12 @@ def run_directories(root: Path) -> Iterator[Path]:
 
 
 def read_run(directory: Path) -> Run:
-    """Return what the files of a run's directory say of it."""
+    """Read a run from the files in its directory."""
     results = _read_json(directory / "test_results.json")
     sessions = read_record(directory)
     if not sessions:
         has_record = (directory / "run.json").exists()
-        state = "damaged" if has_record else "finished" if results else "failed"  # one that failed before it trained
+        state = "damaged" if has_record else "finished" if results else "failed"  # it failed before training
         return Run(directory, state, test=_metric(results, "test/nmae"))
     session = sessions[-1]
     started, ended = _time(session.get("started")), _time(session.get("ended"))
@@ -105,7 +105,7 @@ def show_table(runs: Sequence[Run], cells: Cells, title: str = "", caption: str 
 
 
 def show_overview(runs: Sequence[Run], root: Path) -> None:
-    """Print the table of all runs below a directory."""
+    """Print the table of all runs in a directory tree."""
     usual = Counter(run.metric for run in runs if run.metric).most_common(1)
     metric = usual[0][0] if usual else "val/nmae"
 
@@ -132,7 +132,7 @@ def show_overview(runs: Sequence[Run], root: Path) -> None:
 
 
 def write_runs(runs: Sequence[Run], stem: Path) -> list[Path]:
-    """Write all that is known of some runs as STEM.csv and STEM.md; return the paths."""
+    """Write all columns of the runs to STEM.csv and STEM.md; return the paths."""
     keys = list(dict.fromkeys(key for run in runs for key in run.overrides))
     names = [
         *("directory", "state", "cause", "started", "name", "tags", "dataset", "model", "epochs", "planned_epochs"),
@@ -149,24 +149,24 @@ def write_runs(runs: Sequence[Run], stem: Path) -> list[Path]:
 
 
 def number(value: float | None) -> str:
-    """Return an error with four digits, nothing where there is none."""
+    """Return an error with four digits, or an empty text for None."""
     return "" if value is None else f"{value:.4g}"
 
 
 def epochs(run: Run) -> str:
-    """Return how many epochs a run has completed, and how many its limits allow."""
+    """Return the number of epochs that a run has completed, and the number that its limits allow."""
     if run.epochs is None:
         return ""
     return f"{run.epochs}/{run.planned_epochs}" if run.planned_epochs else str(run.epochs)
 
 
 def short(text: str) -> str:
-    """Return a text with its middle left out where it is too long for a cell."""
+    """Return a text, without its middle if it is too long for a cell."""
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]} ... {text[-_LONGEST // 2 :]}"
 
 
 def shown_path(path: Path) -> str:
-    """Return a path as a user would type it here."""
+    """Return a path relative to the working directory if it is inside it."""
     here = Path.cwd()
     return str(path.absolute().relative_to(here) if path.absolute().is_relative_to(here) else path)
 
@@ -188,12 +188,12 @@ def _state(directory: Path, outcome: str, pruned: bool) -> str:
         return _OUTCOMES.get(outcome, "damaged")
     try:
         return "running" if is_in_use(directory) else "dead"
-    except OSError:  # a file system that is read-only here
+    except OSError:  # a read-only file system
         return "running"
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    """Return the object in a file; an empty one where there is none."""
+    """Return the object in a JSON file, or an empty object if there is none."""
     try:
         if not path.is_file() or path.stat().st_size > _LARGEST_BYTES:
             return {}
@@ -223,7 +223,7 @@ def _count(value: Any) -> int | None:
 
 
 def _time(value: Any) -> datetime | None:
-    """Return an ISO time as one of this machine's time zone."""
+    """Return an ISO time in this machine's time zone."""
     try:
         return datetime.fromisoformat(_text(value)).astimezone()
     except (ValueError, OverflowError, OSError):

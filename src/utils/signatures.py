@@ -1,4 +1,4 @@
-"""Faults of a `_target_` config that a signature reveals: no such class, no such argument, a value of a wrong type."""
+"""Check a `_target_` config against the signature: an unknown class, an unknown argument, a value of the wrong type."""
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,7 +13,7 @@ from src.utils.errors import UserError, did_you_mean, one_line
 
 
 def require_sound(config: DictConfig, groups: Sequence[str]) -> None:
-    """UserError for the first fault of a config's groups, by its key, before anything is built."""
+    """Raise UserError with the key of the first fault in a config's groups, before anything is built."""
     plain = OmegaConf.to_container(config, resolve=True)
     for group in groups:
         for key, cause in signature_faults(plain.get(group), group):
@@ -38,13 +38,13 @@ def signature_faults(config: Any, key: str) -> Iterator[tuple[str, str]]:
         yield f"{key}._target_", one_line(error)
         return
     if not callable(target):
-        yield f"{key}._target_", f"{path} is no class or function"
+        yield f"{key}._target_", f"{path} is not a class or function"
         return
     try:
         parameters = inspect.signature(target).parameters
     except ValueError:  # a compiled function has no signature
         return
-    takes_any = any(one.kind is inspect.Parameter.VAR_KEYWORD for one in parameters.values())
+    takes_any = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values())
     hints = _hints(target)
     if takes_any and inspect.isclass(target):  # its bases may know the arguments that it passes on
         for base in target.__mro__[1:]:
@@ -53,7 +53,7 @@ def signature_faults(config: Any, key: str) -> Iterator[tuple[str, str]]:
         if name.startswith("_"):
             continue
         if name not in parameters and not takes_any:
-            yield f"{key}.{name}", f"{path} takes no such argument.{did_you_mean(name, parameters)}"
+            yield f"{key}.{name}", f"{path} has no such argument.{did_you_mean(name, parameters)}"
         elif not _suits(value, hints.get(name)):
             yield f"{key}.{name}", f"{value!r} given; {path} takes {_shown(hints[name])}"
 
@@ -71,7 +71,7 @@ def _hints(target: Callable[..., Any]) -> dict[str, Any]:
 
 
 def _suits(value: Any, hint: Any) -> bool:
-    """Tell whether a plain value has the type of an annotation; True for containers and where nobody can tell."""
+    """Return whether a plain value has the type of an annotation; True for containers and unknown annotations."""
     if hint is None or not isinstance(value, str | int | float):
         return True
     try:
@@ -83,7 +83,7 @@ def _suits(value: Any, hint: Any) -> bool:
     except ValidationError:
         return False
     if isinstance(value, str):
-        return not isinstance(taken, int | float)  # the text "3" is no number
+        return not isinstance(taken, int | float)  # the text "3" is not a number
     if isinstance(value, bool):
         return isinstance(taken, bool)
     return isinstance(value, int) or not isinstance(taken, int)  # nor is 1e5 a whole number

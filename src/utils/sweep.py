@@ -1,4 +1,4 @@
-"""A search for hyperparameters: the trials of a study, each trained by one job of a launcher."""
+"""A hyperparameter search: the trials of a study, each trained by one job of a launcher."""
 
 import functools
 import itertools
@@ -40,19 +40,19 @@ from src.utils.workers import worker_died
 
 log = logging.getLogger(__name__)
 
-_WHERE = (  # overrides that say where a trial runs and what it shows, not what it trains
+_WHERE = (  # overrides of where a trial runs and what it shows, which do not change what it trains
     *("hparams_search", "logger", "trainer", "trainer.accelerator", "trainer.devices", "test"),
     *("data.device_cache", "data.num_workers", "callbacks.rich_progress_bar", "callbacks.epoch_log", "name", "tags"),
     "trainer.enable_progress_bar",
 )
-_WHERE_ALL = ("extras.", "logger.", "paths.")  # and all that begin with these
+_WHERE_ALL = ("extras.", "logger.", "paths.")  # and all keys that begin with these
 _SHARING = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
 
 Launch = Callable[..., Sequence[JobReturn]]
 
 
 def split(params: Mapping[str, Any], arguments: list[str]) -> tuple[dict[str, str], dict[str, BaseDistribution]]:
-    """Return a sweep's overrides by key: those of all trials, and the search space; the command line's come last."""
+    """Return a sweep's overrides that all trials share, by key, and its search space; the command line has priority."""
     words = [f"{key}={'null' if value is None else value}" for key, value in params.items()] + arguments
     fixed, space = {}, {}
     for override in OverridesParser.create().parse_overrides(words):
@@ -84,38 +84,40 @@ def search(
     params: Mapping[str, Any],
     trial: None = None,
 ) -> Study:
-    """Run trials until the study has `n_trials`, including those of other starts and processes; return the study."""
+    """Run trials until the study has `n_trials`, including those of earlier commands and other processes; return it."""
     if not storage or callable(sampler):  # Hydra does not instantiate the sampler of a grid
         key = "hydra/sweeper/sampler: a grid" if storage else "hydra.sweeper.storage: nothing"
-        raise UserError(f"{key} given; a study needs a database, and a grid is -m alone, with lists of values")
+        raise UserError(
+            f"{key} given, but a study needs a database; for a grid give -m and lists of values, without a search"
+        )
     opened = functools.partial(open_study, study_name, storage, sampler, pruner)
     fixed, space = split(params, arguments)
     directory = Path(config.hydra.sweep.dir)
     study, owner, batches = opened(), f"{uuid.uuid4().hex[:12]}.lock", []
 
     def next_batch() -> list[Trial]:
-        """Return the next trials, none where the study has all of them.
+        """Return the next trials, an empty list if the study is complete.
 
-        The lock keeps two sweeps from both asking for the last one.
+        The lock prevents two sweeps from both asking for the last trial.
         """
-        for wait in (False, True):  # for jobs of dead sweeps that still run, once there is nothing else to do
+        for wait in (False, True):  # at the end, wait for jobs of dead sweeps that still run
             take_over(study, directory, wait)
             with locked(directory / "asking"):
                 if not batches:
                     _describe(study, directory, fixed, n_trials, config.monitor)
                 missing = n_trials - sum(map(counts, study.get_trials(deepcopy=False)))
-                asked = [_ask(study, space, owner) for _ in range(min(n_jobs, missing))]
-            if asked:
-                return asked
+                trials = [_ask(study, space, owner) for _ in range(min(n_jobs, missing))]
+            if trials:
+                return trials
         return []
 
-    with _told_when_away(study_name), alive(directory / owner):
+    with _explain_lost_storage(study_name), alive(directory / owner):
         try:
             batch = next_batch()
             while batch:
                 batches.append([trial.number for trial in batch])
                 jobs = _run(launch, [_overrides(fixed, trial) for trial in batch], batch, directory)
-                study = opened()  # a new one: the old one does not read again what the jobs have written
+                study = opened()  # opened again, to read what the jobs have written
                 for trial, job in zip(batch, jobs, strict=True):
                     tell(study, trial.number, job)
                 with locked(directory / "asking"):
@@ -131,15 +133,15 @@ def search(
             advice = f"study {study_name} has {done} of {n_trials} trials, and the same command continues it"
             status = error.code if isinstance(error, SystemExit) and isinstance(error.code, int) else 0
             raise Interrupted(f"interrupted; {advice}", status - 128 if status > 128 else signal.SIGINT) from error
-    (directory / owner).unlink(missing_ok=True)  # after an exception it stays: its trials are orphans
+    (directory / owner).unlink(missing_ok=True)  # after an exception it stays, to mark its trials as orphans
     if not batches:
-        log.info("study %s has its %d trials; a larger hydra.sweeper.n_trials adds to them", study_name, n_trials)
+        log.info("study %s already has its %d trials; a larger hydra.sweeper.n_trials adds more", study_name, n_trials)
     return study
 
 
 @contextmanager
-def _told_when_away(study_name: str) -> Iterator[None]:
-    """UserError when the database cannot be reached, and does not come back."""
+def _explain_lost_storage(study_name: str) -> Iterator[None]:
+    """Raise UserError if the database cannot be reached and does not return."""
     try:
         yield
     except STORAGE_ERRORS as error:
@@ -149,16 +151,16 @@ def _told_when_away(study_name: str) -> Iterator[None]:
 
 
 def _describe(study: Study, directory: Path, fixed: Mapping[str, str], n_trials: int, monitor: str) -> None:
-    """Record what all trials share in the study; UserError when its trials share something else."""
+    """Record in the study what all trials share; raise UserError if its earlier trials share something else."""
     relevant = {key: word for key, word in fixed.items() if not _says_where(key)}
     before = {key: word for key, word in study.user_attrs.get(FIXED, relevant).items() if not _says_where(key)}
     start = "hydra.sweeper.study_name=... starts another"
     if before != relevant and study.get_trials(deepcopy=False, states=_SHARING):
         there = ", ".join(word for key, word in before.items() if relevant.get(key) != word) or "no such override"
-        asked = ", ".join(word for key, word in relevant.items() if before.get(key) != word) or "none"
-        raise UserError(f"study {study.study_name}: its trials have {there}, this command has {asked}; {start}")
+        here = ", ".join(word for key, word in relevant.items() if before.get(key) != word) or "none"
+        raise UserError(f"study {study.study_name}: its trials have {there}, this command has {here}; {start}")
     if (directory / "0").exists() and not study.get_trials(deepcopy=False):
-        raise UserError(f"{directory}: holds the trials of another study; move it away, or {start}")
+        raise UserError(f"{directory}: holds the trials of another study; move it elsewhere, or {start}")
     command = shlex.join(["python", *sys.argv])
     for key, value in ((FIXED, relevant), (COMMAND, command), (MONITOR, monitor), (WANTED, n_trials)):
         study.set_user_attr(key, value)
@@ -188,7 +190,7 @@ def _overrides(fixed: Mapping[str, str], trial: Trial) -> list[str]:
 
 
 def _run(launch: Launch, words: list[list[str]], batch: Sequence[Trial], directory: Path) -> Sequence[JobReturn]:
-    """Run the trials' jobs and return their results, also where the process of one of them has died."""
+    """Run the trials' jobs and return their results, even if the process of a job has died."""
     try:
         return launch(words, initial_job_idx=batch[0].number)
     except worker_died() as error:

@@ -22,9 +22,9 @@ _HEADER = """\
 
 
 def write_best(directory: Path, study: Study, groups: Collection[str]) -> None:
-    """Write the best finished trial as best.yaml below `directory`; nothing where none has finished.
+    """Write the best finished trial to best.yaml in `directory`, if any trial has finished.
 
-    `groups` are the names of all config groups; choices in them go to the defaults list.
+    `groups` are the names of all config groups; their choices go into the defaults list.
     """
     if not study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
         return

@@ -1,4 +1,4 @@
-"""The study of a sweep: how it is opened, the attributes of its trials, and the trials of sweeps that were killed."""
+"""The study of a sweep: opening it, the attributes of its trials, and the trials of killed sweeps."""
 
 import functools
 import logging
@@ -23,22 +23,22 @@ from src.utils.locks import is_free
 
 log = logging.getLogger(__name__)
 
-FIXED, COMMAND, MONITOR = "fixed", "command", "monitor"  # attributes of a study: what all its trials share
-WANTED = "n_trials"  # and how many it is to have, by the last command
-OWNER, CAUSE, PRUNED = "owner", "cause", "pruned"  # trials' attributes: a lock file, why it failed, set by its job
+FIXED, COMMAND, MONITOR = "fixed", "command", "monitor"  # attributes of a study, equal for all its trials
+WANTED = "n_trials"  # and the number of trials that the last command asked for
+OWNER, CAUSE, PRUNED = "owner", "cause", "pruned"  # of a trial: its sweep's lock file, why it failed, set by its job
 KILLED = "killed"  # the cause of a trial that its sweep could not finish: another trial replaces it
 STORAGE_ERRORS = (sqlalchemy.exc.SQLAlchemyError, StorageInternalError)
 
 _SQLITE_WAIT_S = 60  # for another process that is writing; its writes take milliseconds
-_BUSY_S = 3  # two sweeps that create the same tables at the same time disturb each other, once
-AWAY_S = 300  # for a server that was reached before: restarts, upgrades and moves to another machine take less
-_CONNECT_S = 10  # for a machine that does not answer at all
+_BUSY_S = 3  # two sweeps that create the tables at the same time conflict once
+AWAY_S = 300  # for a server that worked before: restarts, upgrades and moves take less
+_CONNECT_S = 10  # for a machine that does not answer
 _FIRST_PAUSE_S, _LAST_PAUSE_S = 0.5, 8  # between two attempts: doubled each time
 
 
 @functools.cache
 def open_storage(url: str, patience_s: float = _BUSY_S) -> RDBStorage:
-    """Return the database at a URL, created where there is none; UserError when it cannot be opened.
+    """Return the database at a URL, created if it does not exist; raise UserError if it cannot be opened.
 
     All trials that train in one process share it, since opening takes 70 ms.
     """
@@ -52,7 +52,7 @@ def open_storage(url: str, patience_s: float = _BUSY_S) -> RDBStorage:
             options = {"pool_pre_ping": True}  # a server may close a connection that is idle during a trial
             if parsed.get_backend_name() == "postgresql":
                 options["connect_args"] = {"connect_timeout": _CONNECT_S}
-        storage = _insist(lambda: RDBStorage(url, options), STORAGE_ERRORS, patience_s)
+        storage = _retry(lambda: RDBStorage(url, options), STORAGE_ERRORS, patience_s)
     except (*STORAGE_ERRORS, ImportError, OSError) as error:
         raise UserError(f"hydra.sweeper.storage: {_shown(url)} cannot be opened ({first_line(error)})") from error
     _wait_when_away(storage.engine)
@@ -60,15 +60,15 @@ def open_storage(url: str, patience_s: float = _BUSY_S) -> RDBStorage:
 
 
 def _wait_when_away(engine: Engine) -> None:
-    """Make every later connection wait for a server that has gone away; with the pings above, so does any call."""
+    """Make every later connection wait for a server that is gone; because of the pings above, every call waits too."""
 
     @event.listens_for(engine, "do_connect")
     def connect(dialect: Any, record: Any, arguments: Sequence[Any], options: dict[str, Any]) -> Any:
-        return _insist(lambda: dialect.connect(*arguments, **options), dialect.dbapi.OperationalError, AWAY_S)
+        return _retry(lambda: dialect.connect(*arguments, **options), dialect.dbapi.OperationalError, AWAY_S)
 
 
-def _insist(make: Callable[[], Any], errors: Any, patience_s: float) -> Any:
-    """Return what `make` returns, and call it again while it raises one of `errors`."""
+def _retry(make: Callable[[], Any], errors: Any, patience_s: float) -> Any:
+    """Return the result of `make`; call it again for up to `patience_s` while it raises one of `errors`."""
     began, pause = time.monotonic(), _FIRST_PAUSE_S
     while True:
         try:
@@ -95,18 +95,18 @@ def _shown(url: str) -> str:
 
 
 def open_study(name: str, url: str, sampler: Any = None, pruner: Any = None) -> Study:
-    """Return a study of a database, created where there is none."""
+    """Return a study of a database, created if it does not exist."""
     storage = open_storage(url)
     return optuna.create_study(study_name=name, storage=storage, sampler=sampler, pruner=pruner, load_if_exists=True)
 
 
 def load_study(name: str, url: str, pruner: Any = None, patience_s: float = _BUSY_S) -> Study:
-    """Return an existing study; KeyError where there is none of that name."""
+    """Return an existing study; raise KeyError if no study has that name."""
     return optuna.load_study(study_name=name, storage=open_storage(url, patience_s), pruner=pruner)
 
 
 def counts(trial: FrozenTrial) -> bool:
-    """Tell whether a trial counts towards the study's n_trials: those that were killed do not."""
+    """Return whether a trial counts towards the study's n_trials: killed trials do not."""
     return trial.user_attrs.get(CAUSE) != KILLED
 
 
@@ -119,23 +119,23 @@ def fail(study: Study, trial: Trial | FrozenTrial, cause: str) -> None:
 
 @contextmanager
 def unless_ended(number: int) -> Iterator[None]:
-    """Leave a trial unchanged that another process has ended in the meantime."""
+    """Leave a trial unchanged if another process has ended it in the meantime."""
     try:
         yield
-    except RuntimeError:  # what Optuna raises then
+    except RuntimeError:  # Optuna raises it then
         log.info("trial %d was ended by another process", number)
 
 
 def orphans(study: Study, directory: Path) -> list[FrozenTrial]:
     """Return the running trials of dead sweeps.
 
-    A running sweep holds the lock of one file below its directory, which the system releases however the sweep ends.
-    Where the file does not exist, the sweep runs on a machine that shares only the database: its trials are kept.
+    A running sweep holds the lock of a file in its directory, which the system releases however the sweep ends. If the
+    file does not exist, the sweep runs on a machine that shares only the database, and its trials are kept.
     """
 
     def is_dead(trial: FrozenTrial) -> bool:
         owner = trial.user_attrs.get(OWNER)
-        if owner is None:  # the sweep sets its name directly after it has asked for the trial
+        if owner is None:  # the sweep sets it right after it has asked for the trial
             return (datetime.now() - trial.datetime_start).total_seconds() > _SQLITE_WAIT_S
         return is_free(directory / owner)
 

@@ -1,4 +1,4 @@
-"""Ending a sweep's trials according to the results of their jobs."""
+"""End a sweep's trials according to the results of their jobs."""
 
 import itertools
 import logging
@@ -27,7 +27,7 @@ def tell(study: Study, number: int, job: JobReturn) -> None:
     """End a trial according to the result of its job."""
     trial = study.get_trials(deepcopy=False)[number]
     result = job._return_value  # the public property raises the error of a failed job
-    if job.status == JobStatus.UNKNOWN or isinstance(result, worker_died()):  # the latter is a time limit
+    if job.status == JobStatus.UNKNOWN or isinstance(result, worker_died()):  # the latter after a time limit
         log.warning("trial %d was killed; another trial replaces it", number)
         fail(study, trial, KILLED)
     elif job.status == JobStatus.FAILED:
@@ -52,9 +52,9 @@ def _best(study: Study) -> tuple[float, int]:
 
 
 def refuse_hopeless(study: Study, batches: Sequence[Sequence[int]], max_failure_rate: float) -> None:
-    """UserError when so many trials of this start have failed that the config or the machine must be at fault.
+    """Raise UserError if so many trials of this command have failed that the config or the machine must be at fault.
 
-    One process that dies may end all trials of its batch: trials that were killed together count as one failure.
+    A process that dies may end all trials of its batch, so trials that were killed together count as one failure.
     """
     trials, failures = study.get_trials(deepcopy=False), []
     for batch in batches:
@@ -68,8 +68,8 @@ def refuse_hopeless(study: Study, batches: Sequence[Sequence[int]], max_failure_
 
 
 def take_over(study: Study, directory: Path, wait: bool) -> None:
-    """End the trials of dead sweeps according to the results of their jobs; `wait` for those that still train."""
-    owners = set(free_locks(directory))  # first, so that a sweep that dies during this is left for the next time
+    """End the trials of dead sweeps according to the results of their jobs; with `wait`, wait for running jobs."""
+    owners = set(free_locks(directory))  # listed first: a sweep that dies meanwhile is handled the next time
     for trial in orphans(study, directory):
         if wait or not is_in_use(directory / str(trial.number)):
             tell(study, trial.number, left_behind(directory / str(trial.number)))
@@ -80,10 +80,10 @@ def take_over(study: Study, directory: Path, wait: bool) -> None:
 
 
 def left_behind(directory: Path) -> JobReturn:
-    """Return the result of the job of a run directory, once no process trains there: UNKNOWN where it was killed.
+    """Wait until no process trains in a run directory and return the result of its job, UNKNOWN if it was killed.
 
-    A launcher that lost one job does not report the others. They still train, have ended, or have not started, which
-    looks like killed; the latter end themselves when they start.
+    A launcher that lost one job does not report the others: they still train, have ended, or have not started. A job
+    that has not started counts as killed, and ends itself when it starts.
     """
     if is_in_use(directory):
         log.info("%s: a job still trains there; waiting for it", directory)

@@ -1,4 +1,4 @@
-"""Tables that fit the terminal: headings wrap, less important columns are left out, and no number is ever cut."""
+"""Tables that fit the terminal: headings wrap, less important columns are left out, and numbers are never cut."""
 
 import os
 import re
@@ -12,9 +12,9 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-WIDTH = 80  # of a file or a pipe, which have no width of their own
+WIDTH = 80  # for files and pipes, which have no width
 _GAP = 2  # blanks between two columns
-_PIECES = (24, 16, 12, 8)  # letters of a word that stay on one line: the first as long as a column can be left out
+_PIECES = (24, 16, 12, 8)  # letters of a word that stay on one line; the later ones if no column can be left out
 _UNLIMITED = 10_000
 _NUMBER = re.compile(r"[-+]?[\d.,]{1,20}(e[-+]?\d+)?%?")
 _RULED = Box("    \n    \n ── \n    \n ── \n    \n    \n    \n")  # a line below the headings and between sections
@@ -26,8 +26,8 @@ Rows = Sequence[Sequence[str]]
 class Column:
     """One column of a table.
 
-    Cells wrap only with `text`. Where the width does not suffice, the column with the largest `drop` is left out
-    first; a column whose `drop` is 0 never is.
+    Cells wrap only with `text`. If the width is too small, the column with the largest `drop` is left out
+    first; a column whose `drop` is 0 is never left out.
     """
 
     heading: str
@@ -36,9 +36,9 @@ class Column:
 
 
 def plain(text: object, encoding: str = "utf-8") -> str:
-    """Return text in which whatever an encoding or a terminal cannot print is a backslash escape, as in Python."""
-    shown = "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in str(text))
-    return shown.encode(encoding, "backslashreplace").decode(encoding)
+    """Return text with backslash escapes, as in Python, for what an encoding or a terminal cannot print."""
+    escaped = (char if char.isprintable() else char.encode("unicode_escape").decode() for char in str(text))
+    return "".join(escaped).encode(encoding, "backslashreplace").decode(encoding)
 
 
 def table(
@@ -46,15 +46,15 @@ def table(
 ) -> tuple[Group, list[str]]:
     """Return a table at most `width` letters wide, and the headings of the columns that it leaves out.
 
-    Columns that do not fit beside each other, and that may not be left out, continue below, beside the first column
-    again. A line is drawn above the rows that `sections` names. All text is shown as it is: no markup, no `:emoji:`.
+    Columns that do not fit, and that may not be left out, continue in a table below, which repeats the first column.
+    A line is drawn above the rows in `sections`. Text is shown unchanged: no markup, no `:emoji:`.
     """
     columns, rows = _as_text(columns, rows, encoding)
     panels = _panels(columns, rows, width)
     shown = {at for panel in panels for at in panel}
     drawn = [_draw(columns, rows, panel, sections) for panel in panels]
-    parts = [drawn[0], *(part for one in drawn[1:] for part in ("", one))]
-    return Group(*parts), [one.heading for at, one in enumerate(columns) if at not in shown]
+    parts = [drawn[0], *(part for below in drawn[1:] for part in ("", below))]
+    return Group(*parts), [column.heading for at, column in enumerate(columns) if at not in shown]
 
 
 def show(
@@ -65,9 +65,9 @@ def show(
     all_in: str = "",
     sections: Collection[int] = (),
 ) -> None:
-    """Print a table; `all_in` names the file that holds the columns for which there is no room."""
+    """Print a table; `all_in` names the file that holds the columns that do not fit."""
     console, wide = terminal(), terminal()
-    wide.width = _UNLIMITED  # the columns' widths are chosen here: rich is to cut nothing
+    wide.width = _UNLIMITED  # the widths are chosen here, so rich must not cut anything
     drawn, left_out = table(columns, rows, console.width, sections, console.encoding)
     if left_out:
         where = f"; {all_in} has all columns" if all_in else ""
@@ -88,38 +88,39 @@ def show_lines(*lines: str) -> None:
 
 
 def fits(columns: Sequence[Column], rows: Rows) -> bool:
-    """Return whether the terminal has room for all columns, with no name broken within a word."""
+    """Return whether all columns fit the terminal without breaking a word of a name."""
     console = terminal()
     columns, rows = _as_text(columns, rows, console.encoding)
     return _total(_narrow(columns, rows, range(len(columns)), _PIECES[0])) <= console.width
 
 
 def terminal() -> Console:
-    """Return where tables are printed: as wide as the terminal, else as COLUMNS, else 80 letters."""
+    """Return the console that prints tables: as wide as the terminal, otherwise COLUMNS, otherwise 80 letters."""
     columns = os.environ.get("COLUMNS", "")
     given = int(columns) if columns.isdecimal() else 0
     return Console(width=None if sys.stdout.isatty() else given or WIDTH, highlight=False, markup=False, emoji=False)
 
 
 def markdown(columns: Sequence[Column], rows: Rows) -> str:
-    """Return the whole table in Markdown, text as text."""
-    lines = [[escape_markdown(one.heading) for one in columns], ["---" if one.text else "---:" for one in columns]]
+    """Return the whole table in Markdown, with its text escaped."""
+    lines = [[escape_markdown(column.heading) for column in columns]]
+    lines += [["---" if column.text else "---:" for column in columns]]
     lines += [[escape_markdown(cell) for cell in row] for row in rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def escape_markdown(text: str) -> str:
-    """Escape what Markdown would read as more than text; an underscore within a word is none of it."""
+    """Escape what Markdown would read as markup; an underscore within a word is not."""
     return re.sub(r"[\\`*\[\]<>|&~$]|(?<![^\W_])_|_(?![^\W_])", r"\\\g<0>", plain(text))
 
 
 def _as_text(columns: Sequence[Column], rows: Rows, encoding: str) -> tuple[list[Column], list[list[str]]]:
-    named = [Column(plain(one.heading, encoding), one.text, one.drop) for one in columns]
+    named = [Column(plain(column.heading, encoding), column.text, column.drop) for column in columns]
     return named, [[plain(cell, encoding) for cell in row] for row in rows]
 
 
 def _panels(columns: Sequence[Column], rows: Rows, width: int) -> list[dict[int, int]]:
-    """Return the columns that stand beside each other, as {index: width}, for each part of a table from the top."""
+    """Return the columns of each part of a table, from the top, as {index: width}."""
     shown = list(range(len(columns)))
     natural = {at: max(cell_len(text) for text in _cells(columns, rows, at)) for at in shown}
     widths = _narrow(columns, rows, shown, _PIECES[0])
@@ -138,13 +139,13 @@ def _panels(columns: Sequence[Column], rows: Rows, width: int) -> list[dict[int,
             panels.append({first: widths[first]})
         panels[-1][at] = widths[at]
     for panel in panels:
-        for at in panel:  # the room that is left
+        for at in panel:  # distribute the remaining width
             panel[at] += max(0, min(natural[at] - panel[at], width - _total(panel)))
     return panels
 
 
 def _narrow(columns: Sequence[Column], rows: Rows, shown: Collection[int], piece: int) -> dict[int, int]:
-    """Return the least widths of columns in which words, but not numbers, may be broken after `piece` letters.
+    """Return the least widths of columns if words, but not numbers, may be broken after `piece` letters.
 
     While a column can still be left out, only names in headings are broken into their parts.
     """
@@ -178,13 +179,13 @@ def _parts(text: str) -> list[str]:
 
 
 def _wrap(text: str, width: int) -> str:
-    """Break text into lines: between words, within a word that is longer than a line only between its parts."""
+    """Break text into lines between words; a word longer than a line is broken between its parts."""
     lines = [""]
     for word in re.split(r"(?<= )(?=[^ ])", text):
         for part in _parts(word) if cell_len(word.rstrip()) > width else [word]:
             if lines[-1] and cell_len((lines[-1] + part).rstrip()) > width:
                 lines.append("")
-            for letter in part:  # of a part that is longer than a line
+            for letter in part:  # a part longer than a line is broken anywhere
                 if cell_len((lines[-1] + letter).rstrip()) > width:
                     lines.append("")
                 lines[-1] += letter

@@ -1,4 +1,4 @@
-"""What standard output can show: bars on a terminal, plain lines in a file or a pipe."""
+"""Progress on standard output: bars on a terminal, plain lines in a file or a pipe."""
 
 import logging
 import sys
@@ -14,16 +14,16 @@ from src.utils.multirun import in_parallel
 
 log = logging.getLogger(__name__)
 
-FIRST_LINE_S, NEXT_LINE_S = 10, 60  # seconds without a line, after which a long task without a bar says how far it is
+FIRST_LINE_S, NEXT_LINE_S = 10, 60  # seconds until a long task without a bar logs its progress, first and again
 
 
 def is_interactive() -> bool:
-    """Tell whether lines on standard output can be redrawn, and no other job redraws there as well."""
+    """Return whether lines on standard output can be redrawn, and no other job writes there at the same time."""
     return sys.stdout.isatty() and Console().is_interactive and not in_parallel()
 
 
 def duration(seconds: float) -> str:
-    """Return a time in one or two units, as in `45 s`, `8 min` or `3 h 20 min`."""
+    """Return a time in one or two units, such as `45 s`, `8 min` or `3 h 20 min`."""
     if seconds < 99.5:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
@@ -38,7 +38,7 @@ def duration(seconds: float) -> str:
 
 @contextmanager
 def logged_above() -> Iterator[None]:
-    """Write log lines through the sys.stdout of now, with which Rich keeps them above a bar that is being drawn."""
+    """Write log lines to the current sys.stdout, which Rich replaces so that they appear above a progress bar."""
     moved = []
     for handler in logging.getLogger().handlers:
         if isinstance(handler, logging.StreamHandler) and handler.stream in (sys.__stdout__, sys.__stderr__):
@@ -52,9 +52,9 @@ def logged_above() -> Iterator[None]:
 
 @contextmanager
 def counted(name: str, unit: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Show how much of a task is done, by a bar on a terminal and by a line now and then elsewhere.
+    """Show how much of a task is done: a bar on a terminal, a log line at intervals elsewhere.
 
-    Yields a function that takes how many more of the `total` are done.
+    Yields a function to call with the number of further items, of `total`, that are done.
     """
     if is_interactive():
         columns = (

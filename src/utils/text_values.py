@@ -1,7 +1,7 @@
-"""Paths and names on a command line, quoted so that Hydra takes them as the text that was typed.
+"""Quote paths and names on a command line, so that Hydra reads them as the text that was typed.
 
 Hydra's grammar reads `2024` as a number and `a,b` as two values, and it cannot read `naïve (1).wav` or `~/x` at all.
-The tables below are the only list of the keys that hold text; the choice of a config group is text as well.
+The tables below are the only list of keys that hold text; the choice of a config group is also text.
 """
 
 import re
@@ -19,7 +19,7 @@ from omegaconf.errors import GrammarParseError
 
 from src.utils.errors import UserError
 
-PATHS = (  # `~` at their beginning is the home directory
+PATHS = (  # a leading `~` is the home directory
     *("ckpt_path", "input", "resume", "data.data_dir", "data.root", "data.cache_dir", "paths.*"),
     *("generate.output_dir", "generate.cache_dir", "model.network.weights"),
     *("callbacks.*.dirpath", "callbacks.*.directory", "logger.*.save_dir", "logger.*.offline_directory"),
@@ -34,7 +34,7 @@ NAMES = (
     *("hydra.job.name", "hydra.sweep.subdir", "hydra.sweeper.study_name", "hydra.sweeper.storage"),
 )
 LISTS = ("tags", "trust", "logger.*.tags")  # of names
-NEVER_NULL = ("input", "paths.*", "generate.*", "task_name", "hydra.*")  # `null` is text there; elsewhere it means none
+NEVER_NULL = ("input", "paths.*", "generate.*", "task_name", "hydra.*")  # `null` is text there
 
 _CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 _WORD = re.compile(r"(\+{0,2}([\w./]+))=(.*)", re.DOTALL)
@@ -42,33 +42,33 @@ _ITEM = re.compile(r"""\s*('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[^,]*?)\s*(,|$)""
 
 
 def quote_text(words: list[str]) -> list[str]:
-    """Return a command line on which the values of keys that hold text are text for Hydra too.
+    """Return a command line on which Hydra reads the values of keys that hold text as text.
 
-    In a sweep a comma separates values, as everywhere in Hydra: a file name that holds one needs quotes there.
-    UserError for a value that is not UTF-8, which no config can hold.
+    In a sweep a comma separates values, as everywhere in Hydra, so a file name with a comma needs quotes.
+    Raises UserError for a value that is not UTF-8, which a config cannot hold.
     """
     sweeps = is_sweep(words)
     return [_quote_word(word, sweeps) for word in words]
 
 
 def is_sweep(words: Iterable[str]) -> bool:
-    """Tell whether a command line asks for several jobs."""
+    """Return whether a command line asks for several jobs."""
     starts = ("hparams_search=", "+hparams_search=", "hydra.mode=MULTIRUN")
     return any(word in ("-m", "--multirun") or word.startswith(starts) for word in words)
 
 
 def text_of(word: str) -> str:
-    """Return the text that a word `key=text` holds, without the quotes around it."""
+    """Return the text of a word `key=text`, without quotes around it."""
     return _unquote(word.partition("=")[2])
 
 
 def quote(text: str, mark: Quote = Quote.single) -> str:
-    """Return a value that Hydra reads as a text; `${...}` in it still refers to another key."""
+    """Return a value that Hydra reads as text; `${...}` in it still refers to another key."""
     return QuotedString(text, mark).with_quotes()
 
 
 def expand_home(config: DictConfig) -> None:
-    """Replace `~` at the beginning of a config's paths, in place, since YAML files can hold it too."""
+    """Replace a leading `~` of a config's paths, in place, since YAML files can contain it too."""
     for key, value in _leaves(OmegaConf.to_container(config, resolve=False)):
         if isinstance(value, str) and value.startswith("~") and _is_one_of(key, PATHS):
             OmegaConf.update(config, key, expanduser(value))
@@ -87,7 +87,9 @@ def _quote_word(word: str, sweeps: bool) -> str:
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise UserError(f"{key}: {value} is not UTF-8, and a config must be; rename it, or give its folder") from None
+        raise UserError(
+            f"{key}: {value} is not UTF-8, as a config must be; rename the file, or give its folder"
+        ) from None
     is_file = is_choice and not sweeps and _unquote(value).endswith(".yaml")  # as in experiment=best.yaml
     if is_list or (is_choice and not is_file):
         return _quote_choices(word, start, key, value, is_list)
@@ -97,32 +99,32 @@ def _quote_word(word: str, sweeps: bool) -> str:
 
 
 def _quote_choices(word: str, start: str, key: str, value: str, is_list: bool) -> str:
-    """Return a word that holds a list, or one or several choices of a config group."""
+    """Return a word whose value is a list, or one or several choices of a config group."""
     inner = re.fullmatch(r"\[([^\[\]]*)\]", value)
     if inner:
         return f"{start}=[{_quote_items(key, inner[1])}]"
-    if "[" in value or _is_function(value):  # a sweep over lists
+    if "[" in value or _is_function(value):  # a sweep over lists or a sweep function
         return word
     return f"{start}=[{_quote_items(key, value)}]" if is_list else f"{start}={_quote_items(key, value)}"
 
 
 def _is_function(value: str) -> bool:
-    """Tell whether Hydra reads a value as one of its sweeps' functions, such as `choice(a,b)`."""
+    """Return whether Hydra reads a value as a sweep function, such as `choice(a,b)`."""
     parsed = _parse(value)
     return bool(parsed) and parsed.is_sweep_override() and parsed.value_type != ValueType.SIMPLE_CHOICE_SWEEP
 
 
 def _quote_items(key: str, value: str) -> str:
-    """Return values that commas separate, each as text."""
+    """Return comma-separated values, each quoted as text."""
     items = [item for item, end in _ITEM.findall(value) if item or end]
     return ",".join(_quote_value(key, item) for item in items)
 
 
 def _quote_value(key: str, value: str) -> str:
-    """Return a value that Hydra reads as text, unchanged where it does so anyway."""
+    """Return a value that Hydra reads as text, unchanged if it already does."""
     text, is_path = _unquote(value), _is_one_of(key, PATHS)
     if is_path:
-        text = expanduser(text) if text != "???" else "./???"  # which OmegaConf takes for a value to be given
+        text = expanduser(text) if text != "???" else "./???"  # OmegaConf reads ??? as a missing value
     if "${" in text and ((is_path and lexists(text)) or not _refers(text)):
         text = text.replace("${", "\\${")
     parsed = _parse(text)
@@ -130,7 +132,7 @@ def _quote_value(key: str, value: str) -> str:
 
 
 def _refers(text: str) -> bool:
-    """Tell whether `${` in a text begins a reference to another key, as far as its form goes."""
+    """Return whether `${` in a text has the form of a reference to another key."""
     try:
         OmegaConf.create([text])
     except GrammarParseError:
@@ -146,7 +148,7 @@ def _unquote(value: str) -> str:
 
 
 def _parse(value: str) -> Override | None:
-    """Return what Hydra reads, None where it cannot read it."""
+    """Return Hydra's reading of a value, or None if Hydra cannot read it."""
     try:
         return OverridesParser.create().parse_override(f"key={value}")
     except HydraException:
@@ -158,7 +160,7 @@ def _is_one_of(key: str, patterns: Iterable[str]) -> bool:
 
 
 def _leaves(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the dotted key and the value of everything in a plain config that is no group."""
+    """Yield the dotted key and the value of everything in a plain config that is not a mapping."""
     for key, value in config.items():
         if isinstance(value, Mapping):
             yield from _leaves(value, f"{prefix}{key}.")
@@ -166,4 +168,4 @@ def _leaves(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield f"{prefix}{key}", value
 
 
-OmegaConf.register_new_resolver("home", expanduser, replace=True)  # ${home:PATH}, for directories that Hydra makes
+OmegaConf.register_new_resolver("home", expanduser, replace=True)  # ${home:PATH}, for directories that Hydra creates

@@ -1,4 +1,4 @@
-"""What is wrong with a command line, on one line, with the name that was probably meant."""
+"""Explain what is wrong with a command line, on one line, and suggest the name that was probably meant."""
 
 import re
 import shlex
@@ -22,14 +22,14 @@ _RENAMED = {"model.adam_lr": "model.optimizer.lr"}
 
 
 def refuse_empty_keys(words: list[str]) -> None:
-    """UserError for words without a key, on which Hydra fails with a traceback."""
+    """Raise UserError for words without a key, for which Hydra prints a traceback."""
     for word in words:
         if word.startswith("=") or not word.strip():
             raise UserError(f"{word!r}: has no key; give key=value without spaces around the equals sign")
 
 
 def explain(error: HydraException | OmegaConfBaseException) -> str:
-    """Return a composition error as one line: what was given, and the key or choice nearest to it."""
+    """Return a composition error as one line: what was given, and the nearest key or choice."""
     cause = error.__cause__
     if isinstance(error, OverrideParseException):
         return _unreadable(error.override)
@@ -48,8 +48,8 @@ def explain(error: HydraException | OmegaConfBaseException) -> str:
 
 def _no_such_choice(error: MissingConfigException) -> str:
     group, _, choice = str(error.missing_cfg_file).rpartition("/")
-    file = re.match(r"In '([^']+/[^']+)'", str(error))  # an entry's own defaults are as good as the command line
-    known = error.options or [path.stem for path in (CONFIGS / group).glob("*.yaml")]  # none for one of a list
+    file = re.match(r"In '([^']+/[^']+)'", str(error))  # in the defaults of the entry's own config it is not named
+    known = error.options or [path.stem for path in (CONFIGS / group).glob("*.yaml")]  # empty for an item of a list
     return f"{f'{file[1]}: ' if file else ''}{group}/{choice} not found.{did_you_mean(choice, known)}"
 
 
@@ -57,7 +57,7 @@ def _nearest_key(cause: ConfigAttributeError | ConfigKeyError) -> str:
     if cause.full_key in _RENAMED:
         return f" Did you mean '{_RENAMED[cause.full_key]}'?"
     root = OmegaConf.to_container(cause.parent_node._get_root(), resolve=False)
-    groups = [path.name for path in CONFIGS.iterdir() if path.is_dir()]  # some, as experiment, leave no key
+    groups = [path.name for path in CONFIGS.iterdir() if path.is_dir()]  # some, such as experiment, have no key
     return nearest(cause.full_key, [*_keys(root), *groups], map(str, cause.parent_node))
 
 
@@ -65,19 +65,19 @@ def _nothing_to_delete(key: str) -> str:
     group, _, name = key.rpartition(".")
     known = [path.stem for path in (CONFIGS / group.replace(".", "/")).glob("*.yaml")]
     suggestion = "" if name in known or not group else did_you_mean(name, known)
-    return f"~{key}: there is none to leave out.{suggestion}"
+    return f"~{key}: the config has no such key to leave out.{suggestion}"
 
 
 def _no_such_group(group: str) -> str:
-    return f"{group}: this command has no group {group} (--help lists those that it has)"
+    return f"{group}: this command has no group {group} (--help lists its groups)"
 
 
 def _several_values(key: str, values: str) -> str:
     as_list = shlex.quote(f"{key}=[{values}]")
-    return f"{key}: several values given, {values}; give one, a list as in {as_list}, or -m for a run of each"
+    return f"{key}: several values given, {values}; give one value, a list as in {as_list}, or -m for a run of each"
 
 
-_ANSWERS = (  # to what Hydra says, as far as its errors have no type of their own
+_ANSWERS = (  # to Hydra's messages whose exceptions have no specific type
     (r"Could not delete from config. '([\w.]+)'", _nothing_to_delete),
     (r"Could not override '([^']+)'.\s+No match in the defaults list", _no_such_group),
     (r"Ambiguous value for argument '(.*?)=(.*?)'\n", _several_values),
@@ -85,17 +85,17 @@ _ANSWERS = (  # to what Hydra says, as far as its errors have no type of their o
 
 
 def _unreadable(word: str) -> str:
-    """Tell what keeps Hydra from reading a word, with the form to type where there is one."""
+    """Explain why Hydra cannot read a word, and suggest what to type instead."""
     key, equals, value = word.partition("=")
     if not equals:
         return f"{word}: give key=value, as in ckpt_path=best or input=sound.wav"
     if not _KEY.fullmatch(key):
-        return f"{word}: {key} cannot be given on a command line; set it in a YAML file, as configs/synth has them"
+        return f"{word}: {key} cannot be given on a command line; set it in a YAML file, as those in configs/synth"
     return f"{word}: cannot be read; if it is text, paste {shlex.quote(f'{key}={quote(value, Quote.double)}')}"
 
 
 def nearest(given: str, known: list[str], siblings: Iterator[str]) -> str:
-    """Suggest a full key, also for the last part of one alone, such as lr for model.optimizer.lr."""
+    """Suggest a full key, even if only its last part was given, such as lr for model.optimizer.lr."""
     inside = [path for path in known if path.endswith(f".{given}")]
     others = [path for path in known if not given.startswith(f"{path}.")]
     close = inside or get_close_matches(given, others, n=1, cutoff=0.7)
@@ -103,7 +103,7 @@ def nearest(given: str, known: list[str], siblings: Iterator[str]) -> str:
 
 
 def _keys(config: Mapping[Any, Any], prefix: str = "") -> Iterator[str]:
-    """Yield the dotted name of every key, those of Hydra itself last."""
+    """Yield the dotted name of every key, Hydra's own keys last."""
     for key, value in sorted(config.items(), key=lambda pair: pair[0] == "hydra" and not prefix):
         yield f"{prefix}{key}"
         if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""Keys that a command line adds with `+`, although nothing would read them."""
+"""Refuse keys that a command line adds with `+` although nothing reads them."""
 
 import logging
 import re
@@ -18,23 +18,23 @@ from src.utils.typos import CONFIGS, nearest
 
 log = logging.getLogger(__name__)
 
-# objects or schemas are built from these groups, and they refuse what they do not know
+# objects or schemas are built from these groups, and they refuse unknown keys
 _BUILT = {"data", "model", "trainer", "callbacks", "logger", "synth", "spectral", "dataset"}
 _VALUES = ("paths", "extras")  # groups with one file each, whose values are read by name
 
 
 def overrides() -> list[str]:
-    """Return the words that Hydra composed this job's config from, none where it did not."""
+    """Return the overrides of this job's config, or an empty list if Hydra did not compose it."""
     if not HydraConfig.initialized():
         return []
-    given = OmegaConf.to_container(HydraConfig.get().overrides, resolve=False)  # `${...}` in them is meant for a config
+    given = OmegaConf.to_container(HydraConfig.get().overrides, resolve=False)  # they may hold `${...}`
     return [*given["hydra"], *given["task"]]
 
 
 def refuse_unread(words: Iterable[str], entry: str) -> None:
-    """UserError for the first key that a job's words add and that its entry point does not read.
+    """Raise UserError for the first key that a job's overrides add and that its entry point does not read.
 
-    `entry` is the name of the file in configs/ that the job begins with, or `config`: a resumed run's own train.yaml.
+    `entry` is the name of the job's main file in configs/, or `config` for a resumed run, which has its own train.yaml.
     """
     own = _load("train" if entry == "config" else entry)
     groups = _groups(own.get("defaults", []))
@@ -49,7 +49,7 @@ def refuse_unread(words: Iterable[str], entry: str) -> None:
         if key in known or first == "hydra" or (first in groups and (not rest or first in _BUILT)):
             continue
         if (CONFIGS / first).is_dir() and first not in groups | set(known):
-            raise UserError(f"{key}: this command has no group {first} (--help lists those that it has)")
+            raise UserError(f"{key}: this command has no group {first} (--help lists its groups)")
         parent = key.rpartition(".")[0]
         siblings = [name for name in known if name.rpartition(".")[0] == parent]
         suggestion = nearest(key, known, iter(siblings or known))
@@ -57,14 +57,14 @@ def refuse_unread(words: Iterable[str], entry: str) -> None:
 
 
 def warn_of_unused(groups: Collection[str], cause: str) -> None:
-    """Warn of words of the command line that choose or change groups which this run does not use."""
+    """Warn about command-line words that choose or change groups which this run does not use."""
     unused = [word for word in overrides() if re.split(r"[.=@]", word.lstrip("+~"))[0] in groups]
     if unused:
         log.warning("%s, so this has no effect: %s", cause, " ".join(map(shlex.quote, unused)))
 
 
 def _hydra_reads(parts: list[str]) -> bool:
-    """Tell whether Hydra's own schema has a key below `hydra`, or leaves it to a launcher or a sweeper."""
+    """Return whether Hydra's schema has a key below `hydra`, or leaves it to a launcher or a sweeper."""
     schema: Any = HydraConf
     for part in parts:
         if not is_dataclass(schema):
@@ -83,7 +83,7 @@ def _groups(defaults: list[Any]) -> set[str]:
 
 
 def _names(config: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """Return the dotted keys of a config file, those of groups included."""
+    """Return the dotted keys of a config file, including those of mappings."""
     found = []
     for key, value in config.items():
         if key == "defaults":

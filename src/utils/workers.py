@@ -1,10 +1,10 @@
-"""How a process learns that another one, on which it depends, is gone."""
+"""Recognise that another process, on which this process depends, has died."""
 
 import sys
 
 from src.utils.errors import UserError
 
-_DEATHS = {  # joblib's is one of the standard library's
+_DEATHS = {  # joblib raises the standard library's error
     "concurrent.futures": "BrokenExecutor",
     "ray.exceptions": "RayError",
     "submitit.core.utils": "UncompletedJobError",
@@ -12,19 +12,19 @@ _DEATHS = {  # joblib's is one of the standard library's
 
 
 def worker_died() -> tuple[type[Exception], ...]:
-    """Return what the launchers that are in use raise when a job's process has died: for an `except`."""
+    """Return the exceptions that the imported launchers raise when a job's process has died."""
     return tuple(getattr(sys.modules[module], name) for module, name in _DEATHS.items() if module in sys.modules)
 
 
 def raise_if_lost(error: RuntimeError, advice: str) -> None:
-    """UserError, one line that ends with `advice`, where an error says that another process of this run has died.
+    """Raise UserError, one line that ends with `advice`, if an error reports that another process of this run has died.
 
-    gloo and NCCL say so of another rank, torch's DataLoader of a process that loads data.
+    gloo and NCCL report another rank, torch's DataLoader reports a process that loads data.
     """
     text = str(error)
     if text.startswith("DataLoader worker"):
         raise UserError(
-            f"data.num_workers: a process that loads data has died; if memory is short, give fewer, then {advice}"
+            f"data.num_workers: a process that loads data has died; if memory is short, use fewer, then {advice}"
         ) from error
-    if "gloo" in text or "NCCL" in text or type(error).__name__.startswith("Dist"):  # torch.distributed's own
-        raise UserError(f"another process of this run has died, or cannot be reached any more; {advice}") from error
+    if "gloo" in text or "NCCL" in text or type(error).__name__.startswith("Dist"):  # torch.distributed's errors
+        raise UserError(f"another process of this run has died or can no longer be reached; {advice}") from error

@@ -153,7 +153,7 @@ def test_what_it_needs_must_be_there():
     with pytest.raises(UserError, match="Needing needs a EarlyStopping"):
         fitted(Needing())
     fitted(Needing(), EarlyStopping("val/nmae"), max_epochs=1)
-    with pytest.raises(UserError, match=r"logger: Logging needs one.*logger=tensorboard"):
+    with pytest.raises(UserError, match=r"logger: Logging needs a logger.*logger=tensorboard"):
         fitted(Logging())
 
 
@@ -175,12 +175,12 @@ def test_only_rank_zero_acts_where_it_is_for_that(monkeypatch, rank, expected):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"every": 0}, r"Recorder\.every: 0 given; a whole number"),
+        ({"every": 0}, r"Recorder\.every: 0 given; it must be a whole number"),
         ({"every": 1.5}, "every: 1.5 given"),
-        ({"after": "batch"}, "after: 'batch' given; one of step, epoch, validation"),
-        ({"when": "val/nmae << 1"}, "when: 'val/nmae << 1' given; like"),
+        ({"after": "batch"}, "after: 'batch' given; it must be one of step, epoch, validation"),
+        ({"when": "val/nmae << 1"}, "when: 'val/nmae << 1' given; it must be like"),
         ({"when": "val/nmae < 1.2.3"}, "when: "),
-        ({"on_error": "ignore"}, "on_error: 'ignore' given; warn or raise"),
+        ({"on_error": "ignore"}, "on_error: 'ignore' given; it must be warn or raise"),
     ],
 )
 def test_options_that_make_no_sense_are_one_line(options, words):

@@ -35,7 +35,7 @@ def test_by_epoch_a_rate_is_held_also_where_steps_end_the_run(data_root, saw, tm
 def test_two_ways_to_accumulate_are_one_too_many(data_root, saw, tmp_path, caplog):
     both = ("callbacks=[default,gradient_accumulation]", "+trainer.accumulate_grad_batches=2")
     message = running.fault(caplog, "train", data_root, tmp_path, *both)
-    assert message.startswith("trainer.accumulate_grad_batches: 2 given beside callbacks.gradient_accumulation")
+    assert message.startswith("trainer.accumulate_grad_batches: 2 given together with callbacks.gradient_accumulation")
 
 
 def test_a_rate_cannot_be_held_for_epochs_that_differ(data_root, saw, tmp_path, caplog):

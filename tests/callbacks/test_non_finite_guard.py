@@ -68,8 +68,8 @@ def trained(saw, output, *callbacks, heads=None, seed=0, plugins=None, **options
 @pytest.mark.parametrize(
     ("what", "words"),
     [
-        ("image", "the image is not finite at step 3; .*; the dataset is at fault"),
-        ("target", "the target of log10_decay_time is not finite at step 3; .*; the dataset is at fault"),
+        ("image", "the image is not finite at step 3; .*; the fault is in the dataset"),
+        ("target", "the target of log10_decay_time is not finite at step 3; .*; the fault is in the dataset"),
         ("note_velocity", "the loss of note_velocity is nan at step 3; .*model.optimizer.lr"),
         ("log10_decay_time/l1", "the loss of log10_decay_time/l1 is nan at step 3; .*model.optimizer.lr"),
         ("gradient", "the loss is finite, but not the gradient of network.stages.2.weight, at step 3; "),

@@ -189,7 +189,7 @@ def test_a_training_loss_is_not_taken_for_that_of_the_epoch_before(clock):
 
 
 def test_another_mode_than_min_and_max_is_refused():
-    with pytest.raises(UserError, match=r"^TrainingProgress.mode: 'least' given; min or max$"):
+    with pytest.raises(UserError, match=r"^TrainingProgress.mode: 'least' given; give min or max$"):
         TrainingProgress("val/x", "least")
 
 

@@ -37,7 +37,7 @@ def test_training_ends_with_the_same_weights(data_root, saw, tmp_path):
 
 @pytest.mark.parametrize(("setting", "value"), [("num_workers", 2), ("pin_memory", True)])
 def test_what_only_serves_loading_is_refused_beside_it(tiny, setting, value):
-    with pytest.raises(UserError, match=rf"^data.{setting}: {value} given beside data.device_cache=true"):
+    with pytest.raises(UserError, match=rf"^data.{setting}: {value} given with data.device_cache=true"):
         VIMHDataModule(tiny, device_cache=True, **{setting: value})
 
 

@@ -129,7 +129,9 @@ def test_a_value_that_keeps_a_range_from_counting_is_told(tmp_path, caplog):
 
 def test_a_link_to_what_is_not_there_is_told_before_anything_is_rendered(tmp_path):
     (tmp_path / "tiny").symlink_to(tmp_path / "unmounted")
-    with pytest.raises(UserError, match=r"tiny: is a link to .*unmounted, which is not there; mount it, or remove it$"):
+    with pytest.raises(
+        UserError, match=r"tiny: is a link to .*unmounted, which does not exist; mount it, or remove it$"
+    ):
         made(tmp_path)
 
 

@@ -67,7 +67,7 @@ def test_a_local_path_does_not_wait_for_fsspec(tiny, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("url", "fault"),
     [
-        ("nowhere://x", r"^'nowhere://x': 'nowhere' is no store of datasets; give a path, or a URL of .* s3, .*$"),
+        ("nowhere://x", r"^'nowhere://x': 'nowhere' is not supported; give a path, or a URL of .* s3, .*$"),
         ("s3://bucket/data", r"^s3://bucket/data: s3fs is not installed; uv pip install s3fs$"),
         ("gs://bucket/data", r"^gs://bucket/data: gcsfs is not installed; uv pip install gcsfs$"),
     ],
@@ -108,7 +108,7 @@ def test_an_address_where_nothing_is_holds_no_dataset(url, tmp_path, monkeypatch
 def test_a_store_that_does_not_tell_a_size_is_one_line(place, monkeypatch):
     made, _ = generate(tiny_recipe(), place)
     monkeypatch.setattr(type(made._connect()[0]), "size", lambda *_: None)
-    with pytest.raises(UserError, match=r"does not tell the file's size; copy it to a disk first$"):
+    with pytest.raises(UserError, match=r"does not report the file's size; copy it to a disk first$"):
         fetch(made)
 
 
@@ -228,7 +228,9 @@ def test_a_store_that_lets_nobody_in_is_one_line_before_any_work(place, tmp_path
 
     monkeypatch.setattr(type(place._connect()[0]), method, refuse)
     monkeypatch.setattr(Source, "block", lambda *_: pytest.fail("rendered first"))
-    with pytest.raises(UserError, match=rf"://.*tiny.*: cannot be reached \({error}\); see your credentials") as found:
+    with pytest.raises(
+        UserError, match=rf"://.*tiny.*: cannot be reached \({error}\); check your credentials"
+    ) as found:
         generate(tiny_recipe(), place)
     assert "\n" not in str(found.value) and left_in(tmp_path / "cache") == []
 
@@ -261,7 +263,7 @@ def test_an_upload_that_ends_early_is_never_seen_as_a_dataset(
     with pytest.raises(UserError if isinstance(error, OSError) else type(error)) as found:
         generate(tiny_recipe(), place, overwrite)
     assert isinstance(error, KeyboardInterrupt) or re.search(
-        r"://.*/tiny: could not be uploaded \(.*connection lost\); give the same command again", str(found.value)
+        r"://.*/tiny: could not be uploaded \(.*connection lost\); run the same command again", str(found.value)
     )
     monkeypatch.undo()
     with pytest.raises(UserError, match=f"holds no {INFO_FILE}"):
@@ -276,7 +278,7 @@ def test_an_upload_that_ends_early_is_never_seen_as_a_dataset(
 
 def test_a_full_disk_on_the_way_to_a_url_is_named(place, tmp_path, monkeypatch):
     full_disk(monkeypatch, "train")
-    with pytest.raises(UserError, match=rf"^{tmp_path}/cache, for {place}/tiny: the disk is full; .* make room$"):
+    with pytest.raises(UserError, match=rf"^{tmp_path}/cache, for {place}/tiny: the disk is full and .*; make room$"):
         generate(tiny_recipe(), place)
 
 
@@ -369,7 +371,7 @@ def test_a_recipe_makes_its_dataset_at_a_url_root(place, tmp_path):
     assert contents(data.data_dir) == contents(place / "tiny")
     again = VIMHDataModule(**cached)
     assert again.spec == data.spec and again.data_dir == data.data_dir
-    with pytest.raises(UserError, match=r"was generated with dataset.seed = 0, where 1 is asked for"):
+    with pytest.raises(UserError, match=r"was generated with dataset.seed = 0, but 1 is given"):
         VIMHDataModule(**cached | {"recipe": tiny_config(**{"dataset.seed": 1})}).prepare_data()
 
 

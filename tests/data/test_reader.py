@@ -55,11 +55,11 @@ def test_hand_written_files(tmp_path, caplog, shape, ids, scale):
     ("scale", "encoding", "warning"),
     [
         (None, {"metadata_bytes": 3}, None),  # 3 means 6
-        (None, {"metadata_bytes": 14}, "says 14 on metadata_bytes, the file means 6"),
-        (None, {}, "says nothing on metadata_bytes, the file means 6"),
-        ((-60.0, 0.0), {"metadata_bytes": 6}, "says 6 on metadata_bytes, the file means 14"),
-        ((-60.0, 0.0), {"metadata_bytes": "many"}, "says nothing on metadata_bytes, the file means 14"),
-        ((-60.0, 0.0), {}, "says nothing on metadata_bytes, the file means 14"),
+        (None, {"metadata_bytes": 14}, "says metadata_bytes 14, the file has 6"),
+        (None, {}, "lacks metadata_bytes, the file has 6"),
+        ((-60.0, 0.0), {"metadata_bytes": 6}, "says metadata_bytes 6, the file has 14"),
+        ((-60.0, 0.0), {"metadata_bytes": "many"}, "lacks metadata_bytes, the file has 14"),
+        ((-60.0, 0.0), {}, "lacks metadata_bytes, the file has 14"),
     ],
 )
 def test_the_file_decides_where_the_json_is_silent_or_wrong(tmp_path, caplog, scale, encoding, warning):
@@ -135,7 +135,7 @@ def test_differing_shapes_whose_sizes_agree_are_indexed_too(tmp_path):
 def test_a_chain_cut_short_is_refused(tmp_path):
     rows = write_of_shapes(tmp_path / "d", [(1, 3, 4), (1, 2, 9), (1, 3, 4)])
     (tmp_path / "d/train").write_bytes(b"".join(rows)[:-1])
-    refused(tmp_path / "d", tmp_path / "d/train", "bytes over")
+    refused(tmp_path / "d", tmp_path / "d/train", "bytes and a remainder of")
 
 
 def test_a_nan_in_the_chain_is_refused(tmp_path):
@@ -175,10 +175,10 @@ def test_a_damaged_header_names_file_record_found_and_expected(tmp_path, at, con
     ("size", "parts"),
     [
         (0, ["0 bytes"]),
-        (1, ["1 bytes hold no whole record"]),
-        (STRIDE - 1, ["0 records of 31 and 30 bytes over"]),
-        (20 * STRIDE - 5, ["19 records of 31 and 26 bytes over"]),
-        (20 * STRIDE + 3, ["20 records of 31 and 3 bytes over"]),
+        (1, ["1 bytes are less than one record"]),
+        (STRIDE - 1, ["0 records of 31 bytes and a remainder of 30"]),
+        (20 * STRIDE - 5, ["19 records of 31 bytes and a remainder of 26"]),
+        (20 * STRIDE + 3, ["20 records of 31 bytes and a remainder of 3"]),
         (19 * STRIDE, ["19 records, the JSON says 20"]),
     ],
 )
@@ -194,7 +194,7 @@ def test_truncated_and_padded_files(tmp_path, size, parts):
     [
         ({"height": 4, "width": 3}, ["every image is 3x4x1, the JSON says 4x3x1"]),
         ({"height": 2}, ["every image is 3x4x1, the JSON says 2x4x1"]),
-        ({"height": 65535, "width": 65535, "channels": 65535}, ["bytes over"]),
+        ({"height": 65535, "width": 65535, "channels": 65535}, ["bytes and a remainder of"]),
         ({"parameter_names": ["decay"]}, ["record 0 has 2 labels, 1 expected"]),
         ({"train_samples": 21}, ["20 records, the JSON says 21"]),
     ],
@@ -280,7 +280,7 @@ def test_an_ancestor_has_no_exact_values(tmp_path):
 def test_exact_values_that_are_gone_are_not_taken_for_none(tiny, copy_of):
     directory = copy_of(tiny)
     (directory / "train_params.npy").unlink()
-    values_refused(directory, "no such file, though the JSON names it")
+    values_refused(directory, "no such file, but the JSON names it")
 
 
 def test_exact_values_are_what_the_codes_round(tiny):

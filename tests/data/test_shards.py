@@ -110,8 +110,8 @@ def test_a_damaged_shard_is_never_merged_and_made_again_alone(tmp_path, name, da
 @pytest.mark.parametrize(
     ("changes", "num_shards", "fault"),
     [
-        ({"dataset.seed": 1}, 2, r"0-of-2: was made with dataset.seed = 0, where 1 is asked for; .*overwrite=true"),
-        ({"dataset.size": 151}, 2, r"0-of-2: was made with dataset.size = 150, where 151 is asked for"),
+        ({"dataset.seed": 1}, 2, r"0-of-2: was made with dataset.seed = 0, but 1 is given; .*overwrite=true"),
+        ({"dataset.size": 151}, 2, r"0-of-2: was made with dataset.size = 150, but 151 is given"),
         ({"synth.sample_rate": 16000}, 2, r"0-of-2: was made with synth.sample_rate = 8000"),
         ({}, 3, r"3 of 3 shards are missing \(there are shards of num_shards=2\); make them: .* shard=0,1,2$"),
     ],
@@ -137,7 +137,7 @@ def test_a_renamed_shard_and_another_programs_shard_are_foreign(tmp_path, monkey
     with pytest.raises(UserError, match="1-of-2: was made with shard=0 num_shards=2"):
         merge_shards(tiny_recipe(), tmp_path, 2)
     monkeypatch.setattr(shards, "__version__", "99")
-    with pytest.raises(UserError, match=r"program_version = .*, where 99 is asked for"):
+    with pytest.raises(UserError, match=r"program_version = .*, but 99 is given"):
         make_shard(tiny_recipe(), tmp_path, 0, 2)
 
 
@@ -239,7 +239,7 @@ def test_a_full_disk_is_one_line_and_leaves_no_part_of_a_shard(tmp_path, monkeyp
     first = make_shard(tiny_recipe(), tmp_path, 0, 2)
     before = contents(first)
     full_disk(monkeypatch, name)
-    with pytest.raises(UserError, match=r"1-of-2: the disk is full; nothing was kept, make room$"):
+    with pytest.raises(UserError, match=r"1-of-2: the disk is full and nothing was kept; make room$"):
         make_shard(tiny_recipe(), tmp_path, 1, 2)
     assert list(first.parent.iterdir()) == [first] and contents(first) == before
 

@@ -219,7 +219,7 @@ def test_what_is_not_json_is_one_line(by_hand, content):
 def test_a_giant_json_is_not_read(by_hand):
     with (by_hand / INFO_FILE).open("r+b") as file:
         file.truncate(MAX_INFO_BYTES + 1)  # a hole: no bytes on disk
-    refused(by_hand, "no description")
+    refused(by_hand, "too large for a description")
 
 
 def test_a_pointer_of_git_lfs_is_named(by_hand):

@@ -53,10 +53,10 @@ def test_an_existing_data_dir_is_used_as_it_is(tiny, copy_of):
 @pytest.mark.parametrize(
     ("changes", "key"),
     [
-        ({"dataset.seed": 9}, "dataset.seed = 0, where 9 is asked for"),
-        ({"dataset.size": 151}, "dataset.size = 150, where 151"),
-        ({"spectral.floor_db": -70.0}, "spectral.floor_db = -80.0, where -70.0"),
-        ({"synth.settings": {"drive": 1.0}}, "synth.settings.drive = None, where 1.0"),
+        ({"dataset.seed": 9}, "dataset.seed = 0, but 9 is given"),
+        ({"dataset.size": 151}, "dataset.size = 150, but 151"),
+        ({"spectral.floor_db": -70.0}, "spectral.floor_db = -80.0, but -70.0"),
+        ({"synth.settings": {"drive": 1.0}}, "synth.settings.drive = None, but 1.0"),
         ({"spectral.channels": ["magnitude", "modulation"]}, "spectral.channels = "),
     ],
 )
@@ -90,7 +90,7 @@ def test_an_absent_directory_without_a_recipe_is_refused(tmp_path):
         ({"eval_batch_size": -1}, "data.eval_batch_size: -1 given"),
         ({"val_fraction": 1.0}, "data.val_fraction: 1.0 given"),
         ({"labels": "all"}, "data.labels: 'all' given"),
-        ({"data_dir": None}, "data.data_dir: neither it nor data.recipe"),
+        ({"data_dir": None}, "data.data_dir: neither this nor data.recipe"),
     ],
 )
 def test_settings_are_checked_at_once(tiny, settings, part):
@@ -176,7 +176,7 @@ def test_what_is_held_out_is_what_is_served(ancestor):
 
 def test_too_few_records_to_hold_any_out(tmp_path):
     write_ancestor(tmp_path / "old", {"train": 1, "test": 1})
-    with pytest.raises(UserError, match="1 records are too few to hold any out"):
+    with pytest.raises(UserError, match="1 records are too few for a validation split"):
         VIMHDataModule(tmp_path / "old").setup("fit")
 
 

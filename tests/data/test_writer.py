@@ -190,7 +190,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path, monkeypatch, name,
     if overwrite:
         make(made)
     full_disk(monkeypatch, name)
-    with pytest.raises(UserError, match=r"made: the disk is full; nothing was kept, make room$"):
+    with pytest.raises(UserError, match=r"made: the disk is full and nothing was kept; make room$"):
         make(made, overwrite=overwrite, pickle=True)
     assert names_in(tmp_path) == ["made"] * overwrite
     assert not overwrite or (made / "train").read_bytes() == by_hand("train")

@@ -205,4 +205,4 @@ def test_a_sweep_does_not_start_processes(data_root, saw, tmp_path):
         f"hydra.sweep.dir={tmp_path}/sweep",
     )  # fmt: skip
     assert done.returncode != 0
-    assert "trainer: 2 processes asked for, but the runs of a sweep share one" in done.stdout + done.stderr
+    assert "trainer: 2 processes needed, but the runs of a sweep share one process" in done.stdout + done.stderr

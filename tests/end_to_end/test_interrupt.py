@@ -44,27 +44,27 @@ def test_a_signal_ends_a_run_after_its_batch(data_root, saw, tmp_path, caplog, n
     code, line = ended(caplog, data_root, tmp_path, *SIGNAL, f"+callbacks.stop.name={name}")
     last = tmp_path / "checkpoints/last.ckpt"
     assert code == status and torch.load(last, weights_only=True)["global_step"] == 2 * 3 + 2
-    assert line == f"{name}: saved {last}; go on with: python src/train.py resume={tmp_path}"
+    assert line == f"{name}: saved {last}; continue with: python src/train.py resume={tmp_path}"
     assert [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)] == before
 
 
 def test_a_signal_that_comes_twice_ends_it_at_once(data_root, saw, tmp_path, caplog):
     twice = ("+callbacks.stop.name=SIGINT", "+callbacks.stop.twice=true")
     code, line = ended(caplog, data_root, tmp_path, *SIGNAL, *twice)
-    assert code == 130 and line == f"interrupted; go on with: python src/train.py resume={tmp_path}"
+    assert code == 130 and line == f"interrupted; continue with: python src/train.py resume={tmp_path}"
     assert epoch_of(tmp_path / "checkpoints/last.ckpt") == 1
 
 
 def test_where_no_checkpoints_are_kept_none_is_promised(data_root, saw, tmp_path, caplog):
     code, line = ended(caplog, data_root, tmp_path, "callbacks=none", *SIGNAL, "+callbacks.stop.name=SIGTERM")
-    assert code == 143 and line.startswith("SIGTERM: there is no checkpoint; go on with: ")
+    assert code == 143 and line.startswith("SIGTERM: there is no checkpoint; continue with: ")
     assert not list(tmp_path.rglob("*.ckpt"))
 
 
 def test_ctrl_c_in_testing_leaves_a_run_that_is_only_tested_when_resumed(data_root, saw, tmp_path, caplog):
     stop = (f"+callbacks.stop._target_={CALLBACKS}.InterruptTest",)
     code, line = ended(caplog, data_root, tmp_path, *stop)
-    assert code == 130 and line.startswith("interrupted; go on with: ")
+    assert code == 130 and line.startswith("interrupted; continue with: ")
     before = (tmp_path / "checkpoints/last.ckpt").read_bytes()
     running.run("train", data_root, tmp_path, EPOCHS, "logger=none", f"resume={tmp_path}")
     assert (tmp_path / "test_results.json").is_file() and (tmp_path / "checkpoints/last.ckpt").read_bytes() == before
@@ -97,7 +97,7 @@ def test_a_full_disk_is_one_line_and_the_run_goes_on_from_the_checkpoint_before(
     assert code == 1 and "Traceback" not in text, text
     assert "best.ckpt: File too large while saving" in line or "last.ckpt: File too large while saving" in line
     assert line.endswith(
-        f"the previous checkpoint is kept: make room, then go on with: python src/train.py resume={run}"
+        f"the previous checkpoint is kept: make room, then continue with: python src/train.py resume={run}"
     )
     assert {path.name: path.read_bytes() for path in (run / "checkpoints").iterdir()} == before
     code, text = sessions.finish(tmp_path / "log3", f"resume={run}")

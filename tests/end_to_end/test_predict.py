@@ -76,7 +76,7 @@ def test_one_bad_file_of_a_folder_is_told_and_the_others_are_predicted(trained, 
     [
         (lambda clip: np.repeat(clip, 2), 16000, "resampled from 16000 to 8000 Hz"),
         (lambda clip: clip[:4000], 8000, "0.500 s long, padded with silence to 1.000 s"),
-        (lambda clip: np.tile(clip, 2), 8000, "2.000 s long, only the first 1.000 s are used"),
+        (lambda clip: np.tile(clip, 2), 8000, "2.000 s long; only the first 1.000 s are used"),
     ],
 )
 def test_what_is_changed_on_the_way_is_told(trained, clips, tmp_path, caplog, change, rate, words):
@@ -123,7 +123,7 @@ def bad_inputs(folder, clip):
         "text.wav": "not a sound file",
         "nan.wav": "sample 100 is not finite",
         "silent.wav": "silent",
-        "stereo.wav": "2 channels, the model hears one; add channel=",
+        "stereo.wav": "2 channels, but the model needs one; give channel=",
         "nothing": "holds no sound file",
         "notes": "holds no sound file",
     }
@@ -140,7 +140,7 @@ def test_every_bad_input_is_one_clear_line_and_leaves_nothing(trained, clips, tm
 def test_a_bad_checkpoint_is_one_line(clips, tmp_path, caplog):
     path = wav(tmp_path / "one.wav", clips[0])
     message = running.fault(caplog, "predict", tmp_path, tmp_path / "out", f"ckpt_path={path}", f"input={path}")
-    assert message.startswith(f"ckpt_path: {path} is no readable checkpoint")
+    assert message.startswith(f"ckpt_path: {path} is not a readable checkpoint")
 
 
 def test_a_dataset_of_another_kind_is_one_line(trained, saw, tmp_path, caplog):
@@ -156,4 +156,4 @@ def test_the_command_itself_ends_in_one_line_and_status_1(trained, clips, tmp_pa
     given = (f"ckpt_path={trained.best}", f"input={tmp_path / 'stereo.wav'}", f"hydra.run.dir={tmp_path / 'out'}")
     done = running.command("src/predict.py", *given)
     told = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
-    assert done.returncode == 1 and len(told) == 1 and "add channel=mix, left or right" in told[0], told
+    assert done.returncode == 1 and len(told) == 1 and "give channel=mix, left or right" in told[0], told

@@ -200,8 +200,8 @@ def test_the_run_that_is_resumed_is_left_as_it_was(data_root, saw, tmp_path):
 @pytest.mark.parametrize(
     ("overrides", "words"),
     [
-        (["model=cnn_tiny"], ["its weights are another model's", "size mismatch", "give the same model="]),
-        (["model.heads.default.kind=classification"], ["its weights are another model's"]),
+        (["model=cnn_tiny"], ["its weights belong to another model", "size mismatch", "give the same model="]),
+        (["model.heads.default.kind=classification"], ["its weights belong to another model"]),
         (["synth=moog_basic"], ["the model was trained on note_velocity 64..127"]),
     ],
 )
@@ -272,9 +272,8 @@ def test_a_checkpoint_that_cannot_be_read_is_one_line(data_root, saw, trained, t
     path = tmp_path / "bad.ckpt"
     path.write_bytes(b"hello" if size is None else trained.best.read_bytes()[:size])
     message = running.fault(caplog, "train", data_root, tmp_path, f"ckpt_path={path}")
-    assert message.startswith(
-        f"ckpt_path: {path}: 0 bytes" if size == 0 else f"ckpt_path: {path} is no readable checkpoint"
-    )
+    fault = ": 0 bytes" if size == 0 else " is not a readable checkpoint"
+    assert message.startswith(f"ckpt_path: {path}{fault}")
 
 
 @pytest.fixture
@@ -302,7 +301,7 @@ def test_deterministic_runs_leave_the_same_bytes(data_root, saw, tmp_path, resto
 def test_a_run_without_a_checkpoint_starts_where_it_began(data_root, saw, trained, tmp_path, caplog):
     with caplog.at_level("INFO"):
         running.run("train", data_root, tmp_path, EPOCHS, "logger=none", f"resume={tmp_path}")
-    assert f"{tmp_path} has no checkpoint, so the run starts from its beginning" in caplog.text
+    assert f"{tmp_path} has no checkpoint, so the run starts from the beginning" in caplog.text
     assert json.loads((tmp_path / "test_results.json").read_text()) == trained.results
 
 
@@ -322,7 +321,9 @@ def test_a_launchers_name_that_has_been_used_is_refused(data_root, saw, tmp_path
     for name, value in {"TORCHELASTIC_RUN_ID": "mine", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}.items():
         monkeypatch.setenv(name, value)
     message = running.fault(caplog, "train", data_root, tmp_path, "logger=none")
-    assert message == f"{tmp_path}: holds a finished run; give the new one another name, or go on with resume="
+    assert (
+        message == f"{tmp_path}: holds a finished run; give the new run another name, or continue this one with resume="
+    )
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
 
 
@@ -331,7 +332,7 @@ def test_fewer_epochs_than_are_trained_are_refused_before_anything_changes(data_
     assert stopped(data_root, tmp_path, *given) == 143
     before = (tmp_path / "run.json").read_bytes()
     message = running.fault(caplog, "train", data_root, tmp_path, f"resume={tmp_path}", "trainer.max_epochs=1")
-    assert message == "trainer.max_epochs: 1 given, but the run is in epoch 3; give more"
+    assert message == "trainer.max_epochs: 1 given, but the run is already in epoch 3; give more"
     assert (tmp_path / "run.json").read_bytes() == before and not (tmp_path / ".hydra").exists()
 
 
@@ -353,7 +354,7 @@ def test_a_finished_run_says_so_and_trains_on_where_it_was_moved_to_when_more_is
         return {path: path.read_bytes() for path in run.rglob("*") if path.is_file() and path.name != "train.log"}
 
     before = files()
-    assert "is finished; to train it for longer, give trainer.max_epochs=" in resumed()
+    assert "is finished; to train it longer, give trainer.max_epochs=" in resumed()
     assert files() == before
     resumed("trainer.max_epochs=4")
     assert "is finished" in resumed() and "is finished" in resumed("trainer.max_epochs=4")

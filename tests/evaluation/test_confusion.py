@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from src.evaluation.confusion import Confusion, category_name, category_names, count_answers, nearest_category
+from src.evaluation.confusion import Confusion, category_name, category_names, count_pairs, nearest_category
 from src.synth.parameters import ParameterSpec
 
 WAVE = ParameterSpec(name="wave", min=0, max=3, kind="categorical")
@@ -17,7 +17,7 @@ def test_counts_are_those_of_a_loop():
     expected = np.zeros((4, 4), int)
     for row, column in zip(true, answered, strict=True):
         expected[row, column] += 1
-    np.testing.assert_array_equal(count_answers(WAVE, true, answered).matrix(), expected)
+    np.testing.assert_array_equal(count_pairs(WAVE, true, answered).matrix(), expected)
 
 
 def test_mistakes_come_with_the_most_frequent_first_and_without_right_answers():
@@ -27,12 +27,12 @@ def test_mistakes_come_with_the_most_frequent_first_and_without_right_answers():
 
 def test_thousands_of_categories_take_no_room_of_their_square():
     many = ParameterSpec(name="wavetable", min=0, max=65535, kind="categorical")
-    confusion = count_answers(many, np.array([0, 65535]), np.array([1, 65535]))
+    confusion = count_pairs(many, np.array([0, 65535]), np.array([1, 65535]))
     assert confusion.counts == ((0, 1, 1), (65535, 65535, 1)) and confusion.mistakes() == [("0", "1", 1, 1)]
 
 
 def test_an_answer_outside_the_categories_counts_as_the_nearest_one():
-    assert count_answers(WAVE, np.array([0, 3]), np.array([-(2**63), 99])).counts == ((0, 0, 1), (3, 3, 1))
+    assert count_pairs(WAVE, np.array([0, 3]), np.array([-(2**63), 99])).counts == ((0, 0, 1), (3, 3, 1))
 
 
 @pytest.mark.parametrize(

@@ -124,7 +124,7 @@ def test_a_dataset_that_no_synth_of_ours_made_is_predicted_without_rendering(tra
 def test_a_model_whose_front_end_is_unknown_cannot_hear(trained):
     spec = load_checkpoint(trained.best).spec
     for missing in ("spectral", "sample_rate", "duration"):
-        with pytest.raises(UserError, match=r"^vimh-.*: its JSON does not tell the front end.*$"):
+        with pytest.raises(UserError, match=r"^vimh-.*: its JSON does not describe the front end.*$"):
             make_front_end(dataclasses.replace(spec, **{missing: None}))
 
 

@@ -64,7 +64,7 @@ def test_names_units_and_categories_are_text(tmp_path):
         assert name in page.text, name
     assert not {"script", "i", "b", "audio"} & set(page.tags)
     assert "sounds of each true category" in page.text and "baseline accuracy" in page.text
-    assert "No sounds: the dataset's description names no synth" in page.text
+    assert "No sounds: the synth in the dataset's description is missing" in page.text
     diagonal = evaluation.categories[0].confusion.matrix().tolist()[0]
     assert re.search(r"<td>0<td>" + "<td>".join(map(str, diagonal)), path.read_text())
 

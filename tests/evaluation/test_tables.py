@@ -212,7 +212,7 @@ def test_an_uncertainty_that_is_not_known_is_blank_and_a_category_has_a_name_and
     out = capsys.readouterr().out
     assert rows_of(out)[0] == ["gain[/]", "-7.5", "<i>dB</i>", "[red]"]
     assert rows_of(out)[1] == ["wave", ":bomb:", "2", "25", "%", "1.5", "..", "2.25"]
-    assert "+- beside a category: the probability that it is wrong" in out
+    assert "+- of a category: the probability that it is wrong" in out
     assert "fitted to the errors on 1,638 validation sounds" in out
     print_predictions(both, space, 1638)
     assert rows_of(capsys.readouterr().out)[0] == ["a", "-7.5", "2", "+-", "25", "%"]
@@ -237,7 +237,7 @@ def test_generation_says_which_parameter_has_no_measurable_effect(saw, width, ca
     figures = [f"{row[key]:.2f}" for row in spec.sensitivity for key in ("step_levels", "range_levels")]
     assert all(figure in out for figure in figures)
     print_sensitivity(spec, saw)
-    assert "are not written" in " ".join(capsys.readouterr().out.split())
+    assert "were not written" in " ".join(capsys.readouterr().out.split())
     assert out.count("measurable") == 1 and "64..127 by 7" in out and "BLIND" not in out
 
 

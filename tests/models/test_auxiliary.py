@@ -72,5 +72,5 @@ def test_training_moves_the_last_layer_at_once_and_then_all(join):
 
 @pytest.mark.parametrize("join", [True, "add", "Film"])
 def test_another_join_is_one_line(join):
-    with pytest.raises(UserError, match=rf"^model.auxiliary: {join!r} given; one of concat, film, or null for none$"):
+    with pytest.raises(UserError, match=rf"^model.auxiliary: {join!r} given; give concat, film, or null for none$"):
         made(join)

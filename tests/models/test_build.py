@@ -69,7 +69,7 @@ def test_missing_file_is_one_line(tmp_path):
 def test_truncated_file_is_one_line(trained, tmp_path, size):
     path = tmp_path / "cut.ckpt"
     path.write_bytes(trained.best.read_bytes()[:size])
-    assert ("is no readable checkpoint" if size else "0 bytes; give a .ckpt file") in refusal(path)
+    assert ("is not a readable checkpoint" if size else "0 bytes; give a .ckpt file") in refusal(path)
 
 
 @pytest.mark.filterwarnings("ignore:Detected pickle protocol")
@@ -83,7 +83,7 @@ def test_foreign_files_are_one_line_and_never_executed(tmp_path):
         lambda: zipfile.ZipFile(path, "w").close(),
     ):
         write()
-        assert "is no readable checkpoint" in refusal(path)
+        assert "is not a readable checkpoint" in refusal(path)
     assert not sentinel.exists()
 
 
@@ -128,11 +128,14 @@ def test_what_is_trusted_by_name_is_built_and_nothing_beside_it(saw, trained, tm
     checkpoint, path = torch.load(trained.best, weights_only=True), tmp_path / "own.ckpt"
     checkpoint["model_config"]["network"]["_target_"] = "own_nets.Own"
     torch.save(checkpoint, path)
-    assert "asks for own_nets.Own, which a checkpoint may not; if that is yours, trust=[own_nets.Own]" in refusal(path)
+    assert (
+        "asks for own_nets.Own, which a checkpoint may not; if it is your code, give trust=[own_nets.Own]"
+        in refusal(path)
+    )
     for trust in (["own_nets"], ["own_nets.Own"], "own_nets", named_classes(checkpoint["model_config"])):
         assert type(load_checkpoint(path, trust).network).__name__ == "Own"
     for trust in (["own_net"], ["own_nets.Ow"], ["own_nets.Own.more"], ["os"], [""], [".own_nets"]):
-        with pytest.raises(UserError, match="may not"):
+        with pytest.raises(UserError, match=r"which a checkpoint may not|must be"):
             load_checkpoint(path, trust)
     checkpoint["model_config"]["network"]["_target_"] = "own_nets_too.Own"
     torch.save(checkpoint, path)
@@ -192,7 +195,9 @@ def test_a_checkpoint_keeps_its_losses_however_they_are_spelled(saw, trained, tm
 
 def test_weights_of_another_model_are_one_line(trained, saw):
     other = build_model(running.plain("train", "model", "model=cnn_tiny"), read_spec(saw))
-    with pytest.raises(UserError, match=r"^ckpt_path: its weights are another model's .*give the same model=\.\.\.$"):
+    with pytest.raises(
+        UserError, match=r"^ckpt_path: its weights belong to another model .*give the same model=\.\.\.$"
+    ):
         load_weights(other, read_checkpoint(trained.best))
 
 
@@ -200,5 +205,5 @@ def test_a_checkpoint_whose_weights_and_config_disagree_is_one_line(trained, tmp
     checkpoint = torch.load(trained.best, weights_only=True)
     checkpoint["model_config"]["network"]["feature_dim"] = 25
     torch.save(checkpoint, tmp_path / "mixed.ckpt")
-    with pytest.raises(UserError, match=r"^ckpt_path: its weights are another model's .*size mismatch.*$"):
+    with pytest.raises(UserError, match=r"^ckpt_path: its weights belong to another model .*size mismatch.*$"):
         load_checkpoint(tmp_path / "mixed.ckpt")

@@ -104,7 +104,7 @@ def test_stochastic_depth_acts_in_training_only():
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"depths": (1,)}, r"model.network: 1 depths and \d dims; give one of each a stage"),
+        ({"depths": (1,)}, r"model.network: 1 depths and \d dims; give one of each per stage"),
         ({"depths": (), "dims": ()}, r"model.network: 0 depths and 0 dims; .*"),
         ({"kernel_size": 4}, r"model.network.kernel_size: 4 given; give an odd size"),
     ],

@@ -218,6 +218,6 @@ def test_every_output_gets_a_finite_gradient(name):
 )
 def test_a_loss_that_does_not_suit_names_those_that_do(name, config, fitting):
     kind = {"gaussian": GaussianHead, "mixture": MixtureHead, "evidential": EvidentialHead}[name]
-    with pytest.raises(ValueError, match=r"^loss l1 does not suit an? .* head; one of ") as raised:
+    with pytest.raises(ValueError, match=r"^loss l1 does not suit an? .* head; give one of ") as raised:
         kind(LIN, HeadConfig(**config, loss="l1"))
-    assert set(str(raised.value).split("; one of ")[1].split(", ")) == fitting
+    assert set(str(raised.value).split("; give one of ")[1].split(", ")) == fitting

@@ -41,5 +41,5 @@ def test_rates_rise_linearly():
 
 @pytest.mark.parametrize("rate", [-0.1, 1.0, float("nan")])
 def test_a_rate_that_is_no_share_is_refused(rate):
-    with pytest.raises(UserError, match=r"^model.network.drop_path: \S+ given; give a share from 0 to below 1$"):
+    with pytest.raises(UserError, match=r"^model.network.drop_path: \S+ given; give a fraction from 0 to below 1$"):
         DropPath(rate)

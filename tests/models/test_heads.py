@@ -351,9 +351,9 @@ def built(kind, name):
     ],
 )
 def test_a_loss_that_does_not_suit_a_kind_names_those_that_do(kind, wrong, some, never):
-    with pytest.raises(ValueError, match=rf"^loss .*'{wrong}'.* does not suit an? {kind} head; one of ") as raised:
+    with pytest.raises(ValueError, match=rf"^loss .*'{wrong}'.* does not suit an? {kind} head; give one of ") as raised:
         built(kind, wrong)
-    named = set(str(raised.value).split("; one of ")[1].split(", "))
+    named = set(str(raised.value).split("; give one of ")[1].split(", "))
     assert some <= named and not never & named
     for name in named:
         head = built(kind, name)
@@ -395,8 +395,8 @@ def test_a_heads_loss_is_a_mean(reduction):
         ({"levels": 256}, "levels is for classification and ordinal and coral and corn heads, .* kind is regression"),
         ({"kind": "mixture", "levels": "step"}, "levels is for"),
         ({"kind": "classification", "variance": True}, "variance is for regression heads, .* kind is classification"),
-        ({"components": 2}, "components is for mixture heads, this one's kind is regression"),
-        ({"kind": "classification", "levels": 1}, "levels 1 given; step, or a number from 2 to 65536"),
+        ({"components": 2}, "components is for mixture heads, but this head's kind is regression"),
+        ({"kind": "classification", "levels": 1}, "levels 1 given; give step, or a number from 2 to 65536"),
         ({"kind": "classification", "levels": 65537}, "levels 65537 given"),
         ({"kind": "mixture", "components": 0}, "greater than or equal to 1"),
         ({"weight": -1}, "greater than or equal to 0"),
@@ -419,7 +419,7 @@ def test_what_label_smoothing_asks_of_every_level_is_no_part_of_the_answer():
 
 
 def test_a_number_of_classes_that_is_not_the_heads_is_told():
-    with pytest.raises(ValueError, match=r"^num_classes: 20 given, the head has \d+ levels; leave it out$"):
+    with pytest.raises(ValueError, match=r"^num_classes: 20 given, but the head has \d+ levels; leave it out$"):
         head_of("classification", LIN, loss={"_target_": "weighted_cross_entropy", "num_classes": 20})
 
 

@@ -165,7 +165,7 @@ def test_a_state_from_before_calibration_is_completed_and_says_so(caplog):
     calibrated(heads, SPACE)
     with caplog.at_level("WARNING"):
         heads.load_state_dict(old)
-    assert "before uncertainties were calibrated" in caplog.text
+    assert "the checkpoint is older than calibration" in caplog.text
     assert "residuals" in old  # the caller's own is left as it was
     found = heads.estimates(heads(features()))
     np.testing.assert_allclose(found.uncertainties[:, 0].detach(), 0.25, rtol=1e-5)
@@ -312,7 +312,9 @@ def test_state_holds_what_is_learned_and_nothing_that_the_config_tells():
 
 
 def test_an_unknown_balance_is_one_line():
-    with pytest.raises(UserError, match=r"^model.balance: 'gradnorm' given; one of weights, gradient, uncertainty$"):
+    with pytest.raises(
+        UserError, match=r"^model.balance: 'gradnorm' given; give one of weights, gradient, uncertainty$"
+    ):
         heads_of({}, balance="gradnorm")
 
 
@@ -350,7 +352,7 @@ def test_categorical_parameters_are_categorical_unless_told_otherwise():
         ({"cutoff": {"weight": float("nan")}}, ["model.heads.cutoff", "weight", "finite"]),
         ({"cutoff": {"levels": 256}}, ["model.heads.cutoff", "levels is for classification", "kind is regression"]),
         ({"default": {"kind": "mixture"}, "level": {"components": 0}}, ["model.heads.level", "components: 0 given"]),
-        ({"default": {"weight": 0}}, ["model.heads: every weight is 0", "above 0"]),
+        ({"default": {"weight": 0}}, ["model.heads: all weights are 0", "above 0"]),
     ],
 )
 def test_bad_head_config_is_one_line_naming_the_key(config, words):
@@ -384,6 +386,6 @@ def test_a_head_may_weigh_nothing_as_long_as_another_is_trained():
 
 def test_learned_weights_refuse_likelihoods_by_one_line():
     with pytest.raises(
-        UserError, match=r"^model.balance: uncertainty needs losses above 0, and GaussianNLLLoss may be negative"
+        UserError, match=r"^model.balance: uncertainty needs losses above 0, but GaussianNLLLoss may be negative"
     ):
         heads_of({"cutoff": {"variance": True}}, balance="uncertainty")

@@ -83,4 +83,4 @@ def test_a_loss_that_is_not_finite_names_the_head(saw, row, name):
     model = model_of(data)
     with torch.no_grad():
         model.heads.linear.bias[row] = float("nan")
-    assert refusal(data, model) == f"{name}: the first loss is nan; look at the data and at model.heads.{name}"
+    assert refusal(data, model) == f"{name}: the first loss is nan; check the data and model.heads.{name}"

@@ -149,7 +149,7 @@ def test_plateau_goes_on_with_the_values_it_is_given_and_warms_up_once():
     [
         ("cosine", {"end": 2}, "model.scheduler.end: 2 given"),
         ("cosine", {"warmup_fraction": 1.0}, "warmup_fraction: 1.0 given"),
-        ("cosine", {"interval": "batch"}, "'batch' given; step or epoch"),
+        ("cosine", {"interval": "batch"}, "'batch' given; give step or epoch"),
         ("cosine_restarts", {"cycles": 0}, "cycles 0, stretch 2.0 given"),
         ("exponential", {"end": 0}, "never reaches 0"),
         ("one_cycle", {"peak": 0}, "model.scheduler.peak: 0 given"),

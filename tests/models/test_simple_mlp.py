@@ -28,7 +28,9 @@ def test_forward_matches_float64():
 
 @pytest.mark.parametrize("shape", [(1, 16, 8), (1, 8, 17), (3, 8, 16)])  # the first has as many pixels
 def test_another_size_is_refused_with_both_sizes(shape):
-    with pytest.raises(UserError, match=rf"^SimpleMLP: built for .* 1x8x16, {'x'.join(map(str, shape))} given; .*$"):
+    with pytest.raises(
+        UserError, match=rf"^SimpleMLP: built for .* 1x8x16, but {'x'.join(map(str, shape))} given; .*$"
+    ):
         SimpleMLP(1, (8, 16))(torch.rand(2, *shape))
 
 

@@ -140,8 +140,8 @@ def test_film_starts_as_the_model_without_auxiliary_inputs_and_concat_adds_featu
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"auxiliary": True}, "model.auxiliary: True given; one of concat, film"),
-        ({"balance": "gradnorm"}, "model.balance: 'gradnorm' given; one of weights"),
+        ({"auxiliary": True}, "model.auxiliary: True given; give concat, film"),
+        ({"balance": "gradnorm"}, "model.balance: 'gradnorm' given; give one of weights"),
         ({"heads": {"default": {"loss": "crps"}}}, "model.heads.level.loss: loss crps does not suit a regression head"),
     ],
 )
@@ -307,7 +307,7 @@ def test_a_checkpoint_from_before_calibration_loads_and_is_calibrated_when_it_is
     old = tmp_path / "old.ckpt"
     torch.save(checkpoint, old)
     model = load_checkpoint(old)
-    assert "before uncertainties were calibrated" in caplog.text
+    assert "the checkpoint is older than calibration" in caplog.text
     sounds = VIMHDataset(saw, "test").__getitems__(range(13))
     found = model.predict(images_to_float(sounds["image"])).uncertainties.detach()
     np.testing.assert_allclose(found, np.tile([4.0, 0.125], (13, 1)), rtol=1e-5)

@@ -46,7 +46,7 @@ def test_resampling_keeps_a_sine_and_says_so(tmp_path, caplog, rate):
     clip = read_clip(written(tmp_path / "a.wav", sine(rate=rate), rate), FS, FS)
     middle = slice(400, -400)  # the filter's ends see silence
     assert np.abs(clip - sine())[middle].max() < 0.002
-    assert warnings_of(caplog) == [f"a.wav: resampled from {rate} to 8000 Hz, as the model was trained"]
+    assert warnings_of(caplog) == [f"a.wav: resampled from {rate} to 8000 Hz, the sample rate of the model"]
 
 
 def test_resampling_takes_out_what_would_alias(tmp_path):
@@ -61,7 +61,7 @@ def test_a_long_file_is_trimmed_and_a_short_one_padded_with_a_warning(tmp_path, 
     np.testing.assert_array_equal(long, sine())
     np.testing.assert_array_equal(short, np.concatenate([sine(seconds=0.25), np.zeros(6000)]))
     assert warnings_of(caplog) == [
-        "long.wav: 1.500 s long, only the first 1.000 s are used",
+        "long.wav: 1.500 s long; only the first 1.000 s are used",
         "short.wav: 0.250 s long, padded with silence to 1.000 s",
     ]
 

@@ -56,12 +56,12 @@ def test_a_band_without_a_bin_is_an_error_that_says_what_to_change():
         mel_matrix(64, 128, 8000, 0.0, 1.0)
     message = str(raised.value)
     assert "\n" not in message
-    assert message.startswith("spectral: mel band 0 (0..42 Hz) holds no bin of n_fft 128; raise spectral.n_fft")
+    assert message.startswith("spectral: mel band 0 (0..42 Hz) has no bin of n_fft 128; raise spectral.n_fft")
 
 
 @pytest.mark.parametrize(("n_fft", "freq_min", "ratio"), [(4, 2000.0, 1.0), (8, 1000.0, 0.5), (80, 3900.0, 1.0)])
 def test_a_bin_on_the_edge_of_a_band_does_not_count(n_fft, freq_min, ratio):
-    with pytest.raises(UserError, match=r"mel band 0 .* holds no bin"):
+    with pytest.raises(UserError, match=r"mel band 0 .* has no bin"):
         mel_matrix(1, n_fft, 8000, freq_min, ratio)
 
 

@@ -202,14 +202,14 @@ def test_any_names_survive_plain_json(names):
     ("fields", "words"),
     [
         ({"values": []}, "must name every category"),
-        ({"values": ["a", "a"]}, "each by a name of its own"),
+        ({"values": ["a", "a"]}, "without repetition"),
         ({"values": ["a", ""]}, "'' is not a name of 1 to 60 printable characters"),
         ({"values": ["a", "b\n"]}, "is not a name of 1 to 60 printable characters"),
         ({"values": ["a", "b" * 61]}, "is not a name of 1 to 60 printable characters"),
         ({"values": ["a", 3]}, "valid string"),
         ({"values": ["a", True]}, "True is not a text; YAML reads on, off, yes and no as true and false"),
         ({"values": "sine", "min": 0, "max": 1}, "valid tuple"),
-        ({"values": ["a", "b"], "kind": "continuous"}, "values are for categorical parameters, and kind is continuous"),
+        ({"values": ["a", "b"], "kind": "continuous"}, "values are for categorical parameters, but kind is continuous"),
         ({"values": ["a", "b"], "max": 2}, "2 values do not fit min 0, max 2 and step 1; leave out min, max and step"),
         ({"values": ["a", "b"], "step": 0.5}, "2 values do not fit min 0, max 1 and step 0.5"),
     ],
@@ -250,5 +250,5 @@ def test_unknown_parameter_gets_a_suggestion():
 
 
 def test_a_name_given_twice_is_an_error():
-    with pytest.raises(UserError, match="holds a name twice"):
+    with pytest.raises(UserError, match="contains a name twice"):
         ParameterSpace([spec(0, 1, 10), spec(0, 1, 5)])

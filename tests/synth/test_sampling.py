@@ -135,7 +135,7 @@ def test_grid_ignores_the_seed():
 
 
 def test_unknown_mode_names_the_modes():
-    with pytest.raises(UserError, match=r"^sampling: 'sobel' given; one of random, sobol, grid$"):
+    with pytest.raises(UserError, match=r"^sampling: 'sobel' given; give one of random, sobol, grid$"):
         SPACE.sample(0, 0, 4, "sobel")
 
 

@@ -142,7 +142,7 @@ def test_every_corner_of_the_allowed_ranges_renders_finite_samples():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"oscillator": "naiv"}, "^synth.settings.oscillator: 'naiv' given; one of bandlimited, naive$"),
+        ({"oscillator": "naiv"}, "^synth.settings.oscillator: 'naiv' given; give one of bandlimited, naive$"),
         ({"drive": -1.0}, "^synth.settings.drive: -1.0 given; give a number of at least 0"),
         ({"drive": "loud"}, "^synth.settings.drive: 'loud' given; give a number of at least 0"),
     ],

@@ -210,7 +210,7 @@ def test_a_sweep_over_what_is_added_is_refused(word):
 
 @pytest.mark.parametrize("names", ["cnn_micro,cnn_micro_ordinal", "cnn_micro_ordinal,cnn_micro", "a_soft,b_corn"])
 def test_a_sweep_over_names_that_end_in_heads_is_refused(names):
-    with pytest.raises(UserError, match=f"^model={names}: give models and heads apart in a sweep"):
+    with pytest.raises(UserError, match=f"^model={names}: give models and heads separately in a sweep"):
         expand(f"model={names}")
 
 
@@ -300,7 +300,10 @@ def test_a_stray_rank_does_not_silence_a_command():
     assert done.stderr == "RANK=1 is ignored: no launcher (torchrun, srun) has set it; unset it\n"
     assert done.returncode == 1 and done.stdout.count("\n") == 1 and "none.ckpt does not exist" in done.stdout
     done = running.command("src/predict.py", "ckpt_path=none.ckpt", "input=a", RANK="abc")
-    assert done.returncode == 1 and done.stderr == "RANK: the environment sets it to 'abc', no number; unset it\n"
+    assert (
+        done.returncode == 1
+        and done.stderr == "RANK: the environment sets it to 'abc', which is not a number; unset it\n"
+    )
 
 
 @pytest.mark.parametrize(

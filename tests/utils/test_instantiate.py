@@ -43,7 +43,8 @@ def test_a_group_is_built_by_role_and_empty_ones_are_left_out(tmp_path):
     assert build_all(None, "callbacks") == []
     group.note = {"patience": 3}
     with pytest.raises(
-        UserError, match=r"^callbacks.note: has values and no _target_, so it is nothing; \+callbacks=note"
+        UserError,
+        match=r"^callbacks.note: has values but no _target_, so nothing can be built; add it with \+callbacks=note",
     ):
         build_all(group, "callbacks")
 
@@ -53,7 +54,7 @@ def test_a_group_is_built_by_role_and_empty_ones_are_left_out(tmp_path):
     [
         ({"_target_": "lightning.pytorch.callbacks.EarlyStoping"}, ["callbacks.x: ", "EarlyStoping"]),
         ({"_target_": "lightning.pytorch.callbacks.EarlyStopping", "patiense": 3}, ["callbacks.x: ", "patiense"]),
-        ({"_target_": "src.data.vimh_datamodule.VIMHDataModule"}, ["callbacks.x: data.data_dir: neither it nor"]),
+        ({"_target_": "src.data.vimh_datamodule.VIMHDataModule"}, ["callbacks.x: data.data_dir: neither this nor"]),
     ],
 )
 def test_what_cannot_be_built_is_one_line_naming_its_key(config, words):
@@ -101,7 +102,7 @@ def test_a_trainer_option_that_lightning_refuses_is_one_line(tmp_path):
 
 @pytest.mark.parametrize("precision", ["33", "bf16-true", "64-true"])
 def test_a_precision_in_which_weights_would_not_be_float32_is_refused(tmp_path, precision):
-    with pytest.raises(UserError, match=rf"^trainer.precision: {precision} given; one of 32-true, .*bf16-mixed"):
+    with pytest.raises(UserError, match=rf"^trainer.precision: {precision} given; give one of 32-true, .*bf16-mixed"):
         build_trainer(config_of(tmp_path, "trainer=cpu", f"trainer.precision={precision}"))
 
 

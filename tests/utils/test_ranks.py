@@ -110,5 +110,7 @@ def test_one_stray_rank_beside_those_of_a_launcher_is_dropped(environment):
 @pytest.mark.parametrize("value", ["abc", "", "1.5"])
 def test_a_rank_that_is_no_number_is_one_line(environment, value):
     environment({"RANK": value})
-    with pytest.raises(UserError, match=rf"^RANK: the environment sets it to '{value}', no number; unset it$"):
+    with pytest.raises(
+        UserError, match=rf"^RANK: the environment sets it to '{value}', which is not a number; unset it$"
+    ):
         drop_stray_ranks()

@@ -14,7 +14,7 @@ from src.utils.errors import UserError
 from src.utils.resume import (
     CONFIG,
     continue_logs,
-    how_to_go_on,
+    how_to_continue,
     last_unfinished,
     newest_checkpoint,
     resumed,
@@ -72,7 +72,7 @@ def test_no_run_is_written_over_another(run_directory, monkeypatch):
     words = [f"hydra.run.dir={run_directory}"]
     assert resumed(words) == words
     (run_directory / "run.json").touch()
-    told = f"^hydra.run.dir: {run_directory} holds a run; give another directory, or go on with that run: resume='.*'$"
+    told = f"^hydra.run.dir: {run_directory} holds a run; give another directory, or continue that run: resume='.*'$"
     with pytest.raises(UserError, match=told):
         resumed(words)
     for name in ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK", "WORLD_SIZE", "LOCAL_RANK"):
@@ -96,12 +96,12 @@ def test_the_last_one_is_not_the_mistake_of_a_moment_ago(tmp_path):
     ("damage", "words"),
     [
         ("gone", "does not exist; give a run directory"),
-        ("other", "is no training run: it has no .hydra/config.yaml"),
+        ("other", "is not a training run: it has no .hydra/config.yaml"),
         ("", "config.yaml is damaged .*; repeat the command that started the run"),
         ("model: {", "config.yaml is damaged"),
         ("- a list", "config.yaml is damaged"),
         ("just text", "config.yaml is damaged"),
-        ("ckpt_path: best\n", "config.yaml is damaged or belongs to no training run"),
+        ("ckpt_path: best\n", "config.yaml is damaged or not the config of a training run"),
     ],
 )
 def test_what_is_no_run_is_one_line(run_directory, damage, words):
@@ -119,9 +119,9 @@ def test_what_is_no_run_is_one_line(run_directory, damage, words):
 @pytest.mark.parametrize(
     ("word", "answer"),
     [
-        ("model=cnn_tiny", "keeps its model; give values, as in trainer.max_epochs=100, or train another$"),
+        ("model=cnn_tiny", "keeps its model; give single values, as in trainer.max_epochs=100, or start a new run$"),
         ("+callbacks=ema", "keeps its callbacks"),
-        ("-m", "a run is resumed alone"),
+        ("-m", "a run cannot be resumed in a sweep"),
     ],
 )
 def test_what_a_resumed_run_cannot_change_is_one_line(run_directory, word, answer):
@@ -166,7 +166,7 @@ def in_use(directory):
 def test_several_processes_do_not_each_look_for_the_last(run_directory, monkeypatch, environment):
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    with pytest.raises(UserError, match=r"^resume: last given to several processes, .*; give the run's directory$"):
+    with pytest.raises(UserError, match=r"^resume: last given, but several processes .*; give the run's directory$"):
         resumed(["resume=last"])
     assert resumed([f"resume={run_directory}"])
 
@@ -192,8 +192,8 @@ def test_the_newest_checkpoint_is_the_one_written_last_but_for_the_best(tmp_path
 
 def test_how_to_go_on_is_a_command_that_a_shell_takes(run_directory, monkeypatch):
     monkeypatch.chdir(run_directory.parent)
-    assert how_to_go_on(run_directory) == "go on with: python src/train.py resume='it'\"'\"'s a, run'"
-    assert how_to_go_on(running.ROOT) == f"go on with: python src/train.py resume={running.ROOT}"
+    assert how_to_continue(run_directory) == "continue with: python src/train.py resume='it'\"'\"'s a, run'"
+    assert how_to_continue(running.ROOT) == f"continue with: python src/train.py resume={running.ROOT}"
 
 
 def test_loggers_that_would_begin_anew_are_told_where_to_go_on(tmp_path):

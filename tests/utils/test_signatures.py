@@ -54,7 +54,7 @@ def test_values_that_suit_are_no_faults(given):
         ({"name": True}, "name", ["True given", "str | None"]),
         ({"on": "maybe"}, "on", ["'maybe' given", "bool"]),
         ({"path": 3}, "path", ["3 given", "Path | None"]),
-        ({"cuont": 3}, "cuont", ["takes no such argument", "'count'"]),
+        ({"cuont": 3}, "cuont", ["has no such argument", "'count'"]),
     ],
 )
 def test_what_does_not_suit_is_told_by_its_key(given, key, words):
@@ -69,7 +69,7 @@ def test_what_does_not_suit_is_told_by_its_key(given, key, words):
         ("torch.nn.Lineer", "has no attribute 'Lineer'"),
         ("nowhere.Thing", "No module named 'nowhere'"),
         (".Thing", "invalid format"),
-        ("torch.nn", "torch.nn is no class or function"),
+        ("torch.nn", "torch.nn is not a class or function"),
     ],
 )
 def test_a_target_that_cannot_be_made_is_told(path, words):

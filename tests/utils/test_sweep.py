@@ -318,7 +318,7 @@ def test_a_search_that_begins_beside_another_must_be_the_same_before_that_one_ha
 def test_a_new_study_does_not_train_in_the_directories_of_another(swept, tmp_path):
     swept(Jobs(), 2)
     (tmp_path / "0").mkdir()
-    with pytest.raises(UserError, match=f"^{tmp_path}: holds the trials of another study; move it away, or "):
+    with pytest.raises(UserError, match=f"^{tmp_path}: holds the trials of another study; move it elsewhere, or "):
         swept(Jobs(), 2, storage=f"sqlite:///{tmp_path}/other.db")
 
 

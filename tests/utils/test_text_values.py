@@ -170,7 +170,7 @@ def test_a_choice_of_a_group_is_a_name_whatever_it_looks_like():
 
 
 def test_a_value_that_is_not_utf_8_is_one_line():
-    with pytest.raises(UserError, match=r"^input: caf\\xe9.wav is not UTF-8, and a config must be; rename it"):
+    with pytest.raises(UserError, match=r"^input: caf\\xe9.wav is not UTF-8, as a config must be; rename the file"):
         quote_text(["input=caf\udce9.wav"])
 
 

@@ -23,9 +23,9 @@ from tests import running
         ("callbacks.early_stoping.patience=3", "callbacks.early_stoping: .* Did you mean 'callbacks.early_stopping'?"),
         (
             "~callbacks.early_stoping",
-            "~callbacks.early_stoping: there is none to leave out. Did you mean 'early_stopping'?",
+            "~callbacks.early_stoping: the config has no such key to leave out. Did you mean 'early_stopping'?",
         ),
-        ("~callbacks.ema", "~callbacks.ema: there is none to leave out."),
+        ("~callbacks.ema", "~callbacks.ema: the config has no such key to leave out."),
         ("hydra.rundir=x", "hydra.rundir: no such key. Did you mean 'hydra.run.dir'?"),
         ("trainer.zzz=1", "trainer.zzz: no such key. Known: .*accelerator.*max_epochs.*"),
         ("model=cnn_mirco", "model/cnn_mirco not found. Did you mean 'cnn_micro'?"),
@@ -43,9 +43,12 @@ from tests import running
         ("nonsense=3", "nonsense: no such key. Known: "),
         (
             "extras=fast,slow",
-            "extras: several values given, fast,slow; give one, a list as in 'extras=[fast,slow]', or -m",
+            "extras: several values given, fast,slow; give one value, a list as in 'extras=[fast,slow]', or -m",
         ),
-        ("seed=1,2", "seed: several values given, 1,2; give one, a list as in 'seed=[1,2]', or -m for a run of each"),
+        (
+            "seed=1,2",
+            "seed: several values given, 1,2; give one value, a list as in 'seed=[1,2]', or -m for a run of each",
+        ),
         ("model.adam_lr=0.1", "model.adam_lr: no such key. Did you mean 'model.optimizer.lr'?"),
     ],
 )
@@ -60,7 +63,7 @@ def test_the_nearest_name_is_told(override, expected):
 def test_a_group_that_a_command_does_not_have_is_told():
     with pytest.raises(HydraException) as raised:
         running.composed("predict", "trainer=cpu")
-    assert explain(raised.value) == "trainer: this command has no group trainer (--help lists those that it has)"
+    assert explain(raised.value) == "trainer: this command has no group trainer (--help lists its groups)"
 
 
 def test_the_key_of_the_data_is_suggested_for_its_last_part():

@@ -26,7 +26,7 @@ def test_what_nothing_reads_is_refused(entry, word):
             "data.batch_size: added with +, but .* Known: data.data_dir.",
         ),
         ("eval", "+data_dir=x", "data_dir: added with .* Did you mean 'data.data_dir'?"),
-        ("eval", "+model.x=1", "model.x: this command has no group model (--help lists those that it has)"),
+        ("eval", "+model.x=1", "model.x: this command has no group model (--help lists its groups)"),
         ("predict", "+trainer=gpu", "trainer: this command has no group trainer (--help lists"),
         ("predict", "+trainer.max_epochs=3", "trainer.max_epochs: this command has no group trainer"),
         ("predict", "+chanel=mix", "chanel: added with +, but this command does not read it. Did you mean 'channel'?"),

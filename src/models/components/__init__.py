@@ -1,1 +1,1 @@
-"""Backbones, one a file: (B, C, H, W) images to (B, D) features."""
+"""Backbones: (B, C, H, W) images to (B, D) features."""

@@ -1,4 +1,4 @@
-"""Audio spectrogram transformer: overlapping patches, and positions of frequency plus time."""
+"""Audio spectrogram transformer: overlapping patches, and separate positions for frequency and time."""
 
 from collections.abc import Sequence
 
@@ -10,11 +10,11 @@ from src.models.components.vision_transformer import POSITION_STD, PatchEmbeddin
 
 
 class AudioSpectrogramTransformer(nn.Module):
-    """Gong et al. (AST, arXiv 2104.01778), its positions a sum of one for frequency and one for time.
+    """Gong et al. (AST, arXiv 2104.01778), with positions that are the sum of a frequency and a time position.
 
-    The sum (Koutini et al., PaSST, arXiv 2110.05069) needs rows + columns positions, not rows x columns,
-    and lets what is learned of a row serve at every time. Patches of `patch_size` begin every `stride`
-    pixels; the image's end is padded with silence until they cover it.
+    The sum (Koutini et al., PaSST, arXiv 2110.05069) needs rows + columns positions instead of rows x columns, and a
+    row's position is the same at all times. Patches of `patch_size` begin every `stride` pixels; the end of the image
+    is padded with silence until patches cover it.
     """
 
     def __init__(

@@ -1,11 +1,11 @@
-"""Scalar inputs beside the image, joined to a backbone's features."""
+"""Scalar inputs in addition to the image, joined to a backbone's features."""
 
 import torch
 from torch import Tensor, nn
 
 from src.utils.errors import UserError
 
-_HIDDEN = 16  # a handful of scalars needs no more
+_HIDDEN = 16  # enough for a few scalars
 
 
 class AuxiliaryInputs(nn.Module):
@@ -20,7 +20,7 @@ class AuxiliaryInputs(nn.Module):
     def __init__(self, num_inputs: int, feature_dim: int, join: str):
         super().__init__()
         if join not in ("concat", "film"):
-            raise UserError(f"model.auxiliary: {join!r} given; one of concat, film, or null for none")
+            raise UserError(f"model.auxiliary: {join!r} given; give concat, film, or null for none")
         self.join = join
         out = 2 * feature_dim if join == "film" else _HIDDEN
         self.mlp = nn.Sequential(nn.Linear(num_inputs, _HIDDEN), nn.GELU(), nn.Linear(_HIDDEN, out))

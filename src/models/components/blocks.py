@@ -1,4 +1,4 @@
-"""What several backbones share: a grid of cells to features, and initial weights that keep the variance."""
+"""Parts of several backbones: a grid of cells to features, and initial weights that keep the variance."""
 
 import math
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from src.utils.errors import UserError
 
-# 1 / rms of the activated standard normal, as He et al. (arXiv 1502.01852) derive sqrt(2) for ReLU
+# 1 / rms of the activation of a standard normal, as He et al. (arXiv 1502.01852) derive sqrt(2) for ReLU
 GELU_GAIN = 1.533
 SILU_GAIN = 1.677
 
@@ -16,13 +16,13 @@ SILU_GAIN = 1.677
 class GridMean(nn.Module):
     """Mean over each cell of a grid of at most `cells`, for maps of `size`; the last row and column may be smaller.
 
-    Maps of another size are cut into as many cells, which MPS can only do where they divide it.
+    Maps of another size are divided into the same number of cells, which on MPS must divide the size.
     """
 
     def __init__(self, size: Sequence[int], cells: Sequence[int]):
         super().__init__()
         if len(cells) != 2 or min(cells) < 1:
-            raise UserError(f"model.network.grid_size: {list(cells)} given; two numbers of cells, each at least 1")
+            raise UserError(f"model.network.grid_size: {list(cells)} given; give two numbers of cells, each at least 1")
         self.size = tuple(size)
         self.cell = tuple(-(-length // count) for length, count in zip(size, cells, strict=True))
         self.grid = tuple(-(-length // side) for length, side in zip(size, self.cell, strict=True))
@@ -37,12 +37,12 @@ class GridMean(nn.Module):
 def grid_features(
     channels: int, size: Sequence[int], grid_size: Sequence[int], feature_dim: int, dropout: float
 ) -> nn.Sequential:
-    """Map feature maps (B, channels, *size) to (B, feature_dim): a mean over each cell, flattened, then linear, GELU.
+    """Map feature maps (B, channels, *size) to (B, feature_dim): mean of each cell, flatten, linear, GELU.
 
-    A grid instead of one global mean, since a parameter shows in where energy lies.
+    It uses a grid instead of a global mean, since parameters determine where the energy is.
     """
     if feature_dim < 1:
-        raise UserError(f"model.network.feature_dim: {feature_dim} given; at least 1")
+        raise UserError(f"model.network.feature_dim: {feature_dim} given; give at least 1")
     pool = GridMean(size, grid_size)
     return nn.Sequential(
         pool,
@@ -54,7 +54,7 @@ def grid_features(
 
 
 def keep_variance(network: nn.Module, gain: float = GELU_GAIN) -> None:
-    """Draw every kernel and matrix so that activations keep their variance without any norm; biases are zero."""
+    """Draw all kernels and matrices so that activations keep their variance without a norm; biases are zero."""
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d | nn.Linear):
             nn.init.normal_(layer.weight, std=gain / math.sqrt(layer.weight[0].numel()))

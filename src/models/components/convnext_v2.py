@@ -55,7 +55,7 @@ class ConvNeXtV2Block(nn.Module):
 class ChannelNorm(nn.LayerNorm):
     """Layer norm over the channels of each pixel of (B, C, H, W).
 
-    One fused kernel between two permutes, which copy nothing.
+    It is one fused kernel between two permutes, which do not copy.
     """
 
     def forward(self, maps: Tensor) -> Tensor:
@@ -67,7 +67,7 @@ def _norm(channels: int) -> ChannelNorm:
 
 
 class Downsample(nn.Module):
-    """Patches of `stride` pixels to one, padded with zeros where they do not divide the map."""
+    """Reduce patches of `stride` pixels to one pixel; the map is padded with zeros to whole patches."""
 
     def __init__(self, channels_in: int, channels_out: int, stride: Sequence[int]):
         super().__init__()
@@ -81,9 +81,9 @@ class Downsample(nn.Module):
 class ConvNeXtV2(nn.Module):
     """Woo et al. (arXiv 2301.00808): a patch stem, then stages of blocks at half the size each.
 
-    The published tiny network is depths (3, 3, 9, 3), dims (96, 192, 384, 768), stem_stride 4. Maps
-    end in means over `grid_size` cells, flattened: one, as published, or more, to keep where energy
-    lies. Without `final_norm` the features keep how much there is of it, too.
+    The published tiny network has depths (3, 3, 9, 3), dims (96, 192, 384, 768), stem_stride 4. The final maps are
+    averaged over `grid_size` cells and flattened: one cell, as published, or more, to keep where the energy is.
+    Without `final_norm` the features also keep the amount of energy.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class ConvNeXtV2(nn.Module):
     ):
         super().__init__()
         if len(depths) != len(dims) or not dims:
-            raise UserError(f"model.network: {len(depths)} depths and {len(dims)} dims; give one of each a stage")
+            raise UserError(f"model.network: {len(depths)} depths and {len(dims)} dims; give one of each per stage")
         if kernel_size % 2 == 0:
             raise UserError(f"model.network.kernel_size: {kernel_size} given; give an odd size")
         strides = [as_pair(stem_stride), *[(2, 2)] * (len(dims) - 1)]
@@ -120,11 +120,11 @@ class ConvNeXtV2(nn.Module):
         self.norm = _norm(channels) if final_norm else nn.Identity()
         self.feature_dim = channels * self.pool.grid[0] * self.pool.grid[1]
         keep_variance(self, gain=1.0)
-        # the norm after it divides a patch by its size: beside a bias, its level remains as a direction
+        # the norm after it removes a patch's size: with a bias, its level remains as a direction
         nn.init.normal_(self.layers[0].convolution.bias)
 
     def forward(self, image: Tensor) -> Tensor:
         """Map images (B, C, H, W) in [0, 1] to features (B, feature_dim)."""
         stride = self.layers[0].stride
-        centred = 4.0 * pad_to_patches(image, stride, stride) - 1.0  # a zero is silence, padded or not
+        centred = 4.0 * pad_to_patches(image, stride, stride) - 1.0  # zero is silence, also in the padding
         return self.norm(self.pool(self.layers(centred))).flatten(1)

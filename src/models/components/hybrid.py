@@ -1,4 +1,4 @@
-"""A ConvNeXt and a transformer side by side, fused by a learned gate."""
+"""A ConvNeXt and a transformer in parallel, combined by a learned gate."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -14,12 +14,12 @@ from src.utils.errors import UserError
 
 
 class HybridBackbone(nn.Module):
-    """Local detail from a `ConvNeXtV2`, the whole image from a transformer: features = g * a + (1 - g) * b.
+    """Local features a of a `ConvNeXtV2` and global features b of a transformer: features = g * a + (1 - g) * b.
 
-    Both branches are projected to `feature_dim`; the gate g (B, feature_dim) in 0..1 is a sigmoid of a
-    linear layer on both, so each feature of each sample chooses its branch. `transformer` is "vit", a
-    `VisionTransformer`, or "swinv2", Swin V2 (Liu et al., arXiv 2111.09883) from timm. The options of
-    either branch are `convnext_config` and `transformer_config`.
+    Both branches are projected to `feature_dim`; the gate g (B, feature_dim) in 0..1 is a sigmoid of a linear layer on
+    both, so each feature of each sample chooses its branch. `transformer` is "vit", a `VisionTransformer`, or "swinv2",
+    Swin V2 (Liu et al., arXiv 2111.09883) from timm. `convnext_config` and `transformer_config` are the options of the
+    branches.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class SwinV2(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Map images (B, C, H, W) in [0, 1] to features (B, feature_dim)."""
-        rows, columns = (there - here for there, here in zip(self.image_size, image.shape[2:], strict=True))
-        if min(rows, columns) < 0:  # a negative padding would crop without a word
+        rows, columns = (built - given for built, given in zip(self.image_size, image.shape[2:], strict=True))
+        if min(rows, columns) < 0:  # a negative padding would silently crop
             raise UserError(f"model.network: swinv2 was built for {self.image_size} pixels; {tuple(image.shape)} given")
         return self.swin(4.0 * functional.pad(image, (0, columns, 0, rows)) - 1.0)

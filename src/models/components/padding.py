@@ -1,4 +1,4 @@
-"""How many patches cover an image, and the padding that they need."""
+"""The number of patches that cover an image, and the padding that they need."""
 
 from collections.abc import Sequence
 
@@ -12,17 +12,17 @@ def as_pair(size: int | Sequence[int]) -> tuple[int, int]:
     """Return (height, width) of a size given as one number or two."""
     pair = (size, size) if isinstance(size, int) else tuple(size)
     if len(pair) != 2 or min(pair) < 1:
-        raise UserError(f"model.network: a size of {size} given; one number or two, height and width, from 1 on")
+        raise UserError(f"model.network: a size of {size} given; give one number, or height and width, each at least 1")
     return pair
 
 
 def num_patches(size: int, patch: int, stride: int) -> int:
-    """Return how many patches, one every `stride` pixels, cover `size` pixels."""
+    """Return the number of patches, one every `stride` pixels, that cover `size` pixels."""
     return 1 + -(-max(0, size - patch) // stride)
 
 
 def pad_to_patches(image: Tensor, patch: tuple[int, int], stride: tuple[int, int]) -> Tensor:
-    """Append zeros to rows and columns of (B, C, H, W) until patches end where the image does."""
+    """Append zero rows and columns to (B, C, H, W) until patches end at the image's end."""
     rows, columns = (
         (num_patches(*geometry) - 1) * geometry[2] + geometry[1] - geometry[0]
         for geometry in zip(image.shape[2:], patch, stride, strict=True)

@@ -1,4 +1,4 @@
-"""A plain strided CNN that keeps where things are: time is decay, height is pitch and cutoff."""
+"""A plain strided CNN that keeps positions: decay is visible along time, pitch and cutoff along frequency."""
 
 from collections.abc import Sequence
 
@@ -7,18 +7,17 @@ from torch import Tensor, nn
 from src.models.components.blocks import grid_features, keep_variance
 from src.utils.errors import UserError
 
-_GAIN = (
-    1.7  # 1 / the deviation of GELU of a normal (Brock et al., arXiv 2102.06171): activations grow a little by stage
-)
+# 1 / the standard deviation of GELU of a normal (Brock et al., arXiv 2102.06171): activations grow slightly per stage
+_GAIN = 1.7
 
 
 class SimpleCNN(nn.Module):
-    """Conv 3x3 and GELU a stage; then a grid of `grid_size` cells, flattened, to `feature_dim`.
+    """Stages of a 3x3 convolution and GELU, then a grid of `grid_size` cells, flattened, to `feature_dim`.
 
-    Strided convolutions instead of pooling, and a flattened grid instead of a global mean, since a
-    parameter shows in where energy lies. No batch norm: a level is an offset of the whole image, which
-    the statistics of a batch would blur, so the initial weights keep the variance instead. The grid is
-    a mean over cells, so any H x W goes in.
+    It uses strided convolutions instead of pooling, and a flattened grid instead of a global mean, since parameters
+    determine where the energy is. There is no batch norm: a level is an offset of the whole image, which the statistics
+    of a batch would blur, so the initial weights keep the variance instead. The grid averages over cells, so images of
+    any H x W are accepted.
     """
 
     def __init__(
@@ -34,7 +33,7 @@ class SimpleCNN(nn.Module):
         super().__init__()
         if len(channels) != len(strides) or not channels:
             raise UserError(
-                f"model.network: {len(channels)} channels and {len(strides)} strides; give one of each a stage"
+                f"model.network: {len(channels)} channels and {len(strides)} strides; give one of each per stage"
             )
         stages: list[nn.Module] = []
         for width_in, width_out, stride in zip([in_channels, *channels[:-1]], channels, strides, strict=True):

@@ -10,10 +10,10 @@ from src.utils.errors import UserError
 
 
 class DenseBlock(nn.Module):
-    """`num_layers` convolutions 3x3, each of which sees the block's input and all earlier layers' `growth_rate` maps.
+    """`num_layers` 3x3 convolutions, each on the block's input and the `growth_rate` maps of all earlier layers.
 
-    Maps are activated where they are made and not, as in the paper, wherever they are read: without a
-    norm in between that is the same, and each map pays for it once.
+    Maps are activated where they are computed, not wherever they are read, as in the paper: without a norm in between
+    the result is the same, and each map is activated only once.
     """
 
     def __init__(self, in_channels: int, growth_rate: int, num_layers: int):
@@ -32,15 +32,15 @@ class DenseBlock(nn.Module):
 
 
 def transition(in_channels: int, out_channels: int) -> nn.Sequential:
-    """Halve height and width (a side of one stays one) and mix channels down; pooled first, which costs a quarter."""
+    """Halve height and width (1 stays 1), then reduce the channels, which after pooling costs a quarter."""
     return nn.Sequential(nn.AvgPool2d(2, ceil_mode=True), nn.Conv2d(in_channels, out_channels, 1), nn.GELU())
 
 
 class SimpleDenseNet(nn.Module):
     """A strided stem, dense blocks with transitions in between, and a grid of cells to `feature_dim`.
 
-    No batch norm, which would blur the level of an image; initial weights keep the variance instead.
-    Any H x W goes in.
+    There is no batch norm, which would blur the level of an image; initial weights keep the variance instead. Images
+    of any H x W are accepted.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class SimpleDenseNet(nn.Module):
         if not block_layers:
             raise UserError("model.network.block_layers: [] given; give the number of layers of at least one block")
         if not 0 < compression <= 1:
-            raise UserError(f"model.network.compression: {compression} given; a share of channels above 0, at most 1")
+            raise UserError(f"model.network.compression: {compression} given; give a fraction above 0, at most 1")
         stages: list[nn.Module] = [nn.Conv2d(in_channels, stem_channels, 3, stride=2, padding=1), nn.GELU()]
         channels = stem_channels
         for at, num_layers in enumerate(block_layers):
@@ -70,7 +70,7 @@ class SimpleDenseNet(nn.Module):
             stages.append(DenseBlock(channels, growth_rate, num_layers))
             channels = stages[-1].out_channels
         self.stages = nn.Sequential(*stages)
-        shrink = 2 ** len(block_layers)  # the stem's stride and one halving a transition, each rounded up
+        shrink = 2 ** len(block_layers)  # the stem's stride and one halving per transition, each rounded up
         self.project = grid_features(
             channels, [-(-size // shrink) for size in image_size], grid_size, feature_dim, dropout
         )

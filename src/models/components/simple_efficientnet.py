@@ -10,7 +10,7 @@ from src.utils.errors import UserError
 
 
 class SqueezeExcite(nn.Module):
-    """Scale each channel by what the means of all channels say (Hu et al., arXiv 1709.01507)."""
+    """Scale each channel by a function of the means of all channels (Hu et al., arXiv 1709.01507)."""
 
     def __init__(self, channels: int, squeezed: int):
         super().__init__()
@@ -18,14 +18,14 @@ class SqueezeExcite(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """Map (B, C, H, W) to the same shape."""
-        gate = 2.0 * self.gate(maps.mean(dim=(2, 3)))  # 2: it begins at about one, not one half
+        gate = 2.0 * self.gate(maps.mean(dim=(2, 3)))  # so that it begins at about 1
         return maps * gate[:, :, None, None]
 
 
 class MBConv(nn.Module):
-    """Expand by 1x1, depthwise 3x3, squeeze and excite, project by 1x1; with a skip where the shape stays.
+    """Expand by 1x1, depthwise 3x3, squeeze and excite, project by 1x1; with a skip if the shape is unchanged.
 
-    Introduced as the inverted residual (Sandler et al., arXiv 1801.04381). The squeezed width is a
+    Also called the inverted residual (Sandler et al., arXiv 1801.04381). The squeezed width is a
     quarter of the block's input, as in EfficientNet.
     """
 
@@ -43,7 +43,7 @@ class MBConv(nn.Module):
         self.drop_path = DropPath(drop_path)
 
     def init_ends_(self) -> None:
-        """Undo the gain of the expansion, whose input is not activated; begin as the identity given a skip."""
+        """Remove the gain of the expansion, whose input is not activated; with a skip, begin as the identity."""
         if len(self.expand):
             self.expand[0].weight.data /= SILU_GAIN
         if self.has_skip:
@@ -58,10 +58,10 @@ class MBConv(nn.Module):
 class SimpleEfficientNet(nn.Module):
     """A strided stem, stages of MBConv blocks, and a grid of cells to `feature_dim`.
 
-    A stage is (channels, blocks, stride, expansion). Without a norm, which would blur the level of an
-    image, initial weights keep the variance, and a block with a skip begins as the identity.
-    `drop_path` is the last block's share of samples that skip it; it rises linearly from 0 at the
-    first (stochastic depth, Huang et al., arXiv 1603.09382). Any H x W goes in.
+    A stage is (channels, blocks, stride, expansion). There is no norm, which would blur the level of an image: initial
+    weights keep the variance, and a block with a skip begins as the identity. `drop_path` is the fraction of samples
+    that skip the last block; it rises linearly from 0 at the first (stochastic depth, Huang et al., arXiv 1603.09382).
+    Images of any H x W are accepted.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class SimpleEfficientNet(nn.Module):
                     f"model.network.stages: {list(stage)} given; a stage is [channels, blocks, stride, expansion]"
                 )
         layers: list[nn.Module] = [nn.Conv2d(in_channels, stem_channels, 3, stride=2, padding=1), nn.SiLU()]
-        size, channels = [-(-one // 2) for one in image_size], stem_channels
+        size, channels = [-(-side // 2) for side in image_size], stem_channels
         rows = [
             (width, stride if at == 0 else 1, expansion)
             for width, blocks, stride, expansion in stages
@@ -90,7 +90,7 @@ class SimpleEfficientNet(nn.Module):
         ]
         for (width, stride, expansion), rate in zip(rows, drop_path_rates(drop_path, len(rows)), strict=True):
             layers.append(MBConv(channels, width, stride, expansion, rate))
-            size, channels = [-(-one // stride) for one in size], width
+            size, channels = [-(-side // stride) for side in size], width
         self.stages = nn.Sequential(*layers, nn.SiLU())
         self.project = grid_features(channels, size, grid_size, feature_dim, dropout)
         self.feature_dim = feature_dim

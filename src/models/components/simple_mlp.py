@@ -1,4 +1,4 @@
-"""Fully connected layers on the flattened image: every pixel has a weight of its own."""
+"""Fully connected layers on the flattened image: every pixel has its own weights."""
 
 import math
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from src.utils.errors import UserError
 
 
 class SimpleMLP(nn.Module):
-    """Linear and GELU a layer, one of each size in `hidden_sizes`; the last size is `feature_dim`."""
+    """A linear layer and GELU for each size in `hidden_sizes`; the last size is `feature_dim`."""
 
     def __init__(
         self,
@@ -34,11 +34,11 @@ class SimpleMLP(nn.Module):
         keep_variance(self)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Map images (B, C, H, W) to features (B, feature_dim); UserError for any other size than it was built for."""
+        """Map images (B, C, H, W) to features (B, feature_dim); raise UserError for images of another size."""
         if image.shape[1:] != self.image_shape:
             built, given = ("x".join(map(str, shape)) for shape in (self.image_shape, image.shape[1:]))
             raise UserError(
-                f"SimpleMLP: built for CxHxW images of {built}, {given} given; use a model with convolutions"
+                f"SimpleMLP: built for CxHxW images of {built}, but {given} given; use a model with convolutions"
             )
         centred = 4.0 * image - 1.0  # an image is a quarter white on average
         return self.layers(centred)

@@ -1,4 +1,4 @@
-"""Any backbone of the timm library by its name."""
+"""Any backbone of the timm library, by name."""
 
 import difflib
 from collections.abc import Mapping
@@ -11,10 +11,10 @@ from torch.nn import functional
 
 from src.utils.errors import UserError
 
-FILE_ARGUMENTS = ("weights",)  # of TimmBackbone: what it reads from the disk
-# of timm.create_model: what reads files, or fetches them; a model that comes out of a checkpoint has its weights
+FILE_ARGUMENTS = ("weights",)  # of TimmBackbone: files that it reads
+# of timm.create_model: they read or download files; a model from a checkpoint does not need them
 FILE_OPTIONS = ("pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "checkpoint_path", "cache_dir")
-# of timm.create_model: numbers, switches and names of layers, which a checkpoint may give
+# of timm.create_model: numbers, switches and names of layers, which a checkpoint may set
 PLAIN_OPTIONS = frozenset(
     {
         *("act_layer", "attn_drop_rate", "attn_mlp_ratio", "attn_ratio", "avg_down", "base_width"),
@@ -40,10 +40,10 @@ PLAIN_OPTIONS = frozenset(
 class TimmBackbone(nn.Module):
     """A timm model without its classifier; its pooled features are the backbone's.
 
-    `options` go to `timm.create_model`. `weights` is a local file of pretrained weights (safetensors,
-    or a torch file, read as tensors only), fitted to the number of channels as timm does; without it
-    the weights are random. Images with a side below `min_size` are enlarged to it, since most models
-    halve five times. Most have batch norm, which blurs the level of an image: prefer one without.
+    `options` are passed to `timm.create_model`. `weights` is a local file of pretrained weights (safetensors, or a
+    torch file, read as tensors only), which timm adapts to the number of channels; without it the weights are random.
+    Images with a side below `min_size` are enlarged to it, since most models halve five times. Most models have batch
+    norm, which blurs the level of an image: prefer a model without.
 
     Source: https://github.com/huggingface/pytorch-image-models (Wightman, 2019).
     """
@@ -79,7 +79,7 @@ class TimmBackbone(nn.Module):
             settings |= {"pretrained": True, "pretrained_cfg_overlay": {"file": weights}}
         try:
             self.network = timm.create_model(name, **settings)
-            self.network.eval()  # batch norm would refuse a single image
+            self.network.eval()  # batch norm cannot train on a single image
             with torch.no_grad():
                 self.feature_dim = self(torch.zeros(1, in_channels, *image_size)).shape[1]
         except (TypeError, ValueError, RuntimeError, AssertionError, LookupError) as error:

@@ -13,7 +13,7 @@ from src.models.components.padding import as_pair, num_patches, pad_to_patches
 from src.utils.errors import UserError
 
 Pooling = Literal["cls", "mean", "cls+mean"]
-POSITION_STD = 0.5  # of the order of a patch's embedding, so that norms erase neither
+POSITION_STD = 0.5  # similar to a patch's embedding, so that norms remove neither
 
 
 class TransformerBlock(nn.Module):
@@ -48,9 +48,9 @@ class TransformerBlock(nn.Module):
 
 
 class TransformerEncoder(nn.Module):
-    """Blocks over a sequence of tokens, then one vector a sample: the class token, the mean, or both.
+    """Blocks over a sequence of tokens, then one vector per sample: the class token, the mean, or both.
 
-    Without `final_norm` the sum of all branches goes out as it is, and with it how large it is: a level.
+    Without `final_norm` the output is the unchanged sum of all branches, which keeps its size and so the level.
     """
 
     def __init__(
@@ -89,11 +89,11 @@ class TransformerEncoder(nn.Module):
 
 
 class PatchEmbedding(nn.Module):
-    """Centre an image, halve it by each 3x3 convolution of the stem, and make one token a patch.
+    """Centre an image, halve it by each 3x3 convolution of the stem, and make one token per patch.
 
-    A few convolutions before the patches let a transformer train at higher rates and in fewer epochs
-    (Xiao et al., arXiv 2106.14881). Patch and stride are in pixels of the image; its end is padded with
-    zeros, which are silence, until patches cover it.
+    With a few convolutions before the patches, a transformer trains at higher rates and in fewer epochs (Xiao et al.,
+    arXiv 2106.14881). Patch and stride are in pixels of the image; its end is padded with zeros, which are silence,
+    until patches cover it.
     """
 
     def __init__(
@@ -163,7 +163,7 @@ class VisionTransformer(nn.Module):
 
 
 def resized(positions: Tensor, grid: Sequence[int]) -> Tensor:
-    """Interpolate positions (1, D, rows, columns) where an image has another grid than the one trained on."""
+    """Interpolate positions (1, D, rows, columns) if an image has another grid than in training."""
     if positions.shape[2:] == tuple(grid):
         return positions
     return functional.interpolate(positions, size=tuple(grid), mode="bilinear", align_corners=False)

@@ -1,4 +1,4 @@
-"""Any loss of the auraloss package by its class name, with a value for each example."""
+"""Any loss of the auraloss package by its class name, with one value per example."""
 
 from typing import Any
 
@@ -13,11 +13,11 @@ _HOMES = {name: part for part, names in AURALOSS.items() for name in names}
 
 
 class AuralossLoss(ModuleLoss, name="auraloss", takes=("waveform",)):
-    """A class of auraloss.freq or auraloss.time by its name, made with the further arguments.
+    """A class of auraloss.freq or auraloss.time by its name, built with the other arguments.
 
-    Waveforms (B, T), float32, or (B, C, T) where the class takes several channels. It reduces the values of single
-    examples, unlike `ModuleLoss` of the same class, since some classes of auraloss pool a batch before they divide.
-    ValueError when auraloss is not installed or has no such class.
+    Waveforms (B, T), float32, or (B, C, T) if the class accepts several channels. It reduces the values of single
+    examples, unlike `ModuleLoss` of the same class, since some auraloss classes sum over a batch before they divide.
+    Raises ValueError if auraloss is not installed or has no such class.
 
     Source: Steinmetz, Reiss, auraloss: Audio-Focused Loss Functions in PyTorch, DMRN+15 2020.
     """
@@ -31,5 +31,5 @@ class AuralossLoss(ModuleLoss, name="auraloss", takes=("waveform",)):
         self.reduction = one_of("reduction", reduction, ("none", "mean", "sum"))
 
     def forward(self, prediction: Tensor, target: Any) -> Tensor:
-        """Return the loss: (B,) where reduction is none, else a scalar."""
+        """Return the loss: (B,) if reduction is none, otherwise a scalar."""
         return Loss.forward(self, prediction, target)

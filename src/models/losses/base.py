@@ -1,4 +1,4 @@
-"""What all losses share: a name for configs, what they take, and per-example values reduced at the end."""
+"""The base class of losses: a name for configs, the inputs that a loss takes, and values per example."""
 
 import contextlib
 from collections.abc import Callable
@@ -14,22 +14,22 @@ Reduction = Literal["none", "mean", "sum"]
 
 
 class Loss(nn.Module):
-    """A loss with one value per example, in float32 or float64 whatever the surrounding precision.
+    """A loss with one value per example, in float32 or float64 for any precision of the model.
 
-    A subclass is declared with its name in configs and with what it takes, and defines `per_example`:
+    A subclass declares its name in configs and the inputs that it takes, and defines `per_example`:
 
         class CubeLoss(Loss, name="cube", takes=("value",)):
             def per_example(self, prediction, target):
                 return (prediction - target).abs() ** 3
 
-    `takes` holds keys of `src.models.losses.inputs.KINDS`, which says what prediction and target then are; both are
-    checked before `per_example` is called. TypeError for a subclass that leaves one of the three out.
+    `takes` lists keys of `src.models.losses.inputs.KINDS`, which describe prediction and target; both are checked
+    before `per_example` is called. Raises TypeError for a subclass that omits one of the three.
     """
 
     registry: ClassVar[dict[str, type["Loss"]]] = {}
     takes: ClassVar[tuple[str, ...]] = ()
-    num_classes: int | None = None  # of a loss that is made for so many levels
-    may_be_negative: ClassVar[bool] = False  # a likelihood, a level in dB: a learned weight would grow without bound
+    num_classes: int | None = None  # for losses with a fixed number of levels
+    may_be_negative: ClassVar[bool] = False  # likelihoods and levels in dB: a learned weight would grow without bound
 
     def __init_subclass__(cls, name: str | None = None, takes: tuple[str, ...] | str | None = None, **kwargs: Any):
         super().__init_subclass__(**kwargs)
@@ -43,7 +43,9 @@ class Loss(nn.Module):
             )
         for kind in takes:
             if kind not in KINDS:
-                raise TypeError(f"{cls.__name__}: takes {shown(kind)} given; one or more of {', '.join(KINDS)}")
+                raise TypeError(
+                    f"{cls.__name__}: takes {shown(kind)} given; it must be one or more of {', '.join(KINDS)}"
+                )
         known = cls.registry.get(name)
         if known is not None and (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
             raise TypeError(f"{cls.__name__}: the name '{name}' belongs to {known.__name__}; choose another")
@@ -60,14 +62,14 @@ class Loss(nn.Module):
         return type(self).__name__
 
     def forward(self, prediction: Tensor, target: Any) -> Tensor:
-        """Return the loss: (B,) where reduction is none, else a scalar."""
+        """Return the loss: (B,) if reduction is none, otherwise a scalar."""
         values = self.values(prediction, target)
         if self.reduction == "none":
             return values
         return values.mean() if self.reduction == "mean" else values.sum()
 
     def values(self, prediction: Tensor, target: Any) -> Tensor:
-        """Return each example's loss (B,) in float32 or float64; ValueError for what this loss does not take."""
+        """Return each example's loss (B,) in float32 or float64; raise ValueError for inputs that do not fit."""
         values = self._checked(self.per_example, prediction, target)
         if values.shape != prediction.shape[:1]:
             raise ValueError(
@@ -77,7 +79,7 @@ class Loss(nn.Module):
         return values
 
     def _checked(self, compute: Callable[[Tensor, Any], Tensor], prediction: Tensor, target: Any) -> Tensor:
-        """Call `compute` on inputs that were checked, neither in half precision nor under autocast."""
+        """Check the inputs and call `compute`, without half precision and autocast."""
         prediction, target = _widen(prediction), _widen(target)
         require_input(self.label, self.takes, prediction, target)
         if self.num_classes is not None and prediction.shape[1] != self.num_classes:
@@ -89,7 +91,7 @@ class Loss(nn.Module):
 
     @torch.no_grad()
     def prepare(self, target: Tensor) -> Any:
-        """Return what may be passed instead of a target that is used many times, its features computed once."""
+        """Return precomputed features of a target that is used many times, to be passed instead of it."""
         target = _widen(target.detach())
         if "waveform" in self.takes:
             require_input(self.label, self.takes, target, target)
@@ -97,7 +99,7 @@ class Loss(nn.Module):
             return self.prepared(target)
 
     def prepared(self, target: Tensor) -> Any:
-        """Return the features of a target; the target itself for a loss that has none."""
+        """Return the features of a target, or the target itself if the loss uses none."""
         return target
 
     def per_example(self, prediction: Tensor, target: Any) -> Tensor:
@@ -106,25 +108,27 @@ class Loss(nn.Module):
 
 
 def one_of(argument: str, given: Any, allowed: tuple[Any, ...]) -> Any:
-    """Return a given value that is allowed; ValueError otherwise."""
+    """Return a given value; raise ValueError unless it is allowed."""
     if given not in allowed:
-        raise ValueError(f"{argument}: {shown(given)} given; one of {', '.join(map(str, allowed))}")
+        raise ValueError(f"{argument}: {shown(given)} given; give one of {', '.join(map(str, allowed))}")
     return given
 
 
 def require(valid: bool, argument: str, given: Any, allowed: str) -> None:
-    """Raise ValueError, with the value given and what is allowed, unless an argument is valid."""
+    """Raise ValueError, with the given value and what is allowed, unless an argument is valid."""
     if not valid:
         raise ValueError(f"{argument}: {shown(given)} given; {allowed}")
 
 
 def require_pairs(num_classes: int) -> None:
-    """Raise ValueError unless a table of all pairs of levels has a size that fits into memory: 64 MiB at most."""
-    require(2 <= num_classes <= 4096, "num_classes", num_classes, "from 2 to 4096, whose pairs fill a table")
+    """Raise ValueError unless a table of all pairs of levels needs at most 64 MiB."""
+    require(
+        2 <= num_classes <= 4096, "num_classes", num_classes, "it must be from 2 to 4096, to limit a table of pairs"
+    )
 
 
 def _widen(value: Any) -> Any:
-    """Return half-precision tensors as float32 and anything else as it is."""
+    """Return half-precision tensors as float32, and anything else unchanged."""
     if isinstance(value, Tensor) and value.dtype in (torch.float16, torch.bfloat16):
         return value.float()
     return value

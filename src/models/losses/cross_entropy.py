@@ -1,4 +1,4 @@
-"""Cross entropy of levels, plain and with a price on distance."""
+"""Cross entropy of levels, plain and with a penalty on distance."""
 
 import torch
 from torch import Tensor
@@ -17,7 +17,7 @@ class CrossEntropyLoss(Loss, name="cross_entropy", takes=("levels", "probabiliti
 
     def __init__(self, label_smoothing: float = 0.0, reduction: Reduction = "mean"):
         super().__init__(reduction)
-        require(0 <= label_smoothing < 1, "label_smoothing", label_smoothing, "at least 0 and below 1")
+        require(0 <= label_smoothing < 1, "label_smoothing", label_smoothing, "it must be at least 0 and below 1")
         self.label_smoothing = label_smoothing
 
     def per_example(self, prediction: Tensor, target: Tensor) -> Tensor:
@@ -27,8 +27,8 @@ class CrossEntropyLoss(Loss, name="cross_entropy", takes=("levels", "probabiliti
 class WeightedCrossEntropyLoss(Loss, name="weighted_cross_entropy", takes=("levels",)):
     """-log p_y + sum over j != y of (base_weight + |j - y|^distance_power) p_j.
 
-    Logits (B, K), levels y (B,) int64; distances count levels. The sum is the expected price of the
-    wrong levels, so that mass far from y costs more than mass beside it.
+    Logits (B, K), levels y (B,) int64; distances are in levels. The sum is the expected penalty of the
+    wrong levels: probability far from y costs more than probability near y.
 
     Source: the definition.
     """
@@ -43,8 +43,8 @@ class WeightedCrossEntropyLoss(Loss, name="weighted_cross_entropy", takes=("leve
         super().__init__(reduction)
         require_pairs(num_classes)
         self.num_classes = num_classes
-        require(0 <= distance_power <= 8, "distance_power", distance_power, "from 0 to 8")
-        require(0 <= base_weight <= 1e6, "base_weight", base_weight, "from 0 to 1e6")
+        require(0 <= distance_power <= 8, "distance_power", distance_power, "it must be from 0 to 8")
+        require(0 <= base_weight <= 1e6, "base_weight", base_weight, "it must be from 0 to 1e6")
         levels = torch.arange(num_classes, dtype=torch.float32)
         price = base_weight + (levels[:, None] - levels).abs() ** distance_power
         self.register_buffer("price", price.fill_diagonal_(0.0), persistent=False)

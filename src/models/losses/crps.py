@@ -1,4 +1,4 @@
-"""Continuous ranked probability scores: an absolute error that knows of uncertainty."""
+"""Continuous ranked probability scores: absolute errors of a predicted distribution."""
 
 import math
 
@@ -12,8 +12,8 @@ from src.models.losses.likelihood import bounded_log_variance
 class CRPSLoss(Loss, name="crps", takes=("levels",)):
     """sum over k of (F_k - [k >= y])^2 in levels, F being the distribution function of softmax(logits).
 
-    Logits (B, K), levels y (B,) int64. Also E|L - y| - E|L - L'| / 2 for levels L, L' drawn from the
-    prediction: for one that is sure, its distance from y.
+    Logits (B, K), levels y (B,) int64. It equals E|L - y| - E|L - L'| / 2 for levels L, L' drawn from the prediction:
+    for a prediction of a single level, the distance from y.
 
     Source: Epstein, A Scoring System for Probability Forecasts of Ranked Categories, J. Appl. Meteorol. 8, 1969.
     """

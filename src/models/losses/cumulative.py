@@ -1,4 +1,4 @@
-"""Losses that know how far apart two sounds are, not only that they differ: cumulative sums and transport."""
+"""Losses that grow with the displacement of two sounds in time or frequency: cumulative sums and transport."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -18,9 +18,9 @@ _TINY_POWER = 1e-8  # of a bin, re the sound's own peak squared: makes the spect
 class CumulativeSpectralLoss(ComparesFeatures, Loss, name="cumulative_spectral", takes=("waveform",)):
     """Sum over scales of the mean absolute difference of power spectrograms summed up along time or frequency.
 
-    Waveforms (B, T) or (B, C, T), float32 or float64. An event too late or a partial too high leaves a
-    difference as long as the displacement, where the plain spectrograms differ twice, however far apart.
-    `normalized` divides each scale's power by n_fft squared, so that short windows weigh more.
+    Waveforms (B, T) or (B, C, T), float32 or float64. The difference grows with the displacement of an event in time or
+    of a partial in frequency, whereas that of plain spectrograms does not depend on the distance. `normalized` divides
+    each scale's power by n_fft squared, so that short windows have a larger weight.
 
     Source: Uzrad et al., DiffMoog: a Differentiable Modular Synthesizer for Sound Matching, arXiv 2401.12570.
     """
@@ -53,9 +53,9 @@ class CumulativeSpectralLoss(ComparesFeatures, Loss, name="cumulative_spectral",
 class SpectralOptimalTransportLoss(ComparesFeatures, Loss, name="spectral_optimal_transport", takes=("waveform",)):
     """Wasserstein-1 distance of each frame's power spectrum as a distribution over frequency, averaged over frames.
 
-    Waveforms (B, T) or (B, C, T), float32 or float64; the unit is the share of the Nyquist frequency by
-    which energy has to move: two sines above -60 dB are |f1 - f2| / (sample_rate / 2) apart, whatever their
-    levels. Level is not compared: add a loss that does. The paper's own code takes Wasserstein-2, squared.
+    Waveforms (B, T) or (B, C, T), float32 or float64. The unit is the fraction of the Nyquist frequency by which energy
+    must move: the distance of two sines above -60 dB is |f1 - f2| / (sample_rate / 2), for any levels. Levels are not
+    compared: add a loss that compares them. The paper's own code uses the squared Wasserstein-2 distance.
 
     Source: Torres, Peeters, Richard, Unsupervised Harmonic Parameter Estimation Using Differentiable DSP
     and Spectral Optimal Transport, arXiv 2312.14507.
@@ -67,10 +67,10 @@ class SpectralOptimalTransportLoss(ComparesFeatures, Loss, name="spectral_optima
 
     def features(self, audio: Tensor, peak: Tensor) -> tuple[Tensor, ...]:
         """Return each frame's cumulative distribution over frequency."""
-        own_peak = reference_peak(audio)[..., None]  # the distribution of one sound depends on no other
+        own_peak = reference_peak(audio)[..., None]  # a distribution does not depend on the other sound
         power = self.spectrogram(audio) + _TINY_POWER * own_peak.square()
         return (torch.cumsum(power, dim=2) / power.sum(dim=2, keepdim=True),)
 
     def compare(self, prediction: Sequence[Tensor], target: Sequence[Tensor]) -> Tensor:
-        """Return the area between the distributions, the last value of either being 1."""
+        """Return the area between the distributions, whose last values are 1."""
         return mean_distance(prediction[0][..., :-1], target[0][..., :-1])

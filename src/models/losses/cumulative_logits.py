@@ -1,4 +1,4 @@
-"""Levels by their K - 1 thresholds: one logit for each question "is the level above k?"."""
+"""Losses on K - 1 thresholds of levels, with one logit for each question "is the level above k?"."""
 
 import torch
 from torch import Tensor
@@ -10,8 +10,8 @@ from src.models.losses.base import Loss
 class CoralLoss(Loss, name="coral", takes=("thresholds",)):
     """Sum over k of the binary cross entropy of z_k against [y > k], in nats.
 
-    Logits z (B, K - 1), levels y (B,) int64. The published model shares its weights between thresholds,
-    so that z falls with k; the loss itself asks for no such thing.
+    Logits z (B, K - 1), levels y (B,) int64. The published model shares its weights between thresholds, so that z
+    decreases with k; the loss itself does not require that.
 
     Source: Cao, Mirjalili & Raschka, Rank Consistent Ordinal Regression (CORAL), arXiv 1901.07884.
     """
@@ -24,9 +24,8 @@ class CoralLoss(Loss, name="coral", takes=("thresholds",)):
 class CornLoss(Loss, name="corn", takes=("conditional_thresholds",)):
     """Sum over k <= y of the binary cross entropy of z_k against [y > k], in nats.
 
-    Logits z (B, K - 1), of "above k, given above k - 1"; levels y (B,) int64. Only questions whose
-    condition holds count, each with weight 1 whatever the rest of the batch, so that the sum is
-    -log p_y of `corn_distribution`.
+    Logits z (B, K - 1), of "above k, given above k - 1"; levels y (B,) int64. Only questions whose condition holds
+    count, each with weight 1, independent of the rest of the batch, so the sum is -log p_y of `corn_distribution`.
 
     Source: Shi, Cao & Raschka, Deep Neural Networks for Rank-Consistent Ordinal Regression, arXiv 2111.08851.
     """
@@ -34,16 +33,16 @@ class CornLoss(Loss, name="corn", takes=("conditional_thresholds",)):
     def per_example(self, prediction: Tensor, target: Tensor) -> Tensor:
         thresholds, level = _thresholds(prediction), target[:, None]
         above = (level > thresholds).to(prediction.dtype)
-        asked = (level >= thresholds).to(prediction.dtype)
-        values = functional.binary_cross_entropy_with_logits(prediction, above, weight=asked, reduction="none")
+        reached = (level >= thresholds).to(prediction.dtype)
+        values = functional.binary_cross_entropy_with_logits(prediction, above, weight=reached, reduction="none")
         return values.sum(dim=1)
 
 
 def coral_distribution(logits: Tensor) -> Tensor:
     """Return the level probabilities (B, K) of CORAL logits (B, K - 1); they sum to 1.
 
-    Where P(above k) does not fall with k it is sorted, which keeps the expected level and the number of
-    thresholds passed (Chernozhukov, Fernandez-Val & Galichon, Econometrica 78(3), 2010).
+    If P(above k) does not decrease with k it is sorted, which keeps the expected level and the number of thresholds
+    exceeded (Chernozhukov, Fernandez-Val & Galichon, Econometrica 78(3), 2010).
     """
     above = logits.sigmoid().sort(dim=1, descending=True).values
     ends = above.new_ones(len(above), 1)

@@ -1,4 +1,4 @@
-"""Losses between numbers, or sample by sample between waveforms: power of the difference, log-cosh, Huber."""
+"""Losses between numbers or between samples of waveforms: power of the difference, log-cosh, Huber."""
 
 import math
 
@@ -19,7 +19,7 @@ class DistanceLoss(Loss, name="distance", takes=("waveform", "value")):
 
     def __init__(self, p: float = 1.0, reduction: Reduction = "mean"):
         super().__init__(reduction)
-        require(1 <= p < math.inf, "p", p, "at least 1, since the gradient would be infinite at a match")
+        require(1 <= p < math.inf, "p", p, "it must be at least 1, since the gradient would be infinite at a match")
         self.p = p
 
     def per_example(self, prediction: Tensor, target: Tensor) -> Tensor:
@@ -29,7 +29,7 @@ class DistanceLoss(Loss, name="distance", takes=("waveform", "value")):
 
 
 class LogCoshLoss(Loss, name="log_cosh", takes=("waveform", "value")):
-    """Mean logarithm of the difference's hyperbolic cosine: a square below 1, an absolute value beyond.
+    """Mean logarithm of the difference's hyperbolic cosine: about a square below 1 and an absolute value above.
 
     Any equal shapes (B, ...), float32 or float64; no difference overflows.
 
@@ -45,7 +45,7 @@ class LogCoshLoss(Loss, name="log_cosh", takes=("waveform", "value")):
 
 
 class HuberLoss(Loss, name="huber", takes=("waveform", "value")):
-    """Mean of half the square up to a difference of delta, and of delta (|difference| - delta / 2) beyond.
+    """Mean of half the square up to a difference of delta, and of delta (|difference| - delta / 2) above.
 
     Any equal shapes (B, ...), float32 or float64.
 
@@ -54,7 +54,7 @@ class HuberLoss(Loss, name="huber", takes=("waveform", "value")):
 
     def __init__(self, delta: float = 1.0, reduction: Reduction = "mean"):
         super().__init__(reduction)
-        require(0 < delta < math.inf, "delta", delta, "above 0")
+        require(0 < delta < math.inf, "delta", delta, "it must be above 0")
         self.delta = delta
 
     def per_example(self, prediction: Tensor, target: Tensor) -> Tensor:

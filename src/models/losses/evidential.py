@@ -1,4 +1,4 @@
-"""Evidential losses: the prediction also tells how much evidence supports it."""
+"""Evidential losses: a prediction also states the amount of evidence for it."""
 
 import math
 
@@ -12,21 +12,21 @@ _FLOOR = 1e-6  # keeps parameters and sums of evidence above 0
 
 
 class EvidentialClassificationLoss(Loss, name="evidential_classification", takes=("levels",)):
-    """Expected squared error of a Dirichlet, plus a growing price on evidence for the wrong levels.
+    """Expected squared error of a Dirichlet, plus a growing penalty on evidence for wrong levels.
 
     Logits (B, K) give the concentrations a = 1 + softplus(logits), S = sum a, m = a / S; for levels
     (B,) int64 with one-hot q the value is sum (q - m)^2 + m (1 - m) / (S + 1) + c KL(a' || uniform), where
-    a' is a with the true level's set to 1. c rises from 0 to 1 over `annealing_steps` forwards in training
-    mode; evaluation uses, and leaves, the c reached.
+    a' is a with the true level's value set to 1. c rises from 0 to 1 over `annealing_steps` forward passes in training
+    mode; evaluation uses the current c and does not change it.
 
     Source: Sensoy, Kaplan & Kandemir, Evidential Deep Learning, arXiv 1806.01768.
     """
 
     def __init__(self, annealing_steps: int = 1000, reduction: Reduction = "mean"):
         super().__init__(reduction)
-        require(annealing_steps >= 1, "annealing_steps", annealing_steps, "at least 1")
+        require(annealing_steps >= 1, "annealing_steps", annealing_steps, "it must be at least 1")
         self.annealing_steps = annealing_steps
-        self.register_buffer("step", torch.zeros((), dtype=torch.int64))  # in the checkpoint, to resume where it was
+        self.register_buffer("step", torch.zeros((), dtype=torch.int64))  # saved in checkpoints
 
     def per_example(self, prediction: Tensor, target: Tensor) -> Tensor:
         concentration = _concentration(prediction)
@@ -42,8 +42,8 @@ class EvidentialClassificationLoss(Loss, name="evidential_classification", takes
     def _divergence(self, concentration: Tensor) -> Tensor:
         """Return KL(Dirichlet || uniform), (B,).
 
-        Where a stands outside the digamma it is held constant: by d/da [(a - 1) psi(a) - log Gamma(a)] =
-        (a - 1) psi'(a) the gradient is the exact one, at two thirds of the cost (first derivatives only).
+        Outside the digamma, a is held constant. Since d/da [(a - 1) psi(a) - log Gamma(a)] = (a - 1) psi'(a), the
+        gradient is exact, at two thirds of the cost (first derivatives only).
         """
         held = concentration.detach()
         digamma = concentration.digamma() - concentration.sum(dim=1, keepdim=True).digamma()
@@ -56,7 +56,7 @@ class EvidentialClassificationLoss(Loss, name="evidential_classification", takes
         return concentration / concentration.sum(dim=1, keepdim=True)
 
     def belief(self, logits: Tensor) -> Tensor:
-        """Return each level's share of the evidence (B, K); without evidence all levels have the same share."""
+        """Return each level's fraction of the evidence (B, K); without evidence all fractions are equal."""
         evidence = functional.softplus(logits) + _FLOOR / logits.shape[1]
         return evidence / evidence.sum(dim=1, keepdim=True)
 
@@ -72,9 +72,9 @@ def _concentration(logits: Tensor) -> Tensor:
 class EvidentialRegressionLoss(Loss, name="evidential_regression", takes=("evidence",)):
     """-log St(y; gamma, beta (1 + nu) / (nu alpha), 2 alpha) + coefficient |y - gamma| (2 nu + alpha), in nats.
 
-    Raw outputs (B, 4) give the parameters by `normal_inverse_gamma`; target y (B,). St is the Student
-    density (location, squared scale, degrees of freedom) that is left when the unknown mean and variance
-    are integrated out; the second term prices evidence where the error is large.
+    Raw outputs (B, 4) give the parameters by `normal_inverse_gamma`; target y (B,). St is the Student density
+    (location, squared scale, degrees of freedom) that results from integrating over the unknown mean and variance; the
+    second term penalises evidence if the error is large.
 
     Source: Amini et al., Deep Evidential Regression, arXiv 1910.02600.
     """
@@ -83,7 +83,7 @@ class EvidentialRegressionLoss(Loss, name="evidential_regression", takes=("evide
 
     def __init__(self, coefficient: float = 0.01, reduction: Reduction = "mean"):
         super().__init__(reduction)
-        require(0 <= coefficient < math.inf, "coefficient", coefficient, "at least 0")
+        require(0 <= coefficient < math.inf, "coefficient", coefficient, "it must be at least 0")
         self.coefficient = coefficient
 
     def per_example(self, prediction: Tensor, target: Tensor) -> Tensor:
@@ -101,17 +101,17 @@ class EvidentialRegressionLoss(Loss, name="evidential_regression", takes=("evide
 def normal_inverse_gamma(raw: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return gamma, nu > 0, alpha > 1 and beta > 0, (B,) each, of raw outputs (B, 4).
 
-    The mean is N(gamma, variance / nu), the variance inverse gamma (alpha, beta): gamma is the
-    prediction, nu and 2 alpha count how many observations stand behind the mean and the variance.
+    The mean is N(gamma, variance / nu), the variance inverse gamma (alpha, beta): gamma is the prediction, and nu and
+    2 alpha are the numbers of observations that support the mean and the variance.
     """
     gamma, nu, excess, beta = _unpack(raw)
     return gamma, nu, 1.0 + excess, beta
 
 
 def _unpack(raw: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return gamma, nu, alpha - 1 and beta: the third is not a difference, so that a small one keeps its digits."""
+    """Return gamma, nu, alpha - 1 and beta; alpha - 1 is not computed as a difference, which would lose digits."""
     gamma, *rest = raw.unbind(dim=1)
-    nu, excess, beta = (functional.softplus(one) + _FLOOR for one in rest)
+    nu, excess, beta = (functional.softplus(column) + _FLOOR for column in rest)
     return gamma, nu, excess, beta
 
 
@@ -119,7 +119,7 @@ def _log_gamma_ratio(x: Tensor) -> Tensor:
     """Return log(Gamma(x) / Gamma(x + 1/2)) for x >= 1.
 
     The difference of two `lgamma` loses all its digits in float32 once x is about 1e6, so above 8 the
-    asymptotic series is used, whose first omitted term is below 2e-11 there.
+    asymptotic series is used, whose first omitted term is then below 2e-11.
 
     Source: Tricomi & Erdelyi, Pacific Journal of Mathematics 1(1), 1951.
     """
@@ -131,8 +131,8 @@ def _log_gamma_ratio(x: Tensor) -> Tensor:
 def evidential_variance(raw: Tensor) -> tuple[Tensor, Tensor]:
     """Return the aleatoric and the epistemic variance, (B,) each, of raw outputs (B, 4).
 
-    Aleatoric: E[variance] = beta / (alpha - 1), the noise of the data. Epistemic: Var[mean] =
-    beta / (nu (alpha - 1)), what more data would remove. Their sum is the variance of a new target.
+    The aleatoric variance E[variance] = beta / (alpha - 1) is the noise of the data. The epistemic variance Var[mean] =
+    beta / (nu (alpha - 1)) would decrease with more data. Their sum is the variance of a new target.
     """
     _, nu, excess, beta = _unpack(raw)
     aleatoric = beta / excess

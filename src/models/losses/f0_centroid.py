@@ -1,4 +1,4 @@
-"""Loss on the spectral centroid, a pitch that always has a gradient."""
+"""Loss on the spectral centroid, a measure of pitch that always has a gradient."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -14,10 +14,10 @@ _TINY_POWER = 1e-8  # of a bin, re the sound's own peak squared: makes the spect
 
 
 class F0CentroidLoss(ComparesFeatures, Loss, name="f0_centroid", takes=("waveform",)):
-    """Mean absolute difference of frames' centroids of power, in octaves (`scale` log) or in Hz.
+    """Mean absolute difference of the frames' power centroids, in octaves (`scale` log) or in Hz.
 
-    Waveforms (B, T) or (B, C, T) at `sample_rate` Hz, float32 or float64. A sine's centroid is its
-    frequency; that of any harmonic sound of one shape is a multiple of it, so the difference in octaves
+    Waveforms (B, T) or (B, C, T) at `sample_rate` Hz, float32 or float64. A sine's centroid is its frequency. For
+    harmonic sounds with the same spectral shape it is a fixed multiple of the fundamental, so the difference in octaves
     is that of the fundamentals. DC is left out.
 
     Source: Peeters et al., The Timbre Toolbox, J. Acoust. Soc. Am. 130(5), 2011, DOI 10.1121/1.3642604.
@@ -39,7 +39,7 @@ class F0CentroidLoss(ComparesFeatures, Loss, name="f0_centroid", takes=("wavefor
 
     def features(self, audio: Tensor, peak: Tensor) -> tuple[Tensor, ...]:
         """Return the centroids (N, F) in Hz, or in octaves above 1 Hz."""
-        own_peak = reference_peak(audio)[..., None]  # a centroid depends on no other sound
+        own_peak = reference_peak(audio)[..., None]  # a centroid does not depend on the other sound
         power = self.spectrogram(audio)[..., 1:] + _TINY_POWER * own_peak.square()
         centroid = power @ self.frequencies.to(audio.dtype) / power.sum(dim=2)
         return (torch.log2(centroid) if self.scale == "log" else centroid,)

@@ -1,4 +1,4 @@
-"""A loss from its config: by short name, class name or dotted path, nested ones too."""
+"""Build a loss from its config, by short name, class name or dotted path, including nested losses."""
 
 import inspect
 from collections.abc import Iterator, Mapping
@@ -13,7 +13,7 @@ from src.models.losses.module_loss import ModuleLoss
 from src.utils.errors import did_you_mean, printable, shown
 
 _NAMING = ("_target_", "class_path", "loss", "module")  # keys of a config that name a class
-_DEEPEST = 48  # lists and mappings inside one another: 16 weighted sums
+_DEEPEST = 48  # levels of nested lists and mappings: 16 weighted sums
 
 
 def create_loss_function(
@@ -23,24 +23,26 @@ def create_loss_function(
     """Build a loss from {_target_: name, <argument>: ...} or {class_path: name, init_args: {...}}.
 
     The name is a short name or a class name of this project's losses, a class name of torch.nn or auraloss, or the
-    dotted path of any class of `torch.nn.Module`; a string is short for a config without arguments. A loss is
-    returned as it is; any other module becomes a `ModuleLoss`, and `takes: levels|value|waveform`, beside `_target_`
-    or `class_path`, says what it takes where that is not known. `context` holds what the surroundings know, such as
-    num_classes and param_range: a loss of this project that takes such an argument gets it, unless the config gives
-    its own. Raises ValueError naming the loss and what it takes.
+    dotted path of any subclass of `torch.nn.Module`; a string is a config without arguments. A loss is returned
+    unchanged; any other module becomes a `ModuleLoss`, and the key `takes: levels|value|waveform` next to `_target_` or
+    `class_path` states its inputs if they are not known. `context` holds values such as num_classes and param_range: a
+    loss of this project with such an argument gets it, unless the config sets it. Raises ValueError with the loss's
+    name and arguments.
     """
     module, takes = _build(config, context or {})
     if not isinstance(module, Loss):
         return ModuleLoss(module, takes)
     if takes is not None:
-        raise ValueError(f"{module.label}: takes: {shown(takes)} given, but its class says what it takes; leave it out")
+        raise ValueError(
+            f"{module.label}: takes: {shown(takes)} given, but its class already declares this; leave it out"
+        )
     return module
 
 
 def named_paths(config: Any) -> set[str]:
     """Return the dotted paths of all classes that a loss config names, at any depth; nothing is imported.
 
-    Names of this project, torch.nn and auraloss are given in full; any other is returned as it stands.
+    Names of this project, torch.nn and auraloss are completed to dotted paths; other names are returned unchanged.
     """
     paths = set()
     for key, value, _ in _walk(config):
@@ -52,7 +54,7 @@ def named_paths(config: Any) -> set[str]:
 
 
 def _walk(config: Any) -> Iterator[tuple[str, Any, int]]:
-    """Yield every key, value and depth of a config; what stands in a list has the key of the list."""
+    """Yield every key, value and depth of a config; items of a list have the key of the list."""
     pending = [("loss", config, 0)]
     while pending:
         key, value, depth = pending.pop()
@@ -60,13 +62,13 @@ def _walk(config: Any) -> Iterator[tuple[str, Any, int]]:
             value = OmegaConf.to_container(value, resolve=True)
         yield key, value, depth
         if isinstance(value, Mapping):
-            pending += [(str(name), one, depth + 1) for name, one in value.items()]
+            pending += [(str(name), inner, depth + 1) for name, inner in value.items()]
         elif isinstance(value, list | tuple):
-            pending += [(key, one, depth + 1) for one in value]
+            pending += [(key, inner, depth + 1) for inner in value]
 
 
 def _build(config: Any, context: Mapping[str, Any]) -> tuple[nn.Module, Any]:
-    """Return the module that a config describes, and what the config says that it takes."""
+    """Return the module that a config describes, and the config's `takes`."""
     if isinstance(config, nn.Module):
         return config, None
     if isinstance(config, DictConfig):
@@ -76,7 +78,7 @@ def _build(config: Any, context: Mapping[str, Any]) -> tuple[nn.Module, Any]:
     if not isinstance(config, Mapping):
         raise ValueError(f"a loss is a name or a mapping, not {shown(config)}; give one of {', '.join(loss_names())}")
     if any(depth > _DEEPEST for _, _, depth in _walk(config)):
-        raise ValueError("the config of a loss is nested too deeply; 16 sums inside one another are possible")
+        raise ValueError("the config of a loss is nested too deeply; at most 16 nested sums are possible")
     target, given, takes = _parts(config)
     if target in SHORTHANDS:
         target, given = "distance", SHORTHANDS[target] | given
@@ -84,7 +86,7 @@ def _build(config: Any, context: Mapping[str, Any]) -> tuple[nn.Module, Any]:
     found = find(target) if isinstance(target, str) else target
     if not inspect.isclass(found):
         if given:
-            raise ValueError(f"{name}: it is an object already, so it takes no arguments; name its class")
+            raise ValueError(f"{name}: it is an object, which takes no arguments; name its class")
         return found, takes
     if takes is not None and issubclass(found, Loss) and "takes" in inspect.signature(found).parameters:
         given, takes = given | {"takes": takes}, None
@@ -92,7 +94,7 @@ def _build(config: Any, context: Mapping[str, Any]) -> tuple[nn.Module, Any]:
 
 
 def _parts(config: Mapping[str, Any]) -> tuple[str | type[nn.Module], dict[str, Any], Any]:
-    """Return the target, its arguments, and what `takes` says, of either spelling."""
+    """Return the target, its arguments and `takes` from either form of a config."""
     rest = {str(key): value for key, value in config.items()}
     takes = rest.pop("takes", None)
     if "_target_" in rest:
@@ -101,26 +103,29 @@ def _parts(config: Mapping[str, Any]) -> tuple[str | type[nn.Module], dict[str, 
         target, given = rest.pop("class_path"), rest.pop("init_args", None) or {}
         if rest:
             raise ValueError(
-                f"{printable(str(target))}: no key '{printable(str(next(iter(rest))))}' beside class_path; "
+                f"{printable(str(target))}: no key '{printable(str(next(iter(rest))))}' with class_path; "
                 "arguments go into init_args"
             )
         if not isinstance(given, Mapping):
-            raise ValueError(f"{printable(str(target))}: init_args: {shown(given)} given; a mapping of arguments")
+            raise ValueError(f"{printable(str(target))}: init_args: {shown(given)} given; give a mapping of arguments")
     else:
         raise ValueError(f"Loss configuration must contain '_target_' key, or class_path; it has {shown(sorted(rest))}")
     if not isinstance(target, str) and not (inspect.isclass(target) and issubclass(target, nn.Module)):
-        raise ValueError(f"_target_: {shown(target)} given; a name, a dotted path or a class of torch.nn.Module")
+        raise ValueError(
+            f"_target_: {shown(target)} given; give a name, a dotted path or a subclass of torch.nn.Module"
+        )
     return target, dict(given), takes
 
 
 def _arguments(
     name: str, found: type[nn.Module], given: Mapping[str, Any], context: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return the arguments of a class, with what the context knows; ValueError for unknown and missing ones."""
+    """Return a class's arguments, completed from the context; raise ValueError if any is unknown or missing."""
     own = issubclass(found, Loss)
     parameters = inspect.signature(found).parameters
-    takes = [key for key, one in parameters.items() if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)]
-    open_ended = any(one.kind is one.VAR_KEYWORD for one in parameters.values())
+    variable = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    takes = [key for key, parameter in parameters.items() if parameter.kind not in variable]
+    open_ended = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values())
     for argument in given:
         if argument not in takes and not open_ended:
             advice = did_you_mean(argument, takes).partition(" Known")[0]
@@ -137,7 +142,7 @@ def _arguments(
 
 
 def _nested(value: Any, context: Mapping[str, Any], parameter: inspect.Parameter | None) -> Any:
-    """Return an argument of a loss of this project: a loss or a module where it is one's config, else itself."""
+    """Return an argument of a loss of this project; a config of a loss or a module is built first."""
     annotation = None if parameter is None else parameter.annotation
     if annotation is nn.Module:
         return _build(value, context)[0]
@@ -145,12 +150,12 @@ def _nested(value: Any, context: Mapping[str, Any], parameter: inspect.Parameter
 
 
 def _modules(value: Any, context: Mapping[str, Any]) -> Any:
-    """Return an argument of another module, with a module for each config in it."""
+    """Return an argument of another module, with a module built from each config in it."""
     if _is_config(value):
         return _build(value, context)[0]
     if isinstance(value, Mapping):
-        return {key: _modules(one, context) for key, one in value.items()}
-    return [_modules(one, context) for one in value] if isinstance(value, list | tuple) else value
+        return {key: _modules(inner, context) for key, inner in value.items()}
+    return [_modules(inner, context) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def _is_config(value: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Cross entropy that turns down the examples already learnt, and classes already frequent."""
+"""Cross entropy with lower weights for examples already learned and for frequent classes."""
 
 import math
 from collections.abc import Sequence
@@ -14,10 +14,10 @@ _TINY = 1e-12  # of 1 - p: a power below 1 has an infinite slope at 0
 class FocalLoss(Loss, name="focal", takes=("levels", "probabilities")):
     """sum over k of q_k alpha_k (1 - p_k)^gamma (-log p_k), in nats, for p = softmax(logits), logits (B, K).
 
-    The target is levels (B,) int64, q then being 1 on the level, or q itself (B, K). Label smoothing s
-    replaces q by (1 - s) q + s / K. With gamma = 0 this is cross entropy. `alpha` is one weight for all,
-    one a level, or "effective_number": (1 - beta) / (1 - beta^n) for a level seen n times, after
-    `class_counts`, scaled to a mean of 1; a level never seen counts as seen once.
+    The target is levels (B,) int64, with q = 1 on the level, or q itself (B, K). Label smoothing s replaces q by
+    (1 - s) q + s / K. With gamma = 0 this is cross entropy. `alpha` is one weight for all levels, one per level, or
+    "effective_number": (1 - beta) / (1 - beta^n) for a level that occurs n times by `class_counts`, scaled to a mean of
+    1; a level that never occurs counts as once.
 
     Source: Lin et al., Focal Loss for Dense Object Detection, arXiv 1708.02002; Cui et al., arXiv 1901.05555.
     """
@@ -33,21 +33,21 @@ class FocalLoss(Loss, name="focal", takes=("levels", "probabilities")):
         reduction: Reduction = "mean",
     ):
         super().__init__(reduction)
-        require(0 <= gamma < math.inf, "gamma", gamma, "at least 0")
-        require(0 <= label_smoothing < 1, "label_smoothing", label_smoothing, "at least 0 and below 1")
+        require(0 <= gamma < math.inf, "gamma", gamma, "it must be at least 0")
+        require(0 <= label_smoothing < 1, "label_smoothing", label_smoothing, "it must be at least 0 and below 1")
         self.gamma, self.label_smoothing = gamma, label_smoothing
         if isinstance(alpha, str):
-            require(alpha == "effective_number", "alpha", alpha, "a number, one a level, or effective_number")
-            require(bool(class_counts), "class_counts", class_counts, "alpha: effective_number needs one a level")
+            require(alpha == "effective_number", "alpha", alpha, "give a number, one per level, or effective_number")
+            require(bool(class_counts), "class_counts", class_counts, "alpha: effective_number needs one per level")
             alpha = effective_number_weights(class_counts, beta)
         else:
-            require(class_counts is None, "class_counts", class_counts, "only alpha: effective_number reads them")
+            require(class_counts is None, "class_counts", class_counts, "only alpha: effective_number uses them")
         if isinstance(alpha, Sequence):
-            require(num_classes in (None, len(alpha)), "num_classes", num_classes, f"{len(alpha)} weights are given")
+            require(num_classes in (None, len(alpha)), "num_classes", num_classes, f"alpha has {len(alpha)}")
             self.num_classes = len(alpha)
         weights = torch.tensor(1.0 if alpha is None else alpha, dtype=torch.float32)
         valid = bool(weights.isfinite().all() and (weights >= 0).all() and weights.any())
-        require(valid, "alpha", alpha, "finite, at least 0 and not all 0")
+        require(valid, "alpha", alpha, "it must be finite, at least 0 and not all 0")
         self.register_buffer("alpha", None if alpha is None else weights, persistent=False)
 
     def per_example(self, prediction: Tensor, target: Tensor) -> Tensor:
@@ -70,11 +70,11 @@ class FocalLoss(Loss, name="focal", takes=("levels", "probabilities")):
 
 
 def effective_number_weights(class_counts: Sequence[int], beta: float) -> list[float]:
-    """Return a weight a class, of mean 1, falling with its count: the inverse effective number of samples.
+    """Return a weight per class, with mean 1: the inverse effective number of samples, which falls with the count.
 
     Source: Cui et al., Class-Balanced Loss Based on Effective Number of Samples, arXiv 1901.05555.
     """
-    require(0 <= beta < 1, "beta", beta, "at least 0 and below 1")
-    require(min(class_counts) >= 0, "class_counts", class_counts, "at least 0 each")
+    require(0 <= beta < 1, "beta", beta, "it must be at least 0 and below 1")
+    require(min(class_counts) >= 0, "class_counts", class_counts, "it must be at least 0 each")
     weights = [1.0 / (1.0 - beta ** max(count, 1)) for count in class_counts]
     return [weight * len(weights) / sum(weights) for weight in weights]

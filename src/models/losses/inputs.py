@@ -1,4 +1,4 @@
-"""What the prediction and the target of a loss may be, and the one check of them that every loss makes."""
+"""The kinds of prediction and target that losses take, and the check that every loss makes."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 class Kind(NamedTuple):
-    """What a loss takes, in words, and whether a prediction and a target are of this kind."""
+    """A description of the inputs, and a function that says whether a prediction and a target are of this kind."""
 
     description: str
     fits: Callable[[Tensor, Tensor], bool]
@@ -48,10 +48,10 @@ def _columns(prediction: Tensor, target: Tensor, count: int) -> bool:
 
 
 KINDS = {
-    "waveform": Kind("audio (B, T) or (B, C, T), prediction and target of one shape", _audio),
-    "value": Kind("reals (B, ...), prediction and target of one shape; a head gives shares of its range", _same_shape),
+    "waveform": Kind("audio (B, T) or (B, C, T), prediction and target of the same shape", _audio),
+    "value": Kind("reals (B, ...), prediction and target of the same shape; a head gives [0, 1]", _same_shape),
     "physical": Kind(
-        "a share of the range (B,), and the target (B,) in the parameter's unit",
+        "a fraction of the range (B,), and the target (B,) in the parameter's unit",
         lambda prediction, target: prediction.ndim == 1 and _value_for_each(prediction, target),
     ),
     "level_value": Kind(
@@ -85,10 +85,10 @@ KINDS = {
 
 
 def require_input(loss: str, takes: Sequence[str], prediction: Any, target: Any) -> None:
-    """Raise ValueError unless a prediction and a target are what a loss takes, and hold at least one element.
+    """Raise ValueError unless a prediction and a target are of a kind that a loss takes, and are not empty.
 
-    A target that is a tuple or a list was prepared from audio by the loss itself. Values are not looked at, since
-    that would wait for an accelerator: a NaN gives a NaN. Levels on the CPU are the exception.
+    A target that is a tuple or a list was prepared from audio by the loss itself. Values are not checked, since that
+    would wait for an accelerator: a NaN gives a NaN. Levels on the CPU are the exception.
     """
     if isinstance(prediction, Tensor) and prediction.is_floating_point() and prediction.ndim and prediction.numel():
         if isinstance(target, tuple | list):
@@ -98,7 +98,7 @@ def require_input(loss: str, takes: Sequence[str], prediction: Any, target: Any)
             return
     wanted = "; or ".join(KINDS[kind].description for kind in takes)
     given = f"prediction {_described(prediction)} and target {_described(target)}"
-    raise ValueError(f"{loss}: {given} given; it takes {wanted}; nothing may be empty")
+    raise ValueError(f"{loss}: {given} given; it takes {wanted}, and neither may be empty")
 
 
 def _described(value: Any) -> str:

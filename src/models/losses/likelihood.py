@@ -13,7 +13,7 @@ _HALF_LOG_2_PI = 0.5 * math.log(2.0 * math.pi)
 
 
 def bounded_log_variance(raw: Tensor) -> Tensor:
-    """Return log variances bent smoothly into [-20, 20], and unchanged a few nats inside.
+    """Limit log variances smoothly to [-20, 20]; values a few nats inside are unchanged.
 
     Source: Chua et al., Deep Reinforcement Learning in a Handful of Trials, arXiv 1805.12114, appendix A.1.
     """
@@ -24,9 +24,9 @@ def bounded_log_variance(raw: Tensor) -> Tensor:
 class GaussianNLLLoss(Loss, name="gaussian_nll", takes=("gaussian",)):
     """(s + (y - m)^2 exp(-s) + log 2 pi) / 2 in nats, for mean m and log variance s (B, 2), target y (B,).
 
-    s is bounded by `bounded_log_variance`. With beta > 0 each value is multiplied by its variance^beta,
-    held constant: 0 is the likelihood, and 1 gives the mean the gradient of a squared error, so that
-    examples with a large variance are not given up.
+    s is bounded by `bounded_log_variance`. With beta > 0 each value is multiplied by its variance^beta, which is held
+    constant: 0 is the likelihood, and 1 gives the mean the gradient of a squared error, so that examples with a large
+    variance are not neglected.
 
     Source: Nix & Weigend, ICNN 1994; beta from Seitzer et al., arXiv 2203.09168.
     """
@@ -35,7 +35,7 @@ class GaussianNLLLoss(Loss, name="gaussian_nll", takes=("gaussian",)):
 
     def __init__(self, beta: float = 0.0, reduction: Reduction = "mean"):
         super().__init__(reduction)
-        require(0 <= beta <= 1, "beta", beta, "from 0 to 1")
+        require(0 <= beta <= 1, "beta", beta, "it must be from 0 to 1")
         self.beta = beta
 
     def per_example(self, prediction: Tensor, target: Tensor) -> Tensor:

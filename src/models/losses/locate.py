@@ -1,4 +1,4 @@
-"""The class that a name in a loss config stands for, and one object of it; never a silent default."""
+"""Find the class that a name in a loss config means, and build an object of it; never a silent default."""
 
 import importlib
 import importlib.util
@@ -20,7 +20,7 @@ _MOVED = {  # paths in configs of earlier projects
     "nablafx.loss.WeightedMultiLoss": "weighted_multi",
     "src.models.soft_target_loss.SoftTargetLoss": "soft_target",
 }
-# what a class that does not like its arguments, and a module that cannot be imported, may raise
+# the exceptions of a class that refuses its arguments, and of a module that cannot be imported
 FAULTS = (
     ArithmeticError,
     AssertionError,
@@ -43,30 +43,30 @@ def loss_names() -> list[str]:
 
 
 def is_loss_name(name: str) -> bool:
-    """Tell whether a name without dots stands for a loss of this project, of torch.nn or of auraloss."""
+    """Return whether a name without dots is a loss of this project, torch.nn or auraloss."""
     return "." not in name and "." in full_path(name)
 
 
 def full_path(name: str) -> str:
-    """Return the dotted path that a name in a loss config stands for, without any import; an unknown name as it is."""
+    """Return the dotted path that a name in a loss config means, without an import; unknown names are unchanged."""
     name = _MOVED.get(name, name)
     prefix, _, last = name.rpartition(".")
     if name in SHORTHANDS:
         return full_path("distance")
     own = Loss.registry.get(name)
     if own is None and prefix in ("", _OURS):
-        own = next((one for one in Loss.registry.values() if one.__name__ == last), None)
+        own = next((found for found in Loss.registry.values() if found.__name__ == last), None)
     if own is not None:
         return f"{own.__module__}.{own.__qualname__}"
     return (known_modules.dotted_path(name) or name) if not prefix else name
 
 
 def find(target: str) -> type[nn.Module] | nn.Module:
-    """Return the class, or the module that stands there built, of a short name, a class name or a dotted path."""
+    """Return the class, or the existing module object, of a short name, a class name or a dotted path."""
     path = full_path(target)
-    own = next((one for one in Loss.registry.values() if f"{one.__module__}.{one.__qualname__}" == path), None)
-    if own is not None:
-        return own
+    for own in Loss.registry.values():
+        if f"{own.__module__}.{own.__qualname__}" == path:
+            return own
     prefix, _, name = path.rpartition(".")
     unknown = f"Unknown loss function target: {printable(target, 200)}."
     advice = _advice(printable(name), dotted=bool(prefix))
@@ -79,46 +79,46 @@ def find(target: str) -> type[nn.Module] | nn.Module:
     except LookupError as error:
         raise ValueError(f"{unknown}{advice} ({error})") from error
     except FAULTS as error:
-        raise ValueError(f"{printable(target)}: its module cannot be imported: {told(error)}") from error
+        raise ValueError(f"{printable(target)}: its module cannot be imported: {error_text(error)}") from error
     if isinstance(found, nn.Module) or (inspect.isclass(found) and issubclass(found, nn.Module) and found is not Loss):
         return found
-    raise ValueError(f"{unknown} It is no class of torch.nn.Module; subclass {_OURS}.Loss, or torch.nn.Module")
+    raise ValueError(f"{unknown} It is not a torch.nn.Module class; subclass {_OURS}.Loss, or torch.nn.Module")
 
 
 def _advice(name: str, dotted: bool) -> str:
-    classes = {one.__name__ for one in Loss.registry.values()}
+    classes = {found.__name__ for found in Loss.registry.values()}
     nearest = did_you_mean(name, classes if dotted else {*loss_names(), *classes})
     return nearest if nearest.startswith(" Did") else did_you_mean(name, loss_names())
 
 
 def build(found: type[nn.Module], name: str, arguments: Mapping[str, Any]) -> nn.Module:
-    """Return an object of a class; ValueError for arguments that it refuses, by the class's name in the config."""
+    """Return an object of a class; raise ValueError, with its name in the config, for arguments that it refuses."""
     try:
         if found.__module__.startswith("auraloss."):
             known_modules.check_auraloss(found.__name__, arguments)
-        return found(**{key: _as_asked(value, _hints(found).get(key)) for key, value in arguments.items()})
+        return found(**{key: _as_hinted(value, _hints(found).get(key)) for key, value in arguments.items()})
     except FAULTS as error:
-        raise ValueError(f"{name}: {told(error)}") from error
+        raise ValueError(f"{name}: {error_text(error)}") from error
 
 
-def told(error: Exception) -> str:
-    """Return the message of an error on one line; where it has none, the line of code that raised it."""
+def error_text(error: Exception) -> str:
+    """Return the message of an error on one line, or the line of code that raised it if there is no message."""
     text = " ".join(str(error).split()) or traceback.extract_tb(error.__traceback__)[-1].line
     return text if isinstance(error, ValueError) else f"{type(error).__name__}: {text}"
 
 
 def _imported(path: str) -> Any:
-    """Return what a dotted path leads to; LookupError where it leads nowhere, and whatever an import raises."""
+    """Return the object at a dotted path; raise LookupError if there is none, and any error of an import."""
     parts = path.split(".")
     if not all(part.isidentifier() for part in parts):
-        raise LookupError("it is no dotted path")
+        raise LookupError("it is not a dotted path")
     module, loaded = None, 0
     for count in range(1, len(parts)):
         name = ".".join(parts[:count])
         try:
             module = importlib.import_module(name)
         except ModuleNotFoundError as error:
-            if error.name != name:  # a module that it imports is missing, not this one
+            if error.name != name:  # a module that it imports is missing, not the module itself
                 raise
             break
         loaded = count
@@ -139,8 +139,8 @@ def _hints(found: type[nn.Module]) -> dict[str, Any]:
         return {}
 
 
-def _as_asked(value: Any, hint: Any) -> Any:
-    """Return a list of numbers as the tensor that a signature asks for, such as the weights of classes."""
+def _as_hinted(value: Any, hint: Any) -> Any:
+    """Return a list of numbers as a tensor if the signature needs one, such as class weights."""
     if isinstance(value, list) and "Tensor" in str(hint):
         return torch.tensor(value, dtype=torch.float32)
     return value

@@ -1,4 +1,4 @@
-"""Loss on mel spectrograms: coarse where the ear is."""
+"""Loss on mel spectrograms, whose resolution is similar to that of the ear."""
 
 from collections.abc import Sequence
 
@@ -16,9 +16,9 @@ _TINY_POWER = 1e-10  # re the target's peak squared; magnitude 1e-5, HiFi-GAN's
 class MelSpectralLoss(ComparesFeatures, Loss, name="mel_spectral", takes=("waveform",)):
     """Mean absolute difference of mel spectrograms of the magnitude, or of their natural logarithms.
 
-    Waveforms (B, T) or (B, C, T) at `sample_rate` Hz, float32 or float64. The filters are those of the
-    spectral front end (unit area, HTK scale), from `freq_min` Hz to the Nyquist frequency; ValueError when
-    one is too narrow to hold a bin.
+    Waveforms (B, T) or (B, C, T) at `sample_rate` Hz, float32 or float64. The filters are those of the spectral front
+    end (unit area, HTK scale), from `freq_min` Hz to the Nyquist frequency. Raises ValueError if a filter is too narrow
+    to contain a bin.
 
     Source: Kong, Kim, Bae, HiFi-GAN: Generative Adversarial Networks for Efficient and High Fidelity Speech
     Synthesis, arXiv 2010.05646.
@@ -35,15 +35,15 @@ class MelSpectralLoss(ComparesFeatures, Loss, name="mel_spectral", takes=("wavef
         reduction: Reduction = "mean",
     ):
         super().__init__(reduction)
-        require(n_fft <= 32768, "n_fft", n_fft, "at most 32768")  # the filters are a table of bands by bins
-        require(1 <= num_bands <= 512, "num_bands", num_bands, "from 1 to 512")
+        require(n_fft <= 32768, "n_fft", n_fft, "it must be at most 32768")  # the filters are a matrix
+        require(1 <= num_bands <= 512, "num_bands", num_bands, "it must be from 1 to 512")
         self.log = log
         self.spectrogram = PowerSpectrogram(n_fft, hop_length)
         try:
             filters = torch.from_numpy(mel_matrix(num_bands, n_fft, sample_rate, freq_min, 1.0)).float()
         except UserError as error:
             given = f"num_bands {num_bands}, n_fft {n_fft}, freq_min {freq_min}"
-            raise ValueError(f"{given}: a filter holds no bin; give fewer bands or a longer n_fft") from error
+            raise ValueError(f"{given}: a filter has no bin; give fewer bands or a larger n_fft") from error
         self.register_buffer("filters", filters.T.contiguous(), persistent=False)
 
     def features(self, audio: Tensor, peak: Tensor) -> tuple[Tensor, ...]:

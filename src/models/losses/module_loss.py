@@ -1,4 +1,4 @@
-"""Any `torch.nn.Module` as a loss: those of torch.nn and auraloss, and the user's own."""
+"""Any `torch.nn.Module` as a loss, from torch.nn, auraloss or the user."""
 
 import inspect
 from collections.abc import Sequence
@@ -17,12 +17,12 @@ _REDUCTIONS = ("none", "mean", "sum")
 
 
 class ModuleLoss(Loss, name="module", takes=()):
-    """A module that is called with prediction and target, and what it takes: levels, value or waveform.
+    """A module that is called with prediction and target, which are levels, value or waveform by `takes`.
 
-    `takes` may be left out for losses of torch.nn and auraloss, and for a module with an attribute of that name.
-    Without a reduction, or with reduction none, each example has a value of its own: what the module returns with
-    its attribute `reduction` set to none, averaged over all but the batch, or else what it returns for each
-    example alone. The mean and the sum are the module's own, on the whole batch.
+    `takes` can be omitted for losses of torch.nn and auraloss, and for a module with an attribute of that name. Values
+    per example, for reduction none, are those that the module returns with its attribute `reduction` set to none,
+    averaged over all axes except the batch; if it has no such attribute, the module is called for each example
+    separately. The mean and the sum are the module's own, on the whole batch.
 
     torch.nn.BCEWithLogitsLoss gets levels as one-hot rows (B, K), and its logits are read as independent
     probabilities, scaled to a sum of 1.
@@ -44,7 +44,7 @@ class ModuleLoss(Loss, name="module", takes=()):
         try:
             inspect.signature(module.forward).bind(None, None)
         except TypeError as error:
-            raise ValueError(f"{self.label}: it is not called with prediction and target ({error})") from error
+            raise ValueError(f"{self.label}: it cannot be called with prediction and target ({error})") from error
 
     @property
     def label(self) -> str:
@@ -52,7 +52,7 @@ class ModuleLoss(Loss, name="module", takes=()):
         return type(self.module).__name__
 
     def forward(self, prediction: Tensor, target: Any) -> Tensor:
-        """Return the loss: (B,) where reduction is none, else the module's own scalar."""
+        """Return the loss: (B,) if reduction is none, otherwise the module's own scalar."""
         if self.reduction == "none":
             return self.values(prediction, target)
         result = self._checked(self._call, prediction, target)
@@ -65,17 +65,17 @@ class ModuleLoss(Loss, name="module", takes=()):
             if values.ndim and len(values) == len(prediction):
                 return self._over_rest(values)
         pairs = zip(prediction.split(1), target.split(1), strict=True)
-        return torch.cat([self._over_rest(self._call(one, other).reshape(1, -1)) for one, other in pairs])
+        return torch.cat([self._over_rest(self._call(*pair).reshape(1, -1)) for pair in pairs])
 
     def _takes(self, given: str | Sequence[str] | None) -> tuple[str, ...]:
         given = getattr(self.module, "takes", None) if given is None else given
         takes = () if given is None else tuple(given) if isinstance(given, list | tuple) else (given,)
         for kind in takes:
-            require(kind in _TAKES, f"{self.label}: takes", kind, f"one or more of {', '.join(_TAKES)}")
+            require(kind in _TAKES, f"{self.label}: takes", kind, f"it must be one or more of {', '.join(_TAKES)}")
         takes = takes or known_modules.known_takes(self.module)
         if not takes:
             kinds = "; ".join(f"{kind} is {KINDS[kind].description}" for kind in _TAKES)
-            cause = known_modules.INSTEAD.get(self.label, f"say what it takes, as in takes: value; {kinds}")
+            cause = known_modules.INSTEAD.get(self.label, f"state what it takes, as in takes: value; {kinds}")
             raise ValueError(f"{self.label}: {cause}")
         return takes
 

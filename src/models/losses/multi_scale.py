@@ -1,4 +1,4 @@
-"""The multi-scale spectral loss: spectrograms of several window lengths, so that no one resolution is trusted."""
+"""The multi-scale spectral loss: spectrograms with several window lengths, to not depend on one resolution."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ _TINY_POWER = 1e-10  # re the target's peak squared; magnitude 1e-5, as in DDSP
 
 
 def scales(max_n_fft: int, num_scales: int, hop_lengths: Sequence[int] | None) -> nn.ModuleList:
-    """Return a spectrogram a scale: n_fft halved from scale to scale, hops of a quarter unless given."""
+    """Return a spectrogram per scale: n_fft is halved from scale to scale, hops are a quarter unless given."""
     if not 1 <= num_scales <= 20 or max_n_fft % 2**num_scales:
         raise ValueError(
             f"max_n_fft: {max_n_fft} cannot be halved into {num_scales} even sizes; "
@@ -21,18 +21,18 @@ def scales(max_n_fft: int, num_scales: int, hop_lengths: Sequence[int] | None) -
     if hop_lengths is None:
         hop_lengths = [max(n_fft // 4, 1) for n_fft in n_ffts]
     if len(hop_lengths) != num_scales:
-        raise ValueError(f"hop_lengths: {len(hop_lengths)} given for {num_scales} scales; give one a scale")
+        raise ValueError(f"hop_lengths: {len(hop_lengths)} given for {num_scales} scales; give one per scale")
     return nn.ModuleList(PowerSpectrogram(*sizes) for sizes in zip(n_ffts, hop_lengths, strict=True))
 
 
 class MultiScaleSpectralLoss(ComparesFeatures, Loss, name="multi_scale_spectral", takes=("waveform",)):
-    """Sum over scales of the mean distance of magnitudes and of log magnitudes, each with its weight.
+    """Weighted sum over scales of the mean distances of magnitudes and of log magnitudes.
 
     Waveforms (B, T) or (B, C, T), float32 or float64. A distance is the p-norm with the mean over frames
     and bins instead of the sum (p = 1: mean absolute difference). `power` 2 compares power spectra
     instead of magnitudes; the logarithm (natural) is always of the magnitude, at least 1e-5 of the target's
-    peak. Scales are summed, not averaged, as published. The paper weighs both terms 1; the default here leaves the
-    logarithm out, which reads as much from a sound's noise floor as from the sound.
+    peak. Scales are summed, not averaged, as published. In the paper both weights are 1; the default here omits the
+    logarithm, which depends on the noise floor as much as on the sound.
 
     Source: Engel, Hantrakul, Gu, Roberts, DDSP: Differentiable Digital Signal Processing, arXiv 2001.04643.
     """
@@ -55,12 +55,12 @@ class MultiScaleSpectralLoss(ComparesFeatures, Loss, name="multi_scale_spectral"
         self.mag_w, self.logmag_w, self.p = mag_w, logmag_w, p
         self.power = one_of("power", power, (1, 2))
         if p < 1:
-            raise ValueError(f"p: {p} given; at least 1 is needed, or the gradient is infinite at a match")
+            raise ValueError(f"p: {p} given; it must be at least 1, since the gradient would be infinite at a match")
         if min(mag_w, logmag_w) < 0 or not (mag_w or logmag_w):
-            raise ValueError(f"mag_w, logmag_w: {mag_w} and {logmag_w} given; none below 0, one above 0")
+            raise ValueError(f"mag_w, logmag_w: {mag_w} and {logmag_w} given; they must be at least 0, and one above 0")
 
     def features(self, audio: Tensor, peak: Tensor) -> tuple[Tensor, ...]:
-        """Return each scale's spectrograms, where they weigh anything: magnitude or power, then logarithm of power."""
+        """Return each scale's spectrograms with a weight: magnitude or power, then the logarithm of the power."""
         floor = _TINY_POWER * peak.square()
         found = []
         for op in self.ops:

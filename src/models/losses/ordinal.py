@@ -1,4 +1,4 @@
-"""Distances between levels or shares of a range, in the parameter's own unit."""
+"""Distances between levels or fractions of a range, in the parameter's unit."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -10,19 +10,19 @@ from torch.nn import functional
 from src.models.losses.base import Loss, Reduction, one_of, require
 
 Distance = Literal["l1", "l2", "mse", "huber"]
-MOST_LEVELS = 65536  # as of a head
+MOST_LEVELS = 65536  # as for heads
 
 
 class _Distance:
-    """A distance computed on coarse units and returned in fine ones: `unit` of them each.
+    """A distance that is computed in levels or fractions and returned in physical units, `unit` each.
 
-    An l1 distance scales with the unit. An l2 or Huber distance is a square and scales with its square,
-    Huber's then being that of the scaled errors with a delta scaled alike.
+    An l1 distance scales with the unit, an l2 or Huber distance with its square. The Huber distance is then that of the
+    scaled errors with an equally scaled delta.
     """
 
     def __init__(self, argument: str, kind: Distance, huber_delta: float, unit: float):
         self.kind = one_of(argument, kind, ("l1", "l2", "mse", "huber"))
-        require(0 < huber_delta < float("inf"), "huber_delta", huber_delta, "above 0")
+        require(0 < huber_delta < float("inf"), "huber_delta", huber_delta, "it must be above 0")
         self.huber_delta = huber_delta
         self.scale = unit if kind == "l1" else unit**2
 
@@ -40,7 +40,7 @@ class _Distance:
 class OrdinalRegressionLoss(Loss, name="ordinal_regression", takes=("levels",)):
     """D(sum over k of k p_k, y) + alpha (-log p_y), for p = softmax(logits), logits (B, K), levels y (B,) int64.
 
-    D is the distance of the expected level from y in the parameter's unit, one level being
+    D is the distance of the expected level from y in the parameter's unit, where one level is
     step = range / (num_classes - 1): l1 is step |e|, in the unit; l2 is (step e)^2 and huber
     step^2 huber(e), with `huber_delta` in levels, both in the unit squared. The second term is in nats.
     `param_range` is max - min or (min, max).
@@ -58,7 +58,7 @@ class OrdinalRegressionLoss(Loss, name="ordinal_regression", takes=("levels",)):
         reduction: Reduction = "mean",
     ):
         super().__init__(reduction)
-        require(0 <= alpha < float("inf"), "alpha", alpha, "at least 0")
+        require(0 <= alpha < float("inf"), "alpha", alpha, "it must be at least 0")
         self.alpha, self.num_classes = alpha, num_classes
         step = level_step(num_classes, param_range)
         self.distance = _Distance("regression_loss", regression_loss, huber_delta, step)
@@ -75,8 +75,8 @@ class OrdinalRegressionLoss(Loss, name="ordinal_regression", takes=("levels",)):
 class QuantizedRegressionLoss(Loss, name="quantized_regression", takes=("level_value",)):
     """D(x, y) for a predicted level x (B,) real and levels y (B,) int64.
 
-    Distances and units are those of `OrdinalRegressionLoss`. A prediction beyond the levels is not
-    clamped: its error counts in full, and its gradient leads back.
+    Distances and units are those of `OrdinalRegressionLoss`. A prediction outside the levels is not
+    clamped: its whole error counts, and its gradient points back.
 
     Source: the definition.
     """
@@ -97,10 +97,10 @@ class QuantizedRegressionLoss(Loss, name="quantized_regression", takes=("level_v
 
 
 class NormalizedRegressionLoss(Loss, name="normalized_regression", takes=("physical",)):
-    """D(x, (y - min) / (max - min)) for a share x (B,) of a linear range and y (B,) in the parameter's unit.
+    """D(x, (y - min) / (max - min)) for a fraction x (B,) of a linear range and y (B,) in the parameter's unit.
 
     With `return_perceptual_units` the distance is in the parameter's unit (l1) or its square (l2, also
-    called mse, and huber), else in shares; `huber_delta` is in shares. Nothing is clamped.
+    called mse, and huber), otherwise in fractions; `huber_delta` is in fractions. Nothing is clamped.
 
     Source: the definition.
     """
@@ -124,16 +124,16 @@ class NormalizedRegressionLoss(Loss, name="normalized_regression", takes=("physi
 
 
 def range_span(param_range: float | Sequence[float]) -> float:
-    """Return max - min of a range given as max - min or as (min, max); ValueError unless above 0."""
+    """Return max - min of a range, given as max - min or as (min, max); raise ValueError unless it is above 0."""
     span = param_range
     if isinstance(param_range, Sequence):
         require(len(param_range) == 2, "param_range", param_range, "give max - min or (min, max)")
         span = param_range[1] - param_range[0]
-    require(0 < span < float("inf"), "param_range", param_range, "max must be above min, both finite")
+    require(0 < span < float("inf"), "param_range", param_range, "max must be above min, and both finite")
     return float(span)
 
 
 def level_step(num_classes: int, param_range: float | Sequence[float]) -> float:
     """Return the distance of neighbouring levels in the parameter's unit."""
-    require(2 <= num_classes <= MOST_LEVELS, "num_classes", num_classes, f"from 2 to {MOST_LEVELS}")
+    require(2 <= num_classes <= MOST_LEVELS, "num_classes", num_classes, f"it must be from 2 to {MOST_LEVELS}")
     return range_span(param_range) / (num_classes - 1)

@@ -1,6 +1,6 @@
-"""Overlap of the predicted level distribution with the target, as of two areas.
+"""Overlap of the predicted level distribution with the target, as for two areas.
 
-Their gradient vanishes where a prediction is sure and wrong, so that they serve beside cross entropy
+Their gradient vanishes if a prediction is confident and wrong, so use them together with cross entropy
 (`DiceCrossEntropyLoss`) or after it.
 """
 
@@ -14,8 +14,8 @@ from src.models.losses.base import Loss, Reduction, require
 class DiceLoss(Loss, name="dice", takes=("levels", "probabilities")):
     """1 - 2 |p and q| / (|p| + |q|) = TV(p, q), for p = softmax(logits), logits (B, K).
 
-    The target is levels (B,) int64, q then being 1 on the level, or q itself (B, K). Since both sum to 1,
-    with the minimum as intersection, this is the total variation distance, in [0, 1].
+    The target is levels (B,) int64, with q = 1 on the level, or q itself (B, K). Since both sum to 1, with the minimum
+    as intersection, this is the total variation distance, in [0, 1].
 
     Source: after Milletari, Navab & Ahmadi, V-Net, arXiv 1606.04797.
     """
@@ -43,8 +43,13 @@ class DiceCrossEntropyLoss(Loss, name="dice_cross_entropy", takes=("levels", "pr
 
     def __init__(self, dice_weight: float = 1.0, cross_entropy_weight: float = 1.0, reduction: Reduction = "mean"):
         super().__init__(reduction)
-        require(0 <= dice_weight < float("inf"), "dice_weight", dice_weight, "at least 0")
-        require(0 <= cross_entropy_weight < float("inf"), "cross_entropy_weight", cross_entropy_weight, "at least 0")
+        require(0 <= dice_weight < float("inf"), "dice_weight", dice_weight, "it must be at least 0")
+        require(
+            0 <= cross_entropy_weight < float("inf"),
+            "cross_entropy_weight",
+            cross_entropy_weight,
+            "it must be at least 0",
+        )
         both = (dice_weight, cross_entropy_weight)
         require(any(both), "dice_weight and cross_entropy_weight", both, "one must be above 0")
         self.dice_weight, self.cross_entropy_weight = dice_weight, cross_entropy_weight
@@ -61,18 +66,18 @@ class DiceCrossEntropyLoss(Loss, name="dice_cross_entropy", takes=("levels", "pr
 class TverskyLoss(Loss, name="tversky", takes=("levels",)):
     """1 - TP / (TP + alpha FP + beta FN) of cumulative masks, for logits (B, K) and levels y (B,) int64.
 
-    A level fills its mask from below: entry k = -1 .. K - 2 holds [y > k] for the target, P(L > k) for
+    A level's mask is filled from below: entry k = -1 .. K - 2 is [y > k] for the target, P(L > k) for
     the prediction L ~ softmax(logits). So FP = E[max(L - y, 0)] is the expected overestimate in levels,
     FN = E[max(y - L, 0)] the underestimate, and TP = 1 + y - FN >= 1 their common part. alpha = beta = 1/2
-    is Dice, 1 is IoU. An error counts relative to the level, as a ratio of areas does.
+    is Dice, 1 is IoU. An error counts relative to the level, since the loss is a ratio of areas.
 
     Source: Salehi, Erdogmus & Gholipour, Tversky Loss Function for Image Segmentation, arXiv 1706.05721.
     """
 
     def __init__(self, alpha: float = 0.5, beta: float = 0.5, reduction: Reduction = "mean"):
         super().__init__(reduction)
-        require(0 <= alpha < float("inf"), "alpha", alpha, "at least 0")
-        require(0 <= beta < float("inf"), "beta", beta, "at least 0")
+        require(0 <= alpha < float("inf"), "alpha", alpha, "it must be at least 0")
+        require(0 <= beta < float("inf"), "beta", beta, "it must be at least 0")
         require(alpha + beta > 0, "alpha and beta", (alpha, beta), "one must be above 0")
         self.alpha, self.beta = alpha, beta
 

@@ -1,4 +1,4 @@
-"""Pre-emphasis in front of any loss on waveforms, so that the weak treble counts."""
+"""Pre-emphasis before any loss on waveforms, which gives the weak treble more weight."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ class PreEmphasisLoss(Loss, name="pre_emphasis", takes=("waveform",)):
     """Another loss after the high-pass y[n] = x[n] - coefficient x[n - 1] on both waveforms.
 
     Waveforms (B, T) or (B, C, T), float32 or float64. The paper's coefficient is 0.85; 0.95 is also in use.
-    ValueError when `loss` is not one on waveforms. Its own reduction is not used.
+    Raises ValueError if `loss` does not take waveforms. The reduction of `loss` is not used.
 
     Source: Wright, Valimaki, Perceptual Loss Function for Neural Modelling of Audio Systems, arXiv 1911.08922.
     """
@@ -20,16 +20,16 @@ class PreEmphasisLoss(Loss, name="pre_emphasis", takes=("waveform",)):
     def __init__(self, loss: Loss, coefficient: float = 0.95, reduction: Reduction = "mean"):
         super().__init__(reduction)
         if "waveform" not in loss.takes:
-            raise ValueError(f"loss: {loss.label} takes no waveforms ({', '.join(loss.takes)}); give one that does")
+            raise ValueError(f"loss: {loss.label} takes {', '.join(loss.takes)}; give a loss that takes waveforms")
         self.loss, self.coefficient = loss, coefficient
         self.may_be_negative = loss.may_be_negative
 
     def prepared(self, target: Tensor) -> tuple[Any]:
-        """Return what the inner loss prepares of the filtered target."""
+        """Return the inner loss's prepared form of the filtered target."""
         return (self.loss.prepared(self._filter(target)),)
 
     def per_example(self, prediction: Tensor, target: Tensor | tuple[Any]) -> Tensor:
-        """Return the inner loss (B,) of what the filter leaves."""
+        """Return the inner loss (B,) of the filtered waveforms."""
         if isinstance(target, Tensor):
             target = self._filter(target)
         else:

@@ -1,4 +1,4 @@
-"""Divergence from a target spread over the neighbours of the true level."""
+"""Divergence from a target that is spread over the neighbours of the true level."""
 
 from typing import Literal
 
@@ -12,13 +12,13 @@ Mode = Literal["triangular", "log_triangular", "gaussian"]
 
 
 class SoftTargetLoss(Loss, name="soft_target", takes=("levels",)):
-    """KL(q_y || softmax(logits)) in nats, for logits (B, K) and levels y (B,) int64; its least value is 0.
+    """KL(q_y || softmax(logits)) in nats, for logits (B, K) and levels y (B,) int64; its minimum is 0.
 
-    The target q_y is proportional to a weight of the level j, at distance d = |j - y|, and sums to 1 also
+    The target q_y is proportional to a weight of level j at distance d = |j - y| and sums to 1, also
     at the ends of the range. `width` is the largest distance that still has weight:
 
     - triangular: 1 - d / (width + 1), where positive;
-    - log_triangular: exp(-d) up to `width`, a triangle in the log of the weight;
+    - log_triangular: exp(-d) up to `width`, a triangle in the logarithm of the weight;
     - gaussian: exp(-(d / sigma)^2 / 2), on all levels; `width` is not used.
 
     Source: Diaz & Marathe, Soft Labels for Ordinal Regression, CVPR 2019.
@@ -36,8 +36,8 @@ class SoftTargetLoss(Loss, name="soft_target", takes=("levels",)):
         require_pairs(num_classes)
         self.num_classes = num_classes
         one_of("mode", mode, ("triangular", "log_triangular", "gaussian"))
-        require(0 <= width < float("inf"), "width", width, "at least 0 levels")
-        require(0 < sigma < float("inf"), "sigma", sigma, "above 0 levels")
+        require(0 <= width < float("inf"), "width", width, "it must be at least 0 levels")
+        require(0 < sigma < float("inf"), "sigma", sigma, "it must be above 0 levels")
         self.register_buffer("table", _soft_targets(num_classes, mode, width, sigma), persistent=False)
 
     def per_example(self, prediction: Tensor, target: Tensor) -> Tensor:
@@ -46,7 +46,7 @@ class SoftTargetLoss(Loss, name="soft_target", takes=("levels",)):
 
 
 def _soft_targets(num_classes: int, mode: Mode, width: float, sigma: float) -> Tensor:
-    """Return the target of each level, a row each: (K, K) float32."""
+    """Return the targets (K, K) float32, one row per level."""
     levels = torch.arange(num_classes, dtype=torch.float32)
     distance = (levels - levels[:, None]).abs()
     if mode == "gaussian":

@@ -1,4 +1,4 @@
-"""Power spectrograms with a fast gradient, and what all losses on spectra share."""
+"""Power spectrograms with a fast gradient, and the base class of losses on spectra."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ _LARGEST_N_FFT = 2**20  # 22 s at 48 kHz
 class _FramedPower(torch.autograd.Function):
     """Power of windowed frames, with a hand-written gradient: one inverse FFT and one overlap-add.
 
-    Autograd's own way through framing, `torch.stft` and the complex magnitude takes several times as long.
+    Autograd through framing, `torch.stft` and the complex magnitude takes several times as long.
     """
 
     @staticmethod
@@ -41,12 +41,12 @@ class _FramedPower(torch.autograd.Function):
 
 
 def _overlap_add(frames: Tensor, window: Tensor, hop_length: int, length: int) -> Tensor:
-    """Return (N, length), the sum of windowed frames (N, F, at least len(window)), each a hop after the last."""
+    """Return (N, length), the overlap-add of windowed frames (N, F, at least len(window)), one every hop."""
     rows, count = frames.shape[:2]
     starts = range(0, len(window), hop_length)
     hops = max(count - 1 + len(starts), -(-length // hop_length))
     total = frames.new_zeros(rows, hops, hop_length)
-    for at, start in enumerate(starts):  # the at-th hop of every frame lands at hops of the sum one to one
+    for at, start in enumerate(starts):  # adds hop `at` of every frame
         piece = window[start : start + hop_length]
         total[:, at : at + count, : len(piece)].addcmul_(frames[..., start : start + len(piece)], piece)
     return total.flatten(1)[:, :length]
@@ -55,8 +55,8 @@ def _overlap_add(frames: Tensor, window: Tensor, hop_length: int, length: int) -
 class PowerSpectrogram(nn.Module):
     """Audio (N, T) to power spectra (N, T // hop_length + 1, n_fft // 2 + 1), unscaled, float32 or float64.
 
-    As `torch.stft` frames: a periodic Hann window in the middle of n_fft samples, frames centred on
-    multiples of the hop, the clip's ends mirrored; a clip too short to be mirrored is first extended with zeros.
+    Frames are those of `torch.stft`: a periodic Hann window in the middle of n_fft samples, centred on multiples of the
+    hop, with mirrored ends; a clip that is too short to be mirrored is first extended with zeros.
     """
 
     def __init__(self, n_fft: int, hop_length: int | None = None, window_length: int | None = None):
@@ -65,11 +65,11 @@ class PowerSpectrogram(nn.Module):
         self.hop_length = n_fft // 4 if hop_length is None else hop_length
         window_length = n_fft if window_length is None else window_length
         if not 2 <= n_fft <= _LARGEST_N_FFT or n_fft % 2:
-            raise ValueError(f"n_fft: {n_fft} given; an even number from 2 to {_LARGEST_N_FFT} is needed")
+            raise ValueError(f"n_fft: {n_fft} given; give an even number from 2 to {_LARGEST_N_FFT}")
         if self.hop_length < 1:
-            raise ValueError(f"hop_length: {self.hop_length} given (n_fft {n_fft}); at least 1 is needed")
+            raise ValueError(f"hop_length: {self.hop_length} given (n_fft {n_fft}); it must be at least 1")
         if not 1 <= window_length <= n_fft:
-            raise ValueError(f"window_length: {window_length} given; 1 .. n_fft ({n_fft}) is possible")
+            raise ValueError(f"window_length: {window_length} given; give 1 .. n_fft ({n_fft})")
         self.register_buffer("window", torch.hann_window(window_length), persistent=False)
 
     def forward(self, audio: Tensor) -> Tensor:
@@ -85,11 +85,11 @@ class PowerSpectrogram(nn.Module):
 
 
 class ComparesFeatures:
-    """What losses on features of each waveform share: channels, level, and targets prepared once.
+    """The base of losses on features of each waveform: channels, level, and targets that are prepared once.
 
-    A subclass is a `Loss` also, and has `features(audio (N, T), peak (N, 1, 1)) -> tuple of (N, ...)` and
-    `compare(features, features) -> (N,)`; N counts the channels of all examples. `peak` is the target's, for both
-    waveforms: what is too small to count is small relative to it, so that the loss does not depend on the level.
+    A subclass is also a `Loss`, and has `features(audio (N, T), peak (N, 1, 1)) -> tuple of (N, ...)` and
+    `compare(features, features) -> (N,)`; N is the number of channels of all examples. `peak` is that of the target,
+    for both waveforms: lower limits are relative to it, so that the loss does not depend on the level.
     """
 
     def prepared(self, target: Tensor) -> tuple[Tensor, ...]:
@@ -99,26 +99,26 @@ class ComparesFeatures:
         return *self.features(rows, peak), peak
 
     def per_example(self, prediction: Tensor, target: Tensor | tuple[Tensor, ...]) -> Tensor:
-        """Return the losses (B,) of waveforms (B, T) or (B, C, T); the target may be what `prepare` returned."""
+        """Return the losses (B,) of waveforms (B, T) or (B, C, T); the target may be a result of `prepare`."""
         *wanted, peak = target if isinstance(target, tuple) else self.prepared(target)
         rows = _rows(prediction)
         if len(rows) != len(peak):
             raise ValueError(
-                f"prediction: waveforms {tuple(rows.shape)} given, the prepared target has ({len(peak)}, ...); "
+                f"prediction: waveforms {tuple(rows.shape)} given, but the prepared target has ({len(peak)}, ...); "
                 "prepare the target from audio of the prediction's shape"
             )
         features = self.features(rows, peak)
         for own, other in zip(features, wanted, strict=True):
             if own.shape != other.shape:
                 raise ValueError(
-                    f"prediction: features {tuple(own.shape)}, the prepared target's {tuple(other.shape)}; "
+                    f"prediction: features {tuple(own.shape)}, but the prepared target has {tuple(other.shape)}; "
                     "prepare the target from audio of the prediction's shape"
                 )
         return self.compare(features, wanted).view(len(prediction), -1).mean(dim=1)
 
 
 def mean_distance(features: Tensor, others: Tensor, p: float = 1.0) -> Tensor:
-    """Return (N,), the p-norm of the difference of (N, ...) with a mean instead of the sum."""
+    """Return (N,), the p-norm of the difference of (N, ...), with the mean instead of the sum."""
     error = features - others
     every = tuple(range(1, error.ndim))
     if p == 1:

@@ -1,4 +1,4 @@
-"""Losses on magnitudes of the short-time Fourier transform: convergence, logarithm, several resolutions."""
+"""Losses on STFT magnitudes: spectral convergence, log magnitudes, several resolutions."""
 
 from collections.abc import Sequence
 
@@ -8,15 +8,15 @@ from torch import Tensor, nn
 from src.models.losses.base import Loss, Reduction
 from src.models.losses.spectra import ComparesFeatures, PowerSpectrogram, mean_distance
 
-_TINY_POWER = 1e-8  # auraloss's, re the target's peak squared: below anything audible
+_TINY_POWER = 1e-8  # as in auraloss, re the target's peak squared: inaudible
 
 
 class MultiResolutionSTFTLoss(ComparesFeatures, Loss, name="multi_resolution_stft", takes=("waveform",)):
-    """Mean over resolutions of spectral convergence, L1 of log magnitudes and L1 of magnitudes, each weighted.
+    """Mean over resolutions of the weighted sum of spectral convergence, L1 of log magnitudes and L1 of magnitudes.
 
-    Waveforms (B, T) or (B, C, T), float32 or float64. The defaults are those of the paper and of auraloss, whose
-    values these are for a target at full scale. Each spectrum is computed once for all terms. ValueError when the
-    three lists differ in length, or no weight is above 0.
+    Waveforms (B, T) or (B, C, T), float32 or float64. The defaults are those of the paper and of auraloss, and values
+    equal those of auraloss for a target at full scale. Each spectrum is computed once for all terms. Raises ValueError
+    if the three lists differ in length or no weight is above 0.
 
     Source: Yamamoto, Song, Kim, Parallel WaveGAN, arXiv 1910.11480.
     """
@@ -35,18 +35,18 @@ class MultiResolutionSTFTLoss(ComparesFeatures, Loss, name="multi_resolution_stf
         if not len(fft_sizes) == len(hop_lengths) == len(window_lengths) >= 1:
             raise ValueError(
                 f"fft_sizes, hop_lengths, window_lengths: {len(fft_sizes)}, {len(hop_lengths)} and "
-                f"{len(window_lengths)} given; give one of each a resolution"
+                f"{len(window_lengths)} given; give one of each per resolution"
             )
         if min(w_sc, w_log_mag, w_lin_mag) < 0 or not (w_sc or w_log_mag or w_lin_mag):
             raise ValueError(
-                f"w_sc, w_log_mag, w_lin_mag: {w_sc}, {w_log_mag} and {w_lin_mag} given; none below 0, one above 0"
+                f"w_sc, w_log_mag, w_lin_mag: {w_sc}, {w_log_mag} and {w_lin_mag} given; give >= 0, and one > 0"
             )
         sizes = zip(fft_sizes, hop_lengths, window_lengths, strict=True)
         self.ops = nn.ModuleList(PowerSpectrogram(*size) for size in sizes)
         self.w_sc, self.w_log_mag, self.w_lin_mag = w_sc, w_log_mag, w_lin_mag
 
     def features(self, audio: Tensor, peak: Tensor) -> tuple[Tensor, ...]:
-        """Return each resolution's magnitudes, then logarithms of power; what weighs 0 is empty."""
+        """Return each resolution's magnitudes, then logarithms of power; terms with weight 0 are empty."""
         floor = _TINY_POWER * peak.square()
         found = []
         for op in self.ops:
@@ -64,7 +64,7 @@ class MultiResolutionSTFTLoss(ComparesFeatures, Loss, name="multi_resolution_stf
         pairs = list(zip(prediction, target, strict=True))
         for (magnitude, wanted), (log_power, log_wanted) in zip(pairs[::2], pairs[1::2], strict=True):
             if self.w_sc:
-                norms = [torch.linalg.vector_norm(each, dim=(1, 2)) for each in (magnitude - wanted, wanted)]
+                norms = [torch.linalg.vector_norm(values, dim=(1, 2)) for values in (magnitude - wanted, wanted)]
                 total = total + self.w_sc * norms[0] / norms[1]
             if self.w_lin_mag:
                 total = total + self.w_lin_mag * mean_distance(magnitude, wanted)
@@ -74,7 +74,7 @@ class MultiResolutionSTFTLoss(ComparesFeatures, Loss, name="multi_resolution_stf
 
 
 class SpectralConvergenceLoss(MultiResolutionSTFTLoss, name="spectral_convergence", takes=("waveform",)):
-    """Norm of the magnitudes' error over the norm of the target's magnitudes; blind to what is weak, huge for silence.
+    """Norm of the magnitudes' error / norm of the target's magnitudes; ignores weak parts, huge for silence.
 
     Waveforms (B, T) or (B, C, T), float32 or float64.
 
@@ -92,7 +92,7 @@ class SpectralConvergenceLoss(MultiResolutionSTFTLoss, name="spectral_convergenc
 
 
 class LogSTFTLoss(MultiResolutionSTFTLoss, name="log_stft", takes=("waveform",)):
-    """Mean absolute difference of log magnitudes (natural logarithm): weak parts count as much as strong ones.
+    """Mean absolute difference of natural log magnitudes: weak parts count as much as strong parts.
 
     Waveforms (B, T) or (B, C, T), float32 or float64.
 

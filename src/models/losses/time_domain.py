@@ -1,6 +1,6 @@
-"""Losses on waveforms, sample by sample, relative to the target: for effects and for separation.
+"""Losses on the samples of waveforms, relative to the target, for effects and for separation.
 
-All are the same at every level of the sounds: waveforms are divided by their peak first.
+None of them depends on the level of the sounds, since waveforms are first divided by their peak.
 """
 
 import torch
@@ -9,16 +9,14 @@ from torch import Tensor
 from src.models.losses.base import Loss
 from src.models.losses.peak import reference_peak
 
-_SILENT_POWER = (
-    1e-9  # -90 dB re full scale: what a silent target counts as; a sound of less than 1e9 samples is above it
-)
-_ROUNDING_POWER = 1e-14  # -140 dB re the peak: what float32 can tell from a match
+_SILENT_POWER = 1e-9  # of a silent target, -90 dB re full scale; a sound of less than 1e9 samples is above it
+_ROUNDING_POWER = 1e-14  # -140 dB re the peak: the resolution of float32
 
 
 class ESRLoss(Loss, name="esr", takes=("waveform",)):
     """Error-to-signal ratio: energy of the difference over energy of the target.
 
-    Waveforms (B, T) or (B, C, T), float32 or float64. A silent target counts as one at -90 dB re full scale.
+    Waveforms (B, T) or (B, C, T), float32 or float64. A silent target counts as -90 dB re full scale.
 
     Source: Wright, Valimaki, Perceptual Loss Function for Neural Modelling of Audio Systems, arXiv 1911.08922.
     """
@@ -32,9 +30,9 @@ class ESRLoss(Loss, name="esr", takes=("waveform",)):
 
 
 class DCLoss(Loss, name="dc", takes=("waveform",)):
-    """Squared difference of the means over the target's mean square: what is left of a constant offset.
+    """Squared difference of the means over the target's mean square: the error by a constant offset.
 
-    Waveforms (B, T) or (B, C, T), float32 or float64. A silent target counts as one at -90 dB re full scale.
+    Waveforms (B, T) or (B, C, T), float32 or float64. A silent target counts as -90 dB re full scale.
 
     Source: Wright, Valimaki, Perceptual Loss Function for Neural Modelling of Audio Systems, arXiv 1911.08922.
     """
@@ -48,7 +46,7 @@ class DCLoss(Loss, name="dc", takes=("waveform",)):
 
 
 class SISDRLoss(Loss, name="si_sdr", takes=("waveform",)):
-    """Minus the scale-invariant signal-to-distortion ratio in dB, of waveforms without their means.
+    """Negative scale-invariant signal-to-distortion ratio in dB, of waveforms without their means.
 
     Waveforms (B, T) or (B, C, T), float32 or float64. A match gives about
     -120 dB, a silent prediction 0 dB, a silent target about +130 dB.
@@ -59,7 +57,7 @@ class SISDRLoss(Loss, name="si_sdr", takes=("waveform",)):
     may_be_negative = True
 
     def per_example(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """Return minus the ratios (B,), averaged over channels."""
+        """Return the negative ratios (B,), averaged over channels."""
         prediction, target = _without_mean(prediction), _without_mean(target)
         scale = (prediction * target).mean(dim=-1, keepdim=True) / _power(target)[..., None].clamp_min(_SILENT_POWER)
         signal = scale * target
@@ -72,7 +70,7 @@ def _power(audio: Tensor) -> Tensor:
 
 
 def _without_mean(audio: Tensor) -> Tensor:
-    """Return audio without its mean at a peak of 1; zeros for a constant, of which rounding errors remain."""
+    """Return audio without its mean, at a peak of 1; zeros for a constant, where only rounding errors would remain."""
     centred = audio - audio.mean(dim=-1, keepdim=True)
     peak = reference_peak(centred)
     rounding = 16 * torch.finfo(audio.dtype).eps * audio.detach().abs().amax(dim=-1, keepdim=True)

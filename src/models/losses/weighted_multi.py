@@ -1,4 +1,4 @@
-"""Several losses as one: a weighted sum whose terms stay visible."""
+"""A weighted sum of several losses, with separate access to its terms."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -14,7 +14,7 @@ from src.models.losses.multi_entries import validate_entries, weight_at
 class MultiLoss(NamedTuple):
     """A total, (B,) or a scalar, and the batch means of its terms, by name; nested names are outer/inner.
 
-    The raw ones are in the order of `WeightedMultiLoss.term_names`.
+    The raw terms are in the order of `WeightedMultiLoss.term_names`.
     """
 
     total: Tensor
@@ -23,13 +23,13 @@ class MultiLoss(NamedTuple):
 
 
 class WeightedMultiLoss(Loss, name="weighted_multi", takes=()):
-    """sum_i weight_i * loss_i(prediction, target), every term by its name.
+    """sum_i weight_i * loss_i(prediction, target), with named terms.
 
-    `losses` is a list of {loss, weight, name}: `loss` a config or a loss, `weight` (1 unless given) a
-    number >= 0 or a schedule {start, end, steps, shape: linear|cosine|exponential} over training batches,
-    `name` (its short name unless given). `balance`: `weights` takes the weights as they are, `gradient`
-    as shares of the gradient at the prediction, `uncertainty` learns further ones (src.models.losses.balance).
-    What it takes is what all its losses take. All faults are reported in one ValueError.
+    `losses` is a list of {loss, weight, name}: `loss` is a config or a loss, `weight` (default 1) a number >= 0 or a
+    schedule {start, end, steps, shape: linear|cosine|exponential} over training batches, `name` (default: its short
+    name). `balance`: `weights` uses the weights directly, `gradient` as shares of the gradient at the prediction,
+    `uncertainty` learns additional weights (src.models.losses.balance). It takes the kinds of input that all its losses
+    take. One ValueError reports all faults.
 
     Source: the definition.
     """
@@ -45,28 +45,30 @@ class WeightedMultiLoss(Loss, name="weighted_multi", takes=()):
         built, schedules, names = validate_entries(losses, context)
         self.losses = nn.ModuleList(built)
         self.names = names
-        self._schedules = schedules if any(isinstance(one, Mapping) for one in schedules) else None
-        self.register_buffer("_weights", torch.tensor([weight_at(one, 0) for one in schedules]), persistent=False)
-        self.takes = tuple(kind for kind in built[0].takes if all(kind in one.takes for one in built))
+        self._schedules = schedules if any(isinstance(weight, Mapping) for weight in schedules) else None
+        at_start = torch.tensor([weight_at(weight, 0) for weight in schedules])
+        self.register_buffer("_weights", at_start, persistent=False)
+        self.takes = tuple(kind for kind in built[0].takes if all(kind in loss.takes for loss in built))
         if not self.takes:
-            kinds = "; ".join(f"{name} takes {' or '.join(one.takes)}" for name, one in zip(names, built, strict=True))
-            raise ValueError(f"losses: no prediction suits them all ({kinds}); use losses of one kind")
-        readers = [name for name, one in zip(names, built, strict=True) if hasattr(one, "distribution")]
+            pairs = zip(names, built, strict=True)
+            kinds = "; ".join(f"{name} takes {' or '.join(loss.takes)}" for name, loss in pairs)
+            raise ValueError(f"losses: no prediction suits all of them ({kinds}); use losses of one kind")
+        readers = [name for name, loss in zip(names, built, strict=True) if hasattr(loss, "distribution")]
         if readers and len(built) > 1:
-            raise ValueError(f"losses: {readers[0]} reads the logits in its own way, not as a softmax; use it alone")
+            raise ValueError(f"losses: {readers[0]} does not interpret the logits as a softmax; use it alone")
         for reading in ("distribution", "belief"):
             if hasattr(built[0], reading):
                 setattr(self, reading, getattr(built[0], reading))
         if "physical" in self.takes:
-            ranges = {(one.low, one.span) for one in built}
+            ranges = {(loss.low, loss.span) for loss in built}
             self.low, self.span = ranges.pop() if len(ranges) == 1 else (None, None)
         self.balance = make_balance(balance, built)
-        self.may_be_negative = balance == "uncertainty" or any(one.may_be_negative for one in built)
+        self.may_be_negative = balance == "uncertainty" or any(loss.may_be_negative for loss in built)
         self.register_buffer("step", torch.zeros((), dtype=torch.int64))
 
     @property
     def term_names(self) -> list[str]:
-        """The names of all terms, nested ones after the one that they belong to."""
+        """The names of all terms; nested terms follow the term that contains them."""
         names = []
         for name, loss in zip(self.names, self.losses, strict=True):
             names.append(name)
@@ -75,15 +77,15 @@ class WeightedMultiLoss(Loss, name="weighted_multi", takes=()):
         return names
 
     def prepared(self, target: Tensor) -> list[Any]:
-        """Return what each of the losses prepares of a target."""
+        """Return each loss's prepared form of a target."""
         return [loss.prepared(target) for loss in self.losses]
 
     def weights(self) -> Tensor:
-        """Return the weights (N,) at the present training batch."""
+        """Return the weights (N,) at the current training batch."""
         if self._schedules is None:
             return self._weights
         step = int(self.step)
-        return self._weights.new_tensor([weight_at(one, step) for one in self._schedules])
+        return self._weights.new_tensor([weight_at(weight, step) for weight in self._schedules])
 
     def forward(self, prediction: Tensor, target: Any) -> MultiLoss:
         """Return the total and each term, weighted and raw."""

@@ -1,1 +1,1 @@
-"""What is done to an optimizer: parameter groups, and hooks that change its gradients or its weights."""
+"""Parameter groups of optimizers, and hooks that change an optimizer's gradients or weights."""

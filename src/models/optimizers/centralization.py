@@ -1,4 +1,4 @@
-"""Gradient centralisation: no output's weights drift together."""
+"""Gradient centralisation: the mean of each output's weights does not change."""
 
 from typing import Any
 
@@ -13,18 +13,18 @@ from src.utils.errors import UserError
 
 
 def gradient_centralization(optimizer: Optimizer, model: nn.Module) -> None:
-    """Take the mean over inputs out of each matrix's and kernel's gradient, before every step.
+    """Subtract the mean over inputs from the gradient of each matrix and kernel, before every step.
 
     Source: Yong et al., Gradient Centralization, arXiv 2004.01461.
     """
     if isinstance(getattr(getattr(model, "_trainer", None), "strategy", None), FSDPStrategy):
-        raise UserError("model.wrappers: gradient centralization needs whole matrices, fsdp splits them; use ddp")
+        raise UserError("model.wrappers: gradient centralization needs whole matrices, but fsdp splits them; use ddp")
 
-    weights = [one for name, one in model.named_parameters() if is_layer_weight(name, one)]
+    weights = [parameter for name, parameter in model.named_parameters() if is_layer_weight(name, parameter)]
 
     @torch.no_grad()
     def centralize() -> None:
-        for gradient in (one.grad for one in weights if one.grad is not None):
+        for gradient in (weight.grad for weight in weights if weight.grad is not None):
             gradient -= gradient.mean(dim=tuple(range(1, gradient.ndim)), keepdim=True)
 
     def change(closure: Closure) -> Any:

@@ -1,4 +1,4 @@
-"""Changing what an optimizer's closure leaves behind, before the optimizer reads the gradients."""
+"""Change the gradients that an optimizer's closure computes, before the optimizer uses them."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,14 +9,14 @@ Closure = Callable[[], Any]
 
 
 def around_closure(optimizer: Optimizer, change: Callable[[Closure], Any]) -> None:
-    """Let `change(closure)` run in the place of the closure of every step; it returns the loss.
+    """Run `change(closure)` instead of the closure of every step; it returns the loss.
 
-    Lightning passes the whole forward and backward pass as the closure. Where it has run already (a gradient
-    scaler does that), `change` gets one that does nothing, and the gradients are there, unscaled.
+    Lightning passes the whole forward and backward pass as the closure. If it has already run, as with a gradient
+    scaler, `change` gets a closure that does nothing, and the unscaled gradients exist.
     """
 
     def hook(_: Optimizer, arguments: tuple[Any, ...], options: dict[str, Any]) -> tuple[tuple[Any, ...], dict]:
-        itself, *rest = arguments  # torch hands the optimizer over twice
+        itself, *rest = arguments  # torch passes the optimizer twice
         closure = rest[0] if rest else options.get("closure")
         if closure is None:
             change(lambda: None)

@@ -1,4 +1,4 @@
-"""Which weights decay, and at which rate each learns."""
+"""Weight decay and learning rates of parameter groups."""
 
 from collections.abc import Collection, Mapping
 from fnmatch import fnmatchcase
@@ -17,10 +17,9 @@ def parameter_groups(
 ) -> list[dict[str, Any]]:
     """Return an optimizer's groups: only the weights of layers decay, see `layer_weights`.
 
-    `decaying` are their names, found before fsdp made a vector of every parameter.
-
-    `lr_multipliers` maps patterns of parameter names, as in {"network.*": 0.1}, to factors of `lr`; the
-    last pattern that matches counts. UserError for a pattern that matches nothing.
+    `decaying` are the names of those weights, determined before fsdp flattens all parameters. `lr_multipliers` maps
+    patterns of parameter names, as in {"network.*": 0.1}, to factors of `lr`; the last matching pattern counts. Raises
+    UserError for a pattern that matches nothing.
     """
     lr_multipliers = lr_multipliers or {}
     names = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
@@ -28,9 +27,9 @@ def parameter_groups(
         if not any(fnmatchcase(name, pattern) for name in names):
             raise UserError(f"model.lr_multipliers: '{pattern}' matches no parameter; names are like {names[0]}")
         if not factor >= 0:
-            raise UserError(f"model.lr_multipliers: {pattern}: {factor} given; a factor of the rate, at least 0")
+            raise UserError(f"model.lr_multipliers: {pattern}: {factor} given; give a factor of at least 0")
     if lr_multipliers and lr is None:
-        raise UserError("model.lr_multipliers: they need a rate to multiply; give model.optimizer.lr")
+        raise UserError("model.lr_multipliers: needs a rate to multiply; give model.optimizer.lr")
     decaying = layer_weights(model) if decaying is None else decaying
     groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
@@ -52,5 +51,5 @@ def layer_weights(model: nn.Module) -> frozenset[str]:
 
 
 def is_layer_weight(name: str, parameter: nn.Parameter) -> bool:
-    """Tell a layer's matrix or kernel from biases, norms, tokens and positions."""
+    """Return whether a parameter is a layer's matrix or kernel, not a bias, norm, token or position."""
     return parameter.ndim > 1 and "weight" in name.rpartition(".")[2]

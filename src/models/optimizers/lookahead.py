@@ -1,4 +1,4 @@
-"""Lookahead: slow weights that follow the fast ones."""
+"""Lookahead: slow weights that follow the fast weights."""
 
 from typing import Any
 
@@ -10,20 +10,20 @@ from src.utils.errors import UserError
 
 
 def lookahead(optimizer: Optimizer, model: nn.Module, every: int = 6, rate: float = 0.5) -> None:
-    """After `every` steps move the slow weights by `rate` towards the fast ones, and go on from there.
+    """After `every` steps move the slow weights by `rate` towards the fast weights, and continue from there.
 
-    The slow weights, and how far ahead the fast ones are, are part of the optimizer's state, and so of checkpoints.
+    The slow weights, and the number of steps since then, are part of the optimizer's state and so of checkpoints.
 
     Source: Zhang et al., Lookahead Optimizer: k steps forward, 1 step back, arXiv 1907.08610.
     """
     if every < 1 or not 0 < rate <= 1:
-        raise UserError(f"model.wrappers.lookahead: every {every}, rate {rate} given; at least 1 step, and 0..1")
+        raise UserError(f"model.wrappers.lookahead: every {every}, rate {rate} given; give at least 1 step, and 0..1")
 
-    first: dict[nn.Parameter, Tensor] = {}  # not in the state yet: Adam takes a state that is not empty for its own
+    first: dict[nn.Parameter, Tensor] = {}  # not yet in the state: Adam assumes that a non-empty state is its own
 
     @torch.no_grad()
     def before(_: Optimizer, arguments: tuple[Any, ...], options: dict[str, Any]) -> None:
-        for parameter in (one for group in optimizer.param_groups for one in group["params"]):
+        for parameter in (weight for group in optimizer.param_groups for weight in group["params"]):
             if "slow" not in optimizer.state[parameter]:
                 first[parameter] = parameter.detach().clone()
 
@@ -32,7 +32,7 @@ def lookahead(optimizer: Optimizer, model: nn.Module, every: int = 6, rate: floa
         for parameter, slow in first.items():
             optimizer.state[parameter]["slow"] = slow
         first.clear()
-        for group in optimizer.param_groups:  # its numbers stay on the CPU when a run is resumed
+        for group in optimizer.param_groups:  # a group's numbers stay on the CPU when a run is resumed
             group["ahead"] = (group.get("ahead", 0) + 1) % every
             for parameter in group["params"] if group["ahead"] == 0 else ():
                 parameter.copy_(optimizer.state[parameter]["slow"].lerp_(parameter, rate))

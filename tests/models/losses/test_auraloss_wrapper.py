@@ -36,7 +36,7 @@ def test_a_gradient_arrives():
 @pytest.mark.parametrize("name", ["MyLoss", "STFTMagnitudeLoss"])
 def test_a_class_that_is_unknown_or_takes_no_waveforms_is_refused(name):
     pytest.importorskip("auraloss")
-    with pytest.raises(ValueError, match=rf"^name_in_auraloss: '{name}' given; one of .*ESRLoss"):
+    with pytest.raises(ValueError, match=rf"^name_in_auraloss: '{name}' given; give one of .*ESRLoss"):
         AuralossLoss(name)
 
 

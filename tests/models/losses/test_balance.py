@@ -151,12 +151,12 @@ def test_a_balance_is_made_by_its_name(kind, made):
 
 
 def test_an_unknown_balance_is_refused():
-    with pytest.raises(ValueError, match=r"^balance: 'gradnorm' given; one of weights, gradient, uncertainty$"):
+    with pytest.raises(ValueError, match=r"^balance: 'gradnorm' given; give one of weights, gradient, uncertainty$"):
         make_balance("gradnorm", [DistanceLoss()] * 2)
 
 
 def test_learned_weights_refuse_a_loss_that_may_be_negative():
-    with pytest.raises(ValueError, match="uncertainty needs losses above 0, and GaussianNLLLoss may be negative"):
+    with pytest.raises(ValueError, match="uncertainty needs losses above 0, but GaussianNLLLoss may be negative"):
         make_balance("uncertainty", [DistanceLoss(), GaussianNLLLoss()])
     assert type(make_balance("gradient", [DistanceLoss(), GaussianNLLLoss()])) is GradientShares
 

@@ -45,7 +45,7 @@ def test_the_mean_is_the_reduction_when_none_is_given(product):
 
 @pytest.mark.parametrize("given", ["avg", None, True])
 def test_another_reduction_is_refused(product, given):
-    with pytest.raises(ValueError, match=rf"^reduction: {given!r} given; one of none, mean, sum$"):
+    with pytest.raises(ValueError, match=rf"^reduction: {given!r} given; give one of none, mean, sum$"):
         product(given)
 
 
@@ -109,7 +109,7 @@ def test_a_subclass_may_say_in_one_word_what_it_takes(declared):
 
 
 def test_a_kind_that_does_not_exist_or_a_name_that_is_taken_is_refused(declared):
-    with pytest.raises(TypeError, match=r"OwnLoss: takes 'values' given; one or more of waveform, value, "):
+    with pytest.raises(TypeError, match=r"OwnLoss: takes 'values' given; it must be one or more of waveform, value, "):
         declared(name="own_of_test", takes=("values",))
     with pytest.raises(TypeError, match="OwnLoss: the name 'huber' belongs to HuberLoss; choose another"):
         declared(name="huber", takes=("value",))

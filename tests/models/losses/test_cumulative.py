@@ -62,5 +62,5 @@ def test_transport_of_noise_matches_scipy():
 
 
 def test_an_axis_that_is_none_is_refused():
-    with pytest.raises(ValueError, match="axis: 'pitch' given; one of time, frequency"):
+    with pytest.raises(ValueError, match="axis: 'pitch' given; give one of time, frequency"):
         CumulativeSpectralLoss("pitch")

@@ -31,5 +31,5 @@ def test_difference_is_in_octaves_or_hz_whatever_the_level(partials):
 
 
 def test_an_unknown_scale_is_refused():
-    with pytest.raises(ValueError, match="scale: 'mel' given; one of log, hz"):
+    with pytest.raises(ValueError, match="scale: 'mel' given; give one of log, hz"):
         F0CentroidLoss(RATE, scale="mel")

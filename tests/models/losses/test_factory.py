@@ -107,7 +107,9 @@ def test_a_nested_loss_is_built_too_however_it_is_spelled():
 def test_a_fault_of_a_nested_loss_is_told():
     nested = {"_target_": "pre_emphasis", "loss": {"_target_": "hubert"}}
     assert "Unknown loss function target: hubert. Did you mean 'huber'?" in refusal(nested)
-    assert "pre_emphasis: loss: FocalLoss takes no waveforms" in refusal({"_target_": "pre_emphasis", "loss": "focal"})
+    assert "pre_emphasis: loss: FocalLoss takes levels, probabilities; give a loss that takes waveforms" in refusal(
+        {"_target_": "pre_emphasis", "loss": "focal"}
+    )
 
 
 def test_context_fills_what_the_config_leaves_open():
@@ -177,7 +179,7 @@ NO_MODULES = [
 @pytest.mark.parametrize("target", NO_MODULES)
 def test_what_is_no_class_of_a_module_is_refused_and_never_called(target):
     message = refusal({"_target_": target})
-    assert message.startswith(f"Unknown loss function target: {target}. It is no class of torch.nn.Module")
+    assert message.startswith(f"Unknown loss function target: {target}. It is not a torch.nn.Module class")
 
 
 @pytest.mark.parametrize("target", ["focal", "src.models.losses.FocalLoss"])
@@ -196,13 +198,13 @@ def test_a_required_argument_that_is_missing_is_told():
 
 
 def test_an_argument_out_of_range_names_the_loss():
-    assert refusal({"_target_": "focal", "gamma": -1}) == "focal: gamma: -1 given; at least 0"
+    assert refusal({"_target_": "focal", "gamma": -1}) == "focal: gamma: -1 given; it must be at least 0"
     assert refusal({"_target_": "huber", "delta": "wide"}).startswith("huber: ")
 
 
 def test_keys_beside_class_path_are_refused():
     message = refusal({"class_path": "focal", "gamma": 2})
-    assert message == "focal: no key 'gamma' beside class_path; arguments go into init_args"
+    assert message == "focal: no key 'gamma' with class_path; arguments go into init_args"
 
 
 @pytest.mark.parametrize("config", [3, None, ["focal"], 1.5])
@@ -287,8 +289,8 @@ def test_what_a_path_lacks_is_told(own):
     assert refusal("empty_here.Own").endswith("(empty_here has no Own)")
     assert refusal("empty_here.inner.Own").endswith("(empty_here has no inner)")
     assert refusal("not_here.Own").endswith("(there is no module not_here)")
-    assert "it is no dotted path" in refusal("empty_here.Own.")
-    assert "it is no dotted path" in refusal("os; touch x.Own")
+    assert "it is not a dotted path" in refusal("empty_here.Own.")
+    assert "it is not a dotted path" in refusal("os; touch x.Own")
 
 
 def test_strange_names_are_escaped_and_cut():
@@ -316,7 +318,9 @@ def test_a_target_that_is_no_name_and_no_class_of_a_module_is_refused(given):
     if given is nn.ReLU:  # a class of a module, but its call takes no target
         assert "ReLU" in refusal({"_target_": given})
     else:
-        assert refusal({"_target_": given}).startswith(f"_target_: {given!r} given; a name, a dotted path or a class")
+        assert refusal({"_target_": given}).startswith(
+            f"_target_: {given!r} given; give a name, a dotted path or a sub"
+        )
 
 
 @pytest.mark.parametrize(

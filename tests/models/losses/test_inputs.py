@@ -29,7 +29,7 @@ def refusal(kind, prediction, target):
         require_input("SomeLoss", (kind,), prediction, target)
     message = str(raised.value)
     assert message.startswith("SomeLoss: prediction ") and "\n" not in message
-    assert message.endswith(f"given; it takes {KINDS[kind].description}; nothing may be empty")
+    assert message.endswith(f"given; it takes {KINDS[kind].description}, and neither may be empty")
     return message
 
 

@@ -93,11 +93,11 @@ def test_a_weighted_sum_of_modules_trains_a_head_and_its_terms_have_names():
 @pytest.mark.parametrize(
     ("configs", "words"),
     [
-        ({"level": {"loss": "torch.nn.CrossEntropyLoss"}}, ["model.heads.level.loss", "a regression head; one of ",
+        ({"level": {"loss": "torch.nn.CrossEntropyLoss"}}, ["model.heads.level.loss", "a regression head; give one of ",
                                                             "torch.nn.MSELoss", "torch.nn.SmoothL1Loss"]),
-        ({"wave": {"loss": "torch.nn.MSELoss"}}, ["a categorical head; one of ", "torch.nn.CrossEntropyLoss",
+        ({"wave": {"loss": "torch.nn.MSELoss"}}, ["a categorical head; give one of ", "torch.nn.CrossEntropyLoss",
                                                   "torch.nn.BCEWithLogitsLoss"]),
-        ({"level": {"loss": "auraloss.time.ESRLoss"}}, ["does not suit a regression head; one of distance"]),
+        ({"level": {"loss": "auraloss.time.ESRLoss"}}, ["does not suit a regression head; give one of distance"]),
         ({"level": {"kind": "classification", "loss": "NLLLoss"}}, ["torch.nn.CrossEntropyLoss takes logits"]),
         ({"level": {"loss": {"_target_": "torch.nn.L1Loss", "reduction": "sum"}}}, ["reduction: 'sum' given"]),
         (

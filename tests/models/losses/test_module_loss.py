@@ -153,7 +153,7 @@ def test_logits_of_binary_questions_are_read_as_probabilities_that_sum_to_one():
     assert not hasattr(create_loss_function("torch.nn.CrossEntropyLoss"), "distribution")
     alone = WeightedMultiLoss([{"loss": "BCEWithLogitsLoss"}])
     torch.testing.assert_close(alone.distribution(prediction), torch.tensor([[0.7, 0.2, 0.1]]))
-    with pytest.raises(ValueError, match="BCEWithLogitsLoss reads the logits in its own way, not as a softmax; use it"):
+    with pytest.raises(ValueError, match="BCEWithLogitsLoss does not interpret the logits as a softmax; use it"):
         WeightedMultiLoss([{"loss": "cross_entropy"}, {"loss": "BCEWithLogitsLoss"}])
 
 
@@ -179,16 +179,16 @@ def test_a_users_own_module_says_what_it_takes_in_the_config_or_in_its_class():
     assert twice(prediction, target).item() == pytest.approx(2 * expected)
     for config in (f"{HERE}.READY", {"class_path": f"{HERE}.READY"}, READY):
         assert create_loss_function(config).module is READY
-    assert "it is an object already, so it takes no arguments" in refusal({"_target_": f"{HERE}.READY", "scale": 3})
+    assert "it is an object, which takes no arguments" in refusal({"_target_": f"{HERE}.READY", "scale": 3})
 
 
 def test_what_a_module_takes_must_be_said_and_be_possible():
     message = refusal(f"{HERE}.Cube")
-    assert message.startswith("Cube: say what it takes, as in takes: value; levels is logits (B, K)")
-    assert "Cube: takes: 'gaussian' given; one or more of levels, value, waveform" in refusal(
+    assert message.startswith("Cube: state what it takes, as in takes: value; levels is logits (B, K)")
+    assert "Cube: takes: 'gaussian' given; it must be one or more of levels, value, waveform" in refusal(
         {"_target_": f"{HERE}.Cube", "takes": "gaussian"}
     )
-    assert "its class says what it takes" in refusal({"_target_": "focal", "takes": "value"})
+    assert "its class already declares this" in refusal({"_target_": "focal", "takes": "value"})
 
 
 @pytest.mark.parametrize(
@@ -198,8 +198,11 @@ def test_what_a_module_takes_must_be_said_and_be_possible():
         ("torch.nn.BCELoss", "torch.nn.BCEWithLogitsLoss takes logits"),
         ("torch.nn.KLDivLoss", "soft_target"),
         ("torch.nn.GaussianNLLLoss", "gaussian_nll"),
-        ("torch.nn.CosineEmbeddingLoss", "say what it takes"),
-        ({"_target_": "torch.nn.CosineEmbeddingLoss", "takes": "value"}, "it is not called with prediction and target"),
+        ("torch.nn.CosineEmbeddingLoss", "state what it takes"),
+        (
+            {"_target_": "torch.nn.CosineEmbeddingLoss", "takes": "value"},
+            "it cannot be called with prediction and target",
+        ),
         ({"_target_": "torch.nn.Linear", "in_features": 2}, "give out_features as well. It takes in_features"),
         ({"_target_": "torch.nn.L1Loss", "reductoin": "sum"}, "Did you mean 'reduction'? It takes size_average"),
         ({"_target_": "torch.nn.HuberLoss", "delta": "wide"}, "torch.nn.HuberLoss: TypeError: delta must be a float"),
@@ -277,7 +280,7 @@ def test_other_losses_of_torch_are_found_by_class_name_and_used_as_the_config_sa
     prediction, target = reals()
     loss = create_loss_function({"_target_": "PoissonNLLLoss", "log_input": True, "takes": "value"})
     assert loss(prediction, target).item() == nn.PoissonNLLLoss()(prediction, target).item()
-    assert "say what it takes" in refusal("PoissonNLLLoss")
+    assert "state what it takes" in refusal("PoissonNLLLoss")
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
@@ -379,7 +382,7 @@ def test_arguments_that_auraloss_would_hand_to_any_function_of_torch_are_refused
 
 def test_windows_of_the_random_resolutions_are_checked_too():
     config = {"_target_": "auraloss.freq.RandomResolutionSTFTLoss", "windows": ["hann_window", "load"]}
-    assert "windows: 'load' given; one of hann_window" in refusal(config)
+    assert "windows: 'load' given; it must be one of hann_window" in refusal(config)
 
 
 def test_an_assertion_without_words_is_told_by_its_line():

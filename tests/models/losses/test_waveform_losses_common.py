@@ -184,7 +184,7 @@ def takes_only_audio(loss):
 def test_an_empty_waveform_is_refused(name):
     for shape in [(0,), (0, 5), (2, 0), (2, 0, 5), (2, 3, 0)]:
         for compute in (lambda loss, audio: loss(audio, audio), lambda loss, audio: loss.prepare(audio)):
-            with pytest.raises(ValueError, match=rf"Loss: prediction {re.escape(str(shape))} .*nothing may be empty"):
+            with pytest.raises(ValueError, match=rf"Loss: prediction {re.escape(str(shape))} .*neither may be empty"):
                 compute(LOSSES[name](), torch.zeros(shape))
 
 

@@ -122,7 +122,7 @@ def test_it_takes_what_all_its_losses_take():
     losses = [{"loss": "l1"}, {"loss": {"_target_": "pre_emphasis", "loss": "l1"}}]
     assert WeightedMultiLoss(losses).takes == ("waveform",)
     message = faults([{"loss": "l1"}, {"loss": "focal"}])
-    assert message.startswith("losses: no prediction suits them all (l1 takes waveform or value; focal takes")
+    assert message.startswith("losses: no prediction suits all of them (l1 takes waveform or value; focal takes")
 
 
 @pytest.mark.parametrize(
@@ -235,33 +235,36 @@ NAN, INF = float("nan"), float("inf")
     [
         ({}, "losses[0]: no 'loss' given"),
         ({"weight": 1}, "losses[0]: no 'loss' given"),
-        ("l1", "losses[0]: 'l1' given; a mapping of loss, weight, name"),
+        ("l1", "losses[0]: 'l1' given; give a mapping of loss, weight, name"),
         ({"loss": "l1", "wieght": 2}, "losses[0]: unknown key 'wieght'. Did you mean 'weight'?"),
         ({"loss": "hubert"}, "losses[0].loss: Unknown loss function target: hubert. Did you mean 'huber'?"),
         ({"loss": {"p": 2}}, "losses[0].loss: Loss configuration must contain '_target_' key"),
-        ({"loss": "l1", "weight": True}, "losses[0].weight: True given; a finite number >= 0, or a schedule"),
-        ({"loss": "l1", "weight": -0.1}, "losses[0].weight: -0.1 given; a finite number >= 0"),
-        ({"loss": "l1", "weight": NAN}, "losses[0].weight: nan given; a finite number >= 0"),
-        ({"loss": "l1", "weight": INF}, "losses[0].weight: inf given; a finite number >= 0"),
-        ({"loss": "l1", "weight": "1"}, "losses[0].weight: '1' given; a finite number >= 0"),
-        ({"loss": "l1", "weight": None}, "losses[0].weight: None given; a finite number >= 0"),
-        ({"loss": "l1", "weight": 0}, "losses: every weight is 0"),
-        ({"loss": "l1", "name": "a/b"}, "losses[0].name: 'a/b' is reserved; give one without '/'"),
+        ({"loss": "l1", "weight": True}, "losses[0].weight: True given; give a finite number >= 0, or a schedule"),
+        ({"loss": "l1", "weight": -0.1}, "losses[0].weight: -0.1 given; give a finite number >= 0"),
+        ({"loss": "l1", "weight": NAN}, "losses[0].weight: nan given; give a finite number >= 0"),
+        ({"loss": "l1", "weight": INF}, "losses[0].weight: inf given; give a finite number >= 0"),
+        ({"loss": "l1", "weight": "1"}, "losses[0].weight: '1' given; give a finite number >= 0"),
+        ({"loss": "l1", "weight": None}, "losses[0].weight: None given; give a finite number >= 0"),
+        ({"loss": "l1", "weight": 0}, "losses: all weights are 0"),
+        ({"loss": "l1", "name": "a/b"}, "losses[0].name: 'a/b' is reserved; give a name without '/'"),
         ({"loss": "l1", "name": "total"}, "losses[0].name: 'total' is reserved"),
         ({"loss": "l1", "name": "weighted"}, "losses[0].name: 'weighted' is reserved"),
         ({"loss": "l1", "name": "raw"}, "losses[0].name: 'raw' is reserved"),
-        ({"loss": "l1", "name": ""}, "losses[0].name: '' given; a word"),
-        ({"loss": "l1", "name": 3}, "losses[0].name: 3 given; a word"),
-        ({"loss": "l1", "weight": {}}, "losses[0].weight: None given as start; a finite number >= 0"),
+        ({"loss": "l1", "name": ""}, "losses[0].name: '' given; give a word"),
+        ({"loss": "l1", "name": 3}, "losses[0].name: 3 given; give a word"),
+        ({"loss": "l1", "weight": {}}, "losses[0].weight: None given as start; give a finite number >= 0"),
         (
             {"loss": "l1", "weight": {"start": 1, "end": -1, "steps": 5}},
-            "losses[0].weight: -1 given as end; a finite number >= 0",
+            "losses[0].weight: -1 given as end; give a finite number >= 0",
         ),
-        ({"loss": "l1", "weight": {"start": 1, "end": 1, "steps": 0}}, "losses[0].weight: 0 given as steps; a whole"),
+        (
+            {"loss": "l1", "weight": {"start": 1, "end": 1, "steps": 0}},
+            "losses[0].weight: 0 given as steps; give a whole",
+        ),
         ({"loss": "l1", "weight": {"start": 1, "end": 1, "steps": 2.5}}, "losses[0].weight: 2.5 given as steps"),
         (
             {"loss": "l1", "weight": {"start": 1, "end": 1, "steps": 5, "shape": "cos"}},
-            "losses[0].weight: 'cos' given as shape; one of linear, cosine, exponential",
+            "losses[0].weight: 'cos' given as shape; give one of linear, cosine, exponential",
         ),
         (
             {"loss": "l1", "weight": {"start": 1, "end": 0, "steps": 5, "shape": "exponential"}},
@@ -280,12 +283,12 @@ def test_a_faulty_entry_is_told(entry, words):
 
 @pytest.mark.parametrize("losses", [[], (), {}, None, "l1", {"loss": "l1"}], ids=str)
 def test_no_list_or_an_empty_one_is_told(losses):
-    assert faults(losses).startswith(f"losses: {losses!r} given; give a list of {{loss, weight, name}}, at least one")
+    assert faults(losses).startswith(f"losses: {losses!r} given; give a list of at least one {{loss, weight, name}}")
 
 
 def test_a_name_that_is_given_twice_is_told():
     message = faults([{"loss": "huber"}, {"loss": "huber"}])
-    assert message == "losses[1].name: 'huber' is given twice; give each loss a name of its own"
+    assert message == "losses[1].name: 'huber' is given twice; give each loss its own name"
 
 
 def test_all_faults_are_told_at_once():
@@ -301,7 +304,7 @@ def test_all_faults_are_told_at_once():
         "losses[0].loss: Unknown loss function target: hubert",
         "losses[0].weight: -1 given",
         "losses[0].name: 'a/b' is reserved",
-        "losses[1]: 'crps' given; a mapping",
+        "losses[1]: 'crps' given; give a mapping",
         "losses[2]: no 'loss' given",
         "losses[2].weight: nan given",
         "losses[3]: unknown key 'wieght'",
@@ -317,7 +320,7 @@ def test_faults_of_an_inner_list_are_told_with_both_places():
     inner = {"_target_": "weighted_multi", "losses": [{"loss": "l1", "weight": -1}]}
     message = faults([{"loss": inner}])
     assert message == (
-        "losses[0].loss: weighted_multi: losses[0].weight: -1 given; a finite number >= 0, or a schedule"
+        "losses[0].loss: weighted_multi: losses[0].weight: -1 given; give a finite number >= 0, or a schedule"
     )
 
 
@@ -327,7 +330,7 @@ def test_a_loss_that_was_built_may_be_given():
 
 
 def test_an_unknown_balance_is_refused():
-    assert faults(PAIR, balance="gradnorm") == "balance: 'gradnorm' given; one of weights, gradient, uncertainty"
+    assert faults(PAIR, balance="gradnorm") == "balance: 'gradnorm' given; give one of weights, gradient, uncertainty"
 
 
 def test_l1_and_l2_go_by_their_own_names():
@@ -336,7 +339,7 @@ def test_l1_and_l2_go_by_their_own_names():
 
 
 def test_evidential_logits_are_not_read_two_ways():
-    with pytest.raises(ValueError, match=r"evidential_classification reads the logits in its own way.*use it alone"):
+    with pytest.raises(ValueError, match=r"evidential_classification does not interpret the logits.*use it alone"):
         WeightedMultiLoss(
             [{"loss": "cross_entropy"}, {"loss": "evidential_classification"}], context={"num_classes": 4}
         )
@@ -352,4 +355,4 @@ def test_a_prepared_target_gives_the_same_total():
 
 def test_a_reduction_of_one_term_is_told():
     message = faults([{"loss": {"_target_": "l1", "reduction": "sum"}}])
-    assert message == "losses[0].loss: reduction sum given; the sum has one for all"
+    assert message == "losses[0].loss: reduction sum given; give it to the sum"

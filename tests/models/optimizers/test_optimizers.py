@@ -257,14 +257,14 @@ def test_both_passes_run_in_bf16_and_the_weights_stay_float32():
     ("options", "words"),
     [
         ({"plugins": [MixedPrecision("16-mixed", "cpu")]}, "trainer.precision=16-mixed scales"),
-        ({"accumulate_grad_batches": 2}, "the second pass sees one"),
-        ({"callbacks": [GradientAccumulationScheduler({3: 2})]}, "the second pass sees one"),
+        ({"accumulate_grad_batches": 2}, "the second pass has one"),
+        ({"callbacks": [GradientAccumulationScheduler({3: 2})]}, "the second pass has one"),
     ],
     ids=["16-mixed", "accumulation", "schedule"],
 )
 def test_a_second_pass_that_could_not_be_right_is_refused(wrap, options, words):
     model = Slopes(wrap)
-    with pytest.raises(UserError, match=f"^model.wrappers: SAM and ASAM take two passes a step; .*{words}"):
+    with pytest.raises(UserError, match=f"^model.wrappers: SAM and ASAM need two passes a step; .*{words}"):
         model.fit(torch.randn(8, 3), **options)
     assert not model.seen
 
@@ -272,7 +272,7 @@ def test_a_second_pass_that_could_not_be_right_is_refused(wrap, options, words):
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        (["wrapper=sam", "trainer.precision=16-mixed"], "trainer.precision=16-mixed scales the loss of one"),
+        (["wrapper=sam", "trainer.precision=16-mixed"], "trainer.precision=16-mixed scales the loss of"),
         (["wrapper=[lookahead,asam]", "+trainer.accumulate_grad_batches=2"], "raise data.batch_size"),
         (["wrapper=sam", "callbacks=[default,gradient_accumulation]"], "raise data.batch_size"),
         (["wrapper=sam", "model.wrappers.sam.rho=0"], "rho 0 given"),
