@@ -85,6 +85,11 @@ def written_interval(value: float | None, known: Interval | None, least: int | N
     return "..".join(_format(end, decimals) for end in known)
 
 
+def significant(value: float, digits: int) -> str:
+    """Return a figure with at most `digits` significant digits; below ten digits without an exponent."""
+    return f"{float(f'{value:.{digits}g}'):.10g}"
+
+
 def _exponent(value: float) -> int:
     return math.floor(math.log10(abs(value)) + 1e-9)  # 0.1 may be stored as slightly less
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from src.data.spec import DatasetSpec
 from src.evaluation.confusion import category_name
-from src.evaluation.intervals import rounded, written_interval
+from src.evaluation.intervals import rounded, significant, written_interval
 from src.synth.parameters import ParameterSpace, ParameterSpec
 from src.utils.files import write_whole
 from src.utils.table import Column, escape_markdown, fits, markdown, show
@@ -200,7 +200,7 @@ def _print_sound(sound: Prediction, space: ParameterSpace, caption: str) -> None
     for at, spec in enumerate(space):
         value, uncertainty = _prediction(spec, sound.values[at], sound.uncertainties[at])
         low, high = sound.low_90[at], sound.high_90[at]
-        interval = f"{low:.4g} .. {high:.4g}" if math.isfinite(low) else ""
+        interval = f"{significant(low, 4)} .. {significant(high, 4)}" if math.isfinite(low) else ""
         rows.append([spec.name, value, uncertainty, interval, spec.unit])
     show(columns, rows, sound.name, caption, "predictions.csv")
 
@@ -213,4 +213,4 @@ def _prediction(spec: ParameterSpec, value: float, uncertainty: float) -> tuple[
     """Return a predicted value and its uncertainty, which is empty if unknown."""
     if spec.kind == "categorical":
         return category_name(spec, value), f"{100 * uncertainty:.2g} %" if math.isfinite(uncertainty) else ""
-    return f"{value:.4g}", f"{uncertainty:.2g}" if math.isfinite(uncertainty) else ""
+    return significant(value, 4), significant(uncertainty, 2) if math.isfinite(uncertainty) else ""

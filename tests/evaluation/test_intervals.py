@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from src.evaluation.intervals import interval, proportion_interval, resampled_means, rounded, written_interval
+from src.evaluation.intervals import (
+    interval,
+    proportion_interval,
+    resampled_means,
+    rounded,
+    significant,
+    written_interval,
+)
 
 
 def test_intervals_of_a_mean_and_of_a_ratio_are_scipys_bootstrap():
@@ -87,3 +94,20 @@ def test_an_accuracy_of_few_sounds_has_no_second_digit():
     assert rounded(3.846, (0.7, 18.9), least=0) == "4"
     assert written_interval(3.846, (0.7, 18.9), least=0) == "1..19"
     assert rounded(100.0, (99.8, 100.0), least=0) == "100.0"
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "text"),
+    [
+        (449.6, 2, "450"),
+        (12345.678, 4, "12350"),
+        (-7.5, 4, "-7.5"),
+        (0.0, 2, "0"),
+        (0.000123456, 2, "0.00012"),
+        (9.996, 3, "10"),
+        (1.5e12, 2, "1.5e+12"),
+        (math.nan, 2, "nan"),
+    ],
+)
+def test_significant_digits_need_no_exponent(value, digits, text):
+    assert significant(value, digits) == text
