@@ -60,3 +60,4 @@ def checked_name(given: object, key: str) -> str:
 
 
 OmegaConf.register_new_resolver("run_directory", run_directory, replace=True)
+OmegaConf.register_new_resolver("plain_name", checked_name, replace=True)  # ${plain_name:NAME,KEY}, of a study

@@ -251,6 +251,10 @@ def test_help_version_and_a_mistyped_override_answer_before_anything_heavy_is_im
         (("src/train.py", "ckpt_path=none.ckpt"), ["ckpt_path: none.ckpt does not exist"]),
         (("src/train.py", "ckpt_path=last"), ["has a last.ckpt"]),
         (("src/train.py", "data.data_dir=none"), ["data.data_dir: none does not exist"]),
+        (
+            ("src/train.py", "hparams_search=vimh_optuna", "hydra.sweeper.study_name=../x"),
+            ["hydra.sweeper.study_name: '../x' given; letters, digits"],
+        ),
     ],
     ids=lambda value: " ".join(value[:3]) if isinstance(value, tuple) else "",
 )
