@@ -1,6 +1,7 @@
 """Coverage of known intervals against counting and scipy, and of trained heads against what is promised."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from scipy import stats
 from src.data.vimh_dataset import VIMHDataset
 from src.evaluation.calibration import coverages, measure_coverage, table
 from src.models.build import load_checkpoint
+from src.models.calibration import BANDS
 from src.models.multi_head import Estimates
 from src.synth.parameters import ParameterSpace, ParameterSpec
 from tests import running
@@ -79,6 +81,25 @@ def test_the_table_fits_80_columns_and_marks_what_is_not_honest():
         f"{100 * rows[0].intervals[1]:.1f} ({100 * rows[0].bounds[1][0]:.1f}-{100 * rows[0].bounds[1][1]:.1f})" in text
     )
     assert [line.endswith(" *") for line in lines if line.startswith("  ")] == [False, False, False, True]
+
+
+def published():
+    """Return (synth, kind of head, row) for each row of the published coverages."""
+    content = json.loads((running.ROOT / "benchmarks/calibration.json").read_text())
+    for synth, kinds in content["coverage"].items():
+        for kind, rows in kinds.items():
+            yield from ((synth, kind, row) for row in rows)
+
+
+def test_published_coverages_are_of_all_heads_and_within_the_bounds():
+    kinds = {path.stem for path in (running.CONFIGS / "heads").glob("*.yaml")}
+    assert {kind for _, kind, _ in published()} == kinds
+    for synth, kind, row in published():
+        for share, (low, high) in zip(row["intervals"], BANDS, strict=True):
+            assert low <= share <= high, (synth, kind, row)
+        for share, (low, high) in zip(row["normal"], BANDS, strict=True):  # which nothing but `scale` adjusts
+            hits = stats.binomtest(round(share * row["count"]), row["count"]).proportion_ci(0.95, "wilson")
+            assert hits.low <= high and hits.high >= low, (synth, kind, row)
 
 
 @pytest.mark.slow
