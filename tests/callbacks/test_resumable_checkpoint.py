@@ -52,7 +52,7 @@ def test_what_is_no_path_of_a_checkpoint_is_refused(callback, key, path):
     if path == "x.ckpt/":  # the same path as without the slash
         return
     with pytest.raises(
-        UserError, match=r"^ckpt_path: its callbacks name .*, which is no checkpoint's path; train again$"
+        UserError, match=r"^ckpt_path: its callbacks name .*, which is not the path of a checkpoint; train again$"
     ):
         callback.load_state_dict(state_of(callback, **{key: value}))
 

@@ -50,13 +50,13 @@ VOICES = [
 @pytest.mark.parametrize("voice", VOICES)
 @pytest.mark.parametrize("check", [recipe_of, source_of, recipe_to_make])
 def test_a_voice_that_a_file_names_is_ours_or_trusted(spec, check, voice):
-    assert "is none of this program's" in refusal(check, changed(spec, "synth", voice=voice))
-    assert "is none of this program's" in refusal(check, changed(spec, "synth", voice=voice), ("mine",))
+    assert "is not built in" in refusal(check, changed(spec, "synth", voice=voice))
+    assert "is not built in" in refusal(check, changed(spec, "synth", voice=voice), ("mine",))
 
 
 @pytest.mark.parametrize("generator", [None, {}, {"config": None}, {"config": "x"}, {"config": [1]}])
 def test_a_dataset_without_a_recipe_cannot_be_made_again(spec, generator):
-    assert "does not say how its sounds are made" in refusal(recipe_of, replace(spec, generator=generator))
+    assert "its description has no recipe for its sounds" in refusal(recipe_of, replace(spec, generator=generator))
 
 
 @pytest.mark.parametrize("config", [{}, {"synth": {}}, {"synth": 3, "spectral": [], "dataset": None}])
@@ -74,7 +74,7 @@ def test_a_damaged_recipe_is_one_line(spec, config):
     ],
 )
 def test_a_recipe_that_makes_something_else_is_refused(spec, part, values):
-    assert "than it says" in refusal(source_of, changed(spec, part, **values))
+    assert "than its description says" in refusal(source_of, changed(spec, part, **values))
 
 
 @pytest.mark.parametrize("size", [2**27, 10**9, 2**40])

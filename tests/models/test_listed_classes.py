@@ -137,7 +137,7 @@ def test_a_class_of_another_package_takes_no_words_but_the_listed_ones(name):
     role = "optimizer" if name in ROLES["optimizer"] else "heads"
     for value in ("load", "/etc/passwd", "set_num_threads", ["hann_window", "load"], {"deeper": ["cuda:0"]}):
         config = {"_target_": name, "argument": value}
-        with pytest.raises(UserError, match="given; one of"):
+        with pytest.raises(UserError, match="given; give one of"):
             require_allowed({role: {"default": {"loss": config}} if role == "heads" else config})
 
 

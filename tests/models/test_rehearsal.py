@@ -30,7 +30,7 @@ def test_the_network_of_the_weights_passes_and_allocates_nothing():
 
 @pytest.mark.parametrize("sizes", [[8, 9], [8], [8, 8, 8]])
 def test_another_network_than_the_weights_is_refused(sizes):
-    with pytest.raises(UserError, match="its weights are another model's"):
+    with pytest.raises(UserError, match="its weights belong to another model"):
         rehearse_network(build(hidden_sizes=sizes), weights_of(build(hidden_sizes=[8, 8])()), IMAGE)
 
 
@@ -47,7 +47,7 @@ def test_a_network_of_many_layers_ends_early():
         while True:
             built.append(nn.Linear(1, 1))
 
-    with pytest.raises(UserError, match="more layers than it holds weights of"):
+    with pytest.raises(UserError, match="more layers than it has weights for"):
         rehearse_network(endless, weights_of(build()()), IMAGE)
     assert len(built) < 100
 
@@ -64,7 +64,7 @@ def test_a_forward_pass_of_huge_tensors_is_refused():
 def test_outside_of_a_rehearsal_sizes_are_bounded_by_the_largest_weight():
     with bounded({"a": torch.empty(2**26, device="meta")}):
         torch.empty(2**26, device="meta")
-    with pytest.raises(UserError, match=f"{2**25} is the most"), bounded({"a": torch.zeros(3)}):
+    with pytest.raises(UserError, match=f"the maximum is {2**25}"), bounded({"a": torch.zeros(3)}):
         torch.empty(2**25 + 1, device="meta")
 
 
@@ -75,6 +75,6 @@ def test_weights_fit_exactly(change):
     load_matching(nn.Linear(2, 2), weights)
     change(weights)
     with pytest.raises(
-        UserError, match=r"^ckpt_path: its weights are another model's \(.*\); give the same model=\.\.\.$"
+        UserError, match=r"^ckpt_path: its weights belong to another model \(.*\); give the same model=\.\.\.$"
     ):
         load_matching(nn.Linear(2, 2), weights)

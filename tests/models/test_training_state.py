@@ -229,7 +229,7 @@ def test_a_schedules_state_is_plain(state, model, value):
 )
 def test_a_schedule_that_cannot_make_a_step_is_refused(state, model, change):
     change(state["lr_schedulers"])
-    assert "cannot go on" in refusal(state, model)
+    assert "cannot continue" in refusal(state, model)
 
 
 @pytest.mark.parametrize(("key", "value"), [("scale", "x"), ("warmup", 0), ("bad_epochs", "x"), ("best", "x")])
@@ -240,7 +240,7 @@ def test_a_plateau_that_cannot_observe_is_refused(state, read, key, value):
     state["lr_schedulers"] = [torch.load(plain(schedule.state_dict()), weights_only=True)]
     require_training_state(state, model)
     state["lr_schedulers"][0] |= {"last_epoch": 10**4, key: value}
-    assert "cannot go on" in refusal(state, model)
+    assert "cannot continue" in refusal(state, model)
 
 
 def plain(content):

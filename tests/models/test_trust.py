@@ -87,7 +87,7 @@ def test_nothing_beside_a_listed_path_is_allowed(config, role, path):
 @pytest.mark.parametrize("value", [3, None, ["a"], {"a": 1}, True, 1.5])
 def test_a_class_is_named_by_a_text(config, value):
     config["network"]["_target_"] = value
-    assert "a class has a path (model_config.network)" in refusal(config)
+    assert "give the path of a class (model_config.network)" in refusal(config)
 
 
 @pytest.mark.parametrize("key", ["lr_multipliers", "auxiliary", "balance", "compile", "channels_last", "_convert_"])
@@ -184,7 +184,7 @@ def test_a_trusted_class_may_be_given_what_it_likes_but_no_other_class(config, t
     (tmp_path / "own_for_trust.py").write_text("class Net:\n    pass\n\n\ndef net():\n    pass\n\n\nOTHER = Net()\n")
     monkeypatch.syspath_prepend(tmp_path)
     config["network"] = {"_target_": "own_for_trust.Net", "file": "/a/b", "size": 10**6, "_args_": ["x"]}
-    assert "if that is yours, trust=[own_for_trust.Net]" in refusal(config)
+    assert "if it is your code, give trust=[own_for_trust.Net]" in refusal(config)
     for trust in (("own_for_trust",), ("own_for_trust.Net",)):
         require_allowed(config, trust)
         changed = copy.deepcopy(config)
@@ -194,7 +194,7 @@ def test_a_trusted_class_may_be_given_what_it_likes_but_no_other_class(config, t
         assert "may not" in refusal(changed, trust)
     for name in ("net", "OTHER"):
         config["network"]["_target_"] = f"own_for_trust.{name}"
-        assert "only classes can be trusted" in refusal(config, ("own_for_trust",))
+        assert "only a class can be trusted" in refusal(config, ("own_for_trust",))
 
 
 def test_what_a_config_names_is_found_at_any_depth():

@@ -52,7 +52,7 @@ def test_a_flac_of_unknown_length_is_read_to_its_end(tmp_path, caplog):
     long = read_clip(tmp_path / "b.flac", FS, 2 * FS)
     np.testing.assert_array_equal(long, np.concatenate([expected, np.zeros(FS, np.float32)]))
     assert told(caplog) == [
-        "b.flac: longer than the 0.500 s that are used",
+        "b.flac: longer than 0.500 s; only these are used",
         "b.flac: 1.000 s long, padded with silence to 2.000 s",
     ]
 
@@ -142,7 +142,7 @@ def test_a_name_that_is_not_utf_8_is_read_and_shown_escaped(tmp_path, caplog):
         written(tmp_path / "plain.wav").rename(path)
         caplog.clear()
         np.testing.assert_allclose(read_clip(path, FS, FS // 2), SINE[: FS // 2], atol=2**-14)
-        assert told(caplog) == [f"{shown}: 1.000 s long, only the first 0.500 s are used"]
+        assert told(caplog) == [f"{shown}: 1.000 s long; only the first 0.500 s are used"]
         path.write_bytes(b"no sound")
         with pytest.raises(UserError) as raised:
             read_clip(path, FS, FS)

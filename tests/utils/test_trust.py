@@ -104,7 +104,7 @@ def test_what_a_trusted_module_imports_is_not_unless_it_is_named(mine, path):
 @pytest.mark.parametrize("path", ["trusted_one.build", "trusted_one.OBJECT", "trusted_one", "trusted_one.os.system"])
 def test_only_classes_can_be_trusted(mine, path):
     for trust in (("trusted_one",), (path,)):
-        with pytest.raises(UserError, match="only classes can be trusted"):
+        with pytest.raises(UserError, match="only a class can be trusted"):
             is_trusted(path, trust)
 
 
@@ -115,6 +115,6 @@ def test_what_cannot_be_imported_is_one_line(mine, path):
 
 
 def test_the_advice_never_tells_to_trust_a_library_or_what_is_no_path():
-    assert how_to_trust("mine.Net").startswith("if that is yours, trust=[mine.Net]")
+    assert how_to_trust("mine.Net").startswith("if it is your code, give trust=[mine.Net]")
     for path in ("os.system", "torch.load", "hydra.utils.instantiate", "numpy.load", "huber", "", "a b.c", "x\n.y"):
         assert how_to_trust(path) == "use a file from a source that you trust"
