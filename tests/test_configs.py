@@ -39,6 +39,7 @@ FIRST_OF = {group: entry for entry in reversed(ENTRIES) for group in groups_of(e
 CHOICES = [(entry, group, choice) for group, entry in FIRST_OF.items() for choice in choices_of(group)]
 
 
+@pytest.mark.slow  # src/utils/check_configs.py, which is tested on all of them, takes a twentieth of the time
 @pytest.mark.parametrize(("entry", "group", "choice"), CHOICES, ids=lambda value: value)
 def test_every_choice_composes_and_resolves(entry, group, choice, tmp_path):
     config = running.composed(entry, f"{group}={choice}", f"paths.output_dir={tmp_path}")
@@ -182,6 +183,7 @@ def test_every_experiment_trains_and_tests_a_little(experiment, data_root, saw, 
     shutil.rmtree(tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_small_experiments_are_smoke_tests_and_all_others_learn_from_16384_clips(experiment):
     if experiment == "vimh_cnn_stk":  # a dataset of the user's own

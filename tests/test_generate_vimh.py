@@ -214,14 +214,9 @@ def shards_of(tmp_path, *launcher):
     return dataset
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    "launcher",
-    [
-        [],
-        pytest.param(["hydra/launcher=joblib"], marks=pytest.mark.slow),
-        pytest.param(["hydra/launcher=ray"], marks=pytest.mark.slow),
-    ],
-    ids=["basic", "joblib", "ray"],
+    "launcher", [[], ["hydra/launcher=joblib"], ["hydra/launcher=ray"]], ids=["basic", "joblib", "ray"]
 )
 def test_shards_of_any_launcher_merge_into_the_single_runs_bytes(tmp_path, launcher):
     if launcher:

@@ -102,7 +102,7 @@ PLATEAU = ("scheduler=plateau", "model.scheduler.patience=0", "wrapper=lookahead
 @pytest.mark.parametrize(
     ("batch", "given"),
     [
-        (0, ("model.network.dropout=0.3",)),
+        slow(0, ("model.network.dropout=0.3",)),
         slow(1, PLATEAU),
         slow(1, ("+trainer.accumulate_grad_batches=2", "data.batch_size=8", "heads=classification")),
         slow(2, ("callbacks=[default,ema]", "optimizer=sgd", "callbacks.early_stopping.patience=1")),
@@ -225,7 +225,7 @@ def test_another_model_or_dataset_is_one_line(data_root, saw, trained, tmp_path,
             "+model.lr_multipliers={network.*: 0.1}",
             r"model.lr_multipliers.network.\*: 0.1 given, .* optimizer has None;",
         ),
-        ("~model.scheduler", "model.scheduler: none given, but the checkpoint's optimizer has one;"),
+        ("~model.scheduler", "model.scheduler: none given, but the checkpoint's optimizer has a schedule;"),
     ],
 )
 def test_what_an_optimizers_state_would_overrule_is_one_line(data_root, saw, trained, tmp_path, caplog, given, words):

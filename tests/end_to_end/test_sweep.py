@@ -73,6 +73,7 @@ def test_every_search_opens_with_what_it_is_and_its_values_build_models(search):
         assert all(OverridesParser.create().parse_override(word) for word in words)
 
 
+@pytest.mark.slow
 def test_a_search_leaves_a_study_a_report_and_an_experiment_that_repeats_its_best_trial(data_root, saw, tmp_path):
     prune = ("hydra.sweeper.pruner.n_startup_trials=1", "hydra.sweeper.pruner.n_warmup_steps=0")
     ran = swept(data_root, tmp_path, "hydra.sweeper.n_trials=3", *prune)

@@ -84,7 +84,10 @@ PLANTED = {
 }
 
 
-@pytest.mark.parametrize("faults", PLANTED.values(), ids=PLANTED)
+@pytest.mark.parametrize(
+    "faults",
+    [pytest.param(one, marks=[] if name == "parts" else pytest.mark.slow, id=name) for name, one in PLANTED.items()],
+)
 def test_planted_faults_are_told_with_their_files_and_keys(configs, faults):
     for file, line, _ in faults:
         plant(configs / file, line)
