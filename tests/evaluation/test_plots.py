@@ -3,7 +3,6 @@
 import io
 
 import numpy as np
-import pytest
 
 from src.data.spec import DatasetSpec
 from src.evaluation.dataset_picture import dataset_figure
