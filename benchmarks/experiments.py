@@ -50,7 +50,7 @@ def named_experiments(root: Path = ROOT) -> list[str]:
 def composed(experiment: str) -> dict[str, Any]:
     """Return the parts of a config that determine an experiment's results, as plain containers."""
     with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
-        config = compose("train", [f"experiment={experiment}", "trainer=cpu", "paths.output_dir=.", "paths.data_dir=."])
+        config = compose("train", [f"experiment={experiment}", "trainer=cpu", "paths.root_dir=.", "paths.output_dir=."])
     plain = OmegaConf.to_container(config, resolve=True)
     return {key: plain[key] for key in _DECIDING}
 

@@ -75,6 +75,7 @@ def test_every_undetermined_head_has_a_reason():
 def test_another_config_has_another_digest_and_places_do_not_matter():
     one, other = composed("example"), composed("moog_basic")
     assert digest(one) == digest(composed("example")) != digest(other)
+    assert str(running.ROOT) not in json.dumps(one)
     assert one["dataset"]["size"] == 16384 and other["synth"]["name"] == "moog_basic"
 
 
