@@ -19,7 +19,17 @@ MEDIUM := cnn_64k vit_38k convnext_68k efficientnet_66k mlp_68k densenet_68k
   format f clean c dclean dc clean-logs cl lock sync sy
 
 help h: ## list these commands
-	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9 _-]+:.*## / {printf "  %-26s %s\n", $$1, $$2}' Makefile
+	@awk 'BEGIN {FS = ":.*## "} \
+	/^##@/ {printf "\n%s\n", substr($$0, 5)} \
+	/^[a-z0-9 _-]+:.*## / { \
+		line = sprintf("  %-22s", $$1); \
+		count = split($$2, words, " "); \
+		for (i = 1; i <= count; i++) { \
+			if (length(line " " words[i]) > 80) {print line; line = sprintf("%24s", "")} \
+			line = line " " words[i]; \
+		} \
+		print line \
+	}' Makefile
 
 ##@ Set-up
 setup: $(READY) ## create .venv and install everything

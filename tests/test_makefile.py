@@ -32,8 +32,9 @@ def test_help_lists_target(target):
     assert target in listed.split()
 
 
-def test_help_is_grouped_plain_text():
+def test_help_is_grouped_plain_text_of_80_columns():
     text = make("help").stdout
+    assert max(map(len, text.splitlines())) <= 80
     assert text.isascii()
     assert "\x1b" not in text
     for group in ("Set-up", "Train", "Experiments", "Generate", "Inspect", "Check", "Clean"):
