@@ -17,6 +17,7 @@ from src.utils.run_lock import is_in_use
 from src.utils.run_record import ROOT, read_record
 from src.utils.text_values import quote, text_of
 
+_HYDRA = "+hydra=default"  # Hydra's own settings, which a saved config does not hold
 CONFIG = Path(".hydra/config.yaml")  # Hydra saves it with its references, so that a run can be moved
 
 
@@ -27,6 +28,8 @@ def resumed(words: list[str]) -> list[str]:
     has changed since. Values that the command line gives replace saved ones, except those that an optimizer's state
     holds, see `require_same_optimizer`.
     """
+    if _HYDRA in words:  # prepared by the process that started this one
+        return words
     given = [word for word in words if re.match(r"\+{0,2}resume=", word) and text_of(word) not in ("", "null")]
     if not given:
         _refuse_used(words)
@@ -48,7 +51,7 @@ def resumed(words: list[str]) -> list[str]:
             raise UserError(f"{word}: a run cannot be resumed in a sweep; leave it out")
     return [
         *("--config-dir", str(directory / CONFIG.parent), "--config-name", CONFIG.stem),
-        "+hydra=default",
+        _HYDRA,
         *others,
         f"hydra.run.dir={quote(str(directory))}",
         "hydra.output_subdir=null",  # otherwise Hydra would overwrite the config that it reads

@@ -326,7 +326,9 @@ def _tensor(tree: dict[str, Any], draw: random.Random) -> None:
         case 12:
             value = draw.choice([None, 3, "text", [1.0], {"a": value}])
         case 13:
-            value = torch.full_like(value, draw.choice([0.0, 1e30, -1e30]))
+            value = torch.full_like(
+                value, draw.choice([0.0, 1e30, -1e30] if value.is_floating_point() else [0, 1, 127])
+            )
         case 14:
             value = torch.empty(value.shape, device="meta")
         case _:

@@ -3,6 +3,7 @@
 import os
 
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from src.utils.errors import UserError
 from src.utils.ranks import drop_stray_ranks, join_run, launched, rank
@@ -45,7 +46,7 @@ def test_a_process_of_its_own_is_the_first_and_shares_nothing(environment):
 def test_torchruns_processes_share_a_directory_and_one_writes_the_config(environment):
     environment(TORCHRUN)
     assert rank() == 5 and launched() == {"devices": 4, "num_nodes": 2}
-    directory = "hydra.run.dir=${home:${paths.log_dir}}/${task_name}/runs/torchrun_mine"
+    directory = "hydra.run.dir='${home:${paths.log_dir}}/${task_name}/runs/torchrun_mine'"
     assert join_run(["seed=1"]) == ["seed=1", "hydra.output_subdir=null", directory]
     environment({"RANK": "0"})
     assert join_run([]) == [directory]
@@ -65,7 +66,10 @@ def test_torchrun_without_a_name_is_one_run_on_one_node_and_refused_on_two(envir
 def test_sruns_tasks_share_the_jobs_name(environment):
     environment(SRUN)
     assert rank() == 0 and launched() == {"devices": 3, "num_nodes": 2}
-    assert join_run([]) == ["hydra.run.dir=${home:${paths.log_dir}}/${task_name}/runs/slurm_4711_2"]
+    words = join_run([])
+    assert words == ["hydra.run.dir='${home:${paths.log_dir}}/${task_name}/runs/slurm_4711_2'"]
+    (override,) = OverridesParser.create().parse_overrides(words)  # which refuses this value without quotes
+    assert override.value() == "${home:${paths.log_dir}}/${task_name}/runs/slurm_4711_2"
     environment({"SLURM_PROCID": "4"})
     assert rank() == 4 and "hydra.output_subdir=null" in join_run([])
 

@@ -41,6 +41,12 @@ def composed_by(words):
         return compose(flags["--config-name"], [word for word in words[4:] if not word.startswith("+hydra=")])
 
 
+def test_a_process_that_another_one_starts_takes_the_words_as_they_are(run_directory):
+    """Lightning starts the other processes of a run with the command line that the first one has prepared."""
+    words = resumed([f"resume={run_directory}", "trainer.max_epochs=9"])
+    assert resumed(words) == words
+
+
 def test_the_saved_config_is_used_with_what_is_given_on_top(run_directory):
     words = resumed([f"resume={run_directory}", "trainer.max_epochs=9", "~callbacks.early_stopping", "+trainer.x=1"])
     config = composed_by(words)
