@@ -11,7 +11,6 @@ import threading
 import time
 
 from src.utils.errors import UserError
-from src.utils.text_values import quote
 
 log = logging.getLogger(__name__)
 
@@ -111,6 +110,8 @@ def join_run(words: list[str]) -> list[str]:
         return words
     added = [] if rank() == 0 else ["hydra.output_subdir=null"]  # only the first process writes the config
     if not any(word.startswith("hydra.run.dir=") for word in words):
+        from src.utils.text_values import quote  # only here: it imports Hydra, which a list of runs does not need
+
         directory = f"${{home:${{paths.log_dir}}}}/${{task_name}}/runs/{name}"
         added.append(f"hydra.run.dir={quote(directory)}")
     return [*words, *added]
