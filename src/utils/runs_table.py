@@ -97,11 +97,11 @@ def read_run(directory: Path) -> Run:
     )
 
 
-def show_table(runs: Sequence[Run], cells: Cells, title: str = "", caption: str = "", all_in: str = "") -> None:
+def show_table(runs: Sequence[Run], cells: Cells, title: str = "", caption: str = "") -> None:
     """Print a row for each run, without the columns that are empty for all runs."""
     filled = [(column, cell) for column, cell in cells if not runs or any(cell(run) for run in runs)]
     rows = [[cell(run) for _, cell in filled] for run in runs]
-    show([column for column, _ in filled], rows, title, short(caption), all_in)
+    show([column for column, _ in filled], rows, title, short(caption))
 
 
 def show_overview(runs: Sequence[Run], root: Path) -> None:

@@ -68,18 +68,19 @@ def find(target: str) -> type[nn.Module] | nn.Module:
         if f"{own.__module__}.{own.__qualname__}" == path:
             return own
     prefix, _, name = path.rpartition(".")
-    unknown = f"Unknown loss function target: {printable(target, 200)}."
+    quoted = printable(target, 200)
+    unknown = f"Unknown loss function target: {quoted}."
     advice = _advice(printable(name), dotted=bool(prefix))
     if prefix in ("", _OURS):
         raise ValueError(unknown + advice)
     if path.startswith("auraloss.") and importlib.util.find_spec("auraloss") is None:
-        raise ValueError(f"{printable(target, 200)}: auraloss is not installed; run `uv pip install auraloss`")
+        raise ValueError(f"{quoted}: auraloss is not installed; run `uv pip install auraloss`")
     try:
         found = _imported(path)
     except LookupError as error:
         raise ValueError(f"{unknown}{advice} ({error})") from error
     except FAULTS as error:
-        raise ValueError(f"{printable(target)}: its module cannot be imported: {error_text(error)}") from error
+        raise ValueError(f"{quoted}: its module cannot be imported: {error_text(error)}") from error
     if isinstance(found, nn.Module) or (inspect.isclass(found) and issubclass(found, nn.Module) and found is not Loss):
         return found
     raise ValueError(f"{unknown} It is not a torch.nn.Module class; subclass {_OURS}.Loss, or torch.nn.Module")
