@@ -12,12 +12,14 @@ import numpy as np
 from src.data.pickles import read_pickle
 from src.data.records import CURRENT_METADATA_BYTES, OLD_METADATA_BYTES, Records, record_bytes
 from src.data.spec import DatasetSpec
+from src.synth.parameters import BYTE_LEVELS
 from src.utils.errors import UserError
 from src.utils.files import require_content
 
 log = logging.getLogger(__name__)
 
 _CHUNK = 65536  # records checked at a time: a few MB of headers
+_MOST_STEPS = 1.001  # between a value and its byte code: other programs may cut off instead of rounding
 _REMEDY = "restore the file or make the dataset again"
 _PARSER_ERRORS = (tokenize.TokenError, OverflowError, MemoryError, RecursionError)  # numpy parses the header as Python
 
@@ -72,9 +74,9 @@ def open_exact_values(
         if not finite.all():
             raise UserError(f"{path}: row {start + int(np.argmin(finite))} is not finite; {_REMEDY}")
         codes = records.codes(np.arange(start, start + len(chunk)))
-        apart = np.abs(spec.space.to_byte(chunk) - codes.astype(np.int16))
-        if (apart > 1).any():  # 1: another program may round differently
-            row, column = np.argwhere(apart > 1)[0]
+        apart = np.abs(BYTE_LEVELS * spec.space.normalize(chunk) - codes)
+        if (apart > _MOST_STEPS).any():
+            row, column = np.argwhere(apart > _MOST_STEPS)[0]
             found, name = f"{chunk[row, column]:g}", spec.space.names[column]
             held = f"{spec.space.from_byte(codes[row])[column]:g}"
             raise UserError(f"{path}: row {start + row} has {name} {found}, its record holds {held}; {_REMEDY}")

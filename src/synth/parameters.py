@@ -1,6 +1,7 @@
 """A parameter's range, step, unit and scale, with all encodings of its values."""
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, Literal
 
@@ -16,7 +17,7 @@ from pydantic import (
 )
 
 from src.synth import sampling
-from src.utils.errors import UserError, did_you_mean
+from src.utils.errors import UserError, did_you_mean, shown
 
 DEFAULT_STEPS = 16  # steps of a range without a given step
 LARGEST = 3e38  # the largest float32, rounded down
@@ -153,9 +154,9 @@ class ParameterSpace:
 
     def __init__(self, specs: Iterable[ParameterSpec]):
         self.specs = tuple(specs)
-        names = [spec.name for spec in self.specs]
-        if len(set(names)) != len(names):
-            raise UserError(f"parameters: {names} contains a name twice; each name must occur only once")
+        for name, count in Counter(spec.name for spec in self.specs).items():
+            if count > 1:
+                raise UserError(f"parameters: {shown(name)} occurs {count:,} times; each name must occur only once")
         self.varying = tuple(spec for spec in self.specs if not spec.is_fixed)
         self.fixed = {spec.name: spec.min for spec in self.specs if spec.is_fixed}
         self.names = tuple(spec.name for spec in self.varying)

@@ -343,6 +343,19 @@ def test_exact_values_that_are_not_this_splits(tiny, copy_of):
         values_refused(directory, part)
 
 
+@pytest.mark.parametrize("steps, is_refused", [(-0.98, False), (0.98, False), (-1.2, True), (1.2, True)])
+def test_exact_values_are_within_a_byte_step_of_their_record(tiny, copy_of, steps, is_refused):
+    directory = copy_of(tiny)
+    spec = read_spec(directory)
+    codes = opened(directory).codes(np.arange(120)).astype(np.float64)
+    codes[77] = np.where(codes[77] < 128, codes[77] + steps, codes[77] - steps)
+    np.save(directory / "train_params.npy", spec.space.denormalize(codes / 255).astype(np.float32))
+    if is_refused:
+        values_refused(directory, "row 77 has")
+    else:
+        values_of(directory)
+
+
 @pytest.mark.parametrize("name", ["train", "train_params.npy"])
 def test_verify_finds_one_flipped_byte_that_no_header_shows(tiny, copy_of, name):
     directory = copy_of(tiny)

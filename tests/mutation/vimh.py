@@ -26,7 +26,7 @@ _FILES = {
     **{"records": "train", "json": INFO_FILE, "npy": "train_params.npy", "npy canary": "train_params.npy"},
     **{"twin": "train_batch", "canary": "train_batch"},
 }
-_STEP = 1.5 / 255  # how far a target may be from the true one, where exact values and byte codes vouch for each other
+_STEP = 1.502 / 255  # how far a target may be from the true one: a code is 0.5 from the true one, 1.001 from the other
 
 
 @dataclass(frozen=True)
