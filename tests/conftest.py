@@ -1,5 +1,6 @@
 """One tiny dataset and one tiny trained model, made once for all tests that only read them."""
 
+import gc
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,12 @@ class Trained:
     best: Path
     score: float
     results: dict[str, Any]
+
+
+def pytest_collection_finish() -> None:
+    """What collecting has made stays to the end: the garbage collector need not look at it again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

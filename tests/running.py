@@ -1,5 +1,6 @@
 """Running the entry points in process: the task functions get the config that Hydra would compose."""
 
+import copy
 import functools
 import logging
 import os
@@ -10,7 +11,10 @@ from typing import Any
 
 import pytest
 from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override, OverrideType
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
 from src import eval as eval_entry
 from src import predict as predict_entry
@@ -23,7 +27,31 @@ _TINY = ("trainer=cpu", "trainer.max_epochs=2", "dataset.size=128", "data.batch_
 
 
 def composed(name: str, *overrides: str) -> DictConfig:
-    """Return the config of an entry point, as the command line would compose it."""
+    """Return the config of an entry point, as the command line would compose it.
+
+    Composing takes longer than many tests, so a choice of files is composed once and plain values are set in a copy.
+    """
+    parsed = OverridesParser.create().parse_overrides(list(overrides))
+    values = [override for override in parsed if _is_plain_value(override)]
+    files = tuple(override.input_line for override in parsed if not _is_plain_value(override))
+    config = copy.deepcopy(_by_hydra(name, files))
+    try:
+        for override in values:
+            OmegaConf.update(config, override.key_or_group, override.value())
+    except (ConfigAttributeError, ConfigKeyError):
+        return _by_hydra(name, overrides)  # for Hydra's own message
+    return config
+
+
+def _is_plain_value(override: Override) -> bool:
+    """Return whether an override is `key=value`: no other files, no new or deleted key, none of Hydra's own."""
+    key = override.key_or_group
+    of_files = "/" in key or (CONFIGS / key).is_dir() or key.startswith("hydra.")
+    return override.type is OverrideType.CHANGE and not of_files and not override.is_sweep_override()
+
+
+@functools.cache
+def _by_hydra(name: str, overrides: tuple[str, ...]) -> DictConfig:
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
         return compose(name, list(overrides))
 
