@@ -5,7 +5,7 @@
     python benchmarks/calibration.py --missing                          # continue an interrupted run
 
 Each model is chosen and calibrated on the validation split and tested on the test split, which is not used before.
-Rows are written to calibration.json as soon as a model is done. A line that ends with * is outside the bounds:
+Rows are written to calibration.json as soon as a model is done. A parameter with * is outside the bounds:
 intervals and +- of nominally 68 % should cover 55 to 82 %, those of 90 % should cover 87 to 96 %.
 """
 
@@ -29,9 +29,10 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from readme import update_block
 
 from src.data.vimh_datamodule import VIMHDataModule
-from src.evaluation.calibration import Coverage, measure_coverage, table
+from src.evaluation.calibration import CAPTION, Coverage, measure_coverage, table_of
 from src.models.build import build_model, load_checkpoint
 from src.utils.instantiate import quiet_lightning
+from src.utils.table import show
 
 MODEL = "cnn_micro"
 BATCH_SIZE = 128  # an epoch then takes 2 s, and the networks learn enough for the test
@@ -80,15 +81,19 @@ def markdown(content: dict) -> str:
             rows = [from_json(row) for row in plain]
             shares = [[row.intervals[at] for row in rows] for at in (0, 1)]
             shares += [[row.normal[at] for row in rows] for at in (0, 1)]
-            cells = [f"{100 * min(share):.0f} to {100 * max(share):.0f} %" for share in shares]
+            cells = [_span([f"{100 * one:.0f}" for one in sorted(share)]) + " %" for share in shares]
             ranks = [row.rank_correlation for row in rows if math.isfinite(row.rank_correlation)]
-            cells.append(f"{min(ranks):.2f} to {max(ranks):.2f}" if ranks else "constant")
+            cells.append(_span([f"{one:.2f}" for one in sorted(ranks)]) if ranks else "constant")
             lines.append(f"| {synth} | `{kind}` | {' | '.join(cells)} |")
     note = (
         f"{settings['model']}, {settings['size']:,} clips, {settings['epochs']} epochs, one seed; least and largest "
         f"coverage over the parameters; torch {settings['torch']}. rank: rank correlation of |error| and +-."
     )
     return "\n".join([*lines, "", note])
+
+
+def _span(figures: list[str]) -> str:
+    return figures[0] if figures[0] == figures[-1] else f"{figures[0]} to {figures[-1]}"
 
 
 def main() -> None:
@@ -119,7 +124,7 @@ def main() -> None:
         groups = {heads: [from_json(row) for row in rows[heads]] for heads in arguments.heads}
         count = groups[arguments.heads[0]][0].count
         title = f"{synth}: {arguments.size:,} clips, {arguments.epochs} epochs, {count:,} test clips"
-        print(title, table(groups.items()), sep="\n", flush=True)
+        show(*table_of(groups.items()), title=title, caption=CAPTION)
     if arguments.keep == ROOT / "benchmarks/calibration.json":
         update_block("calibration", markdown(content))
 

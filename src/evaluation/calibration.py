@@ -12,14 +12,14 @@ from src.models.calibration import BANDS, NORMAL
 from src.models.multi_head import Estimates
 from src.models.vimh_lit_module import VIMHLitModule
 from src.synth.parameters import ParameterSpace
+from src.utils.table import Column
 
 _ROUNDING = 1e-6  # fraction of the range by which float32 may miss the end of an interval
-HEADINGS = ("parameter", "in 68 % interval", "in 90 % interval", "+-", "1.645 +-", "rank")
-_WIDTHS = (20, 17, 17, 6, 9, 6)
+_HEADINGS = ("in 68 % interval", "in 90 % interval", "+-", "1.645 +-", "rank")
 CAPTION = (
     "In brackets: 95 % confidence interval of the coverage. +-, 1.645 +-: coverage of\n"
     "value +- these, nominally 68 and 90 %. rank: rank correlation of |error| and +-;\n"
-    "nan: +- is the same for every sound."
+    "nan: +- is the same for every sound. *: outside the bounds."
 )
 
 
@@ -85,24 +85,17 @@ def _rank_correlation(error: np.ndarray, uncertainty: np.ndarray) -> float:
     return float(stats.spearmanr(error, uncertainty).statistic)
 
 
-def table(groups: Iterable[tuple[str, list[Coverage]]]) -> str:
-    """Return the coverages of several models, each below its title, as a text at most 80 columns wide."""
-    lines = [_line(HEADINGS), "-" * sum(_WIDTHS)]
+def table_of(groups: Iterable[tuple[str, list[Coverage]]]) -> tuple[list[Column], list[list[str]]]:
+    """Return the coverages of several models as one table, with each model's title in a row above its parameters."""
+    cells = []
     for title, rows in groups:
-        lines.append(title)
+        cells.append([title] + [""] * len(_HEADINGS))
         for row in rows:
             shares = [
                 f"{100 * share:.1f} ({100 * low:.1f}-{100 * high:.1f})"
                 for share, (low, high) in zip(row.intervals, row.bounds, strict=True)
             ]
             normal = [f"{100 * share:.1f}" for share in row.normal]
-            lines.append(_line((f"  {row.name}", *shares, *normal, f"{row.rank_correlation:.2f}")))
-            if not row.is_honest:
-                lines[-1] += " *"
-    return "\n".join([*lines, CAPTION])
-
-
-def _line(cells: tuple[str, ...]) -> str:
-    first, *others = cells
-    padded = (f"{cell:>{width}}" for cell, width in zip(others, _WIDTHS[1:], strict=True))
-    return f"{first:<{_WIDTHS[0]}}" + "".join(padded)
+            name = row.name if row.is_honest else f"{row.name} *"
+            cells.append([name, *shares, *normal, f"{row.rank_correlation:.2f}"])
+    return [Column("parameter", text=True), *map(Column, _HEADINGS)], cells
