@@ -59,7 +59,7 @@ def counted(name: str, unit: str, total: int) -> Iterator[Callable[[int], None]]
     if is_interactive():
         columns = (
             TextColumn("{task.description}", markup=False, table_column=Column(overflow="fold")),
-            BarColumn(20),
+            BarColumn(10),  # leaves room for the usual names in 80 columns
             MofNCompleteColumn(table_column=Column(no_wrap=True)),
             TimeRemainingColumn(table_column=Column(no_wrap=True)),
         )
