@@ -102,7 +102,11 @@ def test_help_names_the_groups(tmp_path):
         pytest.param(["~generate"], ["generate: Field required"], marks=pytest.mark.slow),
         (["~synth"], ["synth: Field required"]),
         (["num_shards=3"], ["num_shards: also give either shard=NUMBER", "or merge=true"]),
-        (["num_shards=3", "shard=1", "merge=true"], ["num_shards: also give either shard=NUMBER"]),
+        pytest.param(
+            ["num_shards=3", "shard=1", "merge=true"],
+            ["num_shards: also give either shard=NUMBER"],
+            marks=pytest.mark.slow,
+        ),
         pytest.param(
             ["num_shards=3", "shard=3"],
             ["shard: 3 given", "num_shards=3", "the last shard is 2"],
@@ -113,7 +117,11 @@ def test_help_names_the_groups(tmp_path):
         ),
         pytest.param(["shard=1"], ["num_shards: not given", "num_shards=16 'shard=range(16)'"], marks=pytest.mark.slow),
         pytest.param(["shard=range(3)", "num_shards=3"], ["shard=range(3)", "--multirun"], marks=pytest.mark.slow),
-        (["merge=true", "num_shards=2"], ["2 of 2 shards are missing", "num_shards=2 shard=0,1"]),
+        pytest.param(
+            ["merge=true", "num_shards=2"],
+            ["2 of 2 shards are missing", "num_shards=2 shard=0,1"],
+            marks=pytest.mark.slow,
+        ),
         pytest.param(["generate.output_dir=s4://b/data"], ["s4://b/data", "is not supported"], marks=pytest.mark.slow),
         (["dataset.sise=3"], ["dataset.sise: no such key", "Did you mean 'dataset.size'?"]),
         pytest.param(["nothing=3"], ["nothing: no such key", "num_shards"], marks=pytest.mark.slow),
@@ -145,7 +153,7 @@ def test_what_only_the_synth_or_the_disk_can_tell_is_one_line_too(tmp_path, argu
     assert not [path for path in tmp_path.rglob("*") if path.name not in ("file", "data")]
 
 
-def test_generating_refusing_and_overwriting(tmp_path):
+def test_another_process_makes_the_same_bytes_and_leaves_nothing_else(tmp_path):
     flags = ("-p", "-s", "--temporal-envelope", "--spectral-envelope", "--normalize")
     done = command(tmp_path, *flags, *SMALL)
     assert done.returncode == 0, done.stderr
@@ -160,6 +168,12 @@ def test_generating_refusing_and_overwriting(tmp_path):
     recipe = parse_recipe(running.recipe(*to_overrides([*flags, *SMALL])))
     assert digests(generate(recipe, tmp_path / "again", workers=1)[0]) == digests(made)
 
+
+@pytest.mark.slow
+def test_an_existing_dataset_is_kept_or_overwritten_as_asked(tmp_path):
+    flags = ("-p", "-s", "--temporal-envelope", "--spectral-envelope", "--normalize")
+    assert command(tmp_path, *flags, *SMALL).returncode == 0
+    (made,) = (tmp_path / "data").iterdir()
     before = digests(made), made.stat().st_mtime_ns
     one_line(
         command(tmp_path, *flags, *SMALL, "overwrite=no"), made.name, "exists and is not touched", "overwrite=true"
@@ -173,7 +187,7 @@ def test_generating_refusing_and_overwriting(tmp_path):
     assert [path.name for path in (tmp_path / "data").iterdir()] == [made.name]
 
 
-def test_a_label_without_effect_is_shown_and_not_written_unless_allowed(tmp_path):
+def test_a_label_without_effect_is_shown_and_not_written(tmp_path):
     done = command(tmp_path, "synth=simple_saw_classic", "dataset.size=70")
     assert done.returncode == 1 and "Traceback" not in done.stdout + done.stderr
     assert (
@@ -183,6 +197,10 @@ def test_a_label_without_effect_is_shown_and_not_written_unless_allowed(tmp_path
     assert "note_velocity has no measurable effect because its range, 126..127 MIDI velocity, is too narrow" in error
     assert "nothing was written; allow_blind=true writes the dataset anyway" in error
     assert not list(tmp_path.rglob("vimh*"))
+
+
+@pytest.mark.slow
+def test_a_label_without_effect_is_written_where_it_is_allowed(tmp_path):
     done = command(tmp_path, "synth=simple_saw_classic", "dataset.size=70", "allow_blind=true")
     assert (
         done.returncode == 0

@@ -175,7 +175,7 @@ CASES = [
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("examples", [100, pytest.param(4000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("examples", [60, pytest.param(4000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     ("kind", "damage"), CASES, ids=lambda value: value if isinstance(value, str) else value.__name__
 )

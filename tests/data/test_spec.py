@@ -178,7 +178,7 @@ MAPPING = {"min": 0.0, "step": 1.0, "max": 10.0}
         ({"channels": None}, ["channels: None given"]),
         ({"parameter_names": []}, ["parameter_names"]),
         ({"parameter_names": ["a"] * 256}, ["parameter_names", "255"]),
-        ({"parameter_names": ["cutoff", "cutoff"]}, ["twice"]),
+        ({"parameter_names": ["cutoff", "cutoff"]}, ["'cutoff' occurs 2 times"]),
         ({"parameter_names": ["cutoff\nrm -rf"]}, ["printed"]),
         ({"parameter_names": ["cutoff", "pan"]}, ["lacks 'pan'"]),
         ({"parameter_mappings": {"cutoff": MAPPING, "decay": 3}}, ["parameter_mappings.decay: 3 given"]),

@@ -151,6 +151,7 @@ def test_a_dataset_of_another_kind_is_one_line(trained, saw, tmp_path, caplog):
     assert "images (C, H, W) (1, 16, 32), the model was trained on (1, 32, 32)" in message
 
 
+@pytest.mark.slow
 def test_the_command_itself_ends_in_one_line_and_status_1(trained, clips, tmp_path):
     wav(tmp_path / "stereo.wav", np.stack(clips[:2], axis=1))
     given = (f"ckpt_path={trained.best}", f"input={tmp_path / 'stereo.wav'}", f"hydra.run.dir={tmp_path / 'out'}")
