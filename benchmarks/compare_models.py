@@ -39,6 +39,7 @@ from src.utils.table import Column, markdown, show
 HEADS = sorted(path.stem for path in (ROOT / "configs/heads").glob("*.yaml"))
 SYNTHS = ("simple_saw", "moog_basic")
 BATCH_SIZE = 32  # small batches suit the networks without normalisation
+IN_README = ("cnn_micro", "vit_tiny", "convnext_288k")  # the smallest network, a ViT, the largest network
 SEEDS = 3  # enough to estimate the spread between runs
 
 
@@ -233,6 +234,26 @@ def _by_head(runs: list[dict]) -> str:
     return ", ".join(f"{100 * mean(run['heads'][name] for run in runs):.2g}" for name in runs[0]["heads"])
 
 
+def readme_table(arguments: argparse.Namespace, done: dict[str, dict]) -> str:
+    """Return the short table of the README: two baselines and three networks, with 95 % intervals."""
+    rows = {name: [name, ""] for name in ("mean baseline", "nearest neighbours")}
+    for model in IN_README:
+        parameters = runs_of(arguments, done, model, arguments.synths[0])[0]["parameters"]
+        rows[model] = [model, f"{parameters:,}"]
+    for synth in arguments.synths:
+        baselines = done[baselines_key(synth, arguments.size)]
+        scored, _ = score({model: runs_of(arguments, done, model, synth) for model in arguments.models})
+        errors = {model.model: (model.error, model.interval) for model in scored}
+        for full_name, result in baselines.items():
+            name = "nearest neighbours" if "neighbours" in full_name else full_name
+            low, high = result["nmae_interval"]
+            errors[name] = (100 * result["nmae"], (100 * low, 100 * high))
+        for name, row in rows.items():
+            row.append(f"{rounded(*errors[name])} ({written_interval(*errors[name])})")
+    headings = [Column("network", text=True), Column("parameters"), *map(Column, arguments.synths)]
+    return markdown(headings, list(rows.values()))
+
+
 def all_markdown(arguments: argparse.Namespace, done: dict[str, dict]) -> str:
     """Return the tables of all synths."""
     parts = []
@@ -261,6 +282,7 @@ def main() -> None:
     done = compare(arguments)
     if arguments.readme:
         update_block("models", all_markdown(arguments, done))
+        update_block("accuracy", readme_table(arguments, done))
         update_headers(arguments, done)
     for synth in arguments.synths:
         columns, rows, note = table_of(arguments, done, synth)

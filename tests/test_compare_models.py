@@ -11,7 +11,7 @@ from scipy import stats
 from tests import running
 
 sys.path.insert(0, str(running.ROOT / "benchmarks"))
-from compare_models import all_markdown, baselines_key, is_done, key_of, table_of
+from compare_models import IN_README, all_markdown, baselines_key, is_done, key_of, readme_table, table_of
 from differences import no_different, score
 from readme import update_block
 
@@ -59,10 +59,10 @@ ARGUMENTS = argparse.Namespace(
 )
 
 
-def results(seeds=3):
+def results(seeds=3, models=tuple(ARGUMENTS.models)):
     baseline = {"nmae": 0.25, "nmae_interval": [0.24, 0.26], "heads": {"a": 0.25, "b": 0.25}}
     done = {baselines_key("simple_saw", 64): {"5 nearest neighbours, weighted by 1 / distance": baseline}}
-    for at, model in enumerate(ARGUMENTS.models):
+    for at, model in enumerate(models):
         for seed in range(seeds):
             error = 0.01 * (1.05, 1.0, 3.0)[at] * (1 + 0.02 * seed)
             done[key_of(model, "simple_saw", 64, 1, seed, "regression")] = run_of(error, 1.05)
@@ -81,6 +81,16 @@ def test_a_table_says_which_models_do_not_differ_and_how_neighbours_are_weighted
     assert note.startswith("3 seeds. Models whose errors have a ratio below 1.") and "do not differ" in note
     text = all_markdown(ARGUMENTS, results())
     assert note in text and "| cnn_tiny | 1 | 1.02 |" in text
+
+
+def test_the_readmes_table_has_two_baselines_and_three_networks():
+    chosen = argparse.Namespace(**vars(ARGUMENTS) | {"models": list(IN_README)})
+    done = results(models=IN_README)
+    done[baselines_key("simple_saw", 64)]["mean baseline"] = run_of(0.3, 1.1)
+    lines = readme_table(chosen, done).splitlines()
+    assert lines[2:4] == ["| mean baseline |  | 30 (27..33) |", "| nearest neighbours |  | 25 (24..26) |"]
+    assert [line.split()[1] for line in lines[4:]] == list(IN_README)
+    assert "| 9,786 | 1.0" in lines[4]
 
 
 def test_a_single_seed_tests_nothing_and_older_results_without_intervals_are_run_again():
