@@ -16,6 +16,7 @@ from omegaconf import DictConfig  # noqa: E402
 from src.utils.checkpoints import find_checkpoint  # noqa: E402
 from src.utils.entry import require, run, task  # noqa: E402
 from src.utils.errors import UserError  # noqa: E402
+from src.utils.groups import require_mappings  # noqa: E402
 from src.utils.limits import is_tested  # noqa: E402
 from src.utils.loggers import require_loggers  # noqa: E402
 from src.utils.workers import raise_if_lost  # noqa: E402
@@ -29,6 +30,7 @@ log = logging.getLogger(__name__)
 @hydra.main(version_base="1.3", config_path="../configs", config_name="eval")
 @task
 def main(config: DictConfig) -> None:
+    require_mappings(config)
     require(config, "ckpt_path", "give a .ckpt file, or best for that of the newest run")
     ckpt_path = find_checkpoint(config.ckpt_path, Path(config.paths.log_dir))
     given = config.data.data_dir

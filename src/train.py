@@ -19,6 +19,7 @@ from omegaconf import DictConfig, OmegaConf  # noqa: E402
 from src.utils.checkpoints import find_checkpoint  # noqa: E402
 from src.utils.entry import run, task  # noqa: E402
 from src.utils.errors import Interrupted, UserError, first_line  # noqa: E402
+from src.utils.groups import require_mappings  # noqa: E402
 from src.utils.learning_rate import rename_rate  # noqa: E402
 from src.utils.limits import is_tested, require_limits  # noqa: E402
 from src.utils.loggers import require_loggers  # noqa: E402
@@ -185,6 +186,7 @@ def limits(config: DictConfig) -> dict[str, Any]:
 def main(config: DictConfig) -> float | None:
     if config.get("data") is None or "_target_" not in (config.get("model") or {}):  # the heads alone are not a model
         raise UserError("data and model: both groups are needed, as in data=vimh model=cnn_micro")
+    require_mappings(config)
     run_names(config)
     given = config.data.get("data_dir")
     if given and "://" not in given and not Path(given).is_dir():

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
+from omegaconf import DictConfig, OmegaConf
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from src.spectral.config import SpectralConfig
@@ -78,7 +79,9 @@ class Recipe(BaseModel):
 
 
 def parse_recipe(config: Mapping[str, Any]) -> Recipe:
-    """Check a plain dict {synth, spectral, dataset}; a UserError lists the faults with the keys' full names."""
+    """Check a dict {synth, spectral, dataset}; a UserError lists the faults with the keys' full names."""
+    if isinstance(config, DictConfig):
+        config = OmegaConf.to_container(config, resolve=True)
     try:
         return Recipe.model_validate(config)
     except ValidationError as error:

@@ -31,10 +31,18 @@ def build_model(config: Mapping[str, Any], spec: DatasetSpec) -> VIMHLitModule:
         raise UserError("model.network: not given; choose a model config, as in model=cnn_micro, or give your own")
     apart = ("heads", "adam_lr")  # a head builds its own loss; adam_lr is the old name of the learning rate
     parts = {key: value for key, value in config.items() if key not in apart}
+    target = config["network"].get("_target_") if isinstance(config["network"], Mapping) else None
+    ours = str(target).startswith("src.models.components.")  # an error in a user's own network keeps its traceback
     try:
         return instantiate(parts, _partial_=True)(spec=spec, heads=config.get("heads"), config=config)
+    except UserError:
+        raise
     except (InstantiationException, TypeError) as error:  # TypeError: an unknown argument of the network
         raise UserError(f"model: {' '.join(str(error).split())}") from error
+    except _FAULTS as error:
+        if not ours:
+            raise
+        raise UserError(f"model.network: {one_line(error)}") from error
 
 
 def read_checkpoint(path: str | Path, trust: Iterable[str] | None = ()) -> dict[str, Any]:

@@ -64,7 +64,7 @@ class ParameterSpec(BaseModel):
             values = {"kind": "categorical", "min": 0.0, **values}
             if isinstance(values["min"], int | float):
                 values = {"max": values["min"] + len(values["values"]) - 1, **values}
-        if isinstance(values, dict) and not values.get("step"):
+        if isinstance(values, dict) and values.get("step") in (None, 0):
             low, high = values.get("min"), values.get("max")
             if all(isinstance(end, int | float) and abs(end) <= LARGEST for end in (low, high)):
                 counted = values.get("kind") == "categorical" and low != high  # categories are numbered

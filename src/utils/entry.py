@@ -34,6 +34,7 @@ _CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 # model=NAME_ordinal means model=NAME heads=ordinal; longer suffixes come first, as one may end with another
 _HEADS = tuple(sorted((f"_{path.stem}" for path in (_CONFIGS / "heads").glob("*.yaml")), key=len, reverse=True))
 _LISTS = ("callbacks", "logger")  # groups of which several choices are combined
+_OPTIONAL = ("experiment", "hparams_search", "debug")  # groups without a choice by default
 _NOTHING = {f"{group}={word}": f"{group}=none" for group in _LISTS for word in ("null", "[]")}  # Hydra refuses both
 
 
@@ -83,6 +84,11 @@ def expand(word: str) -> list[str]:
         if not path.is_file():
             raise UserError(f"{word}: no such file; leave out .yaml to choose one of configs/experiment")
         return [f"experiment={quote(os.path.relpath(path.with_suffix(''), _CONFIGS / 'experiment'))}"]
+    group, _, value = word.partition("=")
+    if value == "null" and (_CONFIGS / group).is_dir() and word not in _NOTHING:
+        if group in _OPTIONAL:
+            return []
+        raise UserError(f"{group}: null given, but every run needs one; --help lists its choices")
     suffix = next((heads for heads in _HEADS if word.startswith("model=") and word.endswith(heads)), None)
     if suffix:
         return [word.removesuffix(suffix), f"heads={suffix[1:]}"]

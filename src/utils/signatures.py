@@ -1,6 +1,7 @@
 """Check a `_target_` config against the signature: an unknown class, an unknown argument, a value of the wrong type."""
 
 import inspect
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from pkgutil import resolve_name
@@ -9,7 +10,7 @@ from typing import Any, get_type_hints
 from omegaconf import DictConfig, OmegaConf
 from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 
-from src.utils.errors import UserError, did_you_mean, one_line
+from src.utils.errors import UserError, did_you_mean, one_line, shown
 
 
 def require_sound(config: DictConfig, groups: Sequence[str]) -> None:
@@ -29,8 +30,13 @@ def signature_faults(config: Any, key: str) -> Iterator[tuple[str, str]]:
         return
     for name, value in config.items():
         yield from signature_faults(value, f"{key}.{name}")
-    path = config.get("_target_")
-    if not isinstance(path, str) or "." not in path or key.endswith(".loss"):  # src.models.losses checks its configs
+    if "_target_" not in config or key.endswith(".loss"):  # src.models.losses checks its configs
+        return
+    path = config["_target_"]
+    if not isinstance(path, str) or not path:
+        yield f"{key}._target_", f"{shown(path)} given; give the dotted path of a class"
+        return
+    if "." not in path:
         return
     try:
         target = resolve_name(path)
@@ -54,8 +60,9 @@ def signature_faults(config: Any, key: str) -> Iterator[tuple[str, str]]:
             continue
         if name not in parameters and not takes_any:
             yield f"{key}.{name}", f"{path} has no such argument.{did_you_mean(name, parameters)}"
-        elif not _suits(value, hints.get(name)):
-            yield f"{key}.{name}", f"{value!r} given; {path} takes {_shown(hints[name])}"
+        elif not _suits(value, hints.get(name)) and not (value is None and _is_optional(parameters.get(name))):
+            given = "null" if value is None else shown(value)
+            yield f"{key}.{name}", f"{given} given; {path} takes {_shown(hints[name])}"
 
 
 def _shown(annotation: Any) -> str:
@@ -70,9 +77,19 @@ def _hints(target: Callable[..., Any]) -> dict[str, Any]:
         return {}
 
 
+def _is_optional(parameter: inspect.Parameter | None) -> bool:
+    """Return whether an argument is null if it is not given, or is one that a base class takes."""
+    return parameter is None or parameter.default is None
+
+
 def _suits(value: Any, hint: Any) -> bool:
-    """Return whether a plain value has the type of an annotation; True for containers and unknown annotations."""
-    if hint is None or not isinstance(value, str | int | float):
+    """Return whether a plain value has the type of an annotation; True for unknown ones and for what is yet to build.
+
+    NaN suits nothing.
+    """
+    if isinstance(value, float) and math.isnan(value):
+        return False
+    if hint is None or _is_built(value):
         return True
     try:
         adapter = TypeAdapter(hint, config=ConfigDict(arbitrary_types_allowed=True))
@@ -82,8 +99,17 @@ def _suits(value: Any, hint: Any) -> bool:
         taken = adapter.validate_python(value)
     except ValidationError:
         return False
+    if value is None or isinstance(value, dict | list):
+        return True
     if isinstance(value, str):
         return not isinstance(taken, int | float)  # the text "3" is not a number
     if isinstance(value, bool):
         return isinstance(taken, bool)
     return isinstance(value, int) or not isinstance(taken, int)  # nor is 1e5 a whole number
+
+
+def _is_built(value: Any) -> bool:
+    """Return whether something is built from a config's value, at any depth, before it is used."""
+    if isinstance(value, Mapping):
+        return "_target_" in value or any(_is_built(part) for part in value.values())
+    return isinstance(value, list) and any(_is_built(part) for part in value)

@@ -103,6 +103,8 @@ def _quote_choices(word: str, start: str, key: str, value: str, is_list: bool) -
     inner = re.fullmatch(r"\[([^\[\]]*)\]", value)
     if inner:
         return f"{start}=[{_quote_items(key, inner[1])}]"
+    if value.startswith("[["):
+        raise UserError(f"{key}: {value} given; give a list of names, as in {key}=[one,other]")
     if "[" in value or _is_function(value):  # a sweep over lists or a sweep function
         return word
     return f"{start}=[{_quote_items(key, value)}]" if is_list else f"{start}={_quote_items(key, value)}"

@@ -34,7 +34,8 @@ def open_ended(rate: float = 0.1, **more: object) -> None:
     [
         {"count": 3, "rate": 1, "name": "a", "on": True, "path": "data", "device": "auto", "limit": "00:01:00:00"},
         {"count": -1, "rate": 1e-3, "name": None, "on": False, "path": None, "device": 2, "anything": "three"},
-        {"device": [0, 1], "rate": None, "_partial_": True},  # what a class makes of null, it says itself
+        {"device": [0, 1], "anything": {"a": [None]}, "_partial_": True},
+        {"rate": {"_target_": "builtins.float"}, "device": [{"_target_": "builtins.int"}]},  # built before it is used
     ],
 )
 def test_values_that_suit_are_no_faults(given):
@@ -53,6 +54,11 @@ def test_values_that_suit_are_no_faults(given):
         ({"count": True}, "count", ["True given"]),
         ({"name": True}, "name", ["True given", "str | None"]),
         ({"on": "maybe"}, "on", ["'maybe' given", "bool"]),
+        ({"rate": float("nan")}, "rate", ["nan given", "float"]),
+        ({"count": None}, "count", ["null given", "int"]),
+        ({"count": [1]}, "count", ["[1] given"]),
+        ({"rate": {"a": 1}}, "rate", ["{'a': 1} given"]),
+        ({"device": ["cpu"]}, "device", ["['cpu'] given"]),
         ({"path": 3}, "path", ["3 given", "Path | None"]),
         ({"cuont": 3}, "cuont", ["has no such argument", "'count'"]),
     ],
@@ -70,6 +76,9 @@ def test_what_does_not_suit_is_told_by_its_key(given, key, words):
         ("nowhere.Thing", "No module named 'nowhere'"),
         (".Thing", "invalid format"),
         ("torch.nn", "torch.nn is not a class or function"),
+        ("", "'' given; give the dotted path of a class"),
+        (3, "3 given; give the dotted path"),
+        ({"a": 1}, "{'a': 1} given; give the dotted path"),
     ],
 )
 def test_a_target_that_cannot_be_made_is_told(path, words):
