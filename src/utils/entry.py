@@ -23,7 +23,7 @@ from src.utils.help import help_text
 from src.utils.multirun import in_sweep, in_trial
 from src.utils.ranks import drop_stray_ranks, join_run, leave_with_first, rank
 from src.utils.run_names import run_directory  # noqa: F401  (a resolver of configs/hydra, registered with its module)
-from src.utils.text_values import expand_home, quote, quote_text, text_of
+from src.utils.text_values import quote, quote_text, read_paths, text_of
 from src.utils.typos import explain, refuse_empty_keys
 from src.utils.unread import overrides, refuse_unread
 from src.utils.workers import worker_died
@@ -49,7 +49,7 @@ def task(function: Callable[[DictConfig], object]) -> Callable[[DictConfig], obj
         try:
             if HydraConfig.initialized():
                 refuse_unread(overrides(), HydraConfig.get().job.config_name)
-            expand_home(config)
+            read_paths(config)
             return function(config)
         except (UserError, OSError, OmegaConfBaseException) as error:
             message = printable(_message(error))
@@ -88,7 +88,7 @@ def expand(word: str) -> list[str]:
     if value == "null" and (_CONFIGS / group).is_dir() and word not in _NOTHING:
         if group in _OPTIONAL:
             return []
-        raise UserError(f"{group}: null given, but every run needs one; --help lists its choices")
+        raise UserError(f"{group}: null given; choose one of its configs, which --help lists")
     suffix = next((heads for heads in _HEADS if word.startswith("model=") and word.endswith(heads)), None)
     if suffix:
         return [word.removesuffix(suffix), f"heads={suffix[1:]}"]

@@ -17,7 +17,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import GrammarParseError
 
-from src.utils.errors import UserError
+from src.utils.errors import UserError, shown
 
 PATHS = (  # a leading `~` is the home directory
     *("ckpt_path", "input", "resume", "data.data_dir", "data.root", "data.cache_dir", "paths.*"),
@@ -67,11 +67,18 @@ def quote(text: str, mark: Quote = Quote.single) -> str:
     return QuotedString(text, mark).with_quotes()
 
 
-def expand_home(config: DictConfig) -> None:
-    """Replace a leading `~` of a config's paths, in place, since YAML files can contain it too."""
+def read_paths(config: DictConfig) -> None:
+    """Make the paths of a config text, in place, and replace a leading `~`, since YAML files hold paths as well.
+
+    Raises UserError for a value that is no path.
+    """
     for key, value in _leaves(OmegaConf.to_container(config, resolve=False)):
-        if isinstance(value, str) and value.startswith("~") and _is_one_of(key, PATHS):
-            OmegaConf.update(config, key, expanduser(value))
+        if value is None or not _is_one_of(key, PATHS):
+            continue
+        if isinstance(value, bool | float | list):
+            raise UserError(f"{key}: {shown(value)} given; give a path, in YAML with quotes around it")
+        if not isinstance(value, str) or value.startswith("~"):
+            OmegaConf.update(config, key, expanduser(str(value)))
 
 
 def _quote_word(word: str, sweeps: bool) -> str:

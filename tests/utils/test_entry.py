@@ -136,7 +136,8 @@ def test_null_takes_loggers_and_callbacks_away(monkeypatch):
         ("experiment=trivial_micro_small_regression", ["experiment=trivial_micro_small_regression"]),
         ("--help", ["--help"]),
         ("logger=null", ["logger=none"]),
-        ("model=null", ["model=null"]),
+        ("experiment=null", []),
+        ("debug=null", []),
         ("+trainer.max_epochs=3", ["++trainer.max_epochs=3"]),  # it is there, and need not be
         ("++trainer.max_epochs=3", ["++trainer.max_epochs=3"]),
         ("+callbacks=ema", ["+callbacks=ema"]),
@@ -144,12 +145,18 @@ def test_null_takes_loggers_and_callbacks_away(monkeypatch):
 )
 def test_a_models_name_may_end_in_its_heads(argument, overrides):
     assert expand(argument) == overrides
-    if overrides[-1].startswith("heads="):
+    if overrides and overrides[-1].startswith("heads="):
         config = running.composed("train", *overrides)
         kind = overrides[-1].removeprefix("heads=")
         of_kind = {"soft": "classification", "quantized_regression": "regression"}
         assert config.model.heads.default.kind == of_kind.get(kind, kind)
         assert config.model.network == running.composed("train", overrides[0]).model.network
+
+
+@pytest.mark.parametrize("group", ["model", "trainer", "scheduler"])
+def test_null_is_no_choice_of_a_group_that_has_one_by_default(group):
+    with pytest.raises(UserError, match=f"^{group}: null given; choose one of its configs"):
+        expand(f"{group}=null")
 
 
 def test_every_kind_of_heads_may_end_a_models_name():

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from src.utils.errors import UserError
-from src.utils.text_values import expand_home, quote, quote_text, text_of
+from src.utils.text_values import quote, quote_text, read_paths, text_of
 from tests import running
 
 ODD = (
@@ -115,9 +115,23 @@ def test_the_home_directory_is_expanded_in_files_too(monkeypatch):
         "dataset": {"name": "~"},
     }
     config = OmegaConf.create(plain)
-    expand_home(config)
+    read_paths(config)
     assert config.paths.data_dir == config.data.root == "/home/me/d" and config.dataset.name == "~"
     assert OmegaConf.create({"log": "~/logs", "run": "${home:${log}}/runs"}).run == "/home/me/logs/runs"
+
+
+def test_a_list_of_lists_is_no_choice_of_configs():
+    with pytest.raises(UserError, match=r"^callbacks: \[\[a\]\] given; give a list of names, as in callbacks=\["):
+        quote_text(["callbacks=[[a]]"])
+
+
+def test_a_path_in_a_file_may_be_a_whole_number_but_nothing_else_that_is_no_text():
+    config = OmegaConf.create({"data": {"data_dir": 2024, "root": None}, "seed": 3})
+    read_paths(config)
+    assert config == {"data": {"data_dir": "2024", "root": None}, "seed": 3}
+    for value, shown in ((True, "True"), (1e5, "100000.0"), (["a"], "['a']")):
+        with pytest.raises(UserError, match=re.escape(f"data.data_dir: {shown} given; give a path")):
+            read_paths(OmegaConf.create({"data": {"data_dir": value}}))
 
 
 def test_another_key_can_be_referred_to_unless_a_file_has_that_name(tmp_path, monkeypatch):
