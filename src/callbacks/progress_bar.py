@@ -81,11 +81,11 @@ class TrainingBar(TrainingProgress, ProgressBar):
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         super().on_validation_end(trainer, pl_module)
-        if trainer.state.fn == "fit":
+        if trainer.state.fn != "fit":
+            self._stop()
+        elif not trainer.sanity_checking:  # which happens before the first epoch
             self._show_epoch()
             self._draw()
-        else:
-            self._stop()
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._label, self._done, self._total = "test", 0, sum(trainer.num_test_batches)

@@ -19,6 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from src.utils.errors import Interrupted, UserError, first_line, one_line, printable
+from src.utils.groups import require_switches
 from src.utils.help import help_text
 from src.utils.multirun import in_sweep, in_trial
 from src.utils.ranks import drop_stray_ranks, join_run, leave_with_first, rank
@@ -50,6 +51,7 @@ def task(function: Callable[[DictConfig], object]) -> Callable[[DictConfig], obj
             if HydraConfig.initialized():
                 refuse_unread(overrides(), HydraConfig.get().job.config_name)
             read_paths(config)
+            require_switches(config)
             return function(config)
         except (UserError, OSError, OmegaConfBaseException) as error:
             message = printable(_message(error))

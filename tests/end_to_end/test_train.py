@@ -73,6 +73,19 @@ def test_tensorboard_holds_the_same_curves_as_the_csv(trained):
     assert "test/nmae" in found
 
 
+def test_a_validation_before_the_first_epoch_changes_nothing(data_root, saw, tmp_path):
+    words = (
+        "trainer.max_epochs=1",
+        "logger=none",
+        "callbacks=[default,grouped_progress_bar,throughput,gradient_stats]",
+    )
+    scores = [
+        running.run("train", data_root, tmp_path / str(steps), *words, f"trainer.num_sanity_val_steps={steps}")
+        for steps in (0, -1)
+    ]
+    assert scores[0] == scores[1]
+
+
 @pytest.mark.parametrize("logger", ["csv", "tensorboard", "none"])
 def test_loggers_only_watch(data_root, saw, tmp_path, logger):
     """The weights are the same whichever of them is there."""

@@ -4,7 +4,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from src.utils.errors import UserError
-from src.utils.groups import require_mappings
+from src.utils.groups import require_mappings, require_switches
 
 
 def config_with(key, value):
@@ -26,3 +26,16 @@ def test_null_and_mappings_pass(key):
 def test_anything_else_is_one_line_with_its_key(key, value):
     with pytest.raises(UserError, match=f"^{key}: {value!r} given; give a mapping"):
         require_mappings(config_with(key, value))
+
+
+@pytest.mark.parametrize("key", ["test", "preflight.allow_blind"])
+def test_a_switch_is_true_or_false(key):
+    for value in (True, False):
+        require_switches(config_with(key, value))
+    for value, shown in (("no", "'no'"), (0, "0"), (None, "null"), ([], "[[][]]")):
+        with pytest.raises(UserError, match=f"^{key}: {shown} given; give true or false"):
+            require_switches(config_with(key, value))
+
+
+def test_a_config_without_switches_passes():
+    require_switches(OmegaConf.create({"seed": 3}))
