@@ -8,11 +8,12 @@ from src.data.generate import available_cores
 from src.data.online import FreshClips, OnlineLoader
 from src.data.origin import source_of
 from src.data.source import BLOCK, Source
-from src.data.vimh_datamodule import VIMHDataModule
+from src.data.vimh_datamodule import MOST_WORKERS, VIMHDataModule
 from src.data.vimh_dataset import VIMHDataset
 from src.utils.errors import UserError
 
-_MOST_WORKERS = 8  # they render 200,000 clips a second, more than the training loop of one process uses
+_MOST_AHEAD = 100  # blocks of a worker: a GB of images
+_MOST_BY_DEFAULT = 8  # workers: they render 200,000 clips a second, more than the training loop of one process uses
 
 
 class VIMHOnlineDataModule(VIMHDataModule):
@@ -26,10 +27,13 @@ class VIMHOnlineDataModule(VIMHDataModule):
         self, epoch_size: int = 16384, workers: int | None = None, prefetch_factor: int = 2, **settings: Any
     ) -> None:
         super().__init__(**settings)
-        if workers is not None and workers < 0:
-            raise UserError(f"data.workers: {workers} given; give 0 or more, or null for one per core except one")
-        if prefetch_factor < 1:
-            raise UserError(f"data.prefetch_factor: {prefetch_factor} given; give at least 1")
+        if workers is not None and not 0 <= workers <= MOST_WORKERS:
+            raise UserError(
+                f"data.workers: {workers} given; give 0 to {MOST_WORKERS} on this machine, or null for one per core "
+                "except one"
+            )
+        if not 1 <= prefetch_factor <= _MOST_AHEAD:
+            raise UserError(f"data.prefetch_factor: {prefetch_factor} given; give 1 to {_MOST_AHEAD}")
         self.epoch_size = epoch_size
         self.workers = workers
         self.prefetch_factor = prefetch_factor
@@ -50,7 +54,7 @@ class VIMHOnlineDataModule(VIMHDataModule):
             FreshClips(self._source(), self.seed, self.labels),
             self.epoch_size,
             self.batch_size,
-            min(free, _MOST_WORKERS) if self.workers is None else self.workers,
+            min(free, _MOST_BY_DEFAULT) if self.workers is None else self.workers,
             self.prefetch_factor,
             self.pin_memory,
             rank,

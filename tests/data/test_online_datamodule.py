@@ -110,6 +110,8 @@ def test_the_dataset_is_made_where_it_is_absent_and_its_checksums_are_verified(t
     [
         ({"epoch_size": 31}, "data.epoch_size: 31 given, less than one batch of 32"),
         ({"workers": -1}, "data.workers: -1 given"),
+        ({"workers": 10**6}, "data.workers: 1000000 given; give 0 to"),
+        ({"prefetch_factor": 10**6}, "data.prefetch_factor: 1000000 given; give 1 to 100"),
         ({"prefetch_factor": 0}, "data.prefetch_factor: 0 given"),
         ({"labels": "all"}, "data.labels: 'all' given"),
     ],

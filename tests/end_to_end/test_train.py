@@ -277,7 +277,8 @@ def test_mixed_precision_trains_to_finite_losses_near_those_of_float32(data_root
         (["++trainer.limit_train_batches=0.001"], ["trainer: ", "limit_train_batches"]),
         (["+trainer.val_check_interval=100"], ["trainer: ", "val_check_interval"]),
         (["+trainer.val_check_interval=0"], ["trainer.val_check_interval: 0 given; give at least 1"]),
-        (["data.num_workers=-1"], ["data.num_workers: -1 given; give 0 or more"]),
+        (["data.num_workers=-1"], ["data.num_workers: -1 given; give 0 to "]),
+        (["data.num_workers=1000000000"], ["data.num_workers: 1000000000 given; give 0 to "]),
         (["+model.adam_lr=0.1"], ["model.adam_lr: 0.1 given; the learning rate is model.optimizer.lr"]),
         (
             ["callbacks.early_stopping._target_=lightning.pytorch.callbacks.X"],

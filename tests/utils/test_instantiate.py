@@ -145,5 +145,5 @@ def test_the_trainers_own_key_switches_off_any_bar(tmp_path, callbacks):
 
 def test_a_value_that_a_class_refuses_is_told_by_its_key_once(tmp_path):
     config = config_of(tmp_path, "data.num_workers=-1", "data.data_dir=x")
-    with pytest.raises(UserError, match=r"^data.num_workers: -1 given; give 0 or more$"):
+    with pytest.raises(UserError, match=r"^data.num_workers: -1 given; give 0 to \d+ on this machine$"):
         build(config.data, "data")
