@@ -24,6 +24,7 @@ def require_metrics(config: DictConfig) -> None:
                 f"{key}: {metric} given, and the lowest accuracy would be kept; give an error, such as _mae"
             )
     _require_validation(config)
+    _require_ends_of_epochs(config)
     if config.data.get("data_dir") or not config.data.get("recipe"):
         return
     heads = config.data.recipe.synth.parameters
@@ -55,6 +56,23 @@ def _require_validation(config: DictConfig) -> None:
             "checkpoint is kept",
             *(every, epochs),
         )
+
+
+def _require_ends_of_epochs(config: DictConfig) -> None:
+    """Raise UserError if a metric of training, which is known at the end of an epoch, is watched within epochs."""
+    interval = config.trainer.get("val_check_interval")
+    if interval is None or (isinstance(interval, float) and interval == 1.0):  # the number 1 is every batch
+        return
+    for key, metric in watched(config).items():
+        options = OmegaConf.select(config, key.removesuffix(".monitor"))
+        at_end = isinstance(options, Mapping) and (
+            options.get("check_on_train_epoch_end") or options.get("save_on_train_epoch_end")
+        )
+        if metric.startswith("train/") and key.startswith("callbacks.") and not at_end:
+            raise UserError(
+                f"{key}: {metric} is known only at the end of an epoch, but with trainer.val_check_interval={interval} "
+                "it is needed within epochs; give a metric of validation, such as val/loss"
+            )
 
 
 def watched(config: DictConfig) -> dict[str, str]:

@@ -49,6 +49,14 @@ def test_a_mistyped_one_is_told_before_data_are_made(given, meant, tmp_path, cap
     assert not (tmp_path / "data").exists()
 
 
+def test_a_metric_of_training_is_not_watched_within_an_epoch():
+    within = ("monitor=train/loss", "+trainer.val_check_interval=0.5")
+    with pytest.raises(UserError, match=r"^callbacks.*: train/loss is known only at the end .*val_check_interval=0.5"):
+        require_metrics(config_of(*within))
+    require_metrics(config_of("monitor=train/loss", "+trainer.val_check_interval=1.0"))
+    require_metrics(config_of(*within, "callbacks=none"))
+
+
 def test_the_metric_of_a_plateau_is_looked_at_like_the_others():
     plateau = ("scheduler=plateau", "model.scheduler.monitor=val/nmea")
     with pytest.raises(UserError, match=r"^model.scheduler.monitor: no metric 'val/nmea'. Did you mean 'val/nmae'"):
