@@ -13,13 +13,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from src.utils.checkpoints import find_checkpoint
-from src.utils.errors import UserError
+from src.utils.errors import UserError, shown
 
 if TYPE_CHECKING:
     from src.evaluation.evaluate import Evaluation
@@ -55,21 +56,17 @@ def load(checkpoint: str | Path = "best", trust: Iterable[str] = ()) -> VIMHLitM
 
 
 def predict(model: VIMHLitModule, audio: np.ndarray, sample_rate: int) -> Prediction:
-    """Predict the parameters of a mono sound (T,), full scale +-1.
+    """Predict the parameters of a mono sound (T,): floats, full scale +-1, or integers of 8, 16 or 32 bits.
 
     The sound is resampled, and trimmed or padded with silence, to fit the model; each change is logged as a warning.
     Raises UserError for silence, samples that are not finite, and models that were not trained on sounds.
     """
     from src.evaluation.predict import estimate_clip, make_front_end
-    from src.spectral.audio_file import fit_clip
+    from src.spectral.audio_file import RATES, fit_clip, to_mono
 
-    sound = np.asarray(audio, dtype=np.float32)
-    if sound.ndim != 1 or not len(sound):
-        raise UserError(f"audio: shape {sound.shape} given; one channel is needed, (T,), such as audio.mean(axis=1)")
-    if not np.isfinite(sound).all():
-        raise UserError(f"audio: sample {int(np.argmin(np.isfinite(sound)))} is not finite; repair it")
-    if not 1000 <= sample_rate <= 768_000:
-        raise UserError(f"sample_rate: {sample_rate} given; give 1000 to 768000 Hz")
+    sound = to_mono(audio)
+    if not (isinstance(sample_rate, Real) and RATES[0] <= sample_rate <= RATES[-1]):
+        raise UserError(f"sample_rate: {shown(sample_rate)} given; give {RATES[0]} to {RATES[-1]} Hz")
     front_end = make_front_end(model.spec)
     clip = fit_clip(sound, int(sample_rate), front_end.sample_rate, front_end.num_samples)
     estimates = estimate_clip(model, front_end, clip)
@@ -90,14 +87,21 @@ def predict(model: VIMHLitModule, audio: np.ndarray, sample_rate: int) -> Predic
 def render(model: VIMHLitModule, values: Mapping[str, float], trust: Iterable[str] = ()) -> tuple[np.ndarray, int]:
     """Render parameter values, by name and in their units, with the synth of the model's training sounds.
 
-    Return (T,) float32 and the sample rate in Hz. Raises UserError if the synth is not available or not trusted.
+    Return (T,) float32 and the sample rate in Hz. Raises UserError for values outside of the model's range, and if the
+    synth is not available or not trusted.
     """
     from src.data.origin import source_of
 
     space = model.spec.space
-    missing = sorted(set(space.names) ^ set(values))
+    missing = sorted(set(space.names) ^ set(map(str, values)))
     if missing:
         raise UserError(f"values: {', '.join(missing)} missing or unknown; give {', '.join(space.names)}")
+    for spec in space:
+        value, slack = values[spec.name], 1e-6 * (spec.max - spec.min)  # slack for the rounding of float32
+        if not (isinstance(value, Real) and spec.min - slack <= value <= spec.max + slack):
+            raise UserError(
+                f"values: {spec.name} is {shown(value)}; give {spec.min:g} to {spec.max:g} {spec.unit}".rstrip()
+            )
     source = source_of(model.spec, trust)
     row = np.array([[values[name] for name in space.names]], np.float64)
     return source.synth.render(np.clip(row, space.min, space.max))[:, 0], source.synth.config.sample_rate
@@ -121,7 +125,7 @@ def evaluate(
     quiet_lightning()
     contents = read_checkpoint(find_checkpoint(str(checkpoint), ROOT / "logs"), trust)
     model = restore_model(contents)
-    directory = data_dir or ROOT / "data" / model.spec.name
+    directory = str(data_dir or ROOT / "data" / model.spec.name)
     datamodule = VIMHDataModule(directory, trust=tuple(trust), **contents["data_settings"])
     require_same_task(model.spec, datamodule.spec)
     trainer = Trainer(

@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 
 from src import api
 from src.data.spec import read_spec
@@ -71,11 +72,35 @@ def test_the_evaluation_is_that_of_the_training_run(trained, saw):
         (np.array([0.1, np.nan]), 8000, "sample 1 is not finite"),
         (np.zeros(8000), 8000, "silent"),
         (np.ones(8000), 2**31 - 1, "sample_rate: 2147483647 given"),
+        (np.ones(8000), "8000", "sample_rate: '8000' given"),
+        (np.ones(8000) * 32767, 8000, "audio: peaks at 3.28e.04 times full scale"),
+        (np.ones(8000, bool), 8000, "audio: bool given; give floats in -1..1"),
+        (np.ones(8000, complex), 8000, "audio: complex128 given"),
+        (["a"], 8000, "audio: <U1 given"),
+        ([1, 0, -1], 8000, "audio: int64 given"),
     ],
 )
 def test_what_is_no_sound_is_one_line(model, audio, rate, words):
     with pytest.raises(UserError, match=words):
         api.predict(model, audio, rate)
+
+
+@pytest.mark.parametrize("dtype, zero, full_scale", [("int16", 0, 2**15), ("int32", 0, 2**31), ("uint8", 128, 128)])
+def test_integers_are_samples_as_wav_files_hold_them(model, clip, dtype, zero, full_scale):
+    integers = np.round(clip[0] * full_scale + zero).clip(np.iinfo(dtype).min, np.iinfo(dtype).max).astype(dtype)
+    floats = (integers.astype(np.float64) - zero) / full_scale
+    assert api.predict(model, integers, 8000) == api.predict(model, floats, 8000)
+
+
+def test_a_tensor_of_a_graph_is_a_sound(model, clip):
+    tensor = torch.tensor(clip[0], requires_grad=True)
+    assert api.predict(model, tensor, 8000) == api.predict(model, clip[0], 8000)
+
+
+@pytest.mark.parametrize("value", [1e9, float("nan"), "3", None])
+def test_values_outside_of_the_range_are_refused(model, clip, value):
+    with pytest.raises(UserError, match=r"^values: note_velocity is .*; give 64 to 127 MIDI velocity$"):
+        api.render(model, clip[1] | {"note_velocity": value})
 
 
 def test_values_of_other_parameters_are_refused(model, clip):

@@ -6,6 +6,7 @@ import math
 import os
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -21,13 +22,14 @@ SUFFIXES = (  # of the files that are read from a folder; a single file may have
     *(".caf", ".au", ".snd", ".iff", ".8svx", ".svx", ".16sv", ".voc", ".paf", ".pvf", ".sf", ".ircam", ".avr", ".htk"),
     *(".nist", ".sph", ".sds", ".sd2", ".xi", ".mpc", ".wve"),
 )
-_RATES = range(1000, 768_001)  # Hz: other values in a header are wrong
+RATES = range(1000, 768_001)  # Hz: other values in a header are wrong
 _UNKNOWN = 2**62  # frames: libsndfile reports more if a header does not state the length
 _BLOCK_VALUES = 2**22  # read at a time, of all channels: 16 MB
 _MOST_FACTOR = 100_000  # of a resampling ratio: its error, 10 ppm, is below that of a sound card's clock
 _FILTER_ZEROS = 10  # on each side, of resample_poly's filter
 _CHANNELS = {"left": 0, "right": 1}
 _SILENCE = 1e-4  # -80 dB: the floor of the default image, below which nothing is visible
+_PCM = {np.dtype(np.uint8): (128, 128), np.dtype(np.int16): (0, 2**15), np.dtype(np.int32): (0, 2**31)}
 _LOUDEST = 1e3  # times full scale: floats outside -1..1, such as 16-bit integers, would saturate every image
 
 
@@ -69,6 +71,31 @@ def read_clip(path: Path, sample_rate: int, num_samples: int, channel: str | Non
         raise UserError(f"{path_text(path.parent)}/{error}") from error
 
 
+def to_mono(audio: Any) -> np.ndarray:
+    """Return a sound (T,) of any array library as float32, full scale +-1.
+
+    Samples are floats in -1..1 or integers of 8 (unsigned), 16 or 32 bits, as WAV files hold them. Raises UserError
+    for several channels, other types, and samples that are not finite or far above full scale.
+    """
+    if hasattr(audio, "detach"):  # a tensor, which may be on a device or part of a graph
+        audio = audio.detach().cpu()
+    samples = np.asarray(audio)
+    if samples.dtype in _PCM:
+        zero, full_scale = _PCM[samples.dtype]
+        samples = (samples.astype(np.float64) - zero) / full_scale
+    elif samples.dtype.kind != "f":
+        raise UserError(f"audio: {samples.dtype} given; give floats in -1..1, or integers of 8, 16 or 32 bits")
+    if samples.ndim != 1 or not len(samples):
+        raise UserError(f"audio: shape {samples.shape} given; one channel is needed, (T,), such as audio.mean(axis=1)")
+    finite = np.isfinite(samples)
+    if not finite.all():
+        raise UserError(f"audio: sample {int(np.argmin(finite))} is not finite; repair it")
+    peak = np.abs(samples).max()
+    if peak > _LOUDEST:
+        raise UserError(f"audio: peaks at {peak:.3g} times full scale; give samples in -1..1")
+    return samples.astype(np.float32)
+
+
 def fit_clip(
     mono: np.ndarray, rate: int, sample_rate: int, num_samples: int, name: str = "sound", stated: int | None = None
 ) -> np.ndarray:
@@ -98,10 +125,9 @@ def fit_clip(
 def _check_header(path: Path, sound: soundfile.SoundFile, channel: str | None) -> None:
     """Raise UserError for implausible values in a header, before memory is allocated for them."""
     name = path_text(path)
-    if sound.samplerate not in _RATES:
+    if sound.samplerate not in RATES:
         raise UserError(
-            f"{name}: its header says {sound.samplerate} Hz, but sounds have {_RATES[0]} to {_RATES[-1]}; "
-            "export it again"
+            f"{name}: its header says {sound.samplerate} Hz, but sounds have {RATES[0]} to {RATES[-1]}; export it again"
         )
     if sound.frames < 1:
         size = path.stat().st_size
