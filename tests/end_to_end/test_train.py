@@ -73,6 +73,18 @@ def test_tensorboard_holds_the_same_curves_as_the_csv(trained):
     assert "test/nmae" in found
 
 
+@pytest.mark.parametrize(
+    "heads",
+    [
+        name if name in ("weighted_cross_entropy", "gaussian", "corn") else pytest.param(name, marks=pytest.mark.slow)
+        for name in sorted(path.stem for path in (running.CONFIGS / "heads").glob("*.yaml"))
+    ],
+)
+def test_plain_gradient_descent_diverges_with_no_kind_of_heads(data_root, saw, tmp_path, heads):
+    words = (f"heads={heads}", "optimizer=sgd", "trainer.max_epochs=4", "logger=none", "test=false")
+    assert running.run("train", data_root, tmp_path, *words) < 0.25  # the mean baseline
+
+
 def test_a_validation_before_the_first_epoch_changes_nothing(data_root, saw, tmp_path):
     words = (
         "trainer.max_epochs=1",
