@@ -259,7 +259,7 @@ def test_a_relative_place_is_below_where_the_command_was_given(tmp_path):
 @pytest.mark.slow
 def test_a_shard_that_fails_leaves_the_others_whole(tmp_path):
     """The second of three is a shard of another seed: its line, an exit status, and the third is made all the same."""
-    words = (*SMALL, f"paths.log_dir={tmp_path / 'logs'}", "num_shards=3")
+    words = (*SMALL, f"paths.log_dir={tmp_path / 'logs'}", "num_shards=3", "dataset.name=mine")
     assert command(tmp_path, *words, "shard=1", "dataset.seed=5").returncode == 0
     done = command(tmp_path, "-m", *words, "shard=range(3)")
     output = done.stdout + done.stderr

@@ -17,7 +17,8 @@ log = logging.getLogger(__name__)
 _GRACE_SECONDS = 15.0  # a process that loses its connection, as with gloo, ends by itself in that time
 _INTERACTIVE = ("bash", "interactive")  # SLURM jobs in which a user types: each command is a separate run
 _RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK")  # all variables that Lightning reads
-_FROM_LIGHTNING = ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK", "LOCAL_RANK", "WORLD_SIZE")  # set in its processes
+# set in the processes that Lightning starts; so is WORLD_SIZE, but Lightning deletes it when training ends
+_FROM_LIGHTNING = ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK", "LOCAL_RANK")
 
 
 def rank() -> int:

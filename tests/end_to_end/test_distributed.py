@@ -88,7 +88,7 @@ def test_two_processes_train_and_test_as_one_with_the_batches_of_both(data_root,
         ("model.balance=gradient",),
         ("model.balance=uncertainty", "heads=classification"),
         ("wrapper=[sam]",),
-        ("data.device_cache=true", "+trainer.gradient_clip_val=0.1"),
+        ("data.device_cache=true", "trainer.gradient_clip_val=0.1"),
         ("data=vimh_online", "data.epoch_size=128", "data.workers=1"),
         ("dataset.size=8",),  # one clip to validate on, which leaves a process without any
     ],

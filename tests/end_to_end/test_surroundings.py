@@ -45,7 +45,7 @@ def test_a_run_is_trained_tested_and_continued_in_odd_surroundings(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("limit", ["+trainer.limit_test_batches=0", "trainer.limit_test_batches=0.0"])
+@pytest.mark.parametrize("limit", ["trainer.limit_test_batches=0", "trainer.limit_test_batches=0.0"])
 def test_a_test_of_no_batches_is_none(tmp_path, data_root, limit):
     assert running.run("train", data_root, tmp_path, *SMALL, "logger=none", limit) >= 0
     assert not (tmp_path / "test_results.json").exists()

@@ -4,6 +4,7 @@ import os
 
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from lightning.fabric.plugins.environments import LightningEnvironment
 
 from src.utils.errors import UserError
 from src.utils.ranks import drop_stray_ranks, join_run, launched, rank
@@ -83,6 +84,12 @@ def test_a_single_task_and_a_person_at_a_prompt_start_runs_of_their_own(environm
 def test_what_lightning_starts_knows_its_place(environment):
     environment(LIGHTNING)
     assert rank() == 1 and join_run(["hydra.run.dir=there"]) == ["hydra.run.dir=there"]
+
+
+def test_a_process_keeps_its_rank_when_training_has_ended(environment):
+    environment(LIGHTNING)
+    LightningEnvironment().teardown()
+    assert rank() == 1 and drop_stray_ranks() == []
 
 
 @pytest.mark.parametrize("name", ["RANK", "LOCAL_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK"])
