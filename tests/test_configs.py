@@ -160,13 +160,7 @@ def test_every_synth_can_be_analysed_by_its_own_front_end_and_most_by_others(syn
     assert source.name.endswith(f"_{synth}_{len(source.synth.space)}p" + "_mel" * spectral.startswith("mel"))
 
 
-QUICK = (
-    "example",
-    "moog_basic_online",
-    "moog_vit_resonance",
-    "trivial_micro_small_regression_decay_time",
-    "vimh_cnn_soft",
-)
+QUICK = ("example", "moog_basic_online", "trivial_micro_small_regression_decay_time")
 
 
 @pytest.mark.parametrize(

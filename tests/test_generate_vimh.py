@@ -101,7 +101,9 @@ def test_help_names_the_groups(tmp_path):
         pytest.param(["overwrite=maybe"], ["overwrite: 'maybe' given", "boolean"], marks=pytest.mark.slow),
         pytest.param(["~generate"], ["generate: Field required"], marks=pytest.mark.slow),
         (["~synth"], ["synth: Field required"]),
-        (["num_shards=3"], ["num_shards: also give either shard=NUMBER", "or merge=true"]),
+        pytest.param(
+            ["num_shards=3"], ["num_shards: also give either shard=NUMBER", "or merge=true"], marks=pytest.mark.slow
+        ),
         pytest.param(
             ["num_shards=3", "shard=1", "merge=true"],
             ["num_shards: also give either shard=NUMBER"],

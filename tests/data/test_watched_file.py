@@ -148,8 +148,8 @@ def run_script(directory, between, read):
     ("name", "read"),
     [
         ("train", "dataset.records.gather(rows)"),
-        ("train", "dataset.records.codes(rows)"),
-        ("train_params.npy", "np.array(dataset.values)"),
+        pytest.param("train", "dataset.records.codes(rows)", marks=pytest.mark.slow),
+        pytest.param("train_params.npy", "np.array(dataset.values)", marks=pytest.mark.slow),
     ],
 )
 def test_a_file_that_is_cut_off_at_the_very_moment_of_reading_is_one_line_too(tiny, copy_of, name, read):

@@ -252,7 +252,7 @@ def test_mixed_precision_trains_to_finite_losses_near_those_of_float32(data_root
         (["seed=-1"], ["seed: -1 given; a whole number, at least 0"]),
         (["seed=abc"], ["seed: abc given; a whole number, at least 0"]),
         (["monitor=3"], ["monitor: no metric '3'."]),
-        (["+callbacks.mine=3"], ["callbacks.mine: has values but no _target_"]),
+        (["+callbacks.mine=3"], ["callbacks.mine: 3 given; give a mapping of keys to values"]),
         (["seed=null"], ["seed: null given; a whole number, at least 0"]),
         (["data.data_dir=memory://nowhere/typo"], ["memory://nowhere/typo: holds no vimh_dataset_info.json; give"]),
         (["data.batch_size=1e2"], ["data.batch_size: 100.0 given; ", "takes int"]),
