@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from lightning import Trainer
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from src.data.spec import DatasetSpec
 from src.data.vimh_datamodule import VIMHDataModule
@@ -17,7 +18,7 @@ from src.evaluation.intervals import Interval, interval, proportion_interval, re
 from src.evaluation.rerender import image_errors, rendering_source
 from src.models.vimh_lit_module import VIMHLitModule
 from src.synth.parameters import BYTE_LEVELS, ParameterSpace
-from src.utils.errors import UserError
+from src.utils.errors import UserError, one_line
 
 _BATCH = 512  # sounds that are predicted at once unless a datamodule sets the number
 
@@ -89,7 +90,10 @@ def evaluate(model: VIMHLitModule, datamodule: VIMHDataModule, trainer: Trainer)
     spec, test, train = datamodule.spec, datamodule.dataset("test"), datamodule.dataset("train")
     model.to(trainer.strategy.root_device)
     values, levels = predict_split(model, test, datamodule.eval_batch_size)
-    tested = trainer.test(model, datamodule=datamodule, verbose=False)  # empty if no batch is to be tested
+    try:
+        tested = trainer.test(model, datamodule=datamodule, verbose=False)  # empty if no batch is to be tested
+    except MisconfigurationException as error:
+        raise UserError(f"trainer: {one_line(error)}") from error
     truth, trained_on = spec.space.denormalize(test.targets()), spec.space.denormalize(train.targets())
     quantised = test.values is None
     rows, categories, relative_errors = _head_results(spec.space, values, levels, truth, trained_on, quantised)

@@ -27,6 +27,7 @@ from src.utils.resume import how_to_continue
 
 log = logging.getLogger(__name__)
 
+_MOST_THREADS = 1024
 _PRECISIONS = ("32-true", "32", "bf16-mixed", "16-mixed")
 
 
@@ -56,12 +57,15 @@ def apply_extras(config: DictConfig) -> None:
     """Seed everything, set the number of threads, and print the config if extras.print_config is true."""
     quiet_lightning()
     if "seed" in config:
-        if type(config.seed) is not int or config.seed < 0:
+        if type(config.seed) is not int or not 0 <= config.seed < 2**32:
             given = "null" if config.seed is None else config.seed
-            raise UserError(f"seed: {given} given; a whole number, at least 0")
+            raise UserError(f"seed: {given} given; give a whole number from 0 to {2**32 - 1}")
         seed_everything(config.seed, workers=True, verbose=False)
-    if config.extras.num_threads:
-        torch.set_num_threads(config.extras.num_threads)
+    threads = config.extras.num_threads
+    if threads is not None:
+        if type(threads) is not int or not 1 <= threads <= _MOST_THREADS:
+            raise UserError(f"extras.num_threads: {threads} given; give 1 to {_MOST_THREADS}, or null for all cores")
+        torch.set_num_threads(threads)
     if config.get("deterministic"):
         log_deterministic(config)
     if config.extras.print_config and not rank():
