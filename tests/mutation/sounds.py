@@ -60,7 +60,7 @@ def make_case(
         path.write_bytes(content)
         warnings.take()
         clip = read_clip(path, 8000, SAMPLES, "mix")
-        told = [one for one in warnings.take() if "resampled" not in one]
+        told = [one for one in warnings.take() if "resampled from 44100 to" not in one]  # as the intact one is
         if clip.shape != (SAMPLES,) or clip.dtype != np.float32 or not np.isfinite(clip).all():
             raise Silent(f"{clip.dtype} {clip.shape}, finite: {np.isfinite(clip).all()}")
         if name.startswith(_WITH_CHECKSUMS) and not told and not np.allclose(clip, expected, atol=1e-6):
