@@ -87,7 +87,8 @@ def test_the_readmes_table_has_two_baselines_and_three_networks():
     chosen = argparse.Namespace(**vars(ARGUMENTS) | {"models": list(IN_README)})
     done = results(models=IN_README)
     done[baselines_key("simple_saw", 64)]["mean baseline"] = run_of(0.3, 1.1)
-    lines = readme_table(chosen, done).splitlines()
+    *lines, _, note = readme_table(chosen, done).splitlines()
+    assert note == "In brackets: 95 % interval, over 3 seeds and the test sounds."
     assert lines[2:4] == ["| mean baseline |  | 30 (27..33) |", "| nearest neighbours |  | 25 (24..26) |"]
     assert [line.split()[1] for line in lines[4:]] == list(IN_README)
     assert "| 9,786 | 1.0" in lines[4]
