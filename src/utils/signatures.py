@@ -60,7 +60,9 @@ def signature_faults(config: Any, key: str) -> Iterator[tuple[str, str]]:
             continue
         if name not in parameters and not takes_any:
             yield f"{key}.{name}", f"{path} has no such argument.{did_you_mean(name, parameters)}"
-        elif not _suits(value, hints.get(name)) and not (value is None and _is_optional(parameters.get(name))):
+        elif value is None and _is_optional(parameters.get(name)):
+            continue
+        elif not _suits(value, hints.get(name)):
             given = "null" if value is None else shown(value)
             yield f"{key}.{name}", f"{given} given; {path} takes {_shown(hints[name])}"
 
@@ -97,8 +99,10 @@ def _suits(value: Any, hint: Any) -> bool:
         return True
     try:
         taken = adapter.validate_python(value)
-    except ValidationError:
-        return False
+    except ValidationError as error:
+        # a class of somebody else's, such as DictConfig or Tensor, may be made from a list or a mapping
+        other_class = any(fault["type"] == "is_instance_of" for fault in error.errors())
+        return other_class and isinstance(value, dict | list)
     if value is None or isinstance(value, dict | list):
         return True
     if isinstance(value, str):

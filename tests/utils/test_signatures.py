@@ -4,7 +4,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from src.utils.errors import UserError
 from src.utils.signatures import require_sound, signature_faults
@@ -21,6 +21,7 @@ def made(
     device: int | str | list[int] = "auto",
     limit: str | timedelta | None = None,
     anything=None,
+    options: DictConfig | None = None,
 ) -> None:
     """Stand for a class of a library: only its signature is looked at."""
 
@@ -34,6 +35,7 @@ def open_ended(rate: float = 0.1, **more: object) -> None:
     [
         {"count": 3, "rate": 1, "name": "a", "on": True, "path": "data", "device": "auto", "limit": "00:01:00:00"},
         {"count": -1, "rate": 1e-3, "name": None, "on": False, "path": None, "device": 2, "anything": "three"},
+        {"options": {"a": 1}},  # Hydra makes it a DictConfig
         {"device": [0, 1], "anything": {"a": [None]}, "_partial_": True},
         {"rate": {"_target_": "builtins.float"}, "device": [{"_target_": "builtins.int"}]},  # built before it is used
     ],
