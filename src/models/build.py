@@ -35,12 +35,10 @@ def build_model(config: Mapping[str, Any], spec: DatasetSpec) -> VIMHLitModule:
     ours = str(target).startswith("src.models.components.")  # an error in a user's own network keeps its traceback
     try:
         return instantiate(parts, _partial_=True)(spec=spec, heads=config.get("heads"), config=config)
-    except UserError:
-        raise
     except (InstantiationException, TypeError) as error:  # TypeError: an unknown argument of the network
         raise UserError(f"model: {' '.join(str(error).split())}") from error
     except _FAULTS as error:
-        if not ours:
+        if isinstance(error, UserError) or not ours:
             raise
         raise UserError(f"model.network: {one_line(error)}") from error
 
