@@ -56,14 +56,9 @@ def _by_hydra(name: str, overrides: tuple[str, ...]) -> DictConfig:
         return compose(name, list(overrides))
 
 
-@functools.cache
-def _composed(name: str, overrides: tuple[str, ...]) -> DictConfig:
-    return composed(name, "paths.output_dir=.", *overrides)
-
-
 def plain(name: str, group: str, *overrides: str) -> dict[str, Any]:
     """Return one group of a composed config as a plain dict."""
-    return OmegaConf.to_container(_composed(name, overrides)[group], resolve=True)
+    return OmegaConf.to_container(composed(name, "paths.output_dir=.", *overrides)[group], resolve=True)
 
 
 def recipe(*overrides: str) -> dict[str, Any]:
