@@ -16,6 +16,7 @@ from omegaconf import DictConfig  # noqa: E402
 from src.utils.checkpoints import find_checkpoint  # noqa: E402
 from src.utils.entry import require, run, task  # noqa: E402
 from src.utils.errors import UserError  # noqa: E402
+from src.utils.files import shown_path  # noqa: E402
 from src.utils.groups import require_mappings  # noqa: E402
 from src.utils.limits import is_tested  # noqa: E402
 from src.utils.loggers import require_loggers  # noqa: E402
@@ -74,11 +75,11 @@ def main(config: DictConfig) -> None:
     output = Path(config.paths.output_dir)
     write_evaluation(evaluation, output)
     print_evaluation(evaluation)
-    log.info("results: %s", output / "test_results.json")
+    log.info("results: %s", shown_path(output / "test_results.json"))
     if config.report:
         from src.evaluation.report import write_report
 
-        log.info("report with sounds: %s", write_report(evaluation, model, datamodule, output))
+        log.info("report with sounds: %s", shown_path(write_report(evaluation, model, datamodule, output)))
 
 
 def missing_recipe(data_dir: str, spec: DatasetSpec, config: DictConfig) -> dict[str, Any] | None:

@@ -13,6 +13,7 @@ from omegaconf import DictConfig  # noqa: E402
 from src.utils.checkpoints import find_checkpoint  # noqa: E402
 from src.utils.entry import require, run, task  # noqa: E402
 from src.utils.errors import UserError  # noqa: E402
+from src.utils.files import shown_path  # noqa: E402
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +52,7 @@ def main(config: DictConfig) -> None:
     if predictions:
         write_predictions(predictions, model.spec.space, output_dir)
         print_predictions(predictions, model.spec.space, int(model.heads.calibration.samples))
-        log.info("predictions%s: %s", " and sounds" if config.render and not is_dataset else "", output_dir)
+        log.info("predictions%s: %s", " and sounds" if config.render and not is_dataset else "", shown_path(output_dir))
     if faults:
         raise SystemExit(1)
 

@@ -19,6 +19,7 @@ from omegaconf import DictConfig, OmegaConf  # noqa: E402
 from src.utils.checkpoints import find_checkpoint  # noqa: E402
 from src.utils.entry import run, task  # noqa: E402
 from src.utils.errors import Interrupted, UserError, first_line  # noqa: E402
+from src.utils.files import shown_path  # noqa: E402
 from src.utils.groups import require_mappings  # noqa: E402
 from src.utils.learning_rate import rename_rate  # noqa: E402
 from src.utils.limits import is_tested, require_limits  # noqa: E402
@@ -127,7 +128,7 @@ def test_best(datamodule: VIMHDataModule, model: VIMHLitModule, trainer: Trainer
 
     best = getattr(chooser(trainer), "best_model_path", "")
     if best:
-        log.info("best checkpoint: %s", best)
+        log.info("best checkpoint: %s", shown_path(best))
     return evaluate(load_own_checkpoint(best, model.config) if best else model, datamodule, trainer)
 
 
@@ -168,7 +169,7 @@ def starting_point(config: DictConfig) -> Path | None:
     directory = Path(config.paths.output_dir)
     found = newest_checkpoint(directory)
     if found is None:
-        log.info("%s has no checkpoint, so the run starts from the beginning", directory)
+        log.info("%s has no checkpoint, so the run starts from the beginning", shown_path(directory))
         first = next(iter(read_record(directory)), {}).get("from")
         return Path(first) if first else None
     return found
@@ -204,7 +205,7 @@ def main(config: DictConfig) -> float | None:
         session = read_record(directory)[-1]
         if session["limits"].items() <= limits(config).items():
             longer = "trainer.max_epochs=... (or callbacks.early_stopping.patience=..., if early stopping ended it)"
-            log.info("%s is finished; to train it longer, give %s with resume=", directory, longer)
+            log.info("%s is finished; to train it longer, give %s with resume=", shown_path(directory), longer)
             return session["score"]
     if launched() and not config.get("resume") and is_finished(directory):  # torchrun or SLURM sets its name
         raise UserError(
@@ -217,7 +218,7 @@ def main(config: DictConfig) -> float | None:
 def train_in(directory: Path, config: DictConfig, ckpt_path: Path | None) -> float | None:
     """Build everything from the config, train, test, and write the results to the run's directory."""
     if ckpt_path:
-        log.info("starting from %s", ckpt_path)
+        log.info("starting from %s", shown_path(ckpt_path))
     from lightning.pytorch.callbacks import LambdaCallback
 
     from src.callbacks.bookkeeping import Bookkeeping
@@ -238,7 +239,7 @@ def train_in(directory: Path, config: DictConfig, ckpt_path: Path | None) -> flo
     model = build_model(OmegaConf.to_container(config.model, resolve=True), spec)
     require_known(watched(config), model.monitorable)
     num_parameters = sum(parameter.numel() for parameter in model.parameters())
-    log.info("dataset %s, model of %d parameters", datamodule.data_dir, num_parameters)
+    log.info("dataset %s, model of %d parameters", shown_path(datamodule.data_dir), num_parameters)
     at = check(datamodule, model, ckpt_path, config.preflight.allow_blind)
     epochs = config.trainer.get("max_epochs")
     if epochs is not None and 0 <= epochs <= at["epoch"] > 0:
@@ -270,7 +271,7 @@ def train_in(directory: Path, config: DictConfig, ckpt_path: Path | None) -> flo
         entry["score"] = score = None if score is None else float(score)
         if not (config.test and is_tested(config.trainer)):
             if trainer.is_global_zero:
-                log.info("log and checkpoints: %s", directory)
+                log.info("log and checkpoints: %s", shown_path(directory))
             return score
         evaluation = test_best(datamodule, model, trainer)
         if trainer.is_global_zero:
@@ -278,7 +279,7 @@ def train_in(directory: Path, config: DictConfig, ckpt_path: Path | None) -> flo
         log_results(trainer.loggers, config, identity, score, evaluation.metrics)
         if trainer.is_global_zero:
             print_evaluation(evaluation)
-            log.info("results, log and checkpoints: %s", directory)
+            log.info("results, log and checkpoints: %s", shown_path(directory))
         return score
 
 

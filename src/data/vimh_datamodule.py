@@ -21,6 +21,7 @@ from src.data.recipe import Recipe, parse_recipe
 from src.data.spec import INFO_FILE, DatasetSpec, first_difference, read_spec
 from src.data.vimh_dataset import Batch, VIMHDataset, images_to_float
 from src.utils.errors import UserError
+from src.utils.files import shown_path
 from src.utils.locks import locked
 from src.utils.trust import trusted_paths
 
@@ -154,7 +155,7 @@ class VIMHDataModule(LightningDataModule):
 
         if is_whole(directory, INFO_FILE):
             return
-        log.info("%s does not exist and is generated now", directory)
+        log.info("%s does not exist and is generated now", shown_path(directory))
         try:
             generate(recipe, self.root, allow_blind=self.allow_blind)
         except BlindError as error:

@@ -14,9 +14,9 @@ from optuna.trial import FrozenTrial, TrialState
 from optuna.visualization import plot_optimization_history, plot_parallel_coordinate
 
 from src.utils import multirun_table
-from src.utils.files import write_whole
+from src.utils.files import shown_path, write_whole
 from src.utils.locks import locked
-from src.utils.runs_table import Run, read_run, shown_path
+from src.utils.runs_table import Run, read_run
 from src.utils.sweep_study import CAUSE, COMMAND, MONITOR, WANTED, counts
 
 log = logging.getLogger(__name__)

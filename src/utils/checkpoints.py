@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from src.utils.errors import UserError
+from src.utils.files import shown_path
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +28,7 @@ def find_checkpoint(given: str, log_dir: Path) -> Path:
     if not found:
         raise UserError(f"ckpt_path: no run in {runs} has a {given}.ckpt; train a model first")
     _warn_of_newer(runs, found[-1])
-    log.info("checkpoint: %s", found[-1])
+    log.info("checkpoint: %s", shown_path(found[-1]))
     return found[-1]
 
 
@@ -38,8 +39,8 @@ def _warn_of_newer(runs: Path, chosen: Path) -> None:
         return
     others = [path for path in newest.parent.glob("checkpoints/**/*.ckpt") if path.name != "last.ckpt"]
     written_last = max(others, key=lambda path: path.stat().st_mtime, default=None)
-    hint = f"; it has ckpt_path={shlex.quote(str(written_last))}" if written_last else ""
-    log.warning("the newest run, %s, has no %s%s", newest.parent, chosen.name, hint)
+    hint = f"; it has ckpt_path={shlex.quote(shown_path(written_last))}" if written_last else ""
+    log.warning("the newest run, %s, has no %s%s", shown_path(newest.parent), chosen.name, hint)
 
 
 def forget_bests(checkpoint: dict[str, Any]) -> None:

@@ -68,3 +68,8 @@ def _kind(mode: int) -> str:
 def path_text(path: Path | str) -> str:
     """Return a path as printable text; a backslash is doubled, so that no two paths give the same text."""
     return printable(str(path).replace("\\", "\\\\"))
+
+
+def shown_path(path: object) -> str:
+    """Return a path or URL as text, relative to the working directory if it is inside it."""
+    return str(path).removeprefix(f"{Path.cwd()}{os.sep}")

@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 
+from src.utils.files import shown_path
 from src.utils.runs_table import (
     Run,
     epochs,
@@ -14,7 +15,6 @@ from src.utils.runs_table import (
     run_directories,
     short,
     show_table,
-    shown_path,
     write_runs,
 )
 from src.utils.table import Column, show_lines

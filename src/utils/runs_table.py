@@ -165,12 +165,6 @@ def short(text: str) -> str:
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]} ... {text[-_LONGEST // 2 :]}"
 
 
-def shown_path(path: Path) -> str:
-    """Return a path relative to the working directory if it is inside it."""
-    here = Path.cwd()
-    return str(path.absolute().relative_to(here) if path.absolute().is_relative_to(here) else path)
-
-
 def _fields(run: Run) -> list[str]:
     started = run.started.isoformat(timespec="seconds") if run.started else ""
     numbers = [run.epochs, run.planned_epochs, run.best, run.test, run.seconds]

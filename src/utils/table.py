@@ -71,7 +71,11 @@ def show(
     drawn, left_out = table(columns, rows, console.width, sections, console.encoding)
     if left_out:
         where = f"; {all_in} has all columns" if all_in else ""
-        caption = f"{caption}\nNo room for: {', '.join(dict.fromkeys(left_out))}{where}.".strip()
+        headings = [plain(column.heading, console.encoding) for column in columns]
+        names = dict.fromkeys(
+            name if headings.count(name) == left_out.count(name) else f"other {name}s" for name in left_out
+        )
+        caption = f"{caption}\nNo room for: {', '.join(names)}{where}.".strip()
     if title:
         console.print(Text(plain(title, console.encoding), "bold", overflow="fold"), end="\n\n")
     wide.print(drawn)

@@ -79,7 +79,7 @@ def test_80_columns_show_what_matters_most_whole_and_name_the_rest(monkeypatch, 
     assert max(map(len, out.splitlines())) <= 80
     assert all(name in out for name in names)
     assert out.count("11..14") == 4 and out.count("2.5 %") == 4 and out.count("62 %") == 4
-    left_out = "No room for: mean baseline, 95 % interval; test_results.md has all columns."
+    left_out = "No room for: mean baseline, other 95 % intervals; test_results.md has all columns."
     assert left_out in " ".join(out.split())
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from src.utils.errors import UserError
-from src.utils.files import path_text, require_content, write_whole
+from src.utils.files import path_text, require_content, shown_path, write_whole
 
 
 def test_a_file_is_replaced_and_its_directory_made(tmp_path):
@@ -79,3 +79,11 @@ def test_a_path_of_another_encoding_is_printable_text():
     odd = Path(os.fsdecode(b"/d/caf\xe9\n\x1b[31m\\.wav"))
     assert path_text(odd) == r"/d/caf\xe9\n\x1b[31m\\.wav"
     assert path_text("a\u202eb") == r"a\u202eb" and path_text("é 音.wav") == "é 音.wav"
+
+
+def test_paths_inside_the_working_directory_are_shown_relative_to_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert shown_path(tmp_path / "logs" / "run") == "logs/run"
+    assert shown_path(tmp_path) == str(tmp_path)
+    assert shown_path(f"{tmp_path}_other/run") == f"{tmp_path}_other/run"
+    assert shown_path("s3://bucket/data") == "s3://bucket/data"
