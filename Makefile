@@ -138,7 +138,7 @@ etms: $(READY) ## micro network, small set
 etmsr: $(READY) ## ... regression heads
 	$(TRAIN) experiment=trivial_micro_small_regression
 
-etmsrdt: $(READY) ## ... chosen by log10_decay_time
+etmsrdt: $(READY) ## ... regression heads, checkpoint chosen by log10_decay_time's error
 	$(TRAIN) experiment=trivial_micro_small_regression_decay_time
 
 etts: $(READY) ## tiny network, small set
@@ -150,10 +150,10 @@ etml: $(READY) ## micro network, large set
 etmlr: $(READY) ## ... regression heads
 	$(TRAIN) experiment=trivial_micro_large_regression
 
-etmlrdt: $(READY) ## ... regression heads, chosen by log10_decay_time
+etmlrdt: $(READY) ## ... regression heads, checkpoint chosen by log10_decay_time's error
 	$(TRAIN) experiment=trivial_micro_large_regression_decay_time
 
-etmldt: $(READY) ## ... classification heads, chosen by log10_decay_time
+etmldt: $(READY) ## ... classification heads, checkpoint chosen by log10_decay_time's error
 	$(TRAIN) experiment=trivial_micro_large_decay_time
 
 ettl: $(READY) ## tiny network, large set
@@ -162,7 +162,7 @@ ettl: $(READY) ## tiny network, large set
 et64l: $(READY) ## 64 K network, large set
 	$(TRAIN) experiment=trivial_64k_large
 
-etall: etms etmsr etmsrdt etts etml etmlr etmlrdt etmldt ettl et64l ## all of these
+etall: etms etmsr etmsrdt etts etml etmlr etmlrdt etmldt ettl et64l ## train all experiments from etms to et64l
 
 evitms: $(READY) ## micro ViT, small set
 	$(TRAIN) experiment=trivial_vit_micro_small
@@ -179,7 +179,7 @@ evitml: $(READY) ## micro ViT, large set
 evittl: $(READY) ## tiny ViT, large set
 	$(TRAIN) experiment=trivial_vit_tiny_large
 
-evitall: evitms evitmsr evitts evitml evittl ## all of these
+evitall: evitms evitmsr evitts evitml evittl ## train all experiments from evitms to evittl
 
 emb: $(READY) ## Moog basic
 	$(TRAIN) experiment=moog_basic
@@ -210,7 +210,7 @@ emvite: $(READY) ## ViT, Moog envelope
 emvitr: $(READY) ## ViT, Moog resonance
 	$(TRAIN) experiment=moog_vit_resonance
 
-emvit: emvitb emvite emvitr ## all of these
+emvit: emvitb emvite emvitr ## train all experiments from emvitb to emvitr
 
 emvitgta: emall-gen emvit ## make the Moog sets, then train the ViTs on them
 
@@ -242,7 +242,7 @@ dds: $(READY) ## the newest 256-clip dataset
 ddl: $(READY) ## the newest 16,384-clip dataset
 	$(PYTHON) viz/show_dataset.py --match _16384dss_
 
-ae: $(READY) ## report of the newest best checkpoint, with sounds to listen to
+ae: $(READY) ## test the newest best.ckpt and write a report with sounds
 	$(PYTHON) src/eval.py ckpt_path=best report=true
 
 runs: $(READY) ## all training runs in one table, the newest last
@@ -266,7 +266,7 @@ tdss: $(READY) ## medium-sized networks side by side
 tdl tdsl: $(READY) ## model configs with their sizes
 	$(DIAGRAM) --list
 
-tdsc: $(READY) ## the table of CONFIG=... on images of its dataset, DATA=data/...
+tdsc: $(READY) ## ... the table only, for the images of a dataset: make tdsc CONFIG=vit_tiny DATA=data/NAME
 	$(DIAGRAM) --model $(CONFIG) $(if $(DATA),--data $(DATA))
 
 tdsa: $(READY) ## the table of every model config
@@ -303,14 +303,14 @@ docs: $(READY) ## build the documentation site in site/; a broken link is an err
 bench: $(READY) ## measure speed and accuracy, print the table, update results.json and docs
 	$(PYTHON) benchmarks/run.py
 
-calibration: $(READY) ## train every kind of head and print what its uncertainties cover: about 15 minutes
+calibration: $(READY) ## train every kind of head and measure the coverage of its uncertainties: about 15 minutes
 	$(PYTHON) benchmarks/calibration.py
 
 format f: $(READY) ## lint and format
 	$(VENV)/bin/pre-commit run -a
 
 ##@ Clean
-clean c: ## delete generated files, but no data or logs
+clean c: ## delete caches and the built site; keep data and logs
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 	rm -rf .pytest_cache .ruff_cache .hypothesis *.egg-info site
 

@@ -67,7 +67,7 @@ class Command(BaseModel):
             raise UserError("num_shards: also give either shard=NUMBER, to make that part, or merge=true")
         if self.shard is not None and self.shard >= self.num_shards:
             raise UserError(
-                f"shard: {self.shard} given; with num_shards={self.num_shards} the last shard is {self.num_shards - 1}"
+                f"shard: {self.shard} given; give 0 to {self.num_shards - 1} with num_shards={self.num_shards}"
             )
 
 
@@ -88,8 +88,8 @@ def main(config: DictConfig) -> None:
     import torch
 
     from src.data.generate import describe_source, generate
-    from src.data.paths import to_place
-    from src.data.sensitivity import BlindError
+    from src.data.paths import to_location
+    from src.data.sensitivity import NoEffectError
     from src.data.shards import make_shard, merge_shards
     from src.data.source import load_source
     from src.evaluation.tables import print_sensitivity
@@ -97,7 +97,7 @@ def main(config: DictConfig) -> None:
     if config.extras.num_threads:
         torch.set_num_threads(config.extras.num_threads)
     settings = command.generate
-    output_dir = to_place(settings.output_dir, settings.cache_dir)
+    output_dir = to_location(settings.output_dir, settings.cache_dir)
     started_in = Path(HydraConfig.get().runtime.cwd)
     if isinstance(output_dir, Path) and started_in != Path.cwd():  # a launcher's worker may run elsewhere
         output_dir = started_in / output_dir
@@ -113,7 +113,7 @@ def main(config: DictConfig) -> None:
             place, spec = merge_shards(recipe, output_dir, *merging, allow_blind)
         else:
             place, spec = generate(recipe, output_dir, overwrite, settings.pickle, settings.workers, allow_blind)
-    except BlindError as error:
+    except NoEffectError as error:
         source = load_source(recipe)
         print_sensitivity(describe_source(source, error.rows), output_dir / source.name)
         raise UserError(f"{error}; nothing was written; allow_blind=true writes the dataset anyway") from error

@@ -29,7 +29,7 @@ def _train(experiment: str, folder: Path) -> tuple[dict, float, Path]:
 
 
 def measure_accuracy(folder: Path) -> list[tuple[str, float, str, str, str, str]]:
-    """Return the accuracy rows of the benchmark table: the fields of run.Figure."""
+    """Return the accuracy rows of the benchmark table: the fields of run.Result."""
     saw, saw_seconds, directory = _train("simple_saw_16k", folder)
     spec, test = read_spec(directory), VIMHDataset(directory, "test")
     decay = closed_form_decay(test.__getitems__(range(len(test)))["image"].numpy(), spec)
@@ -46,17 +46,24 @@ def measure_accuracy(folder: Path) -> list[tuple[str, float, str, str, str, str]
     near_interval = _percent(velocity_row["intervals"]["within_one_step"])
     rows = [
         ("simple_saw 16,384: log10_decay_time accuracy", accuracy, "%", ">= 95.5", "53.7", accuracy_interval),
-        ("  closed form, slope of the level", 100 * float(hits.mean()), "%", "", "", closed),
-        ("  note_velocity +-1-step accuracy", near, "%", ">= 99", "", near_interval),
-        ("  whole run", saw_seconds, "s", "", "", ""),
+        (
+            "simple_saw 16,384: log10_decay_time accuracy of the closed form",
+            100 * float(hits.mean()),
+            "%",
+            "",
+            "",
+            closed,
+        ),
+        ("simple_saw 16,384: note_velocity +-1-step accuracy", near, "%", ">= 99", "", near_interval),
+        ("simple_saw 16,384: whole run", saw_seconds, "s", "", "", ""),
     ]
     moog, moog_seconds, _ = _train("moog_basic_16k", folder)
-    aims = {"log10_decay_time": 2.5, "filter_cutoff": 1.5, "filter_resonance": 2.5, "note_velocity": 15}
+    targets = {"log10_decay_time": 2.5, "filter_cutoff": 1.5, "filter_resonance": 2.5, "note_velocity": 15}
     for row in moog["rows"]:
         name = f"moog_basic 16,384: {row['name']} relative MAE"
         mae_interval = _percent(row["intervals"]["relative_mae"])
-        rows.append((name, 100 * row["relative_mae"], "%", f"<= {aims[row['name']]:g}", "", mae_interval))
-    rows.append(("  whole run", moog_seconds, "s", "<= 180", "", ""))
+        rows.append((name, 100 * row["relative_mae"], "%", f"<= {targets[row['name']]:g}", "", mae_interval))
+    rows.append(("moog_basic 16,384: whole run", moog_seconds, "s", "<= 180", "", ""))
     return rows
 
 

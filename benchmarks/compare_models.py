@@ -33,7 +33,7 @@ from omegaconf import OmegaConf
 from readme import update_block
 
 from src.evaluation.intervals import rounded, written_interval
-from src.utils.files import write_whole
+from src.utils.files import write_atomic
 from src.utils.table import Column, markdown, show
 
 HEADS = sorted(path.stem for path in (ROOT / "configs/heads").glob("*.yaml"))
@@ -163,7 +163,7 @@ def compare(arguments: argparse.Namespace) -> dict[str, dict]:
             line = f"{key}: {100 * done[key]['nmae']:.3g} %, {done[key]['epoch_seconds']:.2g} s per epoch"
             print(line, file=sys.stderr, flush=True)
             if store:
-                write_whole(store, (json.dumps(done, indent=1) + "\n").encode())
+                write_atomic(store, (json.dumps(done, indent=1) + "\n").encode())
     finally:
         pool.shutdown(wait=False, cancel_futures=True)  # after a failure or Ctrl-C, do not wait for the other runs
     return done
@@ -193,9 +193,8 @@ def update_headers(arguments: argparse.Namespace, done: dict[str, dict]) -> None
         reached = f"{errors[0]} of the range on {arguments.synths[0]}, {errors[1]} on {arguments.synths[1]}"
         path = ROOT / "configs/model" / f"{model}.yaml"
         lines = path.read_text().splitlines(keepends=True)
-        clips = f"{arguments.epochs} epochs of {arguments.size:,} clips"
-        lines[1] = f"# {clips}: {reached} (nearest neighbours {nearest}).\n"
-        write_whole(path, "".join(lines).encode())
+        lines[1] = f"# Test error after {arguments.epochs} epochs: {reached} (nearest neighbours {nearest}).\n"
+        write_atomic(path, "".join(lines).encode())
 
 
 def table_of(
@@ -205,7 +204,7 @@ def table_of(
     columns = [
         Column(synth, text=True), Column("rank"), Column("error, % of range"), Column("95 % interval", drop=1),
         Column("does not differ from ranks"), Column("parameters", drop=3), Column("M multiply-adds", drop=4),
-        Column("CPU s per epoch", drop=2), Column("by head", text=True, drop=5),
+        Column("CPU s per epoch", drop=2), Column("error by head, % of range", text=True, drop=5),
     ]  # fmt: skip
     rows = []
     for name, result in done[baselines_key(synth, arguments.size)].items():

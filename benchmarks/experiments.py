@@ -29,7 +29,7 @@ ROOT = rootutils.setup_root(__file__, indicator="pyproject.toml", pythonpath=Tru
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from src.utils.files import write_whole
+from src.utils.files import write_atomic
 
 STORE = ROOT / "benchmarks/results.json"
 ELSEWHERE = {"vimh_cnn_stk"}  # it trains on a dataset that the user supplies
@@ -128,8 +128,8 @@ def keep(experiment: str, results: dict[str, Any]) -> None:
     content = json.loads(STORE.read_text())  # read again: another benchmark may have written to it
     content["experiments"] = dict(sorted((content.get("experiments", {}) | {experiment: results}).items()))
     path = ROOT / f"configs/experiment/{experiment}.yaml"
-    write_whole(path, with_figures(path.read_text(), results).encode())
-    write_whole(STORE, (json.dumps(content, indent=1) + "\n").encode())
+    write_atomic(path, with_figures(path.read_text(), results).encode())
+    write_atomic(STORE, (json.dumps(content, indent=1) + "\n").encode())
 
 
 def main() -> None:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from src.utils.files import write_whole
+from src.utils.files import write_atomic
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -15,4 +15,4 @@ def update_block(name: str, table: str, root: Path = ROOT) -> None:
         raise ValueError(f"neither README.md nor a page of docs has the marker {begin}")
     for path in pages:
         before, rest = path.read_text().split(begin)
-        write_whole(path, f"{before}{begin}\n{table}\n{end}{rest.split(end)[1]}".encode())
+        write_atomic(path, f"{before}{begin}\n{table}\n{end}{rest.split(end)[1]}".encode())

@@ -19,7 +19,7 @@ from src.evaluation.plots import histogram_figure, save_figure, scatter_figure
 from src.evaluation.tables import print_evaluation
 from src.models.build import build_model, load_checkpoint
 from src.train import train
-from src.utils.files import write_whole
+from src.utils.files import write_atomic
 from src.utils.instantiate import quiet_lightning
 from src.utils.script import given_path, run_script
 
@@ -76,7 +76,7 @@ def main() -> None:
             truth = space.denormalize(test.targets()[: len(predicted)])
             save_figure(scatter_figure(space, truth, predicted), output / "scatter.png")
         if arguments.export_results:
-            write_whole(arguments.export_results, evaluation.to_json())
+            write_atomic(arguments.export_results, evaluation.to_json())
     if arguments.save_plots:
         print(f"plots: {output}")
 

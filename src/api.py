@@ -4,7 +4,7 @@
 
     model = api.load("best")
     prediction = api.predict(model, audio, sample_rate=44100)
-    sound = api.render(model, prediction.values)
+    sound, sample_rate = api.render(model, prediction.values)
 
 PyTorch is imported only when a function needs it, so importing this module is fast.
 """
@@ -93,9 +93,12 @@ def render(model: VIMHLitModule, values: Mapping[str, float], trust: Iterable[st
     from src.data.origin import source_of
 
     space = model.spec.space
-    missing = sorted(set(space.names) ^ set(map(str, values)))
-    if missing:
-        raise UserError(f"values: {', '.join(missing)} missing or unknown; give {', '.join(space.names)}")
+    for name in space.names:
+        if name not in values:
+            raise UserError(f"values: {name} is missing; give {', '.join(space.names)}")
+    for name in values:
+        if name not in space.names:
+            raise UserError(f"values: {shown(name)} is no parameter of this model; give {', '.join(space.names)}")
     for spec in space:
         value, slack = values[spec.name], 1e-6 * (spec.max - spec.min)  # slack for the rounding of float32
         if not (isinstance(value, Real) and spec.min - slack <= value <= spec.max + slack):

@@ -32,11 +32,14 @@ log = logging.getLogger(__name__)
 @task
 def main(config: DictConfig) -> None:
     require_mappings(config)
-    require(config, "ckpt_path", "give a .ckpt file, or best for that of the newest run")
+    require(config, "ckpt_path", "give a .ckpt file, or best for best.ckpt of the newest run")
     ckpt_path = find_checkpoint(config.ckpt_path, Path(config.paths.log_dir))
     given = config.data.data_dir
     if given and "://" not in given and not Path(given).is_dir():
-        raise UserError(f"data.data_dir: {given} does not exist; give a VIMH directory, or null for the model's own")
+        raise UserError(
+            f"data.data_dir: {given} does not exist; give a VIMH directory, or null for the dataset "
+            "that the model was trained on"
+        )
     if not is_tested(config.trainer):
         raise UserError("trainer.limit_test_batches: 0 given, so there is nothing to test; give 1.0 for all")
     require_loggers(config.get("logger"))
@@ -45,10 +48,10 @@ def main(config: DictConfig) -> None:
     from src.evaluation.tables import print_evaluation, write_evaluation
     from src.models.build import read_checkpoint, restore_model
     from src.utils.instantiate import apply_extras, build_trainer
-    from src.utils.signatures import require_sound
+    from src.utils.signatures import require_valid_arguments
 
     apply_extras(config)
-    require_sound(config, ("trainer", "callbacks", "logger"))
+    require_valid_arguments(config, ("trainer", "callbacks", "logger"))
     trainer = build_trainer(config)  # before the dataset, which may have to be generated again
     checkpoint = read_checkpoint(ckpt_path, config.trust)
     model = restore_model(checkpoint)
@@ -85,10 +88,10 @@ def main(config: DictConfig) -> None:
 def missing_recipe(data_dir: str, spec: DatasetSpec, config: DictConfig) -> dict[str, Any] | None:
     """Return the recipe of a checkpoint's missing dataset, None if it exists; raise UserError if it is not allowed."""
     from src.data.origin import recipe_to_make
-    from src.data.paths import is_whole, to_place
+    from src.data.paths import is_complete, to_location
     from src.data.spec import INFO_FILE
 
-    if is_whole(to_place(data_dir, config.paths.cache_dir), INFO_FILE):
+    if is_complete(to_location(data_dir, config.paths.cache_dir), INFO_FILE):
         return None
     try:
         return recipe_to_make(spec, config.trust).model_dump(mode="json")

@@ -31,7 +31,7 @@ def main(config: DictConfig) -> None:
     if config.channel not in (None, "mix", "left", "right"):
         raise UserError(f"channel: '{config.channel}' given; give mix, left or right")
     from src.data.fetch import fetch
-    from src.data.paths import to_place
+    from src.data.paths import to_location
     from src.evaluation.predict import predict_dataset, predict_files, sound_files, write_predictions
     from src.evaluation.tables import print_predictions
     from src.models.build import load_checkpoint
@@ -39,7 +39,7 @@ def main(config: DictConfig) -> None:
 
     apply_extras(config)
     model = load_checkpoint(ckpt_path, config.trust)
-    source, output_dir = fetch(to_place(source, config.paths.cache_dir)), Path(config.paths.output_dir)
+    source, output_dir = fetch(to_location(source, config.paths.cache_dir)), Path(config.paths.output_dir)
     is_dataset = (source / "vimh_dataset_info.json").is_file()
     if is_dataset:
         predictions, faults = predict_dataset(model, source), []

@@ -34,9 +34,9 @@ from src.utils.resume import (  # noqa: E402
     resumed,
     save_config,
 )
-from src.utils.run_lock import only_here  # noqa: E402
+from src.utils.run_lock import exclusive_run  # noqa: E402
 from src.utils.run_names import description, run_names  # noqa: E402
-from src.utils.run_record import Session, is_finished, read_record, surroundings  # noqa: E402
+from src.utils.run_record import Session, environment_info, is_finished, read_record  # noqa: E402
 from src.utils.unread import warn_of_unused  # noqa: E402
 from src.utils.workers import raise_if_lost  # noqa: E402
 
@@ -159,7 +159,7 @@ def interruptible(directory: Path, stop: StopOnSignal) -> Iterator[None]:
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise
-        raise UserError(f"{directory}: {error.strerror}; make room, then {how_to_continue(directory)}") from error
+        raise UserError(f"{directory}: {error.strerror}; free some space, then {how_to_continue(directory)}") from error
 
 
 def starting_point(config: DictConfig) -> Path | None:
@@ -211,7 +211,7 @@ def main(config: DictConfig) -> float | None:
         raise UserError(
             f"{directory}: holds a finished run; give the new run another name, or continue this one with resume="
         )
-    with only_here(directory):
+    with exclusive_run(directory):
         return train_in(directory, config, starting_point(config))
 
 
@@ -228,10 +228,10 @@ def train_in(directory: Path, config: DictConfig, ckpt_path: Path | None) -> flo
     from src.models.build import build_model
     from src.utils.hparams_table import log_results
     from src.utils.instantiate import apply_extras, build, build_trainer, log_hyperparameters
-    from src.utils.signatures import require_sound
+    from src.utils.signatures import require_valid_arguments
 
     apply_extras(config)
-    require_sound(config, ("data", "model", "trainer", "callbacks", "logger"))
+    require_valid_arguments(config, ("data", "model", "trainer", "callbacks", "logger"))
     given = {"recipe": None} if config.data.get("data_dir") else {}  # an existing dataset is never generated
     datamodule = build(OmegaConf.merge(config.data, given), "data")
     refuse_faults(config, datamodule)
@@ -239,7 +239,7 @@ def train_in(directory: Path, config: DictConfig, ckpt_path: Path | None) -> flo
     model = build_model(OmegaConf.to_container(config.model, resolve=True), spec)
     require_known(watched(config), model.monitorable)
     num_parameters = sum(parameter.numel() for parameter in model.parameters())
-    log.info("dataset %s, model of %d parameters", shown_path(datamodule.data_dir), num_parameters)
+    log.info("dataset %s, model of %s parameters", shown_path(datamodule.data_dir), f"{num_parameters:,}")
     at = check(datamodule, model, ckpt_path, config.preflight.allow_blind)
     epochs = config.trainer.get("max_epochs")
     if epochs is not None and 0 <= epochs <= at["epoch"] > 0:
@@ -251,7 +251,7 @@ def train_in(directory: Path, config: DictConfig, ckpt_path: Path | None) -> flo
     if first_of_resumed:
         continue_logs(config.get("logger"), at["global_step"])
     trainer = build_trainer(config)
-    made_by = surroundings()
+    made_by = environment_info()
     last = None if not trainer.checkpoint_callbacks or trainer.fast_dev_run else directory / "checkpoints/last.ckpt"
     origin = {"commit": made_by["git"].get("commit"), "dirty": made_by["git"].get("dirty"), "seed": config.seed}
     stop = StopOnSignal(last, how_to_continue(directory))

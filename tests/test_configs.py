@@ -14,7 +14,7 @@ from src.data.source import load_source
 from src.data.spec import DatasetSpec
 from src.models.build import build_model
 from src.synth.parameters import ParameterSpace, ParameterSpec
-from src.utils.errors import NotHere
+from src.utils.errors import UnavailableError
 from src.utils.instantiate import build, build_all
 from src.utils.loggers import require_loggers
 from tests import running
@@ -87,8 +87,8 @@ def test_every_logger_builds_or_says_what_to_install(choice, tmp_path):
     try:
         require_loggers(config)
         assert len(build_all(config, "logger")) == len(config)
-    except NotHere as error:
-        remedy = "has closed" if choice == "neptune" else "uv pip install -e '.["
+    except UnavailableError as error:
+        remedy = "was shut down" if choice == "neptune" else "uv pip install -e '.["
         assert choice not in ("csv", "tensorboard", "none") and remedy in str(error)
 
 

@@ -22,7 +22,7 @@ from src.models.build import build_model
 from src.models.vimh_lit_module import VIMHLitModule
 from src.synth.parameters import ParameterSpace, ParameterSpec
 from src.utils.errors import UserError
-from src.utils.files import write_whole
+from src.utils.files import write_atomic
 from src.utils.script import given_path, run_script
 from src.utils.table import Column, plain, show
 
@@ -40,7 +40,7 @@ def main() -> None:
     what.add_argument("--compare", nargs="+", metavar="NAME", help="model configs side by side")
     what.add_argument("--list", action="store_true", help="model configs with their sizes")
     parser.add_argument("--graph", action="store_true", help="also write torchview's graph to a file")
-    parser.add_argument("--vgg", action="store_true", help="also draw the blocks as boxes that follow their shapes")
+    parser.add_argument("--vgg", action="store_true", help="also draw the blocks as boxes, to scale")
     parser.add_argument("--format", choices=("png", "svg"), default="png")
     parser.add_argument("--output", type=given_path, default=ROOT / "logs/diagrams", help="folder for the files")
     parser.add_argument("--data", type=given_path, help="a VIMH directory (default: the newest in data)")
@@ -169,7 +169,7 @@ def save_graph(model: VIMHLitModule, path: Path) -> str:
         return "the graph needs torchview: uv pip install torchview"
     graph = draw_graph(model, input_data=inputs(model), expand_nested=True, depth=5, device="cpu").visual_graph
     graph.attr(dpi="110" if path.suffix == ".png" else "72")
-    write_whole(path, graph.pipe(format=path.suffix.removeprefix("."), quiet=True))
+    write_atomic(path, graph.pipe(format=path.suffix.removeprefix("."), quiet=True))
     return f"graph: {path}"
 
 

@@ -9,7 +9,7 @@ import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from src.utils.errors import UserError
-from src.utils.files import write_whole
+from src.utils.files import write_atomic
 
 
 class WholeCheckpoints(TorchCheckpointIO):
@@ -29,7 +29,8 @@ class WholeCheckpoints(TorchCheckpointIO):
             save_whole(checkpoint, Path(path))
         except OSError as error:
             raise UserError(
-                f"{path}: {error.strerror or error}; the previous checkpoint is kept: make room, then {self.advice}"
+                f"{path}: {error.strerror or error}; the previous checkpoint is kept; free some space, "
+                f"then {self.advice}"
             ) from error
 
 
@@ -38,7 +39,7 @@ def save_whole(content: Any, path: Path) -> None:
     buffer = io.BytesIO()  # torch.save would hide the disk's error, so the file is written in a second step
     torch.save(_plain(content), buffer)
     try:
-        write_whole(path, buffer.getbuffer())
+        write_atomic(path, buffer.getbuffer())
     except OSError as error:
         size = f"{buffer.getbuffer().nbytes / 2**20:.1f} MiB"
         raise OSError(error.errno, f"{error.strerror or error} while saving {size}") from error

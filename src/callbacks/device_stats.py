@@ -14,5 +14,5 @@ class DeviceStats(DeviceStatsMonitor):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         of_cpu = trainer.strategy.root_device.type == "cpu" if self._cpu_stats is None else self._cpu_stats
         if of_cpu and find_spec("psutil") is None:
-            raise UserError("callbacks.device_stats: psutil is not installed; uv pip install psutil")
+            raise UserError("callbacks.device_stats: psutil is not installed; install it with: uv pip install psutil")
         super().setup(trainer, pl_module, stage)

@@ -121,8 +121,9 @@ class NonFiniteGuard(ScheduledCallback):
                 return f"the {which} is not finite", "the fault is in the dataset: data.verify=true checks its files"
         if losses[0].isfinite():
             wrong = [name for name, norm in zip(self._names, gradients, strict=True) if not norm.isfinite()]
-            more = f" and of {len(wrong) - 1} before it" if len(wrong) > 1 else ""
-            return f"the loss is finite, but not the gradient of {wrong[-1]}{more},", _REMEDY  # backward starts there
+            more = f" and of {len(wrong) - 1} earlier weights" if len(wrong) > 1 else ""
+            # the last one comes first in the backward pass
+            return f"the loss is finite, but the gradient of {wrong[-1]}{more} is not finite", _REMEDY
         trained = _trained(module)
         finite = dict(zip(module.train_terms.names, losses[1:].isfinite().tolist(), strict=True))
         heads = [name for name in trained if not finite[name]]

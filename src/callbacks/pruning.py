@@ -48,7 +48,7 @@ class Pruning(Callback):
                 study, trial_id = self._trial
                 running = not study._storage.get_trial(trial_id).state.is_finished()
         if not running:
-            raise UserError("the sweep gave this trial up before it started")
+            raise UserError("the sweep cancelled this trial before it started")
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         value = float(trainer.callback_metrics.get(self.monitor, math.nan))
@@ -60,7 +60,7 @@ class Pruning(Callback):
                     self.pruned = f"after epoch {trainer.current_epoch + 1}: {self.monitor} is {value:.4g}"
                     trainer.should_stop = True
         except RuntimeError:  # Optuna raises it for a trial that has ended
-            log.warning("%sstopped: the sweep has given this trial up", job_label())
+            log.warning("%sstopped: the sweep has cancelled this trial", job_label())
             trainer.should_stop = True
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

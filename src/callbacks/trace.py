@@ -7,7 +7,7 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from torch.profiler import ProfilerActivity, profile, schedule
 
-from src.utils.files import write_whole
+from src.utils.files import write_atomic
 
 log = logging.getLogger(__name__)
 
@@ -59,5 +59,5 @@ def _write(done: profile, stem: Path) -> None:
     done.export_chrome_trace(str(partial))
     partial.replace(trace)
     table = done.key_averages().table(sort_by="self_cpu_time_total", row_limit=30)
-    write_whole(stem.with_suffix(".txt"), table.encode())
+    write_atomic(stem.with_suffix(".txt"), table.encode())
     log.info("trace, for https://ui.perfetto.dev or TensorBoard's profiler plugin: %s", trace)

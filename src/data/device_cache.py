@@ -46,8 +46,8 @@ def require_room(datasets: Sequence[VIMHDataset], device: torch.device) -> None:
     room = _SHARE * _memory(device)
     if needed > room:
         raise UserError(
-            f"data.device_cache: the data takes {needed / 1e9:.3g} GB, a quarter of {device}'s memory is "
-            f"{room / 1e9:.3g} GB; give false"
+            f"data.device_cache: the data needs {needed / 1e9:.3g} GB, but at most a quarter of {device}'s "
+            f"memory, {room / 1e9:.3g} GB, may be used; give false"
         )
 
 

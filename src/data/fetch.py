@@ -4,7 +4,7 @@ import hashlib
 import logging
 from pathlib import Path
 
-from src.data.paths import Place, RemotePath, lock_file
+from src.data.paths import Location, RemotePath, lock_file
 from src.data.publish import publish
 from src.data.reader import verify_checksum
 from src.data.recipe import SPLITS
@@ -15,7 +15,7 @@ from src.utils.locks import locked
 log = logging.getLogger(__name__)
 
 
-def fetch(place: Place) -> Path:
+def fetch(place: Location) -> Path:
     """Return a dataset's local directory: a local path itself, or for a URL a copy in its `cache_dir`, made once.
 
     Only the description is fetched each time: a changed description belongs to another dataset and has its own copy.
@@ -55,7 +55,7 @@ def _copy(place: RemotePath, directory: Path, info: bytes, spec: DatasetSpec) ->
 
 
 def _files(place: RemotePath, spec: DatasetSpec) -> list[RemotePath]:
-    """Return each split's records, or otherwise its pickle twin, and its exact values.
+    """Return each split's records, or otherwise its pickle copy, and its exact values.
 
     Raises UserError if the description names a file that is missing.
     """

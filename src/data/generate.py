@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from src import __version__
-from src.data.paths import Place
+from src.data.paths import Location
 from src.data.recipe import SPLITS, DatasetConfig, Recipe
 from src.data.records import CURRENT_METADATA_BYTES, pack_records
 from src.data.sensitivity import check_sensitivity
@@ -87,16 +87,16 @@ def render(source: Source, indices: range, workers: int | None = None) -> Iterat
 
 def generate(
     recipe: Recipe,
-    output_dir: Place,
+    output_dir: Location,
     overwrite: bool = False,
     pickle: bool = False,
     workers: int | None = None,
     allow_blind: bool = False,
-) -> tuple[Place, DatasetSpec]:
+) -> tuple[Location, DatasetSpec]:
     """Generate the dataset of a recipe in `output_dir`, a directory or a URL; return its place and spec.
 
     The bytes are a pure function of the recipe: they depend neither on `workers` nor on an interrupted attempt. Raises
-    UserError if the dataset exists, the disk is full or the recipe is invalid, and BlindError if a label has no
+    UserError if the dataset exists, the disk is full or the recipe is invalid, and NoEffectError if a label has no
     measurable effect on the records, unless `allow_blind`.
     """
     source = load_source(recipe)
@@ -149,12 +149,12 @@ def _warn_of_fixed(space: ParameterSpace, size: int) -> None:
 
 
 def assemble(
-    source: Source, output_dir: Place, chunks: Iterable[Chunk], overwrite: bool, pickle: bool, allow_blind: bool
-) -> tuple[Place, DatasetSpec]:
+    source: Source, output_dir: Location, chunks: Iterable[Chunk], overwrite: bool, pickle: bool, allow_blind: bool
+) -> tuple[Location, DatasetSpec]:
     """Write a dataset from its samples; return its place and spec."""
     place = output_dir / source.name
     writer = DatasetWriter(place, describe_source(source, []), overwrite, pickle)
-    with writer, counted(place.name, "samples", source.recipe.dataset.size) as advance:
+    with writer, counted(place.name, "clips", source.recipe.dataset.size) as advance:
         split_of, row_of = source.recipe.place()
         # `with` has already refused an existing dataset
         writer.spec = describe_source(source, check_sensitivity(source, allow_blind))

@@ -36,7 +36,9 @@ def source_of(spec: DatasetSpec, trust: Iterable[str] = ()) -> Source:
     samples = (front_end.sample_rate, front_end.num_samples)
     stated_samples = (spec.sample_rate, round((spec.duration or 0.0) * (spec.sample_rate or 0.0)))
     if made != stated or samples != stated_samples or front_end.image_shape != spec.image_shape:
-        raise UserError(f"{spec.name}: its recipe makes other parameters, sounds or images than its description says")
+        raise UserError(
+            f"{spec.name}: its recipe does not match the parameters, sounds or images that its description states"
+        )
     return source
 
 
@@ -50,7 +52,8 @@ def recipe_to_make(spec: DatasetSpec, trust: Iterable[str] = ()) -> Recipe:
     num_bytes = size * (len(spec.space) * 6 + spec.image_shape[0] * spec.image_shape[1] * spec.image_shape[2])
     if num_bytes > _MOST_BYTES or size * recipe.synth.num_samples > _MOST_AUDIO:
         raise UserError(
-            f"{spec.name}: {size} samples of {num_bytes / 1e9:.3g} GB are too large; make it with generate_vimh.py"
+            f"{spec.name}: {size} clips ({num_bytes / 1e9:.3g} GB in all) are too many; "
+            "make the dataset with generate_vimh.py"
         )
     named = recipe.dataset.model_dump(mode="json") | {"name": spec.name}
     return parse_recipe(recipe.model_dump(mode="json") | {"dataset": named})

@@ -63,7 +63,9 @@ class RemotePath:
             return url_to_fs(self.url)
         except ImportError as error:
             package = getattr(error.__cause__, "name", None) or error.name
-            raise UserError(f"{self.url}: {package} is not installed; uv pip install {package}") from error
+            raise UserError(
+                f"{self.url}: {package} is not installed; install it with: uv pip install {package}"
+            ) from error
         except _UNFIT as error:
             raise UserError(f"{self.url}: not a valid address of a store ({one_line(error)}); give another") from error
 
@@ -79,7 +81,9 @@ class RemotePath:
                 f"{self.url}: cannot be reached ({one_line(error)}); check your credentials for it"
             ) from error
         except _UNFIT as error:
-            raise UserError(f"{self.url}: its store cannot do this ({one_line(error)}); give another place") from error
+            raise UserError(
+                f"{self.url}: the store does not support this operation ({one_line(error)}); give another URL"
+            ) from error
 
     def is_file(self) -> bool:
         """Return whether the file exists; raise UserError if this cannot be determined."""
@@ -157,10 +161,10 @@ def _refusals() -> list[type[Exception]]:
     return [getattr(sys.modules[module], name) for module, name in named if module in sys.modules]
 
 
-Place = Path | RemotePath
+Location = Path | RemotePath
 
 
-def to_place(given: str | Path, cache_dir: str | Path = CACHE_DIR) -> Place:
+def to_location(given: str | Path, cache_dir: str | Path = CACHE_DIR) -> Location:
     """Return a Path for a local path or a file:// URL, otherwise a RemotePath; raise UserError for another URL."""
     if isinstance(given, Path) or "://" not in given:
         return _local(str(given))
@@ -185,7 +189,9 @@ def _require_store(url: str) -> None:
         raise UserError(f"{shown(url)}: chained URLs (::) are not supported; give a plain one")
     if scheme not in SCHEMES:
         known = ", ".join(sorted(SCHEMES))
-        raise UserError(f"{shown(url)}: {shown(scheme, 40)} is not supported; give a path, or a URL of {known}")
+        raise UserError(
+            f"{shown(url)}: scheme {shown(scheme, 40)} is not supported; give a path, or a URL with one of {known}"
+        )
     parts = path.rstrip("/").split("/")
     if not url.isprintable() or len(url) > _LONGEST_URL or not parts[-1] or {".", ".."} & set(parts):
         raise UserError(f"{shown(url)}: not a plain address; give a URL such as s3://bucket/data, without . and ..")
@@ -193,12 +199,12 @@ def _require_store(url: str) -> None:
         raise UserError(f"{shown(url)}: its last part is too long for a file name; give a shorter one")
 
 
-def lock_file(place: Place) -> Path:
+def lock_file(place: Location) -> Path:
     """Return the local file to lock while a place is written."""
     local = place.staging if isinstance(place, RemotePath) else place
     return local.with_name(f".{local.name}.lock")
 
 
-def is_whole(place: Place, marker: str) -> bool:
+def is_complete(place: Location, marker: str) -> bool:
     """Return whether a place exists: a local directory, or a URL with the file that is written last."""
     return place.exists() if isinstance(place, Path) else (place / marker).is_file()

@@ -1,4 +1,4 @@
-"""Pickle twins of VIMH splits, which contain only arrays and plain containers."""
+"""Pickle copies of VIMH splits, which contain only arrays and plain containers."""
 
 import pickle
 from pathlib import Path
@@ -16,7 +16,7 @@ _LABEL_KEYS = ("vimh_labels", "labels", "multihead_labels")
 def read_pickle(
     path: Path, image_shape: tuple[int, int, int], num_parameters: int, scale_of_all: np.ndarray | None = None
 ) -> Records:
-    """Read a pickle twin into version 2.1 records in memory; a UserError names the invalid key.
+    """Read a pickle copy into version 2.1 records in memory; a UserError names the invalid key.
 
     `scale_of_all` (2,) is the dB range that all records have, if it is known.
     """

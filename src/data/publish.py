@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
-from src.data.paths import Place, RemotePath, is_whole
+from src.data.paths import Location, RemotePath, is_complete
 from src.utils.errors import UserError, one_line
 from src.utils.locks import is_free, locked
 
@@ -19,7 +19,7 @@ _LOCK = ".lock"
 
 
 @contextmanager
-def publish(place: Place, marker: str, overwrite: bool = False, needed: int = 0) -> Iterator[Path]:
+def publish(place: Location, marker: str, overwrite: bool = False, needed: int = 0) -> Iterator[Path]:
     """Yield a local directory to fill with files; it becomes `place` when the body ends without an error.
 
     The directory is called `.{name}.partial-{random}` until it is complete, and is then renamed, so a killed process
@@ -44,13 +44,15 @@ def publish(place: Place, marker: str, overwrite: bool = False, needed: int = 0)
                 refuse_existing(place, marker)
             free = shutil.disk_usage(local.parent).free
             if needed > free:
-                raise UserError(f"{where}: {needed / 1e9:.3g} GB are needed, {free / 1e9:.3g} GB are free; make room")
+                raise UserError(
+                    f"{where}: {needed / 1e9:.3g} GB are needed, {free / 1e9:.3g} GB are free; free some space"
+                )
             stack.enter_context(locked(partial.with_name(partial.name + _LOCK)))
             stack.callback(shutil.rmtree, partial, ignore_errors=True)
             partial.mkdir()
         except OSError as error:
             why = f"{error.filename}: {error.strerror}" if error.filename else str(error)
-            raise UserError(f"{place.parent}: cannot be written ({why}); choose another place") from error
+            raise UserError(f"{place.parent}: cannot be written ({why}); choose another directory") from error
         try:
             if isinstance(place, RemotePath):
                 _require_writable(place, partial)
@@ -59,16 +61,20 @@ def publish(place: Place, marker: str, overwrite: bool = False, needed: int = 0)
                 _rename(partial, place, overwrite)
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise UserError(f"{where}: the disk is full and nothing was kept; make room") from error
+                raise UserError(
+                    f"{where}: the disk is full, and the incomplete dataset was removed; free some space"
+                ) from error
             raise
         if isinstance(place, RemotePath):
             _upload(partial, place, marker, overwrite)
 
 
-def refuse_existing(place: Place, marker: str) -> None:
+def refuse_existing(place: Location, marker: str) -> None:
     """Raise UserError if a place exists."""
-    if is_whole(place, marker):
-        raise UserError(f"{place}: exists and is not touched; pass overwrite=true or another dataset.name")
+    if is_complete(place, marker):
+        raise UserError(
+            f"{place}: already exists and was not changed; give overwrite=true to replace it, or another dataset.name"
+        )
 
 
 def clear_remains(local: Path) -> None:
@@ -109,7 +115,7 @@ def _require_writable(place: RemotePath, partial: Path) -> None:
         (place / probe.name).upload(probe)
         (place / probe.name).unlink(missing_ok=True)  # another run may have removed the same file
     except OSError as error:
-        raise UserError(f"{place.parent}: cannot be written ({error}); choose another place") from error
+        raise UserError(f"{place.parent}: cannot be written ({error}); choose another directory") from error
     probe.unlink()
 
 
@@ -125,7 +131,9 @@ def _rename(partial: Path, directory: Path, overwrite: bool) -> None:
         partial.rename(directory)
     except OSError as error:
         if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
-            raise UserError(f"{directory}: another run made it meanwhile; its files were kept") from error
+            raise UserError(
+                f"{directory}: another run has created it in the meantime, and its files are kept"
+            ) from error
         raise
     finally:
         if replaced.exists() and not directory.exists():
@@ -157,7 +165,7 @@ def _upload(partial: Path, place: RemotePath, marker: str, overwrite: bool) -> N
 
 def _refuse_faster(place: RemotePath, marker: str, overwrite: bool) -> None:
     if not overwrite and (place / marker).is_file():
-        raise UserError(f"{place}: another run made it meanwhile; its files were kept")
+        raise UserError(f"{place}: another run has created it in the meantime, and its files are kept")
 
 
 def _remove(path: Path) -> None:

@@ -86,7 +86,7 @@ def open_exact_values(
 
 
 def has_split(directory: Path, split: str) -> bool:
-    """Return whether a split's records or their pickle twin exist."""
+    """Return whether a split's records or their pickle copy exist."""
     return (directory / split).is_file() or (directory / f"{split}_batch").is_file()
 
 

@@ -37,7 +37,7 @@ class DatasetConfig(BaseModel):
     @model_validator(mode="after")
     def _check_counts(self) -> "DatasetConfig":
         if self.counts["train"] < 1:
-            raise ValueError(f"val_fraction and test_fraction leave none of {self.size} samples for training")
+            raise ValueError(f"val_fraction and test_fraction leave none of {self.size} clips for training")
         return self
 
     @property

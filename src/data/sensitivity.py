@@ -22,7 +22,7 @@ _MOVED_SHARE = 0.02  # fraction of these that must change for an effect
 _Freed = dict[str, ParameterSpec]  # parameters by name, with the range that their voice allows
 
 
-class BlindError(UserError):
+class NoEffectError(UserError):
     """A dataset would hold labels without effect on its records; `rows` is the complete report."""
 
     def __init__(self, rows: list[dict[str, Any]]):
@@ -148,13 +148,13 @@ def is_lost(row: dict[str, Any]) -> bool:
 def describe_blind(row: dict[str, Any]) -> str:
     """Return one sentence about a parameter without measurable effect: the cause, the measurements, the remedy."""
     name, cause = row["name"], row.get("cause", "")
-    remedy = "fix the parameter, widen its range, or choose a front end that shows it"
+    remedy = "make the parameter constant, widen its range, or choose a front end in which it has an effect"
     if "per_sample" in cause:
         remedy = "give spectral.image_scaling=global, or model.auxiliary=film, which reads the dB range"
     elif cause.endswith("too narrow"):
-        remedy = "widen the range, or fix the parameter"
+        remedy = "widen the range, or make the parameter constant"
     elif cause:
-        remedy = f"change that, or fix {name}"
+        remedy = f"change this, or make {name} constant"
     because = f" because {cause}" if cause else ""
     return (
         f"{name} has no measurable effect{because}: a step changes the image by {row['step_levels']:.2f} of 255 "
@@ -169,7 +169,9 @@ def _describe_together(rows: list[dict[str, Any]]) -> str:
     *first, last = (row["name"] for row in rows)
     cause = rows[0]["cause"]
     because = (
-        f" because {cause}; change that, or fix them" if cause else "; fix them, or choose a front end that shows them"
+        f" because {cause}; change this, or make them constant"
+        if cause
+        else "; make them constant, or choose another front end"
     )
     return f"{', '.join(first)} and {last} have no measurable effect{because}"
 
@@ -183,10 +185,10 @@ def describe_unmoved(row: dict[str, Any]) -> str:
 
 
 def check_sensitivity(source: Source, allow_blind: bool) -> list[dict[str, Any]]:
-    """Return `measure_sensitivity`'s rows and log warnings; raise BlindError for a lost label unless `allow_blind`."""
+    """Return `measure_sensitivity`'s rows, log warnings; raise NoEffectError for lost labels unless `allow_blind`."""
     rows = measure_sensitivity(source)
     if any(is_lost(row) for row in rows) and not allow_blind:
-        raise BlindError(rows)
+        raise NoEffectError(rows)
     for row in rows:
         if row["blind"]:
             log.warning(describe_blind(row))

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ValidationError
 
 from src import __version__
 from src.data.generate import Chunk, assemble, check, describe_source, render
-from src.data.paths import Place, RemotePath, is_whole
+from src.data.paths import Location, RemotePath, is_complete
 from src.data.publish import clear_remains, publish, refuse_existing
 from src.data.recipe import Recipe
 from src.data.records import CURRENT_METADATA_BYTES, record_bytes
@@ -52,17 +52,17 @@ def shard_indices(size: int, shard: int, num_shards: int) -> range:
 
 def make_shard(
     recipe: Recipe,
-    output_dir: Place,
+    output_dir: Location,
     shard: int,
     num_shards: int,
     overwrite: bool = False,
     workers: int | None = None,
     allow_blind: bool = False,
-) -> Place:
+) -> Location:
     """Make one shard of a recipe's dataset, unless a complete one exists; return its place.
 
-    Raises UserError if the merged dataset exists or the shard is of another recipe, unless `overwrite`, and BlindError
-    as `src.data.generate.generate`.
+    Raises UserError if the merged dataset exists or the shard is of another recipe, unless `overwrite`, and
+    NoEffectError as `src.data.generate.generate`.
     """
     began = time.perf_counter()
     source = load_source(recipe)
@@ -77,7 +77,7 @@ def make_shard(
     blocks = shard_indices(recipe.dataset.size, shard, num_shards)
     needed = len(blocks) * BLOCK * sum(_row_bytes(source))
     try:
-        with publish(place, MANIFEST, is_whole(place, MANIFEST), needed) as partial:
+        with publish(place, MANIFEST, is_complete(place, MANIFEST), needed) as partial:
             sums = _write(partial, render(source, blocks, workers))
             versions = {name: version(name) for name in _PACKAGES}
             manifest = _Manifest(
@@ -93,17 +93,17 @@ def make_shard(
 
 def merge_shards(
     recipe: Recipe,
-    output_dir: Place,
+    output_dir: Location,
     num_shards: int,
     overwrite: bool = False,
     pickle: bool = False,
     keep: bool = True,
     allow_blind: bool = False,
-) -> tuple[Place, DatasetSpec]:
+) -> tuple[Location, DatasetSpec]:
     """Merge all shards into the dataset, reading each once; return its place and spec.
 
     Raises UserError if the dataset exists (after removing the shards that a killed merge did not), or if shards are
-    missing, damaged or of another recipe, and BlindError as `src.data.generate.generate`.
+    missing, damaged or of another recipe, and NoEffectError as `src.data.generate.generate`.
     """
     source = load_source(recipe)
     check(source)
@@ -140,7 +140,7 @@ def merge_shards(
     return merged
 
 
-def _shards_dir(source: Source, output_dir: Place) -> Place:
+def _shards_dir(source: Source, output_dir: Location) -> Location:
     return output_dir / f"{source.name}.shards"
 
 
@@ -168,7 +168,7 @@ def _write(directory: Path, chunks: Iterator[Chunk]) -> dict[str, str]:
     return {name: digest.hexdigest() for name, digest in digests.items()}
 
 
-def _read(place: Place, manifest: _Manifest, source: Source, blocks: range) -> Iterator[Chunk]:
+def _read(place: Location, manifest: _Manifest, source: Source, blocks: range) -> Iterator[Chunk]:
     """Yield a shard's samples; raise UserError at the end, before the dataset is kept, if the checksums differ."""
     record, value = _row_bytes(source)
     rows = max(1, _CHUNK_BYTES // record)
@@ -195,14 +195,14 @@ def _read(place: Place, manifest: _Manifest, source: Source, blocks: range) -> I
         )
 
 
-def _read_manifest(place: Place) -> _Manifest | None:
+def _read_manifest(place: Location) -> _Manifest | None:
     try:
         return _Manifest.model_validate_json((place / MANIFEST).read_bytes())
     except (FileNotFoundError, NotADirectoryError, ValidationError):
         return None
 
 
-def _is_made(place: Place, source: Source, overwrite: bool) -> bool:
+def _is_made(place: Location, source: Source, overwrite: bool) -> bool:
     """Return whether a shard exists and is undamaged; raise UserError if it has another recipe."""
     manifest = _read_manifest(place)
     if manifest is None:
@@ -216,21 +216,21 @@ def _is_made(place: Place, source: Source, overwrite: bool) -> bool:
     return all(_digest(place / name) == manifest.sha256.get(name) for name in _FILES)
 
 
-def _refuse_foreign(place: Place, manifest: _Manifest, source: Source) -> None:
+def _refuse_foreign(place: Location, manifest: _Manifest, source: Source) -> None:
     difference = first_difference(manifest.recipe, _describe(source))
     if difference or f"{manifest.shard}-of-{manifest.num_shards}" != place.name:
         difference = difference or f"shard={manifest.shard} num_shards={manifest.num_shards}"
         raise UserError(f"{place}: was made with {difference}; remove it, or replace it with overwrite=true")
 
 
-def _warn_of_versions(shards_dir: Place, manifests: list[_Manifest]) -> None:
+def _warn_of_versions(shards_dir: Location, manifests: list[_Manifest]) -> None:
     found = {name: sorted({manifest.versions.get(name, "unknown") for manifest in manifests}) for name in _PACKAGES}
     mixed = "; ".join(f"{name} {', '.join(versions)}" for name, versions in found.items() if len(versions) > 1)
     if mixed:
         log.warning("%s: the shards were made with different versions, whose bytes may differ: %s", shards_dir, mixed)
 
 
-def _is_merged(place: Place, source: Source) -> bool:
+def _is_merged(place: Location, source: Source) -> bool:
     """Return whether a place contains the complete dataset of a recipe."""
     info = place / INFO_FILE
     with suppress(FileNotFoundError, NotADirectoryError):
@@ -238,7 +238,7 @@ def _is_merged(place: Place, source: Source) -> bool:
     return False
 
 
-def _digest(place: Place) -> str | None:
+def _digest(place: Location) -> str | None:
     try:
         with place.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -246,7 +246,7 @@ def _digest(place: Place) -> str | None:
         return None
 
 
-def _remove_all(shards_dir: Place, places: list[Place]) -> None:
+def _remove_all(shards_dir: Location, places: list[Location]) -> None:
     """Remove shards and the partial shards of killed runs."""
     local = isinstance(shards_dir, Path)
     if local and not shards_dir.is_dir():

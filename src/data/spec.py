@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from src.data.paths import Place
+from src.data.paths import Location
 from src.data.recipe import describe
 from src.data.spec_schema import (
     Count,
@@ -120,7 +120,7 @@ def read_spec(directory: Path) -> DatasetSpec:
     return parse_spec(path.read_bytes(), path)
 
 
-def parse_spec(content: bytes, path: Place) -> DatasetSpec:
+def parse_spec(content: bytes, path: Location) -> DatasetSpec:
     """Check the contents of a dataset's JSON, which is at `path`; raise UserError as `read_spec`."""
     try:
         info = json.loads(content)

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 from src.data.batches import Batches
 from src.data.device_cache import CachedDataset, require_room
 from src.data.fetch import fetch
-from src.data.paths import CACHE_DIR, Place, is_whole, lock_file, to_place
+from src.data.paths import CACHE_DIR, Location, is_complete, lock_file, to_location
 from src.data.reader import has_split
 from src.data.recipe import Recipe, parse_recipe
 from src.data.spec import INFO_FILE, DatasetSpec, first_difference, read_spec
@@ -74,7 +74,9 @@ class VIMHDataModule(LightningDataModule):
             raise UserError(f"data.labels: '{labels}' given; give exact or quantised")
         if device_cache and (num_workers or pin_memory):
             key, value = ("num_workers", num_workers) if num_workers else ("pin_memory", pin_memory)
-            raise UserError(f"data.{key}: {value} given with data.device_cache=true, which needs no loading")
+            raise UserError(
+                f"data.{key}: {value} given, but data.device_cache=true loads nothing; leave out data.{key}"
+            )
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size
         self.num_workers = num_workers
@@ -86,8 +88,8 @@ class VIMHDataModule(LightningDataModule):
         self.verify = verify
         self.recipe = recipe
         self.allow_blind = allow_blind
-        self.data_dir = to_place(data_dir, cache_dir) if data_dir is not None else None
-        self.root = to_place(root, cache_dir)
+        self.data_dir = to_location(data_dir, cache_dir) if data_dir is not None else None
+        self.root = to_location(root, cache_dir)
         own = ((recipe or {}).get("synth") or {}).get("voice")
         self.trust = (*trusted_paths(trust), *([own] if isinstance(own, str) else []))
         if self.data_dir is None and recipe is None:
@@ -114,7 +116,7 @@ class VIMHDataModule(LightningDataModule):
         if self._is_there():
             return None
         recipe, directory = self._recipe_and_directory()
-        if is_whole(directory, INFO_FILE):
+        if is_complete(directory, INFO_FILE):
             return None
         from src.data.generate import describe_source
         from src.data.source import load_source
@@ -130,7 +132,7 @@ class VIMHDataModule(LightningDataModule):
             self.data_dir = fetch(self.data_dir)
             return
         recipe, directory = self._recipe_and_directory()
-        if not is_whole(directory, INFO_FILE):
+        if not is_complete(directory, INFO_FILE):
             with locked(lock_file(directory)):  # all processes of a run call this at the same time
                 self._generate(recipe, directory)
         local = fetch(directory)
@@ -138,9 +140,9 @@ class VIMHDataModule(LightningDataModule):
         self.data_dir = local
 
     def _is_there(self) -> bool:
-        return self.data_dir is not None and (self.recipe is None or is_whole(self.data_dir, INFO_FILE))
+        return self.data_dir is not None and (self.recipe is None or is_complete(self.data_dir, INFO_FILE))
 
-    def _recipe_and_directory(self) -> tuple[Recipe, Place]:
+    def _recipe_and_directory(self) -> tuple[Recipe, Location]:
         from src.data.source import load_source
 
         recipe = parse_recipe(self.recipe)
@@ -149,19 +151,19 @@ class VIMHDataModule(LightningDataModule):
             self.root = self.data_dir.parent
         return recipe, self.root / load_source(recipe).name
 
-    def _generate(self, recipe: Recipe, directory: Place) -> None:
+    def _generate(self, recipe: Recipe, directory: Location) -> None:
         from src.data.generate import generate  # compiles kernels, which takes time: only if data is generated
-        from src.data.sensitivity import BlindError
+        from src.data.sensitivity import NoEffectError
 
-        if is_whole(directory, INFO_FILE):
+        if is_complete(directory, INFO_FILE):
             return
         log.info("%s does not exist and is generated now", shown_path(directory))
         try:
             generate(recipe, self.root, allow_blind=self.allow_blind)
-        except BlindError as error:
+        except NoEffectError as error:
             raise UserError(f"{error}; preflight.allow_blind=true makes the dataset and trains anyway") from error
         except UserError:
-            if not is_whole(directory, INFO_FILE):  # otherwise another run made it: the same bytes
+            if not is_complete(directory, INFO_FILE):  # otherwise another run made it: the same bytes
                 raise
 
     def setup(self, stage: str | None = None) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from src.data.fetch import fetch
-from src.data.paths import to_place
+from src.data.paths import to_location
 from src.data.reader import open_exact_values, open_split
 from src.data.spec import DatasetSpec, read_spec
 from src.data.watched_file import WatchedFile
@@ -34,7 +34,7 @@ class VIMHDataset(Dataset):
         verify: bool = False,
         spec: DatasetSpec | None = None,
     ):
-        directory = fetch(to_place(data_dir))
+        directory = fetch(to_location(data_dir))
         self._directory, self._split, self._labels = directory, split, labels
         self.spec = spec or read_spec(directory)
         mapped = [path for path in (directory / split, directory / f"{split}_params.npy") if path.is_file()]

@@ -79,9 +79,7 @@ class VIMHOnlineDataModule(VIMHDataModule):
         source = source_of(self.spec, self.trust)
         recipe = source.recipe
         if recipe.dataset.sampling != "random":
-            raise UserError(
-                f"dataset.sampling: {recipe.dataset.sampling} given; data=vimh_online draws at random, give random"
-            )
+            raise UserError(f"dataset.sampling: {recipe.dataset.sampling} given; data=vimh_online needs random")
         stored = VIMHDataset(self.data_dir, "val", "exact", spec=self.spec)
         if stored.values is None:
             raise UserError(f"{self.data_dir}/val_params.npy: no such file; restore it, or use data=vimh")

@@ -7,7 +7,7 @@ from types import TracebackType
 
 import numpy as np
 
-from src.data.paths import Place
+from src.data.paths import Location
 from src.data.pickles import write_pickle
 from src.data.publish import publish
 from src.data.records import CURRENT_METADATA_BYTES, Records, record_bytes
@@ -17,7 +17,7 @@ from src.data.spec import INFO_FILE, DatasetSpec, to_info
 class DatasetWriter:
     """Writes rows of any split in any order, in a `with` block; an error or Ctrl-C leaves nothing (see `publish`)."""
 
-    def __init__(self, place: Place, spec: DatasetSpec, overwrite: bool = False, pickle: bool = False):
+    def __init__(self, place: Location, spec: DatasetSpec, overwrite: bool = False, pickle: bool = False):
         self.place = place
         self.spec = spec
         self.overwrite = overwrite
@@ -67,7 +67,7 @@ class DatasetWriter:
     def _finish(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Write everything that needs the complete files: pickle twins, checksums, the JSON."""
+        """Write everything that needs the complete files: pickle copies, checksums, the JSON."""
         if kind is not None:
             return
         if self.pickle:

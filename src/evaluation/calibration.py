@@ -17,9 +17,9 @@ from src.utils.table import Column
 _ROUNDING = 1e-6  # fraction of the range by which float32 may miss the end of an interval
 _HEADINGS = ("in 68 % interval", "in 90 % interval", "+-", "1.645 +-", "rank")
 CAPTION = (
-    "In brackets: 95 % confidence interval of the coverage. +-, 1.645 +-: coverage of\n"
-    "value +- these, nominally 68 and 90 %. rank: rank correlation of |error| and +-;\n"
-    "nan: +- is the same for every sound. *: outside the bounds."
+    "In brackets: 95 % confidence interval of the coverage. Columns +- and 1.645 +-: share\n"
+    "of errors within this limit, nominally 68 and 90 %. rank: rank correlation of |error|\n"
+    "and +-; nan: +- is the same for every sound. *: coverage outside 55..82 or 87..96 %."
 )
 
 
@@ -36,7 +36,7 @@ class Coverage:
     half_width: float  # mean half width of the 90 % interval, in the parameter's unit
 
     @property
-    def is_honest(self) -> bool:
+    def is_within_bounds(self) -> bool:
         """Whether the coverages of the intervals and the uncertainty are within src.models.calibration.BANDS."""
         shares = zip((*self.intervals, *self.normal), (*BANDS, *BANDS), strict=True)
         return all(low <= share <= high for share, (low, high) in shares)
@@ -96,6 +96,6 @@ def table_of(groups: Iterable[tuple[str, list[Coverage]]]) -> tuple[list[Column]
                 for share, (low, high) in zip(row.intervals, row.bounds, strict=True)
             ]
             normal = [f"{100 * share:.1f}" for share in row.normal]
-            name = row.name if row.is_honest else f"{row.name} *"
+            name = row.name if row.is_within_bounds else f"{row.name} *"
             cells.append([name, *shares, *normal, f"{row.rank_correlation:.2f}"])
     return [Column("parameter", text=True), *map(Column, _HEADINGS)], cells

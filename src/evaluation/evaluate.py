@@ -198,17 +198,20 @@ def require_same_task(trained: DatasetSpec, given: DatasetSpec) -> None:
     """Raise UserError unless a dataset has the images and parameters that a model was trained on."""
     if given.image_shape != trained.image_shape:
         raise UserError(
-            f"{given.name}: images (C, H, W) {given.image_shape}, the model was trained on {trained.image_shape}; "
-            "give a dataset made with the same spectral settings"
+            f"{given.name}: images (C, H, W) are {given.image_shape}, but the model was trained on "
+            f"{trained.image_shape}; give a dataset made with the same spectral settings"
         )
     for ours, theirs in zip(trained.space, given.space, strict=False):
         if (ours.name, ours.min, ours.max, ours.scale) != (theirs.name, theirs.min, theirs.max, theirs.scale):
             raise UserError(
-                f"{given.name}: {theirs.name} {theirs.min:g}..{theirs.max:g} {theirs.scale}, the model was trained on "
-                f"{ours.name} {ours.min:g}..{ours.max:g} {ours.scale}; give a dataset of the same parameters"
+                f"{given.name}: {theirs.name} {theirs.min:g}..{theirs.max:g} {theirs.scale}, but the model was trained "
+                f"on {ours.name} {ours.min:g}..{ours.max:g} {ours.scale}; give a dataset of the same parameters"
             )
     if given.space.names != trained.space.names:
-        raise UserError(f"{given.name}: parameters {given.space.names}, the model was trained on {trained.space.names}")
+        raise UserError(
+            f"{given.name}: has the parameters {', '.join(given.space.names)}, but the model was trained on "
+            f"{', '.join(trained.space.names)}; give a dataset of the same parameters"
+        )
 
 
 def predict_split(

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from src.evaluation.confusion import category_names, count_pairs, nearest_category
 from src.synth.parameters import ParameterSpace, ParameterSpec
-from src.utils.files import write_whole
+from src.utils.files import write_atomic
 from src.utils.table import plain
 
 matplotlib.use("agg")  # for files; needs no window system
@@ -24,7 +24,7 @@ def save_figure(figure: Figure, path: Path, dpi: int = 110) -> None:
     """Write a figure, completely or not at all, in the format of the path's suffix."""
     content = io.BytesIO()
     figure.savefig(content, format=path.suffix.removeprefix("."), dpi=dpi)
-    write_whole(path, content.getbuffer())
+    write_atomic(path, content.getbuffer())
 
 
 def _panels(space: ParameterSpace) -> tuple[Figure, list[Axes]]:
@@ -84,11 +84,11 @@ def error_figure(space: ParameterSpace, errors: np.ndarray) -> Figure:
         if spec.kind == "categorical":
             wrong = int((errors[:, at] != 0).sum())
             axis.bar(["correct", "wrong"], [len(errors) - wrong, wrong])
-            _name(axis, spec.name, "", "samples")
+            _name(axis, spec.name, "", "sounds")
             continue
         axis.hist(errors[:, at], bins=31)
         axis.axvline(0.0, color="0.7", linewidth=1)
-        _name(axis, spec.name, f"predicted - true {spec.unit}", "samples")
+        _name(axis, spec.name, f"predicted - true {spec.unit}", "sounds")
     return figure
 
 
@@ -97,5 +97,5 @@ def histogram_figure(space: ParameterSpace, values: np.ndarray) -> Figure:
     figure, axes = _panels(space)
     for at, spec in enumerate(space):
         axes[at].hist(values[:, at], bins=min(spec.num_classes, 64))
-        _name(axes[at], spec.name, spec.unit, "samples")
+        _name(axes[at], spec.name, spec.unit, "sounds")
     return figure

@@ -25,7 +25,7 @@ from src.spectral.config import SpectralConfig
 from src.spectral.front_end import FrontEnd
 from src.synth.parameters import ParameterSpace
 from src.utils.errors import UserError
-from src.utils.files import path_text, write_whole
+from src.utils.files import path_text, write_atomic
 
 log = logging.getLogger(__name__)
 
@@ -168,7 +168,7 @@ def write_predictions(predictions: list[Prediction], space: ParameterSpace, outp
     for sound in predictions:
         row = [*sound.values, *sound.uncertainties, *sound.low_90, *sound.high_90]
         writer.writerow([sound.name, *(f"{number:.6g}" for number in row)])
-    write_whole(output_dir / "predictions.csv", text.getvalue().encode())
+    write_atomic(output_dir / "predictions.csv", text.getvalue().encode())
     content = {
         "units": {spec.name: spec.unit for spec in space},
         "fixed": space.fixed,
@@ -179,7 +179,7 @@ def write_predictions(predictions: list[Prediction], space: ParameterSpace, outp
             for sound in predictions
         },
     }
-    write_whole(output_dir / "predictions.json", (json.dumps(content, indent=2) + "\n").encode())
+    write_atomic(output_dir / "predictions.json", (json.dumps(content, indent=2) + "\n").encode())
 
 
 def _by_name(space: ParameterSpace, numbers: np.ndarray, suffix: str = "") -> dict[str, float | None]:

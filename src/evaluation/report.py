@@ -25,7 +25,7 @@ from src.evaluation.tables import (
 )
 from src.models.vimh_lit_module import VIMHLitModule
 from src.synth.parameters import ParameterSpec
-from src.utils.files import write_whole
+from src.utils.files import write_atomic
 from src.utils.table import Column, plain
 
 _PLOTTED = 1000
@@ -42,7 +42,7 @@ th:first-child, td:first-child {{ text-align: left }}
 img {{ max-width: 100% }}
 </style>
 <h1>{title}</h1>
-<p>{count} sounds that were neither used for training nor to choose the checkpoint.
+<p>{count} sounds that were used neither for training nor for choosing the checkpoint.
 A 95 % interval shows how far a result may be off because the number of test sounds is limited.</p>
 {results}
 <h2>Predicted against true</h2>
@@ -61,14 +61,14 @@ def write_report(evaluation: Evaluation, model: VIMHLitModule, datamodule: VIMHD
     scatter_figure(space, truth, predicted).savefig(picture, format="png", dpi=110)
     page = _PAGE.format(
         title=_text(evaluation_title(evaluation)),
-        count=evaluation.num_samples,
+        count=f"{evaluation.num_samples:,}",
         results=_results(evaluation),
         scatter=base64.b64encode(picture.getvalue()).decode(),
         effects=_effects(model.spec),
         sounds=_sounds(model.spec, truth[:_LISTENED], predicted[:_LISTENED], datamodule.trust),
     )
     path = output_dir / "report.html"
-    write_whole(path, page.encode())
+    write_atomic(path, page.encode())
     return path
 
 

@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 from optuna.visualization import plot_optimization_history, plot_parallel_coordinate
 
 from src.utils import multirun_table
-from src.utils.files import shown_path, write_whole
+from src.utils.files import shown_path, write_atomic
 from src.utils.locks import locked
 from src.utils.runs_table import Run, read_run
 from src.utils.sweep_study import CAUSE, COMMAND, MONITOR, WANTED, counts
@@ -48,7 +48,7 @@ def show(study: Study, directory: Path) -> None:
     rows, names = sorted(study.get_trials(), key=_rank), _names(study)
     path = directory / "report.html"
     with locked(directory / "asking"):  # several searches may end at the same time
-        write_whole(path, _page(study, rows, names).encode())
+        write_atomic(path, _page(study, rows, names).encode())
         runs = [_run(study, trial, directory / str(trial.number)) for trial in rows]
         multirun_table.show(runs, directory, f"study {study.study_name}", _summary(study))
     log.info("report: %s", shown_path(path))

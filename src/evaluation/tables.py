@@ -10,7 +10,7 @@ from src.data.spec import DatasetSpec
 from src.evaluation.confusion import category_name
 from src.evaluation.intervals import rounded, significant, written_interval
 from src.synth.parameters import ParameterSpace, ParameterSpec
-from src.utils.files import write_whole
+from src.utils.files import write_atomic
 from src.utils.table import Column, escape_markdown, fits, markdown, show
 
 if TYPE_CHECKING:  # they import Lightning, which generation does not need
@@ -54,10 +54,10 @@ def print_sensitivity(spec: DatasetSpec, directory: Path, seconds: float | None 
         columns.append(Column("", text=True))
         for parameter, row in zip(spec.space, rows, strict=True):
             row.append("no measurable effect" if effects[parameter.name]["blind"] else "")
-    splits = ", ".join(f"{count} {split}" for split, count in spec.counts.items())
+    splits = ", ".join(f"{count:,} {split}" for split, count in spec.counts.items())
     caption = (
         "one step, whole range: median change of the image, in levels of 255, when only that parameter changes\n"
-        f"{sum(spec.counts.values())} samples ({splits}) "
+        f"{sum(spec.counts.values()):,} clips ({splits}) "
     )
     caption += "were not written" if seconds is None else f"in {seconds:.1f} s"
     show(columns, rows, str(directory), caption, all_in="vimh_dataset_info.json")
@@ -71,7 +71,7 @@ def _range(spec: ParameterSpec) -> str:
 
 def evaluation_title(evaluation: Evaluation) -> str:
     """Return the title of a test's results."""
-    return f"{evaluation.dataset}: test split, {evaluation.num_samples} sounds"
+    return f"{evaluation.dataset}: test split, {evaluation.num_samples:,} sounds"
 
 
 def evaluation_table(evaluation: Evaluation) -> tuple[list[Column], list[list[str]], set[int]]:
@@ -116,7 +116,7 @@ def confusion_table(row: CategoryRow, whole: bool) -> tuple[list[Column], list[l
         counts = confusion.matrix().tolist()
         cells = [[name, *map(str, line)] for name, line in zip(confusion.categories, counts, strict=True)]
         return columns, cells, f"{row.name}: sounds of each true category (rows) by predicted category (columns)"
-    columns = [Column("true", text=True), Column("predicted", text=True), Column("sounds"), Column("of", drop=1)]
+    columns = [Column("true", text=True), Column("predicted", text=True), Column("mistakes"), Column("sounds", drop=1)]
     cells = [[true, predicted, f"{count}", f"{total}"] for true, predicted, count, total in confusion.mistakes()]
     return columns, cells, f"{row.name}: the most frequent mistakes"
 
@@ -135,7 +135,7 @@ def _result(row: HeadRow | ImageError | CategoryRow, name: str) -> list[str]:
 
 def write_evaluation(evaluation: Evaluation, directory: Path) -> None:
     """Write test_results.json, which holds all results, and test_results.md, which holds the complete tables."""
-    write_whole(directory / "test_results.json", evaluation.to_json())
+    write_atomic(directory / "test_results.json", evaluation.to_json())
     parts = [f"# {escape_markdown(evaluation_title(evaluation))}"]
     columns, rows, _ = evaluation_table(evaluation)
     if rows:
@@ -145,7 +145,7 @@ def write_evaluation(evaluation: Evaluation, directory: Path) -> None:
     for row in evaluation.categories:
         columns, rows, title = confusion_table(row, whole=len(row.confusion.categories) <= _LARGEST)
         parts += [f"## {escape_markdown(title)}", markdown(columns, rows)]
-    write_whole(directory / _ALL_IN, ("\n\n".join(parts) + "\n").encode())
+    write_atomic(directory / _ALL_IN, ("\n\n".join(parts) + "\n").encode())
 
 
 def print_evaluation(evaluation: Evaluation) -> None:

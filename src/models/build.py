@@ -47,7 +47,7 @@ def read_checkpoint(path: str | Path, trust: Iterable[str] | None = ()) -> dict[
     """Read a checkpoint as tensors and plain containers, on the CPU, and check it; a UserError is one line.
 
     Its config may name the classes that `src.models.trust` lists and those that `trust` covers: dotted paths of classes
-    or modules. A stranger's file runs no other code. `trust` is None if nothing is built from the config.
+    or modules. An untrusted file runs no other code. `trust` is None if nothing is built from the config.
     """
     path = Path(path)
     if not path.is_file():
@@ -58,7 +58,7 @@ def read_checkpoint(path: str | Path, trust: Iterable[str] | None = ()) -> dict[
         if trust is not None:
             require_allowed(checkpoint["model_config"], trusted_paths(trust))
     except UserError as error:
-        verb = "" if str(error).startswith(("asks for ", "lacks ")) else "holds "
+        verb = "" if str(error).startswith(("names ", "lacks ")) else "holds "
         raise UserError(f"ckpt_path: {path} {verb}{error}") from error
     return checkpoint
 

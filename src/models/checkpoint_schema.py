@@ -72,7 +72,9 @@ def require_plain(value: Any, key: str) -> None:
             pending += [(inner, f"{where}.{at}", depth + 1) for at, inner in enumerate(item[: _MOST_VALUES + 1])]
         elif isinstance(item, str):
             if len(item) > _LONGEST_TEXT or not item.replace("\n", "").replace("\t", "").isprintable():
-                raise UserError(f"{where}: {shown(item)} given; a printable text of at most {_LONGEST_TEXT} letters")
+                raise UserError(
+                    f"{where}: {shown(item)} given; printable text of at most {_LONGEST_TEXT} characters is needed"
+                )
         elif type(item) is int:
             if abs(item) > _LARGEST_INTEGER:
                 raise UserError(f"{where}: {shown(item)} given; a smaller number is needed")
@@ -82,7 +84,7 @@ def require_plain(value: Any, key: str) -> None:
 
 def _require_key(name: Any, where: str) -> None:
     if not isinstance(name, str) or not name.isprintable() or len(name) > _LONGEST_KEY:
-        raise UserError(f"{where}: a key {shown(name)}; keys are printable texts of at most {_LONGEST_KEY} letters")
+        raise UserError(f"{where}: a key {shown(name)}; keys are printable texts of at most {_LONGEST_KEY} characters")
 
 
 def require_tensors(weights: Mapping[Any, Any], key: str) -> None:

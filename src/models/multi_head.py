@@ -205,7 +205,7 @@ def _complete_old_state(module: MultiHead, state: dict[str, Tensor], prefix: str
     """
     if f"{prefix}calibration.samples" in state:
         return
-    log.warning("the checkpoint is older than calibration, so its uncertainties are rough; train again")
+    log.warning("the checkpoint is from a version without calibration, so its uncertainties are rough; train again")
     errors = state.pop(f"{prefix}residuals", None)
     calibration = module._new_calibration().state_dict()
     if errors is not None:

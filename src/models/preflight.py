@@ -34,8 +34,8 @@ def preflight(datamodule: VIMHDataModule, model: VIMHLitModule, allow_blind: boo
     for name, column in zip(space.names, targets.T, strict=True):
         if name in trained and np.ptp(column) == 0:
             raise UserError(
-                f"{name}: the same label in all {len(column)} training samples, so there is nothing to learn; "
-                f"fix it in the synth config, or give model.heads.{name}.weight=0"
+                f"{name}: the same label in all {len(column)} training sounds, so there is nothing to learn; "
+                f"make it constant in the synth config, or give model.heads.{name}.weight=0"
             )
     blind = [row for row in datamodule.spec.sensitivity if row["blind"] and row["name"] in trained]
     has_range = model.auxiliary is not None  # the dB range contains what per-sample scaling removes from the image

@@ -1,4 +1,4 @@
-"""Build a model from a stranger's file only after checking the sizes that it needs."""
+"""Build a model from an untrusted file only after checking the sizes that it needs."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -27,7 +27,9 @@ class _Bounded(TorchFunctionMode):
         result = function(*args, **(kwargs or {}))
         for tensor in result if isinstance(result, tuple | list) else [result]:
             if isinstance(tensor, Tensor) and tensor.numel() > self.most:
-                raise UserError(f"its config asks for {tensor.numel()} numbers at once; the maximum is {self.most}")
+                raise UserError(
+                    f"its config needs a tensor of {tensor.numel()} elements; the maximum is {self.most}; train again"
+                )
         return result
 
 
@@ -44,7 +46,7 @@ def bounded(weights: Mapping[str, Tensor]) -> Iterator[None]:
         nonlocal found
         found += parameter is not None
         if found > most:
-            raise UserError("its config asks for more layers than it has weights for")
+            raise UserError("its config describes more layers than the file has weights for; train again")
 
     handle = register_module_parameter_registration_hook(count)
     try:
@@ -57,7 +59,7 @@ def bounded(weights: Mapping[str, Tensor]) -> Iterator[None]:
 def rehearse_network(build: Callable[[], nn.Module], weights: Mapping[str, Tensor], image: tuple[int, ...]) -> None:
     """Build a network without memory, load its weights and run it on an image (C, H, W).
 
-    Raises UserError if the weights belong to another network or are larger than a stranger's file may ask for, and
+    Raises UserError if the weights belong to another network or are larger than an untrusted file may need, and
     any error that the network raises for invalid arguments.
     """
     with torch.device("meta"), torch.no_grad(), bounded(weights):

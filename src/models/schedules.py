@@ -78,7 +78,7 @@ def cosine_restarts(
     """Follow half a cosine down `cycles` times, each `stretch` times as long as the last (SGDR, arXiv 1608.03983)."""
     _require_fraction("end", end)
     if cycles < 1 or stretch <= 0:
-        raise UserError(f"model.scheduler: cycles {cycles}, stretch {stretch} given; give at least 1, and above 0")
+        raise UserError(f"model.scheduler: cycles {cycles}, stretch {stretch} given; give cycles >= 1 and stretch > 0")
     lengths = [stretch**cycle for cycle in range(cycles)]
     starts = [sum(lengths[:cycle]) / sum(lengths) for cycle in range(cycles)]
 
@@ -95,7 +95,7 @@ def exponential(
     """Multiply by the same factor in each step, down to `end` times the rate after the last step."""
     _require_fraction("end", end)
     if end == 0:
-        raise UserError("model.scheduler.end: 0 given, but an exponential never reaches 0; give more")
+        raise UserError("model.scheduler.end: 0 given, but an exponential never reaches 0; give a value above 0")
     return _schedule(optimizer, lambda progress: end**progress, total_steps, steps_per_epoch, **options)
 
 
@@ -189,7 +189,9 @@ class Plateau(LambdaLR):
         warmup_fraction: float = 0.1,
     ):
         if not 0 < factor < 1 or patience < 0:
-            raise UserError(f"model.scheduler: factor {factor}, patience {patience} given; give 0..1, and epochs >= 0")
+            raise UserError(
+                f"model.scheduler: factor {factor}, patience {patience} given; give 0 < factor < 1 and patience >= 0"
+            )
         self.monitor = monitor
         self.factor, self.patience, self.threshold, self.least = factor, patience, threshold, least
         self.warmup = max(1, _warmup_steps(warmup_fraction, total_steps))

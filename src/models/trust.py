@@ -71,7 +71,9 @@ def _require(value: Any, key: str, role: str, whose: _Whose, trust: Sequence[str
             _require(inner, f"{key}.{at}", role, whose, trust)
     elif isinstance(value, str):
         if "${" in value:
-            raise UserError(f"asks for {shown(value)}, which a checkpoint may not, as {key}; give the value itself")
+            raise UserError(
+                f"names {shown(value)} as {key}, but a reference is not allowed in a checkpoint; give the value itself"
+            )
         if whose == "library" and value not in LIBRARY_WORDS:
             raise UserError(f"{key}: {shown(value)} given; give one of {', '.join(sorted(LIBRARY_WORDS))}")
     elif whose != "user" and isinstance(value, int | float):
@@ -106,14 +108,14 @@ def _require_named(value: Mapping[str, Any], key: str, role: str, trust: Sequenc
     whose: _Whose = "ours"
     for path in (value[name] for name in _NAMING if name in value):
         if not isinstance(path, str):
-            raise UserError(f"asks for {shown(path)}, which a checkpoint may not; give the path of a class ({key})")
+            raise UserError(f"names {shown(path)}, which is not a class path; give the path of a class ({key})")
         if path in ROLES.get(role, ()) or (role == "heads" and full_path(path) in ROLES["heads"]):  # older names
             whose = "library" if path in LIBRARY_CLASSES else whose
         elif is_trusted(path, trust):
             whose = "user"
         else:
             name = path if path.isprintable() and len(path) <= 200 else shown(path)
-            raise UserError(f"asks for {name}, which a checkpoint may not; {how_to_trust(path)} ({key})")
+            raise UserError(f"names {name}, which is not an allowed class; {how_to_trust(path)} ({key})")
     return whose
 
 

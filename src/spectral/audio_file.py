@@ -13,7 +13,7 @@ import soundfile
 from scipy.signal import resample_poly
 
 from src.utils.errors import UserError
-from src.utils.files import path_text, require_content, write_whole
+from src.utils.files import path_text, require_content, write_atomic
 
 log = logging.getLogger(__name__)
 
@@ -131,7 +131,9 @@ def _check_header(path: Path, sound: soundfile.SoundFile, channel: str | None) -
         )
     if sound.frames < 1:
         size = path.stat().st_size
-        raise UserError(f"{name}: 0 samples by its header, in a file of {size} bytes; record or export it again")
+        raise UserError(
+            f"{name}: its header states 0 samples, but the file has {size} bytes; record or export it again"
+        )
     if sound.channels > 1 and channel is None:
         raise UserError(f"{name}: {sound.channels} channels, but the model needs one; give channel=mix, left or right")
 
@@ -182,4 +184,4 @@ def write_clip(path: Path, audio: np.ndarray, sample_rate: int) -> None:
         audio = audio / peak
     content = io.BytesIO()
     soundfile.write(content, audio, sample_rate, format="WAV", subtype="PCM_16")
-    write_whole(path, content.getbuffer())
+    write_atomic(path, content.getbuffer())

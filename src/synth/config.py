@@ -31,7 +31,7 @@ class SynthConfig(BaseModel):
             if isinstance(name, bool):
                 raise ValueError(f"a parameter is named {name}; {YAML_WORDS}:")
             if not isinstance(name, str):
-                raise ValueError(f'a parameter is named {name}, which is not a text; quote it, as in "{name}":')
+                raise ValueError(f'a parameter is named {name}, which is not text; quote it, as in "{name}":')
         return parameters
 
     @property
@@ -70,7 +70,9 @@ def load_synth(config: SynthConfig) -> Synth:
     voice = load_voice(config.voice)
     for name in config.settings:
         if name not in voice.settings:
-            raise UserError(f"synth.settings.{name}: unknown to {voice.name}.{did_you_mean(name, voice.settings)}")
+            raise UserError(
+                f"synth.settings.{name}: voice {voice.name} has no such setting.{did_you_mean(name, voice.settings)}"
+            )
     given = {name: _parameter(voice, name, entry) for name, entry in config.parameters.items()}
     rest = [_at_default(spec) for spec in voice.parameters if spec.name not in given]
     space = ParameterSpace([*given.values(), *rest])

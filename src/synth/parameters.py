@@ -76,7 +76,7 @@ class ParameterSpec(BaseModel):
     def _hint_at_quotes(cls, names: Any) -> Any:
         for name in names if isinstance(names, list | tuple) else ():
             if isinstance(name, bool):
-                raise ValueError(f"{name} is not a text; {YAML_WORDS}")
+                raise ValueError(f"{name} is not text; {YAML_WORDS}")
         return names
 
     @field_validator("values")

@@ -1,1 +1,1 @@
-"""Plumbing between Hydra, Lightning and the person at the terminal."""
+"""Helpers for commands, configs, runs and sweeps."""

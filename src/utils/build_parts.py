@@ -11,7 +11,7 @@ from src.data.source import load_source
 from src.data.spec import DatasetSpec
 from src.models.build import build_model
 from src.synth.parameters import ParameterSpace, ParameterSpec
-from src.utils.errors import NotHere, UserError, did_you_mean
+from src.utils.errors import UnavailableError, UserError, did_you_mean
 from src.utils.instantiate import build, build_trainer
 from src.utils.loggers import require_logger
 from src.utils.monitor import require_known
@@ -51,7 +51,7 @@ def build_part(part: str, given: Mapping[str, Any]) -> tuple[list[Fault], list[s
     try:
         if role:
             require_logger(given["logger"][role], part)
-    except NotHere as error:
+    except UnavailableError as error:
         return [], [str(error)]
     groups = ("trainer", "callbacks") if part == "trainer" else (group,)
     faults = [fault for name in groups for fault in signature_faults(given[name], name)]
@@ -92,7 +92,7 @@ def _build_trainer(given: Mapping[str, Any]) -> list[str]:
     try:
         build_trainer(OmegaConf.create(dict(given)))
         return []
-    except NotHere as error:
+    except UnavailableError as error:
         build_trainer(OmegaConf.create({**given, "trainer": {**given["trainer"], **_ANYWHERE}}))
         return [str(error)]
 

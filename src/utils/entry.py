@@ -146,13 +146,16 @@ def run(main: Callable[[], object], prepare: Callable[[list[str]], list[str]] | 
         sys.stderr.write(f"{printable(str(error))}\n")
         sys.exit(error.status)
     except worker_died() as error:
-        sys.exit(f"hydra/launcher: a job has died ({first_line(error)}); the same command completes the others")
+        sys.exit(
+            f"hydra/launcher: a job was killed ({first_line(error)}); run the same command again to complete "
+            "the other jobs"
+        )
     except BrokenPipeError:
         os._exit(141)  # the reader, such as head, has closed the pipe; nothing more can be flushed
     except ConnectionError as error:
         sys.exit(f"hydra/launcher: {first_line(error)}")
     except KeyboardInterrupt:  # while jobs run in other processes: `task` handles it for a job in this process
-        sys.stderr.write("interrupted; completed work is kept, and the same command continues with the rest\n")
+        sys.stderr.write("interrupted; completed jobs are kept; run the same command again to continue\n")
         sys.exit(130)
     except (HydraException, OmegaConfBaseException) as error:
         sys.stderr.write(f"{printable(str(_user_error(error) or explain(error)))}\n")
@@ -189,7 +192,7 @@ def _set_surroundings() -> None:
 
 
 def _refuse_option(parser: argparse.ArgumentParser, message: str) -> None:
-    raise UserError(f"{message}; values have no dashes, as in trainer.max_epochs=3, and --help lists the options")
+    raise UserError(f"{message}; give values without dashes, as in trainer.max_epochs=3; --help lists the options")
 
 
 def _words_for_hydra(words: list[str], prepare: Callable[[list[str]], list[str]] | None) -> list[str]:

@@ -11,7 +11,7 @@ _LONGEST_INTEGER = 2**64  # Python refuses to write integers of more than 4,300 
 class UserError(ValueError):
     """A mistake that the user can fix; its message is one line: what is wrong, where, and what to do.
 
-    Control characters are escaped and a long message is cut, since it may quote a stranger's file.
+    Control characters are escaped and a long message is cut, since it may quote an untrusted file.
     """
 
     status = 1  # of the process that ends with it
@@ -23,7 +23,7 @@ class UserError(ValueError):
         super().__init__(printable(text))
 
 
-class NotHere(UserError):
+class UnavailableError(UserError):
     """A config needs a package, a service or an accelerator that this machine does not have."""
 
 

@@ -1,4 +1,4 @@
-"""Write files completely or not at all, and check files from strangers, which may be anything."""
+"""Write files atomically, and check files from untrusted sources."""
 
 import os
 import stat
@@ -9,7 +9,7 @@ from src.utils.errors import UserError, printable
 _LFS_POINTER = b"version https://git-lfs.github.com/spec/"  # its first line, by the Git LFS specification
 
 
-def write_whole(path: Path, content: bytes | memoryview) -> None:
+def write_atomic(path: Path, content: bytes | memoryview) -> None:
     """Write a file under a temporary name in its directory, then rename it; on failure the old file stays.
 
     The temporary name does not vary, so that a later run overwrites what a killed process left.
@@ -51,7 +51,7 @@ def _fault(path: Path, remedy: str) -> str | None:
     except OSError as error:
         return f"cannot be read ({error.strerror}); {remedy}"
     if start == _LFS_POINTER:
-        return "a pointer of Git LFS and not the file itself; fetch it with: git lfs pull"
+        return "a Git LFS pointer, not the file itself; fetch the file with: git lfs pull"
     return None
 
 

@@ -24,7 +24,7 @@ def help_text(entry: str, purpose: str) -> str:
             shared += [_item(f"{key}.{name}: {given}", reason) for name, given, reason, _ in _entries(f"{key}/default")]
         elif choices:
             usual = "none" if value in ("null", "[]") else value
-            groups.append(_item(f"{key}: {', '.join(choices)}", f"{usual} unless given{f'; {why}' if why else ''}"))
+            groups.append(_item(f"{key}: {', '.join(choices)}", f"default: {usual}{f'; {why}' if why else ''}"))
         elif not is_group:
             own.append(_item(f"{key}: {value}", why))
     return "\n\n".join(

@@ -19,8 +19,8 @@ from rich.console import Console
 from rich.syntax import Syntax
 
 from src.callbacks.checkpoint_io import WholeCheckpoints
-from src.utils.errors import NotHere, UserError, one_line
-from src.utils.files import write_whole
+from src.utils.errors import UnavailableError, UserError, one_line
+from src.utils.files import write_atomic
 from src.utils.multirun import in_sweep
 from src.utils.ranks import explain_death, launched, rank
 from src.utils.resume import how_to_continue
@@ -75,10 +75,10 @@ def apply_extras(config: DictConfig) -> None:
 def log_deterministic(config: DictConfig) -> None:
     """Log what deterministic=true guarantees."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA starts; otherwise sums differ
-    compiled = ", nor with a compiled model on another compiler" if config.model.get("compile") else ""
+    compiled = ", or with another compiler, since the model is compiled" if config.model.get("compile") else ""
     log.info(
-        "deterministic: the same bytes again on this machine with %d threads; not with other threads, processors "
-        "or versions of torch%s",
+        "deterministic: results are bit-identical on this machine with %d threads, but not with another number of "
+        "threads, another processor or another version of torch%s",
         torch.get_num_threads(),
         compiled,
     )
@@ -111,12 +111,13 @@ def build_trainer(config: DictConfig) -> Trainer:
     accelerator, precision = config.trainer.accelerator, str(config.trainer.get("precision", "32-true"))
     if precision not in _PRECISIONS:
         raise UserError(
-            f"trainer.precision: {precision} given; give one of {', '.join(_PRECISIONS)}: weights stay float32"
+            f"trainer.precision: {precision} given; give one of {', '.join(_PRECISIONS)}: "
+            "the weights are always float32"
         )
     wrappers = (config.get("model") or {}).get("wrappers") or {}
     if precision == "16-mixed" and {"sam", "asam"} & set(wrappers):  # also on a CPU, where Lightning uses bf16 instead
         raise UserError(
-            "model.wrappers: SAM and ASAM need two passes a step, and trainer.precision=16-mixed scales the loss of "
+            "model.wrappers: SAM and ASAM need two passes per step, and trainer.precision=16-mixed scales the loss of "
             "only one; use bf16-mixed or 32-true"
         )
     keeps = any(isinstance(callback, Checkpoint) for callback in callbacks)  # otherwise Lightning adds its own
@@ -129,7 +130,9 @@ def build_trainer(config: DictConfig) -> Trainer:
         trainer = instantiate(config.trainer, **given, **launched(), _convert_="all")  # max_time may be a dict
     except InstantiationException as error:
         if isinstance(error.__cause__, MisconfigurationException) and not _has(accelerator):
-            raise NotHere(f"trainer: this machine has no {accelerator}; use trainer=cpu or trainer=auto") from error
+            raise UnavailableError(
+                f"trainer: this machine has no {accelerator}; use trainer=cpu or trainer=auto"
+            ) from error
         raise UserError(f"trainer: {one_line(error.__cause__ or error)}") from error
     # with max_steps Lightning assumes that a resumed run is within an epoch, and would not start the next epoch
     trainer.fit_loop._iteration_based_training = lambda: False
@@ -155,4 +158,4 @@ def log_hyperparameters(loggers: list[Logger], config: DictConfig, more: Mapping
     for logger in loggers:
         logger.log_hyperparams(values)
         if isinstance(logger, TensorBoardLogger) and not rank():  # its own file is incomplete and never updated
-            write_whole(Path(logger.log_dir) / logger.NAME_HPARAMS_FILE, OmegaConf.to_yaml(values).encode())
+            write_atomic(Path(logger.log_dir) / logger.NAME_HPARAMS_FILE, OmegaConf.to_yaml(values).encode())

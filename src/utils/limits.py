@@ -20,7 +20,7 @@ def require_limits(trainer: Mapping[str, Any]) -> None:
             raise UserError(f"trainer.{key}: {value} given; give at least 1")
     clip = trainer.get("gradient_clip_val")
     if isinstance(clip, int | float) and clip < 0:  # Lightning would scale gradients by it and ascend the loss
-        raise UserError(f"trainer.gradient_clip_val: {clip} given; give a norm above 0, or null to clip nothing")
+        raise UserError(f"trainer.gradient_clip_val: {clip} given; give a norm above 0, or null for no clipping")
     for key in _TRAINING:
         value = trainer.get(key)
         if _is_zero(value):

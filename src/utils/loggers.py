@@ -4,22 +4,26 @@ from importlib.util import find_spec
 
 from omegaconf import DictConfig
 
-from src.utils.errors import NotHere
+from src.utils.errors import UnavailableError
 
 PACKAGES = {"wandb": "wandb", "mlflow": "mlflow", "comet": "comet_ml", "aim": "aim"}  # extra: package
 
 
 def require_loggers(config: DictConfig | None) -> None:
-    """Raise NotHere if the package of a logger is missing, with the command that installs it."""
+    """Raise UnavailableError if the package of a logger is missing, with the command that installs it."""
     for role, logger in (config or {}).items():
         require_logger(logger, f"logger.{role}")
 
 
 def require_logger(config: DictConfig | None, where: str) -> None:
-    """Raise NotHere if the package of one logger is not installed, or its service has closed."""
+    """Raise UnavailableError if the package of one logger is not installed, or its service has closed."""
     target = str((config or {}).get("_target_", "")).split(".")
     if "neptune" in target:
-        raise NotHere(f"{where}: the service has closed, and Lightning has dropped its logger; give logger=tensorboard")
+        raise UnavailableError(
+            f"{where}: the service was shut down, and Lightning has removed its logger; give logger=tensorboard"
+        )
     for extra, package in PACKAGES.items():
         if extra in target and find_spec(package) is None:
-            raise NotHere(f"{where}: {package} is not installed; uv pip install -e '.[{extra}]'")
+            raise UnavailableError(
+                f"{where}: {package} is not installed; install it with: uv pip install -e '.[{extra}]'"
+            )

@@ -9,7 +9,7 @@ from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 from lightning.pytorch.utilities import rank_zero_only
 
-from src.utils.files import write_whole
+from src.utils.files import write_atomic
 
 
 class ResumableCSVLogger(CSVLogger):
@@ -57,7 +57,7 @@ class _Writer(ExperimentWriter):
 
     def _write(self) -> None:
         header = _lines([dict(zip(self.metrics_keys, self.metrics_keys, strict=True))], self.metrics_keys)
-        write_whole(self.path, (header + _lines(self.rows, self.metrics_keys)).encode())
+        write_atomic(self.path, (header + _lines(self.rows, self.metrics_keys)).encode())
 
 
 def _lines(rows: list[dict[str, Any]], names: list[str]) -> str:

@@ -21,7 +21,7 @@ def require_metrics(config: DictConfig) -> None:
         mode = "min" if key == "monitor" else OmegaConf.select(config, key.removesuffix("monitor") + "mode")
         if mode != "max" and metric.endswith(("_acc", "_acc1")):
             raise UserError(
-                f"{key}: {metric} given, and the lowest accuracy would be kept; give an error, such as _mae"
+                f"{key}: {metric} given, but the lowest value is kept as the best; give an error, such as val/NAME_mae"
             )
     _require_validation(config)
     _require_ends_of_epochs(config)
@@ -47,12 +47,12 @@ def _require_validation(config: DictConfig) -> None:
         dropped = " ".join(shlex.quote(f"~{owner}") for owner in owners)
         raise UserError(
             f"trainer.limit_val_batches: 0 given, so there is no {', '.join(sorted(set(watchers.values())))}, which "
-            f"{' and '.join(owners)} watch; validate, or leave them out with {dropped}"
+            f"{' and '.join(owners)} use; give 1.0, or remove them with {dropped}"
         )
     every, epochs = trainer.get("check_val_every_n_epoch"), trainer.get("max_epochs")
     if isinstance(every, int) and isinstance(epochs, int) and 0 < epochs < every:
         log.warning(
-            "trainer.check_val_every_n_epoch: %d given and trainer.max_epochs %d, so no epoch is validated and no best "
+            "trainer.check_val_every_n_epoch: %d is above trainer.max_epochs %d, so no epoch is validated and no best "
             "checkpoint is kept",
             *(every, epochs),
         )

@@ -83,7 +83,11 @@ def leave_with_first() -> None:
         while os.getppid() == first:
             time.sleep(1.0)
         time.sleep(_GRACE_SECONDS)
-        log.error("the first process of this run has died, so process %d ends too; resume=DIR continues it", rank())
+        log.error(
+            "the first process of this run has ended unexpectedly, so process %d ends too; "
+            "continue with resume=DIRECTORY",
+            rank(),
+        )
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
@@ -96,7 +100,10 @@ def explain_death(record: logging.LogRecord) -> bool:
     """
     found = re.match(r"\[rank: (\d+)\] Child process .* terminated with code (-?\d+)", record.getMessage())
     if found:
-        record.msg = "process %s of this run has died with status %s, so the others are ended; resume=DIR continues it"
+        record.msg = (
+            "process %s of this run ended with status %s, so the other processes are stopped; "
+            "continue with resume=DIRECTORY"
+        )
         record.args, record.levelno, record.levelname = found.groups(), logging.ERROR, "ERROR"
     return True
 

@@ -11,7 +11,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from src.utils.errors import UserError
-from src.utils.files import write_whole
+from src.utils.files import write_atomic
 from src.utils.ranks import launched, rank
 from src.utils.run_lock import is_in_use
 from src.utils.run_record import ROOT, read_record
@@ -116,7 +116,7 @@ def save_config(config: DictConfig, directory: Path) -> None:
     """Save a resumed run's config with the values of this command line, so that the next `resume=` uses them too."""
     kept = config.copy()
     kept.resume = None
-    write_whole(directory / CONFIG, OmegaConf.to_yaml(kept).encode())
+    write_atomic(directory / CONFIG, OmegaConf.to_yaml(kept).encode())
 
 
 def continue_logs(loggers: DictConfig | None, step: int) -> None:

@@ -15,7 +15,7 @@ from src.utils.ranks import rank
 
 
 @contextmanager
-def only_here(directory: Path) -> Iterator[None]:
+def exclusive_run(directory: Path) -> Iterator[None]:
     """Lock a directory for a run and all its processes; a UserError names the process of another run that holds it.
 
     The operating system releases the lock when its process ends, however it ends, on any machine of a shared file

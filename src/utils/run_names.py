@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from src.data.spec import DatasetSpec
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,63}")  # as for datasets, and short enough for any file system
-_RULE = "letters, digits and _ . + - after a first letter or digit, at most 64 characters"
+_RULE = "give at most 64 letters, digits and _ . + -, beginning with a letter or digit"
 
 
 def run_directory(started: str, name: object) -> str:
@@ -36,7 +36,7 @@ def run_names(config: DictConfig) -> tuple[str | None, list[str]]:
     elif isinstance(tags, str | int):
         tags = [tags]
     if not isinstance(tags, Sequence):
-        raise UserError(f"tags: {tags} given; a list of names, as in tags=[moog,test]")
+        raise UserError(f"tags: {tags} given; give a list of names, as in tags=[moog,test]")
     return None if name is None else checked_name(name, "name"), [checked_name(tag, "tags") for tag in tags]
 
 

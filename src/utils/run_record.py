@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from src.utils.errors import Interrupted
-from src.utils.files import write_whole
+from src.utils.files import write_atomic
 from src.utils.ranks import rank
 from src.utils.workers import worker_died
 
@@ -81,10 +81,10 @@ class Session:
         if rank():
             return
         content = json.dumps({"sessions": self.sessions}, indent=2, default=str) + "\n"
-        write_whole(self.directory / "run.json", content.encode())
+        write_atomic(self.directory / "run.json", content.encode())
 
 
-def surroundings() -> dict[str, Any]:
+def environment_info() -> dict[str, Any]:
     """Return what else a run depends on, as plain data: command, code, versions and hardware."""
     return {
         "command": [sys.executable, *sys.argv],

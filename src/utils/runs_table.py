@@ -14,12 +14,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from src.utils.files import write_whole
+from src.utils.files import write_atomic
 from src.utils.run_lock import is_in_use
 from src.utils.run_record import read_record
 from src.utils.table import Column, markdown, show
 
-_OUTCOMES = {"finished": "finished", "interrupted": "interrupted", "killed": "dead"}
+_OUTCOMES = {"finished": "finished", "interrupted": "interrupted", "killed": "killed"}
 _LONGEST = 160  # characters of a cell on the screen; the CSV file holds the whole text
 _LARGEST_BYTES = 2**24  # of a file of results
 _MOST_EPOCHS = 10**9
@@ -30,7 +30,7 @@ class Run:
     """One row of the table; a value that a run's files do not hold is None or an empty text."""
 
     directory: Path
-    state: str  # running, finished, pruned, interrupted, failed, dead (killed), or damaged (its record is unreadable)
+    state: str  # running, finished, pruned, interrupted, failed, killed, or damaged (its record is unreadable)
     cause: str = ""  # of a failure
     started: datetime | None = None  # of the last session
     name: str = ""
@@ -144,7 +144,7 @@ def write_runs(runs: Sequence[Run], stem: Path) -> list[Path]:
     contents = (text.getvalue(), markdown([Column(name, text=True) for name in names], rows) + "\n")
     paths = [stem.with_suffix(".csv"), stem.with_suffix(".md")]
     for path, content in zip(paths, contents, strict=True):
-        write_whole(path, content.encode(errors="backslashreplace"))
+        write_atomic(path, content.encode(errors="backslashreplace"))
     return paths
 
 
@@ -181,7 +181,7 @@ def _state(directory: Path, outcome: str, pruned: bool) -> str:
     if outcome != "running":
         return _OUTCOMES.get(outcome, "damaged")
     try:
-        return "running" if is_in_use(directory) else "dead"
+        return "running" if is_in_use(directory) else "killed"
     except OSError:  # a read-only file system
         return "running"
 

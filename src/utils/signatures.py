@@ -13,7 +13,7 @@ from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 from src.utils.errors import UserError, did_you_mean, one_line, shown
 
 
-def require_sound(config: DictConfig, groups: Sequence[str]) -> None:
+def require_valid_arguments(config: DictConfig, groups: Sequence[str]) -> None:
     """Raise UserError with the key of the first fault in a config's groups, before anything is built."""
     plain = OmegaConf.to_container(config, resolve=True)
     for group in groups:

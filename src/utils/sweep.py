@@ -86,9 +86,10 @@ def search(
 ) -> Study:
     """Run trials until the study has `n_trials`, including those of earlier commands and other processes; return it."""
     if not storage or callable(sampler):  # Hydra does not instantiate the sampler of a grid
-        key = "hydra/sweeper/sampler: a grid" if storage else "hydra.sweeper.storage: nothing"
+        if not storage:
+            raise UserError("hydra.sweeper.storage: not given; give a database, such as sqlite:///study.db")
         raise UserError(
-            f"{key} given, but a study needs a database; for a grid give -m and lists of values, without a search"
+            "hydra/sweeper/sampler: grid is not supported; leave out hparams_search, and give -m and lists of values"
         )
     opened = functools.partial(open_study, study_name, storage, sampler, pruner)
     fixed, space = split(params, arguments)
@@ -154,7 +155,7 @@ def _describe(study: Study, directory: Path, fixed: Mapping[str, str], n_trials:
     """Record in the study what all trials share; raise UserError if its earlier trials share something else."""
     relevant = {key: word for key, word in fixed.items() if not _says_where(key)}
     before = {key: word for key, word in study.user_attrs.get(FIXED, relevant).items() if not _says_where(key)}
-    start = "hydra.sweeper.study_name=... starts another"
+    start = "give another hydra.sweeper.study_name"
     if before != relevant and study.get_trials(deepcopy=False, states=_SHARING):
         there = ", ".join(word for key, word in before.items() if relevant.get(key) != word) or "no such override"
         here = ", ".join(word for key, word in relevant.items() if before.get(key) != word) or "none"
@@ -179,7 +180,7 @@ def _ask(study: Study, space: Mapping[str, BaseDistribution], owner: str) -> Tri
             trial._suggest(key, distribution)
     except ValueError as error:  # the choices differ from those of earlier trials
         fail(study, trial, KILLED)
-        advice = "hydra.sweeper.study_name=... starts another"
+        advice = "give another hydra.sweeper.study_name"
         raise UserError(f"{key}: study {study.study_name} has other choices; {advice}") from error
     return trial
 
@@ -194,5 +195,5 @@ def _run(launch: Launch, words: list[list[str]], batch: Sequence[Trial], directo
     try:
         return launch(words, initial_job_idx=batch[0].number)
     except worker_died() as error:
-        log.warning("a trial's process has died: %s", first_line(error))
+        log.warning("a trial's process was killed: %s", first_line(error))
         return [left_behind(directory / str(trial.number)) for trial in batch]

@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 from optuna.study import Study
 from optuna.trial import TrialState
 
-from src.utils.files import write_whole
+from src.utils.files import write_atomic
 from src.utils.sweep_study import COMMAND, FIXED, MONITOR
 
 _HEADER = """\
@@ -51,7 +51,7 @@ def write_best(directory: Path, study: Study, groups: Collection[str]) -> None:
         command=study.user_attrs[COMMAND],
     )
     text = header + OmegaConf.to_yaml(OmegaConf.create({"defaults": [*defaults, "_self_"]} | values))
-    write_whole(path, text.encode())
+    write_atomic(path, text.encode())
 
 
 def _put(tree: dict[str, Any], key: str, value: Any) -> None:

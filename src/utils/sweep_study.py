@@ -54,7 +54,10 @@ def open_storage(url: str, patience_s: float = _BUSY_S) -> RDBStorage:
                 options["connect_args"] = {"connect_timeout": _CONNECT_S}
         storage = _retry(lambda: RDBStorage(url, options), STORAGE_ERRORS, patience_s)
     except (*STORAGE_ERRORS, ImportError, OSError) as error:
-        raise UserError(f"hydra.sweeper.storage: {_shown(url)} cannot be opened ({first_line(error)})") from error
+        raise UserError(
+            f"hydra.sweeper.storage: {_shown(url)} cannot be opened ({first_line(error)}); "
+            "check the URL, and that the server is running"
+        ) from error
     _wait_when_away(storage.engine)
     return storage
 

@@ -24,7 +24,9 @@ def raise_if_lost(error: RuntimeError, advice: str) -> None:
     text = str(error)
     if text.startswith("DataLoader worker"):
         raise UserError(
-            f"data.num_workers: a process that loads data has died; if memory is short, use fewer, then {advice}"
+            f"data.num_workers: a process that loads data was killed; if memory is short, use fewer, then {advice}"
         ) from error
     if "gloo" in text or "NCCL" in text or type(error).__name__.startswith("Dist"):  # torch.distributed's errors
-        raise UserError(f"another process of this run has died or can no longer be reached; {advice}") from error
+        raise UserError(
+            f"another process of this run has ended unexpectedly or can no longer be reached; {advice}"
+        ) from error

@@ -34,7 +34,7 @@ def test_a_full_disk_is_one_line_and_the_checkpoint_before_stays(tmp_path, full_
     buffer = io.BytesIO()
     torch.save({"a": 1}, buffer)
     path.write_bytes(buffer.getvalue())
-    with pytest.raises(UserError, match=rf"^{path}: File too large while saving 1.0 MiB; the .* room, then do this$"):
+    with pytest.raises(UserError, match=rf"^{path}: File too large while saving 1.0 MiB; the .* space, then do this$"):
         WholeCheckpoints("do this").save_checkpoint({"a": torch.zeros(2**18)}, path)
     assert torch.load(path, weights_only=True) == {"a": 1} and list(tmp_path.iterdir()) == [path]
 

@@ -82,7 +82,7 @@ def test_a_run_resumed_within_an_epoch_ends_where_it_would_have(data_root, saw, 
 def test_load_of_a_cpu_needs_psutil(data_root, saw, tmp_path, caplog, monkeypatch):
     monkeypatch.setitem(sys.modules, "psutil", None)
     message = running.fault(caplog, "train", data_root, tmp_path, "callbacks=[default,device_stats]")
-    assert message == "callbacks.device_stats: psutil is not installed; uv pip install psutil"
+    assert message == "callbacks.device_stats: psutil is not installed; install it with: uv pip install psutil"
 
 
 def test_load_of_the_cpu_is_logged(data_root, saw, tmp_path):

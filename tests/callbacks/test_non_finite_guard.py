@@ -72,7 +72,7 @@ def trained(saw, output, *callbacks, heads=None, seed=0, plugins=None, **options
         ("target", "the target of log10_decay_time is not finite at step 3; .*; the fault is in the dataset"),
         ("note_velocity", "the loss of note_velocity is nan at step 3; .*model.optimizer.lr"),
         ("log10_decay_time/l1", "the loss of log10_decay_time/l1 is nan at step 3; .*model.optimizer.lr"),
-        ("gradient", "the loss is finite, but not the gradient of network.stages.2.weight, at step 3; "),
+        ("gradient", "the loss is finite, but the gradient of network.stages.2.weight is not finite at step 3; "),
     ],
 )
 def test_it_names_what_is_not_finite_and_keeps_the_batch(saw, tmp_path, what, words):
@@ -108,7 +108,7 @@ def test_a_validation_that_is_not_finite_ends_a_run_before_its_weights_are_kept(
 
 def test_the_first_bad_batch_is_blamed_and_nothing_is_saved_after_it(saw, tmp_path):
     kept = ModelCheckpoint(tmp_path / "checkpoints", every_n_train_steps=1, save_top_k=-1, filename="{step}")
-    with pytest.raises(UserError, match=r"not the gradient of network\.stages\.2\.weight, at step 3"):
+    with pytest.raises(UserError, match=r"the gradient of network\.stages\.2\.weight is not finite at step 3"):
         trained(saw, tmp_path, Poison("gradient"), kept)
     assert sorted(path.stem for path in (tmp_path / "checkpoints").iterdir()) == ["step=1", "step=2"]
 
@@ -129,7 +129,7 @@ def test_overflowing_gradients_are_the_scalers_business_but_not_a_loss(saw, tmp_
 
 
 def test_gradients_that_accumulate_are_looked_at_where_they_step(saw, tmp_path):
-    with pytest.raises(UserError, match=r"gradient of network\.stages\.2\.weight, at step 2;"):
+    with pytest.raises(UserError, match=r"gradient of network\.stages\.2\.weight is not finite at step 2;"):
         trained(saw, tmp_path, Poison("gradient"), accumulate_grad_batches=2)
 
 
@@ -168,7 +168,7 @@ def on_two_processes(saw, output, what):
             "note_velocity",
             "the loss of note_velocity is nan at step 3; its batch is in {output}/non_finite_step_3_rank_1.pt",
         ),
-        ("gradient", "the loss is finite, but not the gradient of network.stages.2.weight"),
+        ("gradient", "the loss is finite, but the gradient of network.stages.2.weight is not finite"),
     ],
 )
 def test_two_processes_end_together_with_the_same_line(saw, tmp_path, what, words):

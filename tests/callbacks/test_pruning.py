@@ -87,7 +87,7 @@ def test_a_database_that_cannot_be_opened_does_not_stop_the_training_either(job,
 def test_a_trial_that_its_sweep_has_given_up_does_not_begin(job):
     pruning.Pruning("val/nmae").on_fit_start(None, None)
     open_study("s", job.storage).tell(4, state=optuna.trial.TrialState.FAIL)
-    with pytest.raises(UserError, match="the sweep gave this trial up before it started"):
+    with pytest.raises(UserError, match="the sweep cancelled this trial before it started"):
         pruning.Pruning("val/nmae").on_fit_start(None, None)
 
 

@@ -37,7 +37,7 @@ def test_training_ends_with_the_same_weights(data_root, saw, tmp_path):
 
 @pytest.mark.parametrize(("setting", "value"), [("num_workers", 2), ("pin_memory", True)])
 def test_what_only_serves_loading_is_refused_beside_it(tiny, setting, value):
-    with pytest.raises(UserError, match=rf"^data.{setting}: {value} given with data.device_cache=true"):
+    with pytest.raises(UserError, match=rf"^data.{setting}: {value} given, but data.device_cache=true"):
         VIMHDataModule(tiny, device_cache=True, **{setting: value})
 
 
@@ -47,7 +47,7 @@ def test_more_than_a_quarter_of_the_memory_is_refused(tiny, monkeypatch):
     module = VIMHDataModule(tiny, device_cache=True)
     module.train_dataloader()
     with pytest.raises(
-        UserError, match=r"^data.device_cache: the data takes 8.64e-06 GB, a quarter of cpu's memory is"
+        UserError, match=r"^data.device_cache: the data needs 8.64e-06 GB, but at most a quarter of cpu's memory, "
     ):
         module.val_dataloader()  # both together are too many
 

@@ -74,12 +74,12 @@ def test_a_damaged_recipe_is_one_line(spec, config):
     ],
 )
 def test_a_recipe_that_makes_something_else_is_refused(spec, part, values):
-    assert "than its description says" in refusal(source_of, changed(spec, part, **values))
+    assert "that its description states" in refusal(source_of, changed(spec, part, **values))
 
 
 @pytest.mark.parametrize("size", [2**27, 10**9, 2**40])
 def test_a_large_dataset_is_not_made_because_a_file_says_so(spec, size):
-    assert "make it with generate_vimh.py" in refusal(recipe_to_make, changed(spec, "dataset", size=size))
+    assert "make the dataset with generate_vimh.py" in refusal(recipe_to_make, changed(spec, "dataset", size=size))
 
 
 @pytest.mark.parametrize("name", ["../../x", "/tmp/x", "a/b", "..", ".", "a\nb", "a\0b", "~", "", "x:y"])

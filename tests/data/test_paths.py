@@ -15,7 +15,7 @@ import pytest
 from src.data import paths, publish
 from src.data.fetch import fetch
 from src.data.generate import generate
-from src.data.paths import RemotePath, to_place
+from src.data.paths import RemotePath, to_location
 from src.data.shards import make_shard, merge_shards
 from src.data.source import Source
 from src.data.spec import INFO_FILE
@@ -36,7 +36,7 @@ def local_disk_as_a_store(monkeypatch):
 def place(request, tmp_path):
     """An output directory at a URL, with nothing there yet."""
     url = {"memory": f"memory://{tmp_path.name}", "local": f"local://{tmp_path}/remote"}[request.param]
-    yield to_place(url, tmp_path / "cache")
+    yield to_location(url, tmp_path / "cache")
     filesystem, path = fsspec.url_to_fs(url)
     if filesystem.exists(path):
         filesystem.rm(path, recursive=True)
@@ -51,32 +51,35 @@ def left_in(cache):
 
 
 def test_what_is_local_is_a_path():
-    assert to_place("data/x") == Path("data/x") and to_place(Path("s3://x")) == Path("s3:/x")
-    assert to_place("file:///tmp/a%20b") == Path("/tmp/a b")
+    assert to_location("data/x") == Path("data/x") and to_location(Path("s3://x")) == Path("s3:/x")
+    assert to_location("file:///tmp/a%20b") == Path("/tmp/a b")
 
 
 def test_a_local_path_does_not_wait_for_fsspec(tiny, tmp_path, monkeypatch):
     for name in [name for name in sys.modules if name.partition(".")[0] == "fsspec"]:
         monkeypatch.setitem(sys.modules, name, None)  # importing it fails
     assert len(VIMHDataset(tiny)) == 120
-    assert contents(generate(tiny_recipe(), to_place(f"file://{tmp_path}"), pickle=True)[0]) == contents(tiny)
+    assert contents(generate(tiny_recipe(), to_location(f"file://{tmp_path}"), pickle=True)[0]) == contents(tiny)
     with pytest.raises(ImportError):
-        to_place("memory://x")
+        to_location("memory://x")
 
 
 @pytest.mark.parametrize(
     ("url", "fault"),
     [
-        ("nowhere://x", r"^'nowhere://x': 'nowhere' is not supported; give a path, or a URL of .* s3, .*$"),
-        ("s3://bucket/data", r"^s3://bucket/data: s3fs is not installed; uv pip install s3fs$"),
-        ("gs://bucket/data", r"^gs://bucket/data: gcsfs is not installed; uv pip install gcsfs$"),
+        (
+            "nowhere://x",
+            r"^'nowhere://x': scheme 'nowhere' is not supported; give a path, or a URL with one of .* s3, .*$",
+        ),
+        ("s3://bucket/data", r"^s3://bucket/data: s3fs is not installed; install it with: uv pip install s3fs$"),
+        ("gs://bucket/data", r"^gs://bucket/data: gcsfs is not installed; install it with: uv pip install gcsfs$"),
     ],
 )
 def test_a_file_system_that_is_not_there_is_one_line(url, fault, monkeypatch):
     for package in ("s3fs", "gcsfs"):
         monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(UserError, match=fault):
-        to_place(url)
+        to_location(url)
 
 
 ODD = [
@@ -94,15 +97,15 @@ def test_an_odd_url_is_one_line_and_nothing_is_opened(url, monkeypatch):
     monkeypatch.setattr(fsspec, "filesystem", lambda *_, **__: pytest.fail("opened"))
     monkeypatch.setattr(fsspec.core, "url_to_fs", lambda *_, **__: pytest.fail("opened"))
     with pytest.raises(UserError) as raised:
-        to_place(url)
+        to_location(url)
     assert str(raised.value).isprintable() and len(str(raised.value)) < 400
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1/x", "http://a b/x", "http://127.0.0.1:99999/x", "http://h/%zz"])
 def test_an_address_where_nothing_is_holds_no_dataset(url, tmp_path, monkeypatch):
     monkeypatch.setattr("socket.getaddrinfo", refuse_names)
-    with pytest.raises(UserError, match=r"holds no vimh_dataset_info\.json|cannot be reached|cannot do this"):
-        fetch(to_place(url, tmp_path))
+    with pytest.raises(UserError, match=r"holds no vimh_dataset_info\.json|cannot be reached|does not support this"):
+        fetch(to_location(url, tmp_path))
 
 
 def test_a_store_that_does_not_tell_a_size_is_one_line(place, monkeypatch):
@@ -120,7 +123,7 @@ def test_a_dataset_at_a_url_has_the_files_of_a_local_one(tiny, place, tmp_path):
     made, spec = generate(tiny_recipe(), place, pickle=True)
     assert contents(made) == contents(tiny) and str(made) == f"{place}/tiny" and spec.name == "tiny"
     assert left_in(tmp_path / "cache") == []
-    with pytest.raises(UserError, match=r"/tiny: exists and is not touched; pass overwrite=true"):
+    with pytest.raises(UserError, match=r"/tiny: already exists and was not changed; give overwrite=true"):
         generate(tiny_recipe(), place)
     generate(tiny_recipe(**{"dataset.seed": 1}), place, overwrite=True)
     assert set(contents(made)) == {*contents(tiny)} - {"train_batch", "val_batch", "test_batch"}
@@ -238,8 +241,8 @@ def test_a_store_that_lets_nobody_in_is_one_line_before_any_work(place, tmp_path
 def test_a_place_at_a_url_that_cannot_be_written_is_one_line_before_any_work(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("a file")
     monkeypatch.setattr(Source, "block", lambda *_: pytest.fail("rendered first"))
-    with pytest.raises(UserError, match=r"^local://.*/file: cannot be written \(.*\); choose another place$"):
-        generate(tiny_recipe(), to_place(f"local://{tmp_path}/file", tmp_path / "cache"))
+    with pytest.raises(UserError, match=r"^local://.*/file: cannot be written \(.*\); choose another directory$"):
+        generate(tiny_recipe(), to_location(f"local://{tmp_path}/file", tmp_path / "cache"))
     assert left_in(tmp_path / "cache") == []
 
 
@@ -278,7 +281,9 @@ def test_an_upload_that_ends_early_is_never_seen_as_a_dataset(
 
 def test_a_full_disk_on_the_way_to_a_url_is_named(place, tmp_path, monkeypatch):
     full_disk(monkeypatch, "train")
-    with pytest.raises(UserError, match=rf"^{tmp_path}/cache, for {place}/tiny: the disk is full and .*; make room$"):
+    with pytest.raises(
+        UserError, match=rf"^{tmp_path}/cache, for {place}/tiny: the disk is full, .*; free some space$"
+    ):
         generate(tiny_recipe(), place)
 
 
@@ -314,7 +319,7 @@ def test_of_two_uploads_at_once_the_first_to_end_stays(place, monkeypatch):
         upload(target, source)
 
     monkeypatch.setattr(RemotePath, "upload", race)
-    with pytest.raises(UserError, match="/tiny: another run made it meanwhile; its files were kept"):
+    with pytest.raises(UserError, match="/tiny: another run has created it in the meantime, and its files are kept"):
         generate(tiny_recipe(), place)
     assert contents(fetch(place / "tiny")) == contents(place / "tiny")
 
@@ -328,7 +333,7 @@ def test_of_two_different_ones_the_slower_replaces_nothing(place, monkeypatch):
         real(*arguments)
 
     monkeypatch.setattr(publish, "_upload", late)
-    with pytest.raises(UserError, match="another run made it meanwhile; its files were kept"):
+    with pytest.raises(UserError, match="another run has created it in the meantime, and its files are kept"):
         generate(tiny_recipe(), place)
     assert contents(fetch(place / "tiny")) == contents(place / "tiny")
 

@@ -249,7 +249,7 @@ def test_a_pointer_of_git_lfs_is_named(tiny, copy_of, name):
     if name == "train_params.npy":
         values_refused(directory, "git lfs pull")
     else:
-        with pytest.raises(UserError, match=rf"^{directory / name}: a pointer of Git LFS .*: git lfs pull$"):
+        with pytest.raises(UserError, match=rf"^{directory / name}: a Git LFS pointer, .*: git lfs pull$"):
             opened(directory, "train")
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from src.data.generate import generate
 from src.data.recipe import parse_recipe
-from src.data.sensitivity import BlindError, describe_blind, measure_sensitivity
+from src.data.sensitivity import NoEffectError, describe_blind, measure_sensitivity
 from src.data.shards import make_shard
 from src.data.source import load_source
 from src.data.spec import read_spec
@@ -70,7 +70,7 @@ def test_the_parameter_that_switches_others_off_is_the_cause():
         assert rows[name]["step_levels"] == rows[name]["range_levels"] == 0
         text = describe_blind(rows[name])
         assert text.startswith(f"{name} has no measurable effect because filter_env_amount is 0: ") and "\n" not in text
-        assert text.endswith(f"; change that, or fix {name}")
+        assert text.endswith(f"; change this, or make {name} constant")
 
 
 ATTACK = "+synth.parameters.filter_env_attack={min: 0, step: 0.1, max: 0.5}"
@@ -140,9 +140,9 @@ def test_a_voice_that_fails_beyond_the_datasets_ranges_has_no_cause(monkeypatch)
 def test_nothing_is_written_of_a_dataset_that_would_hold_a_lost_label(tmp_path):
     recipe = parse_recipe(running.recipe("synth=moog_basic", "dataset.size=64", ATTACK, DECAY))
     causes = "filter_env_attack has no measurable effect because filter_env_amount is 0: .*; filter_env_decay has no "
-    with pytest.raises(BlindError, match=causes):
+    with pytest.raises(NoEffectError, match=causes):
         generate(recipe, tmp_path)
-    with pytest.raises(BlindError, match=causes):
+    with pytest.raises(NoEffectError, match=causes):
         make_shard(recipe, tmp_path, 0, 1)
     assert not list(tmp_path.iterdir())
     directory, spec = generate(recipe, tmp_path, allow_blind=True)
@@ -153,9 +153,14 @@ def test_nothing_is_written_of_a_dataset_that_would_hold_a_lost_label(tmp_path):
 
 def test_labels_without_effect_for_one_reason_are_told_together():
     rows = [{"name": name, "blind": True, "step_levels": 0, "range_levels": 0, "cause": "a is 0"} for name in "xyz"]
-    assert str(BlindError(rows)) == "x, y and z have no measurable effect because a is 0; change that, or fix them"
+    assert (
+        str(NoEffectError(rows))
+        == "x, y and z have no measurable effect because a is 0; change this, or make them constant"
+    )
     rows = [row | {"cause": ""} for row in rows[:2]] + [row | {"blind": False} for row in rows[2:]]
-    assert str(BlindError(rows)).startswith("x and y have no measurable effect; fix them, or choose a front end")
+    assert str(NoEffectError(rows)).startswith(
+        "x and y have no measurable effect; make them constant, or choose another front end"
+    )
 
 
 def test_generation_warns_of_what_only_the_db_range_tells_and_stores_it(tmp_path, caplog):

@@ -155,7 +155,7 @@ def test_a_merged_dataset_is_not_touched_and_shards_go_when_told_to(tmp_path):
     merged = sharded(tmp_path, recipe, 2)
     before = contents(merged)
     for again in (lambda: make_shard(recipe, tmp_path, 0, 2), lambda: merge_shards(recipe, tmp_path, 2)):
-        with pytest.raises(UserError, match="tiny: exists"):
+        with pytest.raises(UserError, match="tiny: already exists"):
             again()
     (tmp_path / "tiny.shards/0-of-7").mkdir()  # not of this merge
     sharded(tmp_path / "other", recipe, 2, keep=False)
@@ -167,7 +167,7 @@ def test_a_merged_dataset_is_not_touched_and_shards_go_when_told_to(tmp_path):
 
 def test_after_a_merge_that_removed_its_shards_the_dataset_exists(tmp_path):
     merged = sharded(tmp_path, tiny_recipe(), 2, keep=False)
-    with pytest.raises(UserError, match="tiny: exists and is not touched; pass overwrite=true"):
+    with pytest.raises(UserError, match="tiny: already exists and was not changed; give overwrite=true"):
         merge_shards(tiny_recipe(), tmp_path, 2, keep=False)
     assert list(tmp_path.iterdir()) == [merged]
 
@@ -187,10 +187,10 @@ def test_what_a_killed_merge_was_to_remove_goes_when_it_is_given_again(tmp_path,
         sharded(tmp_path, tiny_recipe(), 3, keep=False)
     monkeypatch.undo()
     assert len(list(tmp_path.glob("tiny.shards/*"))) == 3 - removed
-    with pytest.raises(UserError, match="tiny: exists"):
+    with pytest.raises(UserError, match="tiny: already exists"):
         merge_shards(tiny_recipe(), tmp_path, 3)
     assert len(list(tmp_path.glob("tiny.shards/*"))) == 3 - removed
-    with pytest.raises(UserError, match="tiny: exists"):
+    with pytest.raises(UserError, match="tiny: already exists"):
         merge_shards(tiny_recipe(), tmp_path, 3, keep=False)
     assert (tmp_path / "tiny.shards").exists() == (step == "_remove_all")
 
@@ -198,7 +198,7 @@ def test_what_a_killed_merge_was_to_remove_goes_when_it_is_given_again(tmp_path,
 def test_shards_stay_where_the_dataset_that_exists_is_another(tmp_path):
     make_shard(tiny_recipe(), tmp_path, 0, 2)
     generate(tiny_recipe(**{"dataset.seed": 1}), tmp_path)
-    with pytest.raises(UserError, match="tiny: exists"):
+    with pytest.raises(UserError, match="tiny: already exists"):
         merge_shards(tiny_recipe(), tmp_path, 2, keep=False)
     assert [path.name for path in (tmp_path / "tiny.shards").iterdir()] == ["0-of-2"]
 
@@ -239,7 +239,9 @@ def test_a_full_disk_is_one_line_and_leaves_no_part_of_a_shard(tmp_path, monkeyp
     first = make_shard(tiny_recipe(), tmp_path, 0, 2)
     before = contents(first)
     full_disk(monkeypatch, name)
-    with pytest.raises(UserError, match=r"1-of-2: the disk is full and nothing was kept; make room$"):
+    with pytest.raises(
+        UserError, match=r"1-of-2: the disk is full, and the incomplete dataset was removed; free some space$"
+    ):
         make_shard(tiny_recipe(), tmp_path, 1, 2)
     assert list(first.parent.iterdir()) == [first] and contents(first) == before
 

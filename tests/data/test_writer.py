@@ -114,7 +114,7 @@ def test_an_existing_directory_is_not_touched(tmp_path):
     made = make(tmp_path / "made")
     (made / "notes.txt").write_text("mine")
     before = {path.name: path.read_bytes() for path in made.iterdir()}
-    with pytest.raises(UserError, match="made: exists and is not touched; pass overwrite=true"):
+    with pytest.raises(UserError, match="made: already exists and was not changed; give overwrite=true"):
         make(made)
     assert {path.name: path.read_bytes() for path in made.iterdir()} == before and names_in(tmp_path) == ["made"]
 
@@ -190,7 +190,9 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path, monkeypatch, name,
     if overwrite:
         make(made)
     full_disk(monkeypatch, name)
-    with pytest.raises(UserError, match=r"made: the disk is full and nothing was kept; make room$"):
+    with pytest.raises(
+        UserError, match=r"made: the disk is full, and the incomplete dataset was removed; free some space$"
+    ):
         make(made, overwrite=overwrite, pickle=True)
     assert names_in(tmp_path) == ["made"] * overwrite
     assert not overwrite or (made / "train").read_bytes() == by_hand("train")
@@ -199,7 +201,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path, monkeypatch, name,
 def test_a_disk_that_could_not_hold_it_is_refused_first(tmp_path, monkeypatch):
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(0, 0, 66 * 31))  # the records, without the values
-    with pytest.raises(UserError, match=r"GB are needed, .* GB are free; make room"):
+    with pytest.raises(UserError, match=r"GB are needed, .* GB are free; free some space"):
         make(tmp_path / "made")
     assert names_in(tmp_path) == []
 
@@ -222,7 +224,7 @@ def left_behind(tmp_path, key, suffix=""):
 
 
 def test_what_a_killed_run_left_is_cleared_and_nothing_else(tmp_path):
-    left_behind(tmp_path, "dead")
+    left_behind(tmp_path, "killed")
     (tmp_path / ".made.partial-early.lock").touch()
     living = left_behind(tmp_path, "living")
     nobody_knows = left_behind(tmp_path, "strange")
@@ -245,23 +247,23 @@ def test_where_there_are_no_locks_remains_stay(tmp_path, monkeypatch):
 
 
 def test_a_dataset_that_a_killed_run_was_replacing_comes_back(tmp_path):
-    left_behind(tmp_path, "dead")
-    left_behind(tmp_path, "dead", "-replaced")
-    with pytest.raises(UserError, match="exists and is not touched"):
+    left_behind(tmp_path, "killed")
+    left_behind(tmp_path, "killed", "-replaced")
+    with pytest.raises(UserError, match="already exists and was not changed"):
         make(tmp_path / "made")
     assert names_in(tmp_path) == ["made"] and (tmp_path / "made/train").read_text() == "half"
 
 
 def test_what_was_replaced_is_cleared_when_the_new_one_is_there(tmp_path):
     make(tmp_path / "made")
-    left_behind(tmp_path, "dead", "-replaced")
-    with pytest.raises(UserError, match="exists and is not touched"):
+    left_behind(tmp_path, "killed", "-replaced")
+    with pytest.raises(UserError, match="already exists and was not changed"):
         make(tmp_path / "made")
     assert names_in(tmp_path) == ["made"] and (tmp_path / "made/train").read_bytes() == by_hand("train")
 
 
 def test_a_name_with_glob_characters_is_only_a_name(tmp_path):
-    left_behind(tmp_path, "dead")
+    left_behind(tmp_path, "killed")
     make(tmp_path / "[m]ade")
     assert len(names_in(tmp_path)) == 3  # .made's remains are not its own
 
@@ -280,7 +282,7 @@ def test_two_writers_of_one_name_give_one_whole_dataset(tmp_path, overwrite):
             second.__enter__()
             fill(second, shuffled)
     if not overwrite:
-        with pytest.raises(UserError, match="another run made it meanwhile; its files were kept"):
+        with pytest.raises(UserError, match="another run has created it in the meantime, and its files are kept"):
             second.__exit__(None, None, None)
     assert names_in(tmp_path) == ["made"]
     assert all((made / split).read_bytes() == by_hand(split) for split in COUNTS)

@@ -11,7 +11,7 @@ import soundfile
 import torch
 
 from src.data.spec import INFO_FILE
-from src.utils.files import write_whole
+from src.utils.files import write_atomic
 from tests import running
 from tests.data.references import edit_info
 from tests.mutation.guard import CANARY, guarded
@@ -122,7 +122,7 @@ def test_eval_makes_no_huge_dataset(evil, tmp_path, caplog):
 
     with guarded(tmp_path):
         message = running.fault(caplog, "eval", tmp_path / "none", tmp_path / "out", f"ckpt_path={evil(enlarge)}")
-    assert "make it with generate_vimh.py" in message and not (tmp_path / "none").exists()
+    assert "make the dataset with generate_vimh.py" in message and not (tmp_path / "none").exists()
 
 
 def test_names_and_units_reach_files_and_pages_as_text(evil, saw, tmp_path):
@@ -135,7 +135,7 @@ def test_names_and_units_reach_files_and_pages_as_text(evil, saw, tmp_path):
         return json.loads(text)
 
     info = directory / INFO_FILE
-    write_whole(info, json.dumps(rename(json.loads(info.read_text())) | {"generator": None}).encode())
+    write_atomic(info, json.dumps(rename(json.loads(info.read_text())) | {"generator": None}).encode())
 
     def change(checkpoint):
         checkpoint["dataset_spec"] = rename(checkpoint["dataset_spec"]) | {"generator": None, "spectral": None}

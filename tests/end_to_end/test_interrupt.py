@@ -97,7 +97,7 @@ def test_a_full_disk_is_one_line_and_the_run_goes_on_from_the_checkpoint_before(
     assert code == 1 and "Traceback" not in text, text
     assert "best.ckpt: File too large while saving" in line or "last.ckpt: File too large while saving" in line
     assert line.endswith(
-        f"the previous checkpoint is kept: make room, then continue with: python src/train.py resume={run}"
+        f"the previous checkpoint is kept; free some space, then continue with: python src/train.py resume={run}"
     )
     assert {path.name: path.read_bytes() for path in (run / "checkpoints").iterdir()} == before
     code, text = sessions.finish(tmp_path / "log3", f"resume={run}")

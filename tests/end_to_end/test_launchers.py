@@ -154,7 +154,7 @@ def test_a_trial_whose_process_is_killed_is_marked_and_another_takes_its_place(s
     process = started(launcher, 3)
     os.kill(trainer_of(directory_of(tmp_path) / "0"), signal.SIGKILL)
     output = output_of(process)
-    assert "a trial's process has died" in output and "trial 0 was killed" in output
+    assert "a trial's process was killed" in output and "trial 0 was killed" in output
     trials = trials_of(postgres)
     assert trials[0].state == TrialState.FAIL and trials[0].user_attrs["cause"] == KILLED
     assert sum(map(counts, trials)) == 3

@@ -148,7 +148,7 @@ def test_a_dataset_of_another_kind_is_one_line(trained, saw, tmp_path, caplog):
     (tmp_path / "vimh_dataset_info.json").write_text(json.dumps(info))
     given = (f"ckpt_path={trained.best}", f"input={tmp_path}")
     message = running.fault(caplog, "predict", tmp_path, tmp_path / "out", *given)
-    assert "images (C, H, W) (1, 16, 32), the model was trained on (1, 32, 32)" in message
+    assert "images (C, H, W) are (1, 16, 32), but the model was trained on (1, 32, 32)" in message
 
 
 @pytest.mark.slow

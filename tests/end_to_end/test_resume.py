@@ -290,7 +290,7 @@ def test_deterministic_runs_leave_the_same_bytes(data_root, saw, tmp_path, resto
     with caplog.at_level("INFO"):
         for name in ("one", "other"):
             running.run("train", data_root, tmp_path / name, *given)
-    assert "deterministic: the same bytes again on this machine with 2 threads; not with" in caplog.text
+    assert "deterministic: results are bit-identical on this machine with 2 threads, but not with" in caplog.text
     assert torch.are_deterministic_algorithms_enabled() and not torch.is_deterministic_algorithms_warn_only_enabled()
     for name in ("best", "last"):
         assert not list(differences(*(checkpoint_of(tmp_path / run, name) for run in ("one", "other"))))

@@ -55,7 +55,7 @@ def test_coverage_is_the_share_within_the_intervals_and_its_bounds_are_wilsons()
 
 @pytest.mark.parametrize(("width", "honest"), [(0.5, False), (1.0, True), (2.0, False)])
 def test_uncertainties_that_are_too_small_or_too_large_are_not_honest(width, honest):
-    assert all(row.is_honest == honest for row in coverages(SPACE, *drawn(width)))
+    assert all(row.is_within_bounds == honest for row in coverages(SPACE, *drawn(width)))
 
 
 def test_an_uncertainty_that_is_always_the_same_ranks_nothing():
@@ -111,4 +111,4 @@ def test_what_trained_heads_promise_holds_on_sounds_that_they_have_not_seen(tmp_
     rows = measure_coverage(model, VIMHDataset(directory, "test"))
     assert [row.name for row in rows] == ["note_velocity", "log10_decay_time"]
     for row in rows:
-        assert row.count == 1638 and row.is_honest, row
+        assert row.count == 1638 and row.is_within_bounds, row

@@ -229,11 +229,14 @@ def spec_of(shape=(1, 8, 8), **change):
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        (spec_of(shape=(1, 8, 9)), ["given: images (C, H, W) (1, 8, 9)", "(1, 8, 8)", "same spectral settings"]),
+        (spec_of(shape=(1, 8, 9)), ["given: images (C, H, W) are (1, 8, 9)", "(1, 8, 8)", "same spectral settings"]),
         (spec_of(max=2), ["level 0..2 lin", "level 0..1 lin", "same parameters"]),
         (spec_of(name="volume"), ["volume 0..1 lin", "level 0..1 lin"]),
         (spec_of(min=0.1, scale="log"), ["level 0.1..1 log"]),
-        (DatasetSpec("given", (1, 8, 8), ParameterSpace(list(spec_of().space)[:1])), ["('level',)", "('level', 'b')"]),
+        (
+            DatasetSpec("given", (1, 8, 8), ParameterSpace(list(spec_of().space)[:1])),
+            ["the parameters level,", "level, b;"],
+        ),
     ],
 )
 def test_another_task_is_one_line_saying_what_differs(given, words):

@@ -64,7 +64,7 @@ IMAGE = ImageError(1.53, 15.2, 0.1, None, {"mae": (1.4, 1.7), "baseline": (14.0,
 def test_a_wide_screen_shows_every_figure_with_the_digits_of_its_interval(wide, capsys):
     print_evaluation(evaluation_of([head_row()], image=IMAGE))
     out = capsys.readouterr().out
-    assert "vimh-x: test split, 1638 sounds" in out and "No room" not in out
+    assert "vimh-x: test split, 1,638 sounds" in out and "No room" not in out
     row, _, image, *_ = rows_of(out)
     expected = "cutoff Hz 13 11..14 500 470..530 2.5 % 2.2..2.8 % 62 % 58..67 % 88 % 84..90 %"
     assert " ".join(row) == expected
@@ -114,7 +114,8 @@ def test_of_many_categories_the_most_frequent_mistakes_are_listed(width, capsys,
     out = capsys.readouterr().out
     assert max(map(len, out.splitlines())) <= width
     assert "the most frequent mistakes" in " ".join(out.split())
-    assert ["waveform_39", "waveform_0", "40", "47"] in [line.split() for line in out.splitlines()]
+    lines = [line.split() for line in out.splitlines()]
+    assert ["waveform_39", "waveform_0", "40", *(["47"] if width > 40 else [])] in lines
     assert "waveform_20" not in out  # ten of them
     write_evaluation(evaluation, tmp_path)
     assert "| waveform_0 | waveform_1 | 1 | 8 |" in (tmp_path / "test_results.md").read_text()
@@ -124,7 +125,7 @@ def test_files_hold_all_columns_whatever_the_screen(width, tmp_path):
     evaluation = evaluation_of([head_row(label_rounding=0.1)], [category_row()], IMAGE)
     write_evaluation(evaluation, tmp_path)
     text = (tmp_path / "test_results.md").read_text()
-    assert "# vimh-x: test split, 1638 sounds\n" in text
+    assert "# vimh-x: test split, 1,638 sounds\n" in text
     assert (
         "| cutoff | Hz | 13 | 11..14 | 0.10 | 500 | 470..530 | 2.5 % | 2.2..2.8 % | 62 % | 58..67 % | 88 % | 84..90 % |"
     ) in text
@@ -233,7 +234,7 @@ def test_generation_says_which_parameter_has_no_measurable_effect(saw, width, ca
     out = capsys.readouterr().out
     assert max(map(len, out.splitlines())) <= width
     told = " ".join(out.split())
-    assert "128 samples (102 train, 13 val, 13 test) in 1.2 s" in told
+    assert "128 clips (102 train, 13 val, 13 test) in 1.2 s" in told
     figures = [f"{row[key]:.2f}" for row in spec.sensitivity for key in ("step_levels", "range_levels")]
     assert all(figure in out for figure in figures)
     print_sensitivity(spec, saw)

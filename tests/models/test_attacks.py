@@ -31,7 +31,7 @@ FUNCTIONS = [
         "src.models.losses.locate.importlib.import_module",
         "src.data.generate.generate",
     ),
-    *("src.synth.voice.load_voice", "src.data.source.load_source", "src.utils.files.write_whole", "src.api.load"),
+    *("src.synth.voice.load_voice", "src.data.source.load_source", "src.utils.files.write_atomic", "src.api.load"),
     *(
         "src.utils.trust.get_object",
         "src.utils.instantiate.build",

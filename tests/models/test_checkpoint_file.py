@@ -73,7 +73,7 @@ def test_what_torch_saves_of_plain_values_is_read_as_torch_reads_it(tmp_path, co
 
 def test_a_pointer_of_git_lfs_is_named(refusal):
     pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 31337\n"
-    assert "a pointer of Git LFS" in refusal(pointer) and "git lfs pull" in refusal(pointer)
+    assert "a Git LFS pointer" in refusal(pointer) and "git lfs pull" in refusal(pointer)
 
 
 @pytest.mark.parametrize("content", [[1, 2], torch.zeros(2), "text", 3, None])

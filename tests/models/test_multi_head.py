@@ -165,7 +165,7 @@ def test_a_state_from_before_calibration_is_completed_and_says_so(caplog):
     calibrated(heads, SPACE)
     with caplog.at_level("WARNING"):
         heads.load_state_dict(old)
-    assert "the checkpoint is older than calibration" in caplog.text
+    assert "the checkpoint is from a version without calibration" in caplog.text
     assert "residuals" in old  # the caller's own is left as it was
     found = heads.estimates(heads(features()))
     np.testing.assert_allclose(found.uncertainties[:, 0].detach(), 0.25, rtol=1e-5)
@@ -369,7 +369,7 @@ def test_bad_head_config_is_one_line_naming_the_key(config, words):
         ({"default": {"loss": "crps"}}, ["model.heads.level.loss: loss crps does not suit a regression head"]),
         ({"wave": {"loss": "l1"}}, ["model.heads.wave.loss: loss l1 does not suit a categorical head", "focal"]),
         ({"cutoff": {"loss": "hubert"}}, ["model.heads.cutoff.loss: Unknown loss function", "Did you mean 'huber'?"]),
-        ({"cutoff": {"loss": {"p": 2}}}, ["model.heads.cutoff.loss: Loss configuration must contain '_target_' key"]),
+        ({"cutoff": {"loss": {"p": 2}}}, ["model.heads.cutoff.loss: a loss config needs the key _target_"]),
         ({"cutoff": {"loss": {"_target_": "huber", "delta": 0}}}, ["model.heads.cutoff.loss: huber: delta: 0 given"]),
     ],
 )

@@ -57,7 +57,7 @@ def test_good_data_pass_and_the_model_is_left_as_it_was(saw):
 
 def test_a_constant_label_names_the_head_and_the_remedy_works(constant):
     message = refusal(constant, model_of(constant))
-    assert message.startswith("note_velocity: the same label in all 102 training samples")
+    assert message.startswith("note_velocity: the same label in all 102 training sounds")
     assert "model.heads.note_velocity.weight" in message
     preflight(constant, model_of(constant, note_velocity={"weight": 0}))
 

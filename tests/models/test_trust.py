@@ -40,8 +40,8 @@ def test_a_class_is_allowed_in_its_own_role_alone(config):
             if role == other:
                 require_allowed(changed)
             else:
-                assert f"asks for {path}, which a checkpoint may not" in refusal(changed)
-    assert "may not" in refusal(with_loss(config, places["optimizer"]))
+                assert f"names {path}, which is not an allowed class" in refusal(changed)
+    assert "is not an allowed class" in refusal(with_loss(config, places["optimizer"]))
 
 
 @pytest.mark.parametrize("path", ["src.models.losses.HuberLoss", "huber", "HuberLoss", "torch.nn.HuberLoss"])
@@ -50,7 +50,7 @@ def test_a_loss_is_allowed_as_a_loss_and_nowhere_else(config, path):
     for role in ("network", "optimizer", "scheduler"):
         changed = copy.deepcopy(config)
         changed[role]["_target_"] = path
-        assert "may not" in refusal(changed)
+        assert "is not an allowed class" in refusal(changed)
 
 
 @pytest.mark.parametrize("path", ["nablafx.loss.WeightedMultiLoss", "src.models.soft_target_loss.SoftTargetLoss"])
@@ -59,7 +59,7 @@ def test_the_names_that_a_loss_had_before_are_still_allowed(config, path):
     require_allowed(config)
     assert is_listed(config)
     with_loss(config, {"_target_": path, "losses": [{"loss": f"{CANARY}.Loss"}]})
-    assert "may not" in refusal(config)
+    assert "is not an allowed class" in refusal(config)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_nothing_beside_a_listed_path_is_allowed(config, role, path):
             config["wrappers"] = {"one": {"_target_": path}}
         else:
             config[role] = {"_target_": path, "_partial_": True}
-        assert "which a checkpoint may not" in refusal(config)
+        assert "is not an allowed class" in refusal(config)
 
 
 @pytest.mark.parametrize("value", [3, None, ["a"], {"a": 1}, True, 1.5])
@@ -163,7 +163,7 @@ def test_plain_options_of_timm_are_allowed_and_file_options_are_passed_over(conf
 )
 def test_other_options_of_timm_are_refused(config, key, value):
     message = refusal(timm_config(config, options={key: value}))
-    assert "may not give this option" in message or "may not; " in message
+    assert "may not give this option" in message or "is not an allowed class" in message
 
 
 @pytest.mark.parametrize("text", ["os.system(", "https://x.y/z", "/etc/passwd", "../x", "A", "x" * 65, "a b", "hf:a"])
@@ -189,9 +189,9 @@ def test_a_trusted_class_may_be_given_what_it_likes_but_no_other_class(config, t
         require_allowed(config, trust)
         changed = copy.deepcopy(config)
         changed["network"]["inner"] = [{"_target_": f"{CANARY}.Network"}]
-        assert "may not" in refusal(changed, trust)
+        assert "is not an allowed class" in refusal(changed, trust)
         changed["network"]["inner"] = "${oc.env:HOME}"
-        assert "may not" in refusal(changed, trust)
+        assert "a reference is not allowed" in refusal(changed, trust)
     for name in ("net", "OTHER"):
         config["network"]["_target_"] = f"own_for_trust.{name}"
         assert "only a class can be trusted" in refusal(config, ("own_for_trust",))

@@ -119,7 +119,7 @@ def test_a_config_may_name_the_categories_of_a_voice_that_has_numbers():
         ({"wave": {"value": "sawtooth"}}, ["wave.value: 'sawtooth' given", "known: sine"]),
         ({"wave": {"value": False}}, ["wave.value: False is neither a number nor a name", "YAML reads on, off"]),
         ({"wave": {"values": [True, False]}}, ["wave.values: True given", 'quote them, as in "on"']),
-        ({"octave": {"values": [False, True]}}, ["octave.values", "False is not a text", 'quote them, as in "on"']),
+        ({"octave": {"values": [False, True]}}, ["octave.values", "False is not text", 'quote them, as in "on"']),
         ({"octave": {"values": ["a", "b"], "kind": "ordinal"}}, ["octave", "values are for categorical parameters"]),
         ({"octave": {"values": ["a", "a"]}}, ["octave.values", "without repetition"]),
         ({"octave": {"values": [*"abcdef"]}}, ["octave.max: 4 is outside -1..2"]),

@@ -207,7 +207,7 @@ def test_any_names_survive_plain_json(names):
         ({"values": ["a", "b\n"]}, "is not a name of 1 to 60 printable characters"),
         ({"values": ["a", "b" * 61]}, "is not a name of 1 to 60 printable characters"),
         ({"values": ["a", 3]}, "valid string"),
-        ({"values": ["a", True]}, "True is not a text; YAML reads on, off, yes and no as true and false"),
+        ({"values": ["a", True]}, "True is not text; YAML reads on, off, yes and no as true and false"),
         ({"values": "sine", "min": 0, "max": 1}, "valid tuple"),
         ({"values": ["a", "b"], "kind": "continuous"}, "values are for categorical parameters, but kind is continuous"),
         ({"values": ["a", "b"], "max": 2}, "2 values do not fit min 0, max 2 and step 1; leave out min, max and step"),

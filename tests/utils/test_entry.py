@@ -264,7 +264,7 @@ def test_help_version_and_a_mistyped_override_answer_before_anything_heavy_is_im
         (("src/train.py", "data.data_dir=none"), ["data.data_dir: none does not exist"]),
         (
             ("src/train.py", "hparams_search=vimh_optuna", "hydra.sweeper.study_name=../x"),
-            ["hydra.sweeper.study_name: '../x' given; letters, digits"],
+            ["hydra.sweeper.study_name: '../x' given; give at most 64 letters"],
         ),
     ],
     ids=lambda value: " ".join(value[:3]) if isinstance(value, tuple) else "",
@@ -287,7 +287,7 @@ def test_an_option_that_does_not_exist_is_one_line(monkeypatch, capsys, option):
         run(main)
     written = capsys.readouterr().err
     assert exited.value.code == 1 and written.count("\n") == 1
-    assert written.endswith("; values have no dashes, as in trainer.max_epochs=3, and --help lists the options\n")
+    assert written.endswith("; give values without dashes, as in trainer.max_epochs=3; --help lists the options\n")
 
 
 def test_a_file_of_an_experiment_may_have_any_name(monkeypatch, tmp_path):

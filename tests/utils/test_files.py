@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from src.utils.errors import UserError
-from src.utils.files import path_text, require_content, shown_path, write_whole
+from src.utils.files import path_text, require_content, shown_path, write_atomic
 
 
 def test_a_file_is_replaced_and_its_directory_made(tmp_path):
     path = tmp_path / "a/b.json"
-    write_whole(path, b"old")
-    write_whole(path, memoryview(b"new"))
+    write_atomic(path, b"old")
+    write_atomic(path, memoryview(b"new"))
     assert path.read_bytes() == b"new" and list(path.parent.iterdir()) == [path]
 
 
@@ -28,7 +28,7 @@ def test_what_was_there_stays_when_writing_fails(tmp_path, monkeypatch, failing)
 
     monkeypatch.setattr(*((os, "fsync") if failing == "fsync" else ("pathlib.Path.replace",)), fail)
     with pytest.raises(OSError, match="No space"):
-        write_whole(path, b"half")
+        write_atomic(path, b"half")
     assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
 
 

@@ -36,4 +36,4 @@ def test_reasons_stand_below_their_values_and_defaults_are_named():
     text = help_text("predict", "x")
     assert "\n  ckpt_path: ???\n      a .ckpt file, or best: " in text
     assert text.count("  none\n") == 1
-    assert "regression unless given; model=NAME_ordinal is short for" in " ".join(help_text("train", "x").split())
+    assert "default: regression; model=NAME_ordinal is short for" in " ".join(help_text("train", "x").split())

@@ -16,7 +16,10 @@ def test_a_package_that_is_missing_is_named_with_its_extra(monkeypatch, tmp_path
     config = running.composed("train", f"logger={extra}", f"paths.output_dir={tmp_path}").logger
     with pytest.raises(UserError) as raised:
         loggers.require_loggers(config)
-    assert str(raised.value) == f"logger.{extra}: {package} is not installed; uv pip install -e '.[{extra}]'"
+    assert (
+        str(raised.value)
+        == f"logger.{extra}: {package} is not installed; install it with: uv pip install -e '.[{extra}]'"
+    )
 
 
 def test_every_extra_that_is_named_exists():

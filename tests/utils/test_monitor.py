@@ -25,7 +25,7 @@ def test_every_metric_that_a_model_logs_passes():
 
 
 def test_an_accuracy_is_refused_where_the_least_is_kept():
-    with pytest.raises(UserError, match=r"^monitor: val/note_velocity_acc given, and the lowest accuracy would be"):
+    with pytest.raises(UserError, match=r"^monitor: val/note_velocity_acc given, but the lowest value is kept"):
         require_metrics(config_of("monitor=val/note_velocity_acc"))
     stops = "callbacks.early_stopping.monitor=val/note_velocity_acc1"
     with pytest.raises(UserError, match=r"^callbacks.early_stopping.monitor: val/note_velocity_acc1 given"):

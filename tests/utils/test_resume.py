@@ -152,8 +152,8 @@ def test_last_is_the_newest_run_that_is_not_finished(run_directory, tmp_path):
 @contextmanager
 def in_use(directory):
     """Another process trains there: a lock is one of processes."""
-    holds = "import sys; from pathlib import Path; from src.utils.run_lock import only_here\n"
-    holds += "with only_here(Path(sys.argv[1])): print(flush=True); sys.stdin.read()"
+    holds = "import sys; from pathlib import Path; from src.utils.run_lock import exclusive_run\n"
+    holds += "with exclusive_run(Path(sys.argv[1])): print(flush=True); sys.stdin.read()"
     line = [sys.executable, "-c", holds, directory]
     with subprocess.Popen(line, cwd=running.ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         process.stdout.readline()

@@ -9,11 +9,11 @@ import time
 import pytest
 
 from src.utils.errors import UserError
-from src.utils.run_lock import is_in_use, only_here
+from src.utils.run_lock import exclusive_run, is_in_use
 
 
 def _hold(directory, connection):
-    with only_here(directory):
+    with exclusive_run(directory):
         connection.send("held")
         time.sleep(60)
 
@@ -32,11 +32,11 @@ def holder(tmp_path):
 
 def test_a_directory_in_use_is_refused_with_who_uses_it_until_that_one_is_killed(tmp_path, holder):
     told = rf"^{tmp_path} is in use by process {holder.pid} on \S+; wait for it"
-    with pytest.raises(UserError, match=told), only_here(tmp_path):
+    with pytest.raises(UserError, match=told), exclusive_run(tmp_path):
         raise AssertionError
     os.kill(holder.pid, signal.SIGKILL)
     holder.join()
-    with only_here(tmp_path):
+    with exclusive_run(tmp_path):
         assert f"process {os.getpid()} on" in (tmp_path / "run.lock").read_text()
     assert (tmp_path / "run.lock").read_text() == ""
 
@@ -47,7 +47,7 @@ def test_without_locks_a_run_trains_and_seems_to_nobody_to_be_there(tmp_path, mo
         raise OSError(code, os.strerror(code))
 
     monkeypatch.setattr("fcntl.lockf", refuse)
-    with only_here(tmp_path):
+    with exclusive_run(tmp_path):
         assert not is_in_use(tmp_path)
 
 
@@ -56,7 +56,7 @@ def test_what_else_keeps_a_lock_from_being_taken_is_told(tmp_path, monkeypatch):
         raise OSError(errno.EIO, "a disk that fails")
 
     monkeypatch.setattr("fcntl.lockf", refuse)
-    with pytest.raises(OSError, match="a disk that fails"), only_here(tmp_path):
+    with pytest.raises(OSError, match="a disk that fails"), exclusive_run(tmp_path):
         raise AssertionError
 
 
@@ -73,7 +73,7 @@ def test_a_forked_child_does_not_keep_the_lock(tmp_path):
     here, there = multiprocessing.Pipe()
 
     def main():
-        with only_here(tmp_path):
+        with exclusive_run(tmp_path):
             pid = os.fork()
             if not pid:
                 time.sleep(60)
@@ -86,7 +86,7 @@ def test_a_forked_child_does_not_keep_the_lock(tmp_path):
     worker = here.recv()
     process.kill()
     process.join()
-    with only_here(tmp_path):
+    with exclusive_run(tmp_path):
         os.kill(worker, 0)
     os.kill(worker, signal.SIGKILL)
 
@@ -94,5 +94,5 @@ def test_a_forked_child_does_not_keep_the_lock(tmp_path):
 def test_other_processes_of_the_same_run_hold_nothing(tmp_path, holder, monkeypatch):
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "a")  # as torchrun sets it
     monkeypatch.setenv("RANK", "1")
-    with only_here(tmp_path):
+    with exclusive_run(tmp_path):
         pass

@@ -33,17 +33,17 @@ def test_a_name_is_accepted_exactly_when_it_is_one_safe_part_of_a_path(text):
 @pytest.mark.parametrize(
     ("overrides", "words"),
     [
-        ({"name": "../../x"}, "name: '../../x' given; letters, digits"),
+        ({"name": "../../x"}, "name: '../../x' given; give at most 64 letters, digits"),
         ({"name": ""}, "name: '' given"),
         ({"name": ".hidden"}, "name: '.hidden' given"),
-        ({"name": "a" * 65}, "at most 64 characters"),
+        ({"name": "a" * 65}, "at most 64 letters, digits"),
         ({"name": "a\nb"}, r"name: 'a\\nb' given"),
         ({"name": True}, "name: True given, a bool; quote it twice"),
         ({"name": 1e5}, "name: 100000.0 given, a float; quote it twice"),
-        ({"name": ["a"]}, "name: .* given; letters, digits"),
+        ({"name": ["a"]}, "name: .* given; give at most 64 letters, digits"),
         ({"tags": ["a", "b c"]}, "tags: 'b c' given"),
-        ({"tags": {"a": 1}}, "tags: .* given; a list of names"),
-        ({"tags": 1.5}, "tags: 1.5 given; a list of names"),
+        ({"tags": {"a": 1}}, "tags: .* given; give a list of names"),
+        ({"tags": 1.5}, "tags: 1.5 given; give a list of names"),
         ({"tags": [None]}, "tags: 'None' given"),
     ],
     ids=str,
@@ -78,4 +78,6 @@ def test_a_named_run_is_named_by_its_directory_and_its_loggers(tmp_path):
 def test_a_bad_name_is_one_line_before_any_directory_is_made(tmp_path):
     done = running.command("src/train.py", "name=../x", f"paths.log_dir={tmp_path}")
     assert done.returncode == 1 and not done.stdout and not list(tmp_path.iterdir())
-    assert done.stderr.startswith("name: '../x' given; letters, digits") and done.stderr.count("\n") == 1
+    assert (
+        done.stderr.startswith("name: '../x' given; give at most 64 letters, digits") and done.stderr.count("\n") == 1
+    )

@@ -9,7 +9,7 @@ import torch
 from submitit.core.utils import UncompletedJobError
 
 from src.utils.errors import Interrupted
-from src.utils.run_record import Session, git_state, hardware, is_finished, read_record, surroundings
+from src.utils.run_record import Session, environment_info, git_state, hardware, is_finished, read_record
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_other_processes_of_a_run_write_nothing(tmp_path, monkeypatch):
 
 
 def test_surroundings_are_plain_data_of_this_machine():
-    found = json.loads(json.dumps(surroundings()))
+    found = json.loads(json.dumps(environment_info()))
     assert found["versions"]["torch"] == torch.__version__.split("+")[0]
     assert found["versions"]["neural-spectral-modeling-template"] == "0.1.0"
     assert hardware()["cores"] >= 1 and hardware()["memory_gib"] > 0.5 and hardware()["cpu"]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from src.utils import runs_table
-from src.utils.run_lock import only_here
+from src.utils.run_lock import exclusive_run
 from src.utils.runs_table import Run, find_runs, read_run, show_overview, write_runs
 from src.utils.table import plain
 from tests import running
@@ -76,8 +76,8 @@ def test_a_row_holds_what_the_run_recorded(tmp_path, drawn):
         ("finished", "finished"),
         ("interrupted", "interrupted"),
         ("failed: data: too few", "failed"),
-        ("killed", "dead"),
-        ("running", "dead"),
+        ("killed", "killed"),
+        ("running", "killed"),
         ("something", "damaged"),
     ],
 )
@@ -89,15 +89,15 @@ def test_a_state_follows_from_the_outcome(tmp_path, outcome, state):
 def test_a_run_that_a_process_trains_in_is_running(tmp_path):
     directory = make_run(tmp_path / "a", session(outcome="running"))
     code = (
-        "import sys, time; from pathlib import Path; from src.utils.run_lock import only_here\n"
-        f"with only_here(Path({str(directory)!r})): print('held', flush=True); time.sleep(60)"
+        "import sys, time; from pathlib import Path; from src.utils.run_lock import exclusive_run\n"
+        f"with exclusive_run(Path({str(directory)!r})): print('held', flush=True); time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", code], cwd=running.ROOT, stdout=subprocess.PIPE) as process:
         assert process.stdout.readline() == b"held\n"
         assert read_run(directory).state == "running"
         process.kill()
-    assert read_run(directory).state == "dead"
-    with only_here(directory):  # reading has not kept the lock
+    assert read_run(directory).state == "killed"
+    with exclusive_run(directory):  # reading has not kept the lock
         pass
 
 

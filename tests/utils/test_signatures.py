@@ -7,7 +7,7 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 
 from src.utils.errors import UserError
-from src.utils.signatures import require_sound, signature_faults
+from src.utils.signatures import require_valid_arguments, signature_faults
 
 HERE = f"{__name__}.made"
 
@@ -103,5 +103,5 @@ def test_faults_are_found_at_any_depth_and_the_first_is_raised():
     inner = {"_target_": HERE, "count": "x"}
     config = {"data": {"_target_": HERE, "count": 1}, "model": {"parts": [{"_target_": HERE}, {"a": inner}]}, "c": None}
     with pytest.raises(UserError, match=r"^model\.parts\.1\.a\.count: 'x' given"):
-        require_sound(OmegaConf.create(config), ("data", "absent", "c", "model"))
-    require_sound(OmegaConf.create(config), ("data", "c"))
+        require_valid_arguments(OmegaConf.create(config), ("data", "absent", "c", "model"))
+    require_valid_arguments(OmegaConf.create(config), ("data", "c"))

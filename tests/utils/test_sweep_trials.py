@@ -11,13 +11,13 @@ import pytest
 from hydra.core.utils import JobStatus
 
 from src.utils.errors import UserError
-from src.utils.run_lock import is_in_use, only_here
+from src.utils.run_lock import exclusive_run, is_in_use
 from src.utils.run_record import Session
 from src.utils.sweep_trials import left_behind
 
 
 def train_in(directory, ready, seconds):
-    with only_here(directory), Session(directory, {}) as session:
+    with exclusive_run(directory), Session(directory, {}) as session:
         ready.set()
         time.sleep(seconds)
         session["score"] = 0.25

@@ -39,7 +39,7 @@ def transition(in_channels: int, out_channels: int) -> nn.Sequential:
 class SimpleDenseNet(nn.Module):
     """A strided stem, dense blocks with transitions in between, and a grid of cells to `feature_dim`.
 
-    There is no batch norm, which would blur the level of an image; initial weights keep the variance instead. Images
+    There is no batch norm, which would distort the level of an image; initial weights keep the variance instead. Images
     of any H x W are accepted.
     """
 

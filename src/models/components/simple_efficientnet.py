@@ -58,10 +58,10 @@ class MBConv(nn.Module):
 class SimpleEfficientNet(nn.Module):
     """A strided stem, stages of MBConv blocks, and a grid of cells to `feature_dim`.
 
-    A stage is (channels, blocks, stride, expansion). There is no norm, which would blur the level of an image: initial
-    weights keep the variance, and a block with a skip begins as the identity. `drop_path` is the fraction of samples
-    that skip the last block; it rises linearly from 0 at the first (stochastic depth, Huang et al., arXiv 1603.09382).
-    Images of any H x W are accepted.
+    A stage is (channels, blocks, stride, expansion). There is no norm, which would distort the level of an image:
+    initial weights keep the variance, and a block with a skip begins as the identity. `drop_path` is the fraction of
+    samples that skip the last block; it rises linearly from 0 at the first (stochastic depth, Huang et al., arXiv
+    1603.09382). Images of any H x W are accepted.
     """
 
     def __init__(

@@ -43,7 +43,7 @@ class TimmBackbone(nn.Module):
     `options` are passed to `timm.create_model`. `weights` is a local file of pretrained weights (safetensors, or a
     torch file, read as tensors only), which timm adapts to the number of channels; without it the weights are random.
     Images with a side below `min_size` are enlarged to it, since most models halve five times. Most models have batch
-    norm, which blurs the level of an image: prefer a model without.
+    norm, which distorts the level of an image: prefer a model without.
 
     Source: https://github.com/huggingface/pytorch-image-models (Wightman, 2019).
     """
@@ -61,7 +61,7 @@ class TimmBackbone(nn.Module):
         try:
             import timm  # an optional extra
         except ImportError as error:
-            raise UserError("model.network: timm is not installed; uv pip install timm") from error
+            raise UserError("model.network: timm is not installed; install it with: uv pip install timm") from error
         if not timm.is_model(name):
             close = difflib.get_close_matches(name, timm.list_models(), n=1)
             raise UserError(

@@ -109,7 +109,7 @@ def _parts(config: Mapping[str, Any]) -> tuple[str | type[nn.Module], dict[str, 
         if not isinstance(given, Mapping):
             raise ValueError(f"{printable(str(target))}: init_args: {shown(given)} given; give a mapping of arguments")
     else:
-        raise ValueError(f"Loss configuration must contain '_target_' key, or class_path; it has {shown(sorted(rest))}")
+        raise ValueError(f"a loss config needs the key _target_ or class_path; it has {shown(sorted(rest))}")
     if not isinstance(target, str) and not (inspect.isclass(target) and issubclass(target, nn.Module)):
         raise ValueError(
             f"_target_: {shown(target)} given; give a name, a dotted path or a subclass of torch.nn.Module"

@@ -75,7 +75,7 @@ def pools_the_batch(module: nn.Module) -> bool:
 def check_auraloss(name: str, arguments: Mapping[str, Any]) -> None:
     """Raise ValueError for huge sizes and unknown windows, since auraloss calls the named function of torch."""
     if (name in ("MelSTFTLoss", "ChromaSTFTLoss") or arguments.get("scale")) and not find_spec("librosa"):
-        raise ValueError("its filters need librosa, which is not installed; run `uv pip install librosa`")
+        raise ValueError("its filters need librosa, which is not installed; install it with: uv pip install librosa")
     for key in ("window", "windows"):
         for name in _as_list(arguments.get(key, [])):
             require(name in _WINDOWS, key, name, f"it must be one of {', '.join(_WINDOWS)}")

@@ -74,7 +74,7 @@ def find(target: str) -> type[nn.Module] | nn.Module:
     if prefix in ("", _OURS):
         raise ValueError(unknown + advice)
     if path.startswith("auraloss.") and importlib.util.find_spec("auraloss") is None:
-        raise ValueError(f"{quoted}: auraloss is not installed; run `uv pip install auraloss`")
+        raise ValueError(f"{quoted}: auraloss is not installed; install it with: uv pip install auraloss")
     try:
         found = _imported(path)
     except LookupError as error:

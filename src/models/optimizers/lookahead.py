@@ -17,7 +17,9 @@ def lookahead(optimizer: Optimizer, model: nn.Module, every: int = 6, rate: floa
     Source: Zhang et al., Lookahead Optimizer: k steps forward, 1 step back, arXiv 1907.08610.
     """
     if every < 1 or not 0 < rate <= 1:
-        raise UserError(f"model.wrappers.lookahead: every {every}, rate {rate} given; give at least 1 step, and 0..1")
+        raise UserError(
+            f"model.wrappers.lookahead: every {every}, rate {rate} given; give every >= 1 and a rate from 0 to 1"
+        )
 
     first: dict[nn.Parameter, Tensor] = {}  # not yet in the state: Adam assumes that a non-empty state is its own
 

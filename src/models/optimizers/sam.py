@@ -64,7 +64,7 @@ def _refuse(trainer: Trainer | None) -> None:
     elif isinstance(trainer.strategy, FSDPStrategy):
         reason = "with fsdp each process has only a part of the gradient, not its full norm; use trainer=ddp"
     if reason:
-        raise UserError(f"model.wrappers: SAM and ASAM need two passes a step; {reason}")
+        raise UserError(f"model.wrappers: SAM and ASAM need two passes per step; {reason}")
 
 
 @torch.no_grad()

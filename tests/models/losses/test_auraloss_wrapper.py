@@ -42,5 +42,5 @@ def test_a_class_that_is_unknown_or_takes_no_waveforms_is_refused(name):
 
 def test_where_auraloss_is_missing_the_command_is_named(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ValueError, match=r"auraloss is not installed; run `uv pip install auraloss`"):
+    with pytest.raises(ValueError, match=r"auraloss is not installed; install it with: uv pip install auraloss"):
         AuralossLoss()

@@ -354,7 +354,7 @@ def test_every_class_of_auraloss_that_is_listed_takes_waveforms(name):
         "SumAndDifferenceSTFTLoss": {"fft_sizes": [256], "hop_sizes": [64], "win_lengths": [256]},
     }.get(name, {})
     if name in ("MelSTFTLoss", "ChromaSTFTLoss") and importlib.util.find_spec("librosa") is None:
-        assert "run `uv pip install librosa`" in refusal({"_target_": f"{home}.{name}", **given})
+        assert "install it with: uv pip install librosa" in refusal({"_target_": f"{home}.{name}", **given})
         return
     loss = create_loss_function({"_target_": f"{home}.{name}", **given})
     assert loss.takes == ("waveform",) and loss.may_be_negative == (name in ("SNRLoss", "SISDRLoss", "SDSDRLoss"))
@@ -393,7 +393,7 @@ def test_an_assertion_without_words_is_told_by_its_line():
 def test_where_auraloss_is_missing_the_command_is_named(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     for name in ("auraloss.time.ESRLoss", "STFTLoss"):
-        assert refusal(name) == f"{name}: auraloss is not installed; run `uv pip install auraloss`"
+        assert refusal(name) == f"{name}: auraloss is not installed; install it with: uv pip install auraloss"
 
 
 @pytest.mark.parametrize("name", TORCH)

@@ -238,7 +238,7 @@ NAN, INF = float("nan"), float("inf")
         ("l1", "losses[0]: 'l1' given; give a mapping of loss, weight, name"),
         ({"loss": "l1", "wieght": 2}, "losses[0]: unknown key 'wieght'. Did you mean 'weight'?"),
         ({"loss": "hubert"}, "losses[0].loss: Unknown loss function target: hubert. Did you mean 'huber'?"),
-        ({"loss": {"p": 2}}, "losses[0].loss: Loss configuration must contain '_target_' key"),
+        ({"loss": {"p": 2}}, "losses[0].loss: a loss config needs the key _target_"),
         ({"loss": "l1", "weight": True}, "losses[0].weight: True given; give a finite number >= 0, or a schedule"),
         ({"loss": "l1", "weight": -0.1}, "losses[0].weight: -0.1 given; give a finite number >= 0"),
         ({"loss": "l1", "weight": NAN}, "losses[0].weight: nan given; give a finite number >= 0"),

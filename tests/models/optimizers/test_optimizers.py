@@ -264,7 +264,7 @@ def test_both_passes_run_in_bf16_and_the_weights_stay_float32():
 )
 def test_a_second_pass_that_could_not_be_right_is_refused(wrap, options, words):
     model = Slopes(wrap)
-    with pytest.raises(UserError, match=f"^model.wrappers: SAM and ASAM need two passes a step; .*{words}"):
+    with pytest.raises(UserError, match=f"^model.wrappers: SAM and ASAM need two passes per step; .*{words}"):
         model.fit(torch.randn(8, 3), **options)
     assert not model.seen
 
