@@ -10,6 +10,7 @@ from src.data.vimh_dataset import VIMHDataset
 from src.evaluation.dataset_picture import dataset_figure
 from src.evaluation.plots import save_figure
 from src.utils.script import given_path, run_script
+from src.utils.table import show_lines
 
 
 def main() -> None:
@@ -28,21 +29,21 @@ def main() -> None:
     spec = dataset.spec
     counts = ", ".join(f"{count} {split}" for split, count in spec.counts.items())
     channels, height, width = spec.image_shape
-    print(f"{directory}\n  {counts}; images {height}x{width}, {channels} channel{'s' if channels > 1 else ''}")
+    lines = [str(directory), f"  {counts}; images {height}x{width}, {channels} channel{'s' if channels > 1 else ''}"]
     if spec.duration and spec.sample_rate:
-        print(f"  {spec.synth_type}, {spec.duration:g} s at {spec.sample_rate:g} Hz")
+        lines.append(f"  {spec.synth_type}, {spec.duration:g} s at {spec.sample_rate:g} Hz")
     effects = {row["name"]: row["step_levels"] for row in spec.sensitivity}
     for parameter in spec.space:
-        print(f"  {parameter.name}: {parameter.describe_range()}, {parameter.num_classes} classes")
+        lines.append(f"  {parameter.name}: {parameter.describe_range()}, {parameter.num_classes} classes")
         if parameter.name in effects:
-            print(f"    a step changes the image by {effects[parameter.name]:.2f} of 255 levels")
+            lines.append(f"    a step changes the image by {effects[parameter.name]:.2f} of 255 levels")
     rows = next(dataset.batches_by_shape(12))
     batch = dataset.__getitems__(rows)
     values = spec.space.denormalize(dataset.targets()[rows])
     figure = dataset_figure(spec, batch["image"].numpy(), values, batch["scale"].numpy())
     picture = ROOT / "logs" / f"{directory.name}.png"
     save_figure(figure, picture)
-    print(f"  picture: {picture}")
+    show_lines(*lines, f"  picture: {picture}")
 
 
 if __name__ == "__main__":

@@ -2,14 +2,16 @@
 
 import argparse
 import logging
+from json import JSONDecodeError
 
 import rootutils
 
 ROOT = rootutils.setup_root(__file__, indicator="pyproject.toml", pythonpath=True)
 
 from src.evaluation.sweep_report import show
+from src.utils.errors import PrintableFilter, UserError
 from src.utils.script import given_path, run_script
-from src.utils.sweep_study import load_study
+from src.utils.sweep_study import load_study, read_only_url
 
 
 def main() -> None:
@@ -19,17 +21,18 @@ def main() -> None:
     parser.add_argument("--storage", help="hydra.sweeper.storage, if it is not a file in that directory")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logging.getLogger().handlers[0].addFilter(PrintableFilter())
     directory = arguments.directory or ROOT / "logs/train/sweeps" / arguments.study
     file = directory / "study.db"
     if not arguments.storage and not file.is_file():
         studies = ", ".join(sorted(path.parent.name for path in directory.parent.glob("*/study.db"))) or "none"
-        raise SystemExit(f"{file} does not exist; studies there: {studies}")
+        raise UserError(f"{file} does not exist; studies there: {studies}")
     try:
-        study = load_study(arguments.study, arguments.storage or f"sqlite:///{file.resolve()}")
+        show(load_study(arguments.study, arguments.storage or read_only_url(file)), directory)
     except KeyError as error:
-        raise SystemExit(f"{arguments.study}: there is no such study in {arguments.storage or file}") from error
-    directory.mkdir(parents=True, exist_ok=True)
-    show(study, directory)
+        raise UserError(f"{arguments.study}: there is no such study in {arguments.storage or file}") from error
+    except JSONDecodeError as error:
+        raise UserError(f"{arguments.storage or file}: the study is damaged ({error}); use a copy of it") from error
 
 
 if __name__ == "__main__":

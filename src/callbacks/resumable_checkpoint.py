@@ -11,10 +11,11 @@ from src.utils.errors import UserError, shown
 
 
 class ResumableCheckpoint(ModelCheckpoint):
-    """Continues to compare with the best checkpoint of the resumed run, as long as its file exists.
+    """Continues to compare with the best checkpoint of the resumed run, as long as its file is in the run's directory.
 
     Lightning forgets the best score if the directory changes, so a resumed run could end with a worse checkpoint than
-    an uninterrupted run. A run whose directory was moved finds its files in the new directory.
+    an uninterrupted run. A run whose directory was moved finds its files in the new directory. A new run that starts
+    from a checkpoint has no best checkpoint yet.
     """
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -32,16 +33,16 @@ class ResumableCheckpoint(ModelCheckpoint):
             super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Continue from a state. It comes from a file, so its paths are checked: this callback deletes files."""
-        state = {key: self._moved(value) if key.endswith("_path") else value for key, value in state_dict.items()}
-        state["best_k_models"] = {self._moved(path): score for path, score in state_dict["best_k_models"].items()}
-        if Path(state["best_model_path"]).is_file():
-            state["dirpath"] = self.dirpath
-        super().load_state_dict(state)
+        """Continue from a state. It comes from a file, and this callback deletes files: only its own files count."""
+        state = {key: self._own(value) if key.endswith("_path") else value for key, value in state_dict.items()}
+        scores = {self._own(path): score for path, score in state_dict["best_k_models"].items()}
+        state["best_k_models"] = {path: score for path, score in scores.items() if path}
+        if state["best_model_path"]:
+            super().load_state_dict(state | {"dirpath": self.dirpath})
         self.current_score = state["current_score"]  # Lightning saves it, but does not restore it
 
-    def _moved(self, path: str) -> str:
-        """Return the current path of a file that a checkpoint names: in this directory, otherwise where it was.
+    def _own(self, path: str) -> str:
+        """Return the path in this run's directory of a file that a checkpoint names, or an empty text if it is absent.
 
         Raises UserError unless it is a local checkpoint: Lightning would take `local:///home` as a store and clear it,
         and a path with `..` as one in this directory.
@@ -52,7 +53,7 @@ class ResumableCheckpoint(ModelCheckpoint):
                 f"ckpt_path: its callbacks name {shown(path)}, which is not the path of a checkpoint; train again"
             )
         here = Path(self.dirpath or "") / Path(path).name
-        return str(here) if path and here.is_file() else path
+        return str(here) if path and here.is_file() else ""
 
 
 def can_resume_after(trainer: Trainer, batch_idx: int) -> bool:

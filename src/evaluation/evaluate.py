@@ -10,14 +10,15 @@ import torch
 from lightning import Trainer
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
-from src.data.spec import DatasetSpec
+from src.data.spec import DatasetSpec, first_difference
 from src.data.vimh_datamodule import VIMHDataModule
 from src.data.vimh_dataset import VIMHDataset, images_to_float
 from src.evaluation.confusion import Confusion, count_pairs
 from src.evaluation.intervals import Interval, interval, proportion_interval, resampled_means
 from src.evaluation.rerender import image_errors, rendering_source
 from src.models.vimh_lit_module import VIMHLitModule
-from src.synth.parameters import BYTE_LEVELS, ParameterSpace
+from src.spectral.config import SpectralConfig
+from src.synth.parameters import BYTE_LEVELS, ParameterSpace, ParameterSpec
 from src.utils.errors import UserError, one_line
 
 _BATCH = 512  # sounds that are predicted at once unless a datamodule sets the number
@@ -96,7 +97,8 @@ def evaluate(model: VIMHLitModule, datamodule: VIMHDataModule, trainer: Trainer)
         raise UserError(f"trainer: {one_line(error)}") from error
     truth, trained_on = spec.space.denormalize(test.targets()), spec.space.denormalize(train.targets())
     quantised = test.values is None
-    rows, categories, relative_errors = _head_results(spec.space, values, levels, truth, trained_on, quantised)
+    space = model.spec.space  # the same ranges; true and predicted classes are counted on the model's step grid
+    rows, categories, relative_errors = _head_results(space, values, levels, truth, trained_on, quantised)
     trained = (model.heads.weights > 0).cpu().numpy()
     nmae = relative_errors[:, trained].mean(axis=1)
     return Evaluation(
@@ -201,17 +203,35 @@ def require_same_task(trained: DatasetSpec, given: DatasetSpec) -> None:
             f"{given.name}: images (C, H, W) are {given.image_shape}, but the model was trained on "
             f"{trained.image_shape}; give a dataset made with the same spectral settings"
         )
+    ours, theirs = _front_end(trained), _front_end(given)
+    known = [key for key in ours if None not in (ours[key], theirs[key])]  # older datasets do not state everything
+    difference = first_difference({key: ours[key] for key in known}, {key: theirs[key] for key in known})
+    if difference:
+        raise UserError(
+            f"{given.name}: the model was trained with {difference}; "
+            "give a dataset made with the same spectral settings"
+        )
     for ours, theirs in zip(trained.space, given.space, strict=False):
-        if (ours.name, ours.min, ours.max, ours.scale) != (theirs.name, theirs.min, theirs.max, theirs.scale):
+        if _task(ours) != _task(theirs):
             raise UserError(
-                f"{given.name}: {theirs.name} {theirs.min:g}..{theirs.max:g} {theirs.scale}, but the model was trained "
-                f"on {ours.name} {ours.min:g}..{ours.max:g} {ours.scale}; give a dataset of the same parameters"
+                f"{given.name}: {_task(theirs)}, but the model was trained on {_task(ours)}; "
+                "give a dataset of the same parameters"
             )
     if given.space.names != trained.space.names:
         raise UserError(
             f"{given.name}: has the parameters {', '.join(given.space.names)}, but the model was trained on "
             f"{', '.join(trained.space.names)}; give a dataset of the same parameters"
         )
+
+
+def _front_end(spec: DatasetSpec) -> dict[str, Any]:
+    spectral = SpectralConfig.model_validate(spec.spectral).model_dump(mode="json") if spec.spectral else None
+    return {"sample_rate": spec.sample_rate, "duration": spec.duration, "spectral": spectral}
+
+
+def _task(spec: ParameterSpec) -> str:
+    """Return what a label of this parameter means: its name, range, coding and categories."""
+    return " ".join([f"{spec.name} {spec.min:g}..{spec.max:g} {spec.scale} {spec.kind}", *(spec.values or ())])
 
 
 def predict_split(

@@ -26,6 +26,7 @@ from src.spectral.front_end import FrontEnd
 from src.synth.parameters import ParameterSpace
 from src.utils.errors import UserError
 from src.utils.files import path_text, write_atomic
+from src.utils.table import csv_text
 
 log = logging.getLogger(__name__)
 
@@ -164,10 +165,10 @@ def write_predictions(predictions: list[Prediction], space: ParameterSpace, outp
     suffixes = ("", "_uncertainty", "_low_90", "_high_90")
     text = io.StringIO(newline="")
     writer = csv.writer(text)
-    writer.writerow(["name", *(f"{name}{suffix}" for suffix in suffixes for name in space.names)])
+    writer.writerow(["name", *(csv_text(f"{name}{suffix}") for suffix in suffixes for name in space.names)])
     for sound in predictions:
         row = [*sound.values, *sound.uncertainties, *sound.low_90, *sound.high_90]
-        writer.writerow([sound.name, *(f"{number:.6g}" for number in row)])
+        writer.writerow([csv_text(sound.name), *(f"{number:.6g}" for number in row)])
     write_atomic(output_dir / "predictions.csv", text.getvalue().encode())
     content = {
         "units": {spec.name: spec.unit for spec in space},

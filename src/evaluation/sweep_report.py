@@ -2,6 +2,7 @@
 
 import html
 import logging
+import shlex
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from src.utils.files import shown_path, write_atomic
 from src.utils.locks import locked
 from src.utils.runs_table import Run, read_run
 from src.utils.sweep_study import CAUSE, COMMAND, MONITOR, WANTED, counts
+from src.utils.table import plain
 
 log = logging.getLogger(__name__)
 
@@ -52,9 +54,22 @@ def show(study: Study, directory: Path) -> None:
         runs = [_run(study, trial, directory / str(trial.number)) for trial in rows]
         multirun_table.show(runs, directory, f"study {study.study_name}", _summary(study))
     log.info("report: %s", shown_path(path))
-    best = directory / "best.yaml"
-    if best.exists():
-        log.info("to train the best trial again: %s", best.read_text().splitlines()[2].removeprefix("# "))
+    command = _best_command(directory / "best.yaml")
+    if command:
+        log.info("to train the best trial again: %s", command)
+
+
+def _best_command(path: Path) -> str:
+    """Return the command in best.yaml, quoted again, since the file may be somebody else's; empty if it has none."""
+    lines = path.read_text(errors="replace").splitlines()[2:3] if path.is_file() else []
+    try:
+        return shlex.join(shlex.split(lines[0].removeprefix("# "))) if lines else ""
+    except ValueError:  # quotes that do not close
+        return ""
+
+
+def _attribute(study: Study, key: str, default: str = "") -> str:
+    return plain(study.user_attrs.get(key, default))
 
 
 def _run(study: Study, trial: FrozenTrial, directory: Path) -> Run:
@@ -64,7 +79,7 @@ def _run(study: Study, trial: FrozenTrial, directory: Path) -> Run:
         run,
         state=_state(trial),
         cause=str(trial.user_attrs.get(CAUSE, "")) if counts(trial) else "",
-        metric=study.user_attrs.get(MONITOR, ""),
+        metric=_attribute(study, MONITOR),
         best=trial.value,
         seconds=trial.duration.total_seconds() if trial.duration else None,
         overrides={name: str(value) for name, value in trial.params.items()},
@@ -73,7 +88,7 @@ def _run(study: Study, trial: FrozenTrial, directory: Path) -> Run:
 
 def _page(study: Study, rows: list[FrozenTrial], names: list[str]) -> str:
     finished = _finished(study)
-    metric = study.user_attrs.get(MONITOR, "value")
+    metric = _attribute(study, MONITOR, "value")
     figures = []
     if finished:
         history = plot_optimization_history(study, target_name=metric).update_layout(title=None)
@@ -94,12 +109,12 @@ def _page(study: Study, rows: list[FrozenTrial], names: list[str]) -> str:
         figure.update_layout(template="plotly_white", height=420)
         drawn = figure.to_html(full_html=False, include_plotlyjs=at == 0, config={"displaylogo": False})
         parts.append(f"<h2>{title}</h2>{drawn}")
-    headings = "".join(f"<th>{html.escape(heading)}" for heading in _headings(names))
+    headings = "".join(f"<th>{html.escape(plain(heading))}" for heading in _headings(names))
     body = "".join(_row(_cells(trial, names), trial is rows[0] and bool(finished)) for trial in rows)
     return _PAGE.format(
-        name=html.escape(study.study_name),
+        name=html.escape(plain(study.study_name)),
         summary=html.escape(_summary(study)),
-        command=html.escape(study.user_attrs.get(COMMAND, "")),
+        command=html.escape(_attribute(study, COMMAND)),
         figures="".join(parts) or "<p>No trial has finished yet.</p>",
         table=f"<table><tr>{headings}{body}</table>",
     )
@@ -172,15 +187,15 @@ def _plain(value: object) -> str:
 
 
 def _row(cells: list[str], best: bool) -> str:
-    return f"<tr{' class=best' if best else ''}>" + "".join(f"<td>{html.escape(cell)}" for cell in cells)
+    return f"<tr{' class=best' if best else ''}>" + "".join(f"<td>{html.escape(plain(cell))}" for cell in cells)
 
 
 def _summary(study: Study) -> str:
-    trials, attributes = study.get_trials(deepcopy=False), study.user_attrs
+    trials = study.get_trials(deepcopy=False)
     killed = sum(not counts(trial) for trial in trials)
     words = {TrialState.COMPLETE: "finished", TrialState.PRUNED: "pruned", TrialState.RUNNING: "running"}
     found = {word: sum(trial.state == state for trial in trials) for state, word in words.items()}
     found |= {"failed": sum(trial.state == TrialState.FAIL for trial in trials) - killed, "killed": killed}
     counted = ", ".join(f"{count} {word}" for word, count in found.items() if count) or "none"
-    wanted, metric = attributes.get(WANTED, "?"), attributes.get(MONITOR, "metric")
+    wanted, metric = _attribute(study, WANTED, "?"), _attribute(study, MONITOR, "metric")
     return f"{counted}, of {wanted} trials; each trial's value is its best {metric}"

@@ -1,6 +1,7 @@
 """The exception whose message is written for the user, and how errors and refused values are shown."""
 
 import difflib
+import logging
 import reprlib
 from collections.abc import Iterable
 
@@ -38,6 +39,14 @@ class Interrupted(UserError):
 def printable(text: str, most: int = MOST_LETTERS) -> str:
     """Return text as one line of at most `most` letters; unprintable characters are escaped, the middle is left out."""
     return _cut("".join(_escaped(letter) for letter in _cut(text, most)), most)
+
+
+class PrintableFilter(logging.Filter):
+    """Escape what a terminal would obey in a log message, such as a file's name; line breaks stay."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args = "\n".join(map(printable, record.getMessage().split("\n"))), None
+        return True
 
 
 def _escaped(letter: str) -> str:

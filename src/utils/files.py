@@ -12,13 +12,14 @@ _LFS_POINTER = b"version https://git-lfs.github.com/spec/"  # its first line, by
 def write_atomic(path: Path, content: bytes | memoryview) -> None:
     """Write a file under a temporary name in its directory, then rename it; on failure the old file stays.
 
-    The temporary name does not vary, so that a later run overwrites what a killed process left.
-    Raises OSError if the disk is full or the directory is not writable.
+    The temporary name does not vary, so that a later run removes what a killed process left; a link of that name is
+    removed too, not followed. Raises OSError if the disk is full or the directory is not writable.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
+    partial.unlink(missing_ok=True)
     try:
-        with partial.open("wb") as file:
+        with partial.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())  # otherwise a power cut could keep the new name and lose the bytes

@@ -23,7 +23,7 @@ def locked(path: Path) -> Iterator[None]:
     """Hold a file's lock, after waiting for the process that holds it; the file is removed afterwards."""
     path.parent.mkdir(parents=True, exist_ok=True)
     while True:
-        with path.open("a") as file:
+        with _open(path, "a") as file:
             if not _take(file, fcntl.LOCK_EX | fcntl.LOCK_NB):
                 log.info("waiting for the process that holds %s", path)
                 _take(file, fcntl.LOCK_EX)
@@ -41,7 +41,7 @@ def alive(path: Path) -> Iterator[None]:
     """Hold the lock of this process's own file; the file stays afterwards, for `is_free`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     while True:
-        with path.open("w") as file:
+        with _open(path, "w") as file:
             _take(file, fcntl.LOCK_EX)
             if not _is_still(file, path):
                 continue  # another process took it for a leftover and removed it
@@ -52,7 +52,7 @@ def alive(path: Path) -> Iterator[None]:
 def is_free(path: Path) -> bool:
     """Return whether a lock file exists and no process holds it."""
     try:
-        with path.open() as file:
+        with _open(path, "r") as file:
             return _take(file, fcntl.LOCK_SH | fcntl.LOCK_NB, without_locks=False)
     except FileNotFoundError:
         return False
@@ -60,9 +60,14 @@ def is_free(path: Path) -> bool:
 
 def remove_free(path: Path) -> None:
     """Remove a lock file that no process holds."""
-    with suppress(FileNotFoundError), path.open() as file:
+    with suppress(FileNotFoundError), _open(path, "r") as file:
         if _take(file, fcntl.LOCK_EX | fcntl.LOCK_NB, without_locks=False) and _is_still(file, path):
             path.unlink()
+
+
+def _open(path: Path, mode: str) -> IO[str]:
+    """Open a lock file; a link is not followed and a pipe does not block, since a directory may be a copy."""
+    return open(path, mode, opener=lambda name, flags: os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666))
 
 
 def _take(file: IO[str], how: int, without_locks: bool = True) -> bool:

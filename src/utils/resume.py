@@ -102,7 +102,9 @@ def require_same_optimizer(saved: Mapping[str, Any], given: Mapping[str, Any]) -
 
 def _kept(config: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for group in ("optimizer", "lr_multipliers"):
-        yield from ((f"model.{group}.{name}", value) for name, value in (config.get(group) or {}).items())
+        values = config.get(group) or {}
+        named = values if isinstance(values, Mapping) else {"": values}  # a checkpoint may hold anything
+        yield from ((f"model.{group}.{name}".rstrip("."), value) for name, value in named.items())
     yield "model.scheduler", "a schedule" if config.get("scheduler") else "none"
 
 

@@ -18,7 +18,7 @@ from src.utils.ranks import rank
 from src.utils.workers import worker_died
 
 ROOT = Path(__file__).parents[2]
-_LARGEST_BYTES = 2**24  # of a record; a session needs 3 KB
+_LARGEST_BYTES = 2**21  # of a record; a session needs 3 KB, and reading may need 25 times the size
 _PACKAGES = ("torch", "lightning", "numpy", "hydra-core")
 
 

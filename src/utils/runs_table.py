@@ -17,11 +17,11 @@ from typing import Any
 from src.utils.files import write_atomic
 from src.utils.run_lock import is_in_use
 from src.utils.run_record import read_record
-from src.utils.table import Column, markdown, show
+from src.utils.table import Column, csv_text, markdown, show
 
 _OUTCOMES = {"finished": "finished", "interrupted": "interrupted", "killed": "killed"}
 _LONGEST = 160  # characters of a cell on the screen; the CSV file holds the whole text
-_LARGEST_BYTES = 2**24  # of a file of results
+_LARGEST_BYTES = 2**21  # of a file of results, as of a record
 _MOST_EPOCHS = 10**9
 
 
@@ -140,7 +140,7 @@ def write_runs(runs: Sequence[Run], stem: Path) -> list[Path]:
     ]
     rows = [[*_fields(run), *(run.overrides.get(key, "") for key in keys)] for run in runs]
     text = io.StringIO(newline="")
-    csv.writer(text).writerows([names, *rows])
+    csv.writer(text).writerows([map(csv_text, row) for row in (names, *rows)])
     contents = (text.getvalue(), markdown([Column(name, text=True) for name in names], rows) + "\n")
     paths = [stem.with_suffix(".csv"), stem.with_suffix(".md")]
     for path, content in zip(paths, contents, strict=True):

@@ -2,12 +2,14 @@
 
 import functools
 import logging
+import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import optuna
 import sqlalchemy.exc
@@ -46,7 +48,8 @@ def open_storage(url: str, patience_s: float = _BUSY_S) -> RDBStorage:
     try:
         parsed = make_url(url)
         if parsed.get_backend_name() == "sqlite":
-            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+            if not parsed.query.get("uri"):  # a file that is only read exists
+                Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
             options: dict[str, Any] = {"connect_args": {"timeout": _SQLITE_WAIT_S}}
         else:
             options = {"pool_pre_ping": True}  # a server may close a connection that is idle during a trial
@@ -60,6 +63,25 @@ def open_storage(url: str, patience_s: float = _BUSY_S) -> RDBStorage:
         ) from error
     _wait_when_away(storage.engine)
     return storage
+
+
+def read_only_url(path: Path) -> str:
+    """Return the URL of a study's file for reading; raise UserError if it is a link or not a study.
+
+    Views and triggers are refused, since they would be run when their names are read.
+    """
+    remedy = "give the study.db of a search"
+    if path.is_symlink():
+        raise UserError(f"{path}: a link to another file; {remedy}")
+    url = f"file:{quote(str(path.absolute()))}?mode=ro"
+    try:
+        with closing(sqlite3.connect(url, uri=True)) as database:
+            kinds = dict(database.execute("select name, type from sqlite_master"))
+    except sqlite3.Error as error:
+        raise UserError(f"{path}: cannot be read ({error}); {remedy}") from error
+    if kinds.get("trials") != "table" or not {"table", "index"}.issuperset(kinds.values()):
+        raise UserError(f"{path}: not the database of a search; {remedy}")
+    return f"sqlite:///{url}&uri=true"
 
 
 def _wait_when_away(engine: Engine) -> None:

@@ -113,6 +113,13 @@ def markdown(columns: Sequence[Column], rows: Rows) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
+def csv_text(text: str) -> str:
+    """Return text for a cell of a CSV file: printable, with a leading ' where a spreadsheet would read a formula."""
+    text = plain(text)
+    is_number = re.fullmatch(r"[-+]?[\d.]{1,20}(e[-+]?\d{1,3})?", text)
+    return f"'{text}" if text.startswith(("=", "+", "-", "@")) and not is_number else text
+
+
 def escape_markdown(text: str) -> str:
     """Escape what Markdown would read as markup; an underscore within a word is not."""
     return re.sub(r"[\\`*\[\]<>|&~$]|(?<![^\W_])_|_(?![^\W_])", r"\\\g<0>", plain(text))

@@ -67,8 +67,13 @@ def test_the_files_of_a_run_that_was_moved_are_found_where_they_are_now(callback
     assert callback.best_k_models == {here: torch.tensor(0.5)} and callback.best_model_score == 0.5
 
 
-def test_the_best_score_of_a_file_that_is_gone_is_forgotten(callback):
-    state = state_of(callback, dirpath="/gone", best_model_path="/gone/best.ckpt", best_model_score=torch.tensor(0.1))
-    with pytest.warns(UserWarning, match="dirpath has changed"):
-        callback.load_state_dict(state)
-    assert callback.best_model_score is None
+def test_the_best_score_of_a_file_that_is_not_in_this_directory_is_forgotten(callback, tmp_path):
+    """It may be another run's, or a stranger's, whose score cannot be checked."""
+    there = tmp_path / "theirs.ckpt"
+    there.touch()
+    for path in ("/gone/best.ckpt", str(there)):
+        score = torch.tensor(-1.0)
+        best = {"best_model_path": path, "kth_best_model_path": path, "best_k_models": {path: score}}
+        callback.load_state_dict(state_of(callback, best_model_score=score, kth_value=score, **best))
+        assert callback.best_model_score is None and callback.kth_value == torch.inf
+        assert callback.best_model_path == callback.kth_best_model_path == "" and callback.best_k_models == {}

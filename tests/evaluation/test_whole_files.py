@@ -24,7 +24,7 @@ def full_disk(monkeypatch):
 
     def open_full(path, mode="r", *rest, **named):
         file = real(path, mode, *rest, **named)
-        if "w" not in mode:
+        if not {"w", "x"}.intersection(mode):
             return file
         tried.append(path.name)
         return _Full(file)

@@ -1,10 +1,21 @@
 """Suggestions for a name that is not known, and messages that stay one printable line whatever they quote."""
 
+import logging
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from src.utils.errors import MOST_LETTERS, Interrupted, UserError, did_you_mean, first_line, printable, shown
+from src.utils.errors import (
+    MOST_LETTERS,
+    Interrupted,
+    PrintableFilter,
+    UserError,
+    did_you_mean,
+    first_line,
+    printable,
+    shown,
+)
 
 
 @pytest.mark.parametrize(
@@ -59,3 +70,10 @@ def test_a_value_is_quoted_like_repr_and_is_short_whatever_it_is():
     for value in ("y" * 200_000, [10**5000], 10**5000, endless, bomb, {"k" * 500: {1: b"x" * 5000}}, b"\x1b" * 3000):
         assert len(shown(value)) <= 80 and shown(value).isprintable()
     assert shown(10**5000) == "an integer of 16610 bits"
+
+
+def test_a_logged_name_cannot_control_the_terminal(caplog):
+    log = logging.getLogger("a name")
+    log.addFilter(PrintableFilter())
+    log.warning("%s\nsecond line", "a\x1b]0;PWNED\x07.wav")
+    assert caplog.messages == ["a\\x1b]0;PWNED\\x07.wav\nsecond line"]

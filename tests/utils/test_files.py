@@ -17,6 +17,14 @@ def test_a_file_is_replaced_and_its_directory_made(tmp_path):
     assert path.read_bytes() == b"new" and list(path.parent.iterdir()) == [path]
 
 
+def test_a_link_with_the_temporary_name_is_not_followed(tmp_path):
+    """A directory may be a copy of somebody else's, links included."""
+    (tmp_path / "victim").write_bytes(b"precious")
+    (tmp_path / ".a.partial").symlink_to(tmp_path / "victim")
+    write_atomic(tmp_path / "a", b"new")
+    assert (tmp_path / "a").read_bytes() == b"new" and (tmp_path / "victim").read_bytes() == b"precious"
+
+
 @pytest.mark.parametrize("failing", ["fsync", "replace"])
 def test_what_was_there_stays_when_writing_fails(tmp_path, monkeypatch, failing):
     path = tmp_path / "a"

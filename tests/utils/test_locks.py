@@ -7,6 +7,8 @@ import subprocess
 import sys
 import time
 
+import pytest
+
 from src.utils.locks import alive, is_free, locked, remove_free
 from tests import running
 
@@ -74,3 +76,13 @@ def test_only_what_nobody_holds_is_removed(tmp_path):
         for path in (held, free, tmp_path / "none"):
             remove_free(path)
         assert list(tmp_path.iterdir()) == [held]
+
+
+def test_a_link_or_a_pipe_in_the_place_of_a_lock_file_is_an_error_and_changes_nothing(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "victim")
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("link", "pipe"):
+        for lock in (locked, alive):
+            with pytest.raises(OSError, match=name), lock(tmp_path / name):
+                pass
+    assert not (tmp_path / "victim").exists()

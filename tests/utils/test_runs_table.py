@@ -203,7 +203,7 @@ def test_files_hold_everything_in_full(tmp_path):
     csv_path, markdown_path = write_runs(runs, tmp_path / "runs")
     with csv_path.open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [row["name"] for row in rows] == ["n" * 1000, ""] and rows[0]["cause"] == "a|b\n<c>"
+    assert [row["name"] for row in rows] == ["n" * 1000, ""] and rows[0]["cause"] == "a|b\\n<c>"
     assert [float(row["best"]) for row in rows] == [1 / 3, 0.1] and [row["lr"] for row in rows] == ["0.1", ""]
     header, _, *lines = markdown_path.read_text().splitlines()
     assert len(lines) == 2 and {line.replace("\\|", "").count("|") for line in [header, *lines]} == {header.count("|")}

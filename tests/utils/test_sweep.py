@@ -2,6 +2,7 @@
 
 import json
 import math
+import sqlite3
 from pathlib import Path
 
 import optuna
@@ -14,7 +15,7 @@ from src.utils import sweep, sweep_trials
 from src.utils.errors import Interrupted, UserError
 from src.utils.locks import alive
 from src.utils.sweep import search
-from src.utils.sweep_study import free_locks, load_study, open_study, orphans
+from src.utils.sweep_study import free_locks, load_study, open_study, orphans, read_only_url
 
 SPACE = {"model.optimizer.lr": "tag(log, interval(0.001, 0.1))", "heads": "choice(regression, ordinal)"}
 CHOICES = {"model": "cnn_micro", "heads": "regression", "experiment": None, "wrapper": [], "callbacks": "default"}
@@ -355,3 +356,26 @@ def test_a_message_never_shows_the_databases_password(swept):
 def test_nothing_is_written_but_below_the_sweeps_directory(swept, tmp_path):
     swept(Jobs(), 2)
     assert {path.name for path in Path(tmp_path).iterdir()} == {"study.db", "best.yaml"}
+
+
+def test_a_study_that_is_only_read_stays_as_it_was(tmp_path):
+    open_study("s", url(tmp_path)).ask()
+    before = (tmp_path / "study.db").read_bytes()
+    assert len(load_study("s", read_only_url(tmp_path / "study.db")).get_trials()) == 1
+    assert (tmp_path / "study.db").read_bytes() == before and [path.name for path in tmp_path.iterdir()] == ["study.db"]
+
+
+def test_what_is_no_study_is_one_line_and_stays_as_it_was(tmp_path):
+    open_study("s", url(tmp_path))
+    (tmp_path / "link.db").symlink_to(tmp_path / "study.db")
+    (tmp_path / "text.db").write_text("no database" * 100)
+    sqlite3.connect(tmp_path / "other.db").execute("create table history (id)")
+    with sqlite3.connect(tmp_path / "view.db") as database:
+        database.execute(
+            "create view trials as with recursive r(i) as (select 1 union all select i from r) select * from r"
+        )
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    for name in ("link", "text", "other", "view", "gone"):
+        with pytest.raises(UserError, match=rf"{name}\.db: .*; give the study\.db of a search$"):
+            read_only_url(tmp_path / f"{name}.db")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before

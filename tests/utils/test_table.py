@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
-from src.utils.table import WIDTH, Column, fits, markdown, plain, show, table
+from src.utils.table import WIDTH, Column, csv_text, fits, markdown, plain, show, table
 from tests.running import ROOT
 
 HOSTILE = [
@@ -209,3 +209,20 @@ def test_underscores_within_names_need_no_escape_and_others_do():
     assert (
         markdown([Column("filter_env_attack"), Column("_a_")], []).splitlines()[0] == r"| filter_env_attack | \_a\_ |"
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "cell"),
+    [
+        ("=1+cmd|calc.wav", "'=1+cmd|calc.wav"),
+        ("@SUM(1)", "'@SUM(1)"),
+        ("-a", "'-a"),
+        ("+x=1", "'+x=1"),
+        ("-1.5e-3", "-1.5e-3"),
+        ("a=1", "a=1"),
+        ("a\x1b]0;b", "a\\x1b]0;b"),
+        ("", ""),
+    ],
+)
+def test_a_cell_of_a_csv_file_is_no_formula_and_has_no_control_codes(text, cell):
+    assert csv_text(text) == cell
