@@ -94,7 +94,8 @@ def describe(error: ValidationError, prefix: str = "") -> str:
     for fault in error.errors(include_url=False):
         where = ".".join([prefix] * bool(prefix) + [str(part) for part in fault["loc"] if part not in _UNION_PARTS])
         given = "" if isinstance(fault["input"], dict | BaseModel) else f"{shown(fault['input'], 100)} given; "
-        faults.append(f"{_shorten(where)}: {given}{fault['msg'].removeprefix('Value error, ')}")
+        where = f"{_shorten(where)}: " if where else ""
+        faults.append(f"{where}{given}{fault['msg'].removeprefix('Value error, ')}")
     faults = list(dict.fromkeys(faults))
     more = [f"and {len(faults) - _SHOWN_FAULTS} more"] if len(faults) > _SHOWN_FAULTS else []
     return " ".join("; ".join(faults[:_SHOWN_FAULTS] + more).split())

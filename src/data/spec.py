@@ -19,7 +19,7 @@ from src.data.spec_schema import (
     Seconds,
     Size,
     as_name,
-    check_samples,
+    check_sizes,
 )
 from src.spectral.config import SpectralConfig
 from src.synth.parameters import ParameterSpace, ParameterSpec, Word
@@ -70,8 +70,8 @@ class _Info(BaseModel):
         return names
 
     @model_validator(mode="after")
-    def _check_samples(self) -> "_Info":
-        check_samples(self.sample_rate, self.duration)
+    def _check_sizes(self) -> "_Info":
+        check_sizes((self.channels, self.height, self.width), self.sample_rate, self.duration)
         return self
 
 

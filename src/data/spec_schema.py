@@ -5,10 +5,9 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from src.data.recipe import Recipe
-from src.spectral.config import SpectralConfig
+from src.spectral.config import MOST_SAMPLES, SpectralConfig, check_pixels
 from src.synth.parameters import ParameterSpec, Word
 
-_MOST_SAMPLES = 2**25  # of a clip: three minutes at 192 kHz
 _MOST_COUNTED = 2**48
 _LONGEST_NAME = 200
 _SEPARATORS = "/\\:"
@@ -70,7 +69,7 @@ class PlainSpec(BaseModel):
         varying = sum(not parameter.is_fixed for parameter in self.parameters)
         if not 1 <= varying <= 255:
             raise ValueError(f"{varying} parameters vary; a dataset has 1 to 255 varying parameters")
-        check_samples(self.sample_rate, self.duration)
+        check_sizes(self.image_shape, self.sample_rate, self.duration)
         spectral = self.spectral
         if spectral and (len(spectral.channels), spectral.height, spectral.width) != self.image_shape:
             raise ValueError(f"spectral makes other images than {self.image_shape} (C, H, W)")
@@ -99,9 +98,10 @@ class PlainSpec(BaseModel):
                 raise ValueError(f"generator.config: {key} is {value}, but {stated[key]} in the description")
 
 
-def check_samples(sample_rate: float | None, duration: float | None) -> None:
-    """Raise ValueError if a clip would have no samples, or more than fit into memory."""
-    if sample_rate and duration and not 1 <= sample_rate * duration <= _MOST_SAMPLES:
+def check_sizes(image_shape: tuple[int, int, int], sample_rate: float | None, duration: float | None) -> None:
+    """Raise ValueError for images (C, H, W) that are too large, or clips without samples or with too many."""
+    check_pixels(*image_shape)
+    if sample_rate and duration and not 1 <= sample_rate * duration <= MOST_SAMPLES:
         raise ValueError(
-            f"duration {duration:g} s at sample_rate {sample_rate:g} Hz: a clip holds 1 to {_MOST_SAMPLES} samples"
+            f"duration {duration:g} s at sample_rate {sample_rate:g} Hz: a clip holds 1 to {MOST_SAMPLES} samples"
         )

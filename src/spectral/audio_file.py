@@ -12,6 +12,7 @@ import numpy as np
 import soundfile
 from scipy.signal import resample_poly
 
+from src.spectral.config import MOST_SAMPLES
 from src.utils.errors import UserError
 from src.utils.files import path_text, require_content, write_atomic
 
@@ -57,6 +58,11 @@ def read_clip(path: Path, sample_rate: int, num_samples: int, channel: str | Non
             with _Stream(os.fsencode(path.absolute()) if by_name else file.fileno(), closefd=False) as sound:
                 _check_header(path, sound, channel)
                 up, down = _ratio(sound.samplerate, sample_rate)
+                if min(num_samples * down // up, sound.frames) > MOST_SAMPLES:
+                    raise UserError(
+                        f"{path_text(path)}: its first {num_samples / sample_rate:g} s, which the model uses, have "
+                        f"more than {MOST_SAMPLES} samples at {sound.samplerate} Hz; resample it to {sample_rate} Hz"
+                    )
                 margin = math.ceil(_FILTER_ZEROS * max(up, down) / up) if up != down else 0
                 mono = _read_mono(path, sound, math.ceil(num_samples * down / up) + margin + 1, channel)
                 rate, stated = sound.samplerate, sound.frames

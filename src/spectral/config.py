@@ -17,7 +17,9 @@ CHANNELS = (
     "group_delay",
     "modulation",
 )
-_MOST_BINS = 2**24  # of one image's frames, or of its mel filters: 128 MiB
+MOST_SAMPLES = 2**24  # of a sound: 87 s at 192 kHz
+MOST_PIXELS = 2**22  # of an image, in all channels
+_MOST_BINS = 2**24  # of the frames of one image, in all channels, or of its mel filters: 128 MiB
 
 
 class SpectralConfig(BaseModel):
@@ -70,8 +72,12 @@ class SpectralConfig(BaseModel):
 
     @model_validator(mode="after")
     def _check_sizes(self) -> "SpectralConfig":
-        if self.n_fft * max(self.height, self.width) > _MOST_BINS:
-            raise ValueError(f"n_fft {self.n_fft} at height {self.height} and width {self.width} needs too much memory")
+        check_pixels(len(self.channels), self.height, self.width)
+        if max(self.num_bins, self.n_fft * self.height) > _MOST_BINS:
+            raise ValueError(
+                f"n_fft {self.n_fft} at height {self.height}, width {self.width} and {len(self.channels)} channels "
+                "needs too much memory; lower one of them, or the N of a channel stft_N"
+            )
         if self.n_window > self.n_fft:
             raise ValueError(f"n_window {self.n_window} is above n_fft {self.n_fft}")
         if self.type == "stft" and self.height > self.n_fft // 2:
@@ -81,6 +87,12 @@ class SpectralConfig(BaseModel):
         if self.hop_length != "auto" and self.hop_length < 1:
             raise ValueError(f"hop_length {self.hop_length} must be 'auto' or at least 1")
         return self
+
+    @property
+    def num_bins(self) -> int:
+        """The number of samples in the frames of one image, in all channels."""
+        sizes = (self.n_fft if name in CHANNELS else int(name.removeprefix("stft_")) for name in self.channels)
+        return self.width * sum(sizes)
 
     def hop_samples(self, n_window: int, num_samples: int, key: str = "spectral.n_window") -> int:
         """Return the hop in samples of frames of `n_window` in a clip; raise UserError if they do not fit."""
@@ -100,6 +112,15 @@ class SpectralConfig(BaseModel):
                 f"clip has {num_samples}; use 'auto' or at most {most}"
             )
         return self.hop_length
+
+
+def check_pixels(channels: int, height: int, width: int) -> None:
+    """Raise ValueError if an image is larger than the largest that can be generated."""
+    if channels * height * width > MOST_PIXELS:
+        raise ValueError(
+            f"an image of {height} x {width} pixels and {channels} channels: height * width * channels is at most "
+            f"{MOST_PIXELS}"
+        )
 
 
 def _multiply(key: str, given: str, base: str, value: int) -> int:

@@ -4,8 +4,6 @@ import numpy as np
 
 from src.utils.errors import UserError
 
-_MOST_WEIGHTS = 2**24  # 64 MiB for the used half of the bins, several times that during the computation
-
 
 def hz_to_mel(frequency: np.ndarray | float) -> np.ndarray | float:
     """Return mel = 1127 ln(1 + f / 700) (Young et al., The HTK Book)."""
@@ -32,8 +30,6 @@ def mel_matrix(num_bands: int, n_fft: int, sample_rate: float, freq_min: float, 
     Raises UserError if a triangle is too narrow to contain a bin, since its row would always be black, or if `freq_min`
     is not below the highest frequency.
     """
-    if num_bands * n_fft > _MOST_WEIGHTS:
-        raise UserError(f"spectral: {num_bands} mel bands of n_fft {n_fft} need too much memory; lower one of them")
     freq_max = freq_max_ratio * sample_rate / 2
     if freq_min >= freq_max:
         raise UserError(

@@ -56,6 +56,10 @@ def test_height_may_use_every_bin_and_mel_may_exceed_them():
         ({"channels": ["group_delay"]}, ["begin with 'magnitude'"]),
         ({"channels": []}, ["begin with 'magnitude'"]),
         ({"channels": ["magnitude", "modulation", "modulation"]}, ["no channel twice"]),
+        ({"height": 4096, "width": 4096}, ["height * width * channels is at most 4194304"]),
+        ({"n_fft": 65536, "height": 512}, ["n_fft 65536 at height 512", "too much memory"]),
+        ({"width": 4096, "channels": ["magnitude", "stft_65536"]}, ["width 4096", "the N of a channel stft_N"]),
+        ({"width": 4096, "n_fft": 4096, "channels": ["magnitude", "group_delay"]}, ["2 channels", "too much memory"]),
     ],
 )
 def test_fault_names_key_value_and_what_is_allowed(change, words):
@@ -65,6 +69,12 @@ def test_fault_names_key_value_and_what_is_allowed(change, words):
     text = ".".join(map(str, fault["loc"])) + ": " + fault["msg"]
     assert "\n" not in text and all(word in text for word in words), text
     assert next(iter(change)) in text
+
+
+def test_the_largest_front_ends_are_accepted():
+    assert SpectralConfig(height=2048, width=2048, n_fft=4096, n_window=4096).num_bins == 2**23
+    channels = ("magnitude", "stft_16384", "group_delay")
+    assert SpectralConfig(**GOOD | {"width": 1000}, channels=channels).num_bins == 1000 * (80 + 16384 + 80)
 
 
 @pytest.mark.parametrize(

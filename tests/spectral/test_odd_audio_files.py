@@ -116,6 +116,19 @@ def test_no_more_is_read_than_is_used(tmp_path):
     np.testing.assert_allclose(read_clip(path, FS, FS), SINE, atol=2**-14)
 
 
+def test_a_high_rate_is_not_read_for_a_model_of_a_low_one(tmp_path):
+    """Few bytes of FLAC can hold hundreds of megabytes of a constant."""
+    path = tmp_path / "a.flac"
+    with soundfile.SoundFile(path, "w", 655_350, 1, "PCM_16") as file:
+        for _ in range(3):
+            file.write(np.full(655_350, 0.5))
+    with bounded_memory():
+        assert read_clip(path, 1000, 3000).shape == (3000,)
+        patched(path, (21, bytes([path.read_bytes()[21] | 1])))  # 2^32 samples more
+        with pytest.raises(UserError, match=r"16777216 samples at 655350 Hz; resample it to 1000 Hz$"):
+            read_clip(path, 1000, 300_000)
+
+
 @pytest.mark.parametrize(
     ("make", "words"),
     [
