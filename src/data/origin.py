@@ -1,16 +1,19 @@
 """The recipe of a dataset from its description. It comes from a file, so the code that it names must be trusted."""
 
+import math
 from collections.abc import Iterable
 
 from src.data.recipe import Recipe, parse_recipe
-from src.data.source import Source, load_source
+from src.data.source import BLOCK, Source, load_source
 from src.data.spec import DatasetSpec
 from src.synth.voice import require_voice
 from src.utils.errors import UserError
 from src.utils.trust import trusted_paths
 
-_MOST_BYTES = 4 * 2**30  # of a dataset that is generated from a file's recipe
-_MOST_AUDIO = 2**36  # samples of audio rendered for it: a million one-second clips at 65 kHz
+_MOST_PIXELS = 2**29  # of a dataset that is generated from a file's recipe, and so bytes
+_MOST_VALUES = 2**32  # samples of its sounds and frames: a minute on two cores
+_VALUES_PER_CLIP = 2**13  # that take as long as the rest of a clip's work
+_MEASURED = 16 * BLOCK  # clips that are rendered to measure a parameter's effect, if its cause is found soon
 
 
 def recipe_of(spec: DatasetSpec, trust: Iterable[str] = ()) -> Recipe:
@@ -49,11 +52,12 @@ def recipe_to_make(spec: DatasetSpec, trust: Iterable[str] = ()) -> Recipe:
     """
     source = source_of(spec, trust)
     recipe, size = source.recipe, source.recipe.dataset.size
-    num_bytes = size * (len(spec.space) * 6 + spec.image_shape[0] * spec.image_shape[1] * spec.image_shape[2])
-    if num_bytes > _MOST_BYTES or size * recipe.synth.num_samples > _MOST_AUDIO:
+    clips = size + _MEASURED * len(spec.space)
+    values = recipe.synth.num_samples + recipe.spectral.num_bins + _VALUES_PER_CLIP
+    if clips * math.prod(spec.image_shape) > _MOST_PIXELS or clips * values > _MOST_VALUES:
         raise UserError(
-            f"{spec.name}: {size} clips ({num_bytes / 1e9:.3g} GB in all) are too many; "
-            "make the dataset with generate_vimh.py"
+            f"{spec.name}: {size} clips of {recipe.synth.duration:g} s may take more than a minute or 500 MB; if that "
+            f"is intended, make the dataset with generate_vimh.py synth={recipe.synth.name} dataset.size={size}"
         )
     named = recipe.dataset.model_dump(mode="json") | {"name": spec.name}
     return parse_recipe(recipe.model_dump(mode="json") | {"dataset": named})

@@ -11,6 +11,7 @@ from src.spectral.front_end import FrontEnd
 from src.synth.config import Synth, load_synth
 
 BLOCK = 64  # samples are always rendered in aligned blocks of this size, so that their bytes do not vary
+_MOST_VALUES = 2**23  # of the sounds or the frames that are in memory at once: a block of 131,072 samples each
 
 
 @dataclass(frozen=True)
@@ -29,12 +30,15 @@ class Source:
     def images(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Render values (n, P) -> images (n, C, H, W) uint8 and dB ranges (n, 2) float32.
 
-        Renders full blocks, with the last one padded, so that every clip is computed in the same way.
+        Renders full blocks, smaller ones of long clips, with the last one padded, so that every clip is computed in the
+        same way.
         """
         images, scales = [], []
-        for start in range(0, len(values), BLOCK):
-            block = values[start : start + BLOCK]
-            padded = np.concatenate([block, np.repeat(block[-1:], BLOCK - len(block), axis=0)])
+        largest = max(self.front_end.num_samples, self.front_end.config.num_bins)
+        size = max(1, min(BLOCK, _MOST_VALUES // largest))
+        for start in range(0, len(values), size):
+            block = values[start : start + size]
+            padded = np.concatenate([block, np.repeat(block[-1:], size - len(block), axis=0)])
             audio = torch.from_numpy(self.synth.render(padded)).T
             with torch.inference_mode():
                 image, scale = self.front_end(audio)

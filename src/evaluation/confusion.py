@@ -42,9 +42,7 @@ def count_pairs(spec: ParameterSpec, true: np.ndarray, predicted: np.ndarray) ->
 
 def category_names(spec: ParameterSpec) -> tuple[str, ...]:
     """Return the names of a parameter's categories: the given names, otherwise its numbers."""
-    given = tuple(getattr(spec, "values", None) or ())
-    numbers = (spec.min + spec.step * at for at in range(spec.num_classes))
-    return given if len(given) == spec.num_classes else tuple(f"{number:g}" for number in numbers)
+    return spec.values or tuple(f"{spec.min + spec.step * at:g}" for at in range(spec.num_classes))
 
 
 def nearest_category(spec: ParameterSpec, values: np.ndarray) -> np.ndarray:
@@ -55,4 +53,5 @@ def nearest_category(spec: ParameterSpec, values: np.ndarray) -> np.ndarray:
 
 def category_name(spec: ParameterSpec, value: float) -> str:
     """Return the name of the category nearest to a value."""
-    return category_names(spec)[nearest_category(spec, np.array([value]))[0]]
+    at = nearest_category(spec, np.array([value]))[0]
+    return spec.values[at] if spec.values else f"{spec.min + spec.step * at:g}"  # without a list of thousands of names

@@ -18,6 +18,7 @@ matplotlib.use("agg")  # for files; needs no window system
 
 _COLUMNS = 4
 _NAMED = 12  # categories whose names fit on an axis
+_DRAWN = 256  # categories that a table of a few hundred pixels can show
 
 
 def save_figure(figure: Figure, path: Path, dpi: int = 110) -> None:
@@ -46,12 +47,13 @@ def _name(axis: Axes, title: str, xlabel: str, ylabel: str) -> None:
 def scatter_figure(space: ParameterSpace, truth: np.ndarray, predicted: np.ndarray) -> Figure:
     """Plot predicted against true values (n, P), one panel per parameter; correct predictions are on the diagonal.
 
-    For a categorical parameter, the panel shows the fractions of each true category's sounds by predicted category.
+    For a categorical parameter, the panel shows the fractions of each true category's sounds by predicted category,
+    unless it has more than 256 categories.
     """
     figure, axes = _panels(space)
     for at, spec in enumerate(space):
         axis = axes[at]
-        if spec.kind == "categorical":
+        if spec.kind == "categorical" and spec.num_classes <= _DRAWN:
             _draw_confusion(axis, spec, truth[:, at], predicted[:, at])
             continue
         axis.plot([spec.min, spec.max], [spec.min, spec.max], color="0.7", linewidth=1)

@@ -1,15 +1,26 @@
 """The schema of a `synth` config, and the validated synth that it describes."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from src.synth.parameters import YAML_WORDS, ParameterSpace, ParameterSpec
 from src.synth.voice import Voice, load_voice
 from src.utils.errors import UserError, did_you_mean, shown
+
+
+def _check_number(value: Any) -> Any:
+    """Return a value of a config; raise ValueError for an integer that no float can represent."""
+    if isinstance(value, int) and abs(value) > sys.float_info.max:
+        raise ValueError("is too large for a number of 64 bits")
+    return value
+
+
+Value = Annotated[Any, AfterValidator(_check_number)]
 
 
 class SynthConfig(BaseModel):
@@ -21,8 +32,8 @@ class SynthConfig(BaseModel):
     voice: str = Field(description="dotted path of a src.synth.voice.Voice")
     sample_rate: int = Field(ge=1000, le=192_000)
     duration: float = Field(gt=0, le=60)
-    settings: dict[str, Any] = {}
-    parameters: dict[str, dict[str, Any]]
+    settings: dict[str, Value] = {}
+    parameters: dict[str, dict[str, Value]]
 
     @field_validator("parameters", mode="before")
     @classmethod

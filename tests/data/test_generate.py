@@ -18,6 +18,7 @@ from src.data.recipe import SPLITS, parse_recipe
 from src.data.source import BLOCK, Source, load_source
 from src.data.spec import read_spec
 from src.data.vimh_dataset import VIMHDataset
+from src.spectral.front_end import FrontEnd
 from src.utils.errors import UserError
 from tests import running
 from tests.data.conftest import TINY, tiny_recipe
@@ -93,6 +94,17 @@ def test_a_sample_is_a_function_of_seed_and_index_alone(tiny):
     np.testing.assert_array_equal(values, expected_values[BLOCK : 2 * BLOCK])
     np.testing.assert_array_equal(images, expected_images[BLOCK : 2 * BLOCK])
     np.testing.assert_array_equal(source.images(values[5:8])[0], images[5:8])
+
+
+def test_long_clips_are_rendered_in_smaller_blocks_with_the_same_result(monkeypatch):
+    source = load_source(tiny_recipe())
+    whole = source.block(1)
+    sizes, forward = [], FrontEnd.forward
+    monkeypatch.setattr(FrontEnd, "forward", lambda self, audio: (sizes.append(len(audio)), forward(self, audio))[1])
+    monkeypatch.setattr("src.data.source._MOST_VALUES", 10 * 800)
+    for found, expected in zip(source.block(1), whole, strict=True):
+        np.testing.assert_array_equal(found, expected)
+    assert sizes == [10] * 7
 
 
 @pytest.mark.filterwarnings("ignore:The balance properties")  # of Sobol points, which this test draws 190 of

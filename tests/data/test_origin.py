@@ -77,9 +77,23 @@ def test_a_recipe_that_makes_something_else_is_refused(spec, part, values):
     assert "that its description states" in refusal(source_of, changed(spec, part, **values))
 
 
-@pytest.mark.parametrize("size", [2**27, 10**9, 2**40])
+@pytest.mark.parametrize("size", [3_900_000, 10**9, 2**40])
 def test_a_large_dataset_is_not_made_because_a_file_says_so(spec, size):
-    assert "make the dataset with generate_vimh.py" in refusal(recipe_to_make, changed(spec, "dataset", size=size))
+    message = refusal(recipe_to_make, changed(spec, "dataset", size=size))
+    assert message.endswith(f"make the dataset with generate_vimh.py synth=tiny dataset.size={size}")
+
+
+@pytest.mark.parametrize(("duration", "height", "n_fft"), [(60.0, 8, 80), (2.0, 1024, 2048)])
+def test_nor_is_one_of_long_clips_or_large_images(spec, duration, height, n_fft):
+    spec = changed(spec, "synth", duration=duration, sample_rate=48_000)
+    spec = changed(spec, "spectral", height=height, width=1024, n_fft=n_fft, n_window=4)
+    spec = replace(spec, duration=duration, sample_rate=48_000.0, image_shape=(1, height, 1024))
+    assert "may take more than a minute or 500 MB" in refusal(recipe_to_make, spec)
+
+
+def test_a_dataset_of_the_default_size_is_made_again(spec):
+    recipe = recipe_to_make(changed(spec, "dataset", size=16_384))
+    assert recipe.dataset.size == 16_384
 
 
 @pytest.mark.parametrize("name", ["../../x", "/tmp/x", "a/b", "..", ".", "a\nb", "a\0b", "~", "", "x:y"])

@@ -172,7 +172,8 @@ def test_the_test_split_reaches_neither_weights_nor_figures_nor_the_choice(data_
     assert all(results["metrics"][name] != value for name, value in trained.results["metrics"].items() if "mae" in name)
 
 
-def test_a_damaged_test_split_is_told_before_training(data_root, saw, tmp_path, caplog):
+def test_a_damaged_test_split_is_told_before_a_model_is_built(data_root, saw, tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr("src.models.build.build_model", lambda *_: pytest.fail("built first"))
     directory = shutil.copytree(saw, tmp_path / "data" / saw.name)
     (directory / "test").write_bytes((saw / "test").read_bytes()[:-1])
     message = running.fault(caplog, "train", data_root, tmp_path / "run", f"data.data_dir={directory}")

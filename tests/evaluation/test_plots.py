@@ -41,6 +41,13 @@ def test_a_category_has_a_table_of_answers_instead_of_dots():
     assert [label.get_text() for label in axis.get_xticklabels()] == ["0", "1", "2", "3"]
 
 
+def test_thousands_of_categories_are_dots():
+    space = ParameterSpace([ParameterSpec(name="wavetable", min=0, max=65535, kind="categorical")])
+    values = space.sample(0, 0, 5).astype(float)
+    axis = draw(scatter_figure(space, values, values)).axes[0]
+    assert not axis.images and len(axis.collections[0].get_offsets()) == 5
+
+
 def test_errors_of_a_category_are_right_and_wrong_answers():
     truth = SPACE.sample(0, 0, 50).astype(float)
     predicted = truth.copy()

@@ -205,6 +205,15 @@ def test_schema_names_key_and_limit(more, key, words):
     assert fault["loc"] == (key,) and words in fault["msg"]
 
 
+@pytest.mark.parametrize(
+    "change", [{"settings": {"drive": 10**400}}, {"parameters": {"note_number": {"value": -(10**400)}}}]
+)
+def test_an_integer_that_no_float_holds_is_refused(change):
+    given = {"name": "t", "voice": "v", "sample_rate": 8000, "duration": 0.1, "parameters": {}}
+    with pytest.raises(ValidationError, match="is too large for a number of 64 bits"):
+        SynthConfig(**given | change)
+
+
 def test_non_finite_samples_name_the_parameters_that_gave_them():
     broken = synth({"level": {"min": 0, "step": 0.1, "max": 1}}, voice="tests.synth.test_config.NAN_VOICE")
     assert broken.render([[0.2], [0.5]]).shape == (800, 2)
