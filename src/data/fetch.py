@@ -28,9 +28,7 @@ def _local_copy(place: RemotePath) -> Path:
     info = place / INFO_FILE
     if not info.is_file():
         raise UserError(f"{place}: holds no {INFO_FILE}; give a VIMH directory, or make one with generate_vimh.py")
-    if info.size() > MAX_INFO_BYTES:
-        raise UserError(f"{info}: {info.size()} bytes is too large for a description; make the dataset again")
-    content = info.read_bytes()
+    content = info.read_bytes(MAX_INFO_BYTES)
     spec = parse_spec(content, info)
     key = hashlib.sha256(place.url.encode() + b"\0" + content).hexdigest()[:16]
     directory = place.cache_dir / key / place.name
@@ -46,10 +44,10 @@ def _local_copy(place: RemotePath) -> Path:
 
 
 def _copy(place: RemotePath, directory: Path, info: bytes, spec: DatasetSpec) -> None:
-    files = _files(place, spec)
-    with publish(directory, INFO_FILE, needed=sum(file.size() for file in files)) as partial:
-        for file in files:
-            file.download(partial / file.name)
+    files = {file: file.size() for file in _files(place, spec)}
+    with publish(directory, INFO_FILE, needed=sum(files.values())) as partial:
+        for file, size in files.items():
+            file.download(partial / file.name, size)
             verify_checksum(partial / file.name, spec.sha256.get(file.name), file)
         (partial / INFO_FILE).write_bytes(info)
 
@@ -59,12 +57,12 @@ def _files(place: RemotePath, spec: DatasetSpec) -> list[RemotePath]:
 
     Raises UserError if the description names a file that is missing.
     """
-    there, found, missing = {path.name for path in place.iterdir()}, [], []
+    found, missing = [], []
     named = spec.sha256.keys() | {split for split, count in spec.counts.items() if count}
     for split in SPLITS:
         for names in ((split, f"{split}_batch"), (f"{split}_params.npy",)):
-            if present := [name for name in names if name in there]:
-                found.append(place / present[0])
+            if present := next((place / name for name in names if (place / name).is_file()), None):
+                found.append(present)
             elif named & {*names}:
                 missing.append(names[0])
     if missing:

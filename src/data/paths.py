@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 from urllib.request import url2pathname
 from uuid import uuid4
@@ -116,9 +117,14 @@ class RemotePath:
         with self._reach() as (filesystem, path):
             return filesystem.open(path, mode)
 
-    def read_bytes(self) -> bytes:
-        with self._reach() as (filesystem, path):
-            return filesystem.cat_file(path)
+    def read_bytes(self, most: int | None = None) -> bytes:
+        """Return the file's contents; raise UserError if it has more than `most` bytes."""
+        size = self.size()
+        if most is not None and size > most:
+            raise UserError(f"{self.url}: {size} bytes is too large, the maximum is {most}; make it again")
+        with TemporaryDirectory() as folder:
+            self.download(local := Path(folder) / "file", size)
+            return local.read_bytes()
 
     def upload(self, source: Path) -> None:
         """Upload a local file, which appears completely or not at all if the file system can rename."""
@@ -135,10 +141,22 @@ class RemotePath:
                 filesystem.rm_file(path)  # not every file system lets a renamed file replace another
             filesystem.mv(partial, path)
 
-    def download(self, target: Path) -> None:
-        """Download the file to a local file."""
+    def download(self, target: Path, size: int) -> None:
+        """Download the file to a local file; raise UserError if the store sends another number of bytes than `size`.
+
+        A small compressed response could otherwise fill the memory or the disk.
+        """
+        from fsspec.callbacks import Callback
+
+        def check(_: int | None, received: int) -> None:
+            if received > size:
+                raise UserError(f"{self.url}: its store sends more than the {size} bytes it states; upload it again")
+
         with self._reach() as (filesystem, path):
-            filesystem.get_file(path, str(target))
+            filesystem.get_file(path, str(target), callback=Callback(hooks={"check": check}))
+        check(None, found := target.stat().st_size)
+        if found < size:
+            raise UserError(f"{self.url}: its store sends {found} of {size} bytes; try again, or upload it again")
 
     def unlink(self, missing_ok: bool = False) -> None:
         with self._reach() as (filesystem, path):

@@ -4,10 +4,13 @@
 """
 
 import errno
+import gzip
 import re
 import sys
 from contextlib import nullcontext
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import fsspec
 import pytest
@@ -115,6 +118,50 @@ def test_a_store_that_does_not_tell_a_size_is_one_line(place, monkeypatch):
         fetch(made)
 
 
+@pytest.mark.parametrize(("stated", "fault"), [(9, "more than the 9 bytes it states"), (10**6, "of 1000000 bytes")])
+def test_what_has_another_size_than_stated_is_refused(place, tmp_path, monkeypatch, stated, fault):
+    made, _ = generate(tiny_recipe(), place)
+    size = RemotePath.size
+    monkeypatch.setattr(RemotePath, "size", lambda file: stated if file.name == "val" else size(file))
+    with pytest.raises(UserError, match=f"/tiny/val: its store sends .*{fault}"):
+        fetch(made)
+    assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
+
+
+def test_a_description_that_is_too_large_is_not_downloaded(place, monkeypatch):
+    made, _ = generate(tiny_recipe(), place)
+    monkeypatch.setattr(RemotePath, "size", lambda _: 2**21 + 1)
+    with pytest.raises(UserError, match="2097153 bytes is too large, the maximum is 2097152"):
+        fetch(made)
+
+
+class Compressed(BaseHTTPRequestHandler):
+    """Sends 32 MiB of spaces as 32 kB, and states 9,000 bytes or no number."""
+
+    def do_HEAD(self):
+        self.send_response(200)
+        self.send_header("Content-Length", "9000")
+        self.end_headers()
+
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Encoding", "gzip")
+        self.end_headers()
+        self.wfile.write(gzip.compress(b" " * 2**25))
+
+    def log_message(self, *_):
+        pass
+
+
+def test_a_response_that_is_compressed_does_not_fill_the_memory(tmp_path):
+    with ThreadingHTTPServer(("127.0.0.1", 0), Compressed) as server:
+        Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
+        place = to_location(f"http://127.0.0.1:{server.server_port}/x", tmp_path)
+        with pytest.raises(UserError, match=f"{INFO_FILE}: its store sends more than the 9000 bytes it states"):
+            fetch(place)
+        server.shutdown()
+
+
 def refuse_names(host, *rest, **more):
     raise OSError(f"no network in tests: {host}")
 
@@ -135,7 +182,7 @@ def test_it_is_copied_once_verified_and_read_as_a_local_one(tiny, place, monkeyp
     copy = fetch(made)
     assert contents(copy) == contents(made) and copy.name == "tiny"
     before = snapshot(copy)
-    monkeypatch.setattr(RemotePath, "download", lambda *_: pytest.fail("fetched again"))
+    monkeypatch.setattr("src.data.fetch._copy", lambda *_: pytest.fail("fetched again"))
     assert fetch(made) == copy and len(VIMHDataset(copy, "train", verify=True)) == 120
     data = VIMHDataModule(made.url, cache_dir=made.cache_dir, batch_size=16)
     assert data.spec.name == "tiny" and data.data_dir == copy
@@ -213,10 +260,11 @@ def test_two_copies_at_once_where_there_are_no_locks_are_one(place, monkeypatch)
     monkeypatch.setattr("src.data.fetch.locked", lambda path: nullcontext())
     download = RemotePath.download
 
-    def race(source, target):
-        monkeypatch.setattr(RemotePath, "download", download)
-        fetch(made)  # another process, that is faster
-        download(source, target)
+    def race(source, target, size):
+        if source.name != INFO_FILE:
+            monkeypatch.setattr(RemotePath, "download", download)
+            fetch(made)  # another process, that is faster
+        download(source, target, size)
 
     monkeypatch.setattr(RemotePath, "download", race)
     copy = fetch(made)
