@@ -29,6 +29,7 @@ from src.utils.files import write_atomic
 from src.utils.table import Column, plain
 
 _PLOTTED = 1000
+_HEARD = 2**21  # samples of each of them: 43 s at 48 kHz, 6 MB of text
 _LISTENED = 6  # sounds: enough to judge by ear, few enough to listen to
 _LARGEST = 40  # categories of a confusion table that is shown completely
 
@@ -124,7 +125,6 @@ def _sounds(spec: DatasetSpec, truth: np.ndarray, predicted: np.ndarray, trust: 
     if source is None:
         return "<p>No sounds: the synth in the dataset's description is missing or cannot render here; see the log.</p>"
     rate = source.synth.config.sample_rate
-    original, predicted_sounds = (source.synth.render(values).T for values in (truth, predicted))
     rows = []
     for at in range(len(truth)):
         pairs = zip(spec.space, truth[at], predicted[at], strict=True)
@@ -132,7 +132,8 @@ def _sounds(spec: DatasetSpec, truth: np.ndarray, predicted: np.ndarray, trust: 
             f"{parameter.name} {_value(parameter, true)} / {_value(parameter, value)}"
             for parameter, true, value in pairs
         ]
-        rows.append(["<br>".join(map(_text, values)), _player(original[at], rate), _player(predicted_sounds[at], rate)])
+        sounds = (source.synth.render(drawn[at : at + 1])[:_HEARD, 0] for drawn in (truth, predicted))
+        rows.append(["<br>".join(map(_text, values)), *(_player(sound, rate) for sound in sounds)])
     return "<h2>Listen</h2>" + _table(["true / predicted", "original", "rendered from the prediction"], rows)
 
 

@@ -161,6 +161,11 @@ class ParameterSpace:
         self.fixed = {spec.name: spec.min for spec in self.specs if spec.is_fixed}
         self.names = tuple(spec.name for spec in self.varying)
         self.num_classes = tuple(spec.num_classes for spec in self.varying)
+        categories = sum(spec.num_classes for spec in self.varying if spec.kind == "categorical")
+        if categories > MAX_CLASSES:
+            raise UserError(
+                f"parameters: {categories} categories in all, the maximum is {MAX_CLASSES}; make the steps coarser"
+            )
         self.min = np.array([spec.min for spec in self.varying])
         self.max = np.array([spec.max for spec in self.varying])
         self.step = np.array([spec.step for spec in self.varying])

@@ -1,15 +1,19 @@
 """The report is one page in which every name is text, and it is there whole or not at all."""
 
+import base64
 import errno
+import io
 import re
 from html.parser import HTMLParser
 
 import pytest
+import soundfile
 import torch
 from lightning import Trainer
 
 from src.data.spec import read_spec
 from src.data.vimh_datamodule import VIMHDataModule
+from src.evaluation import report
 from src.evaluation.evaluate import evaluate
 from src.evaluation.report import write_report
 from src.models.build import build_model, load_checkpoint
@@ -67,6 +71,15 @@ def test_names_units_and_categories_are_text(tmp_path):
     assert "No sounds: the synth in the dataset's description is missing" in page.text
     diagonal = evaluation.categories[0].confusion.matrix().tolist()[0]
     assert re.search(r"<td>0<td>" + "<td>".join(map(str, diagonal)), path.read_text())
+
+
+def test_of_a_long_sound_only_the_beginning_is_part_of_the_page(saw, monkeypatch):
+    monkeypatch.setattr(report, "_HEARD", 100)
+    spec = read_spec(saw)
+    values = spec.space.sample(0, 0, 2)
+    players = re.findall('base64,([^"]+)', report._sounds(spec, values, values, ()))
+    lengths = [soundfile.info(io.BytesIO(base64.b64decode(player))).frames for player in players]
+    assert lengths == [100] * 4
 
 
 def test_a_full_disk_leaves_the_old_report_and_no_part_of_a_new_one(trained, saw, tmp_path, monkeypatch):

@@ -249,6 +249,14 @@ def test_unknown_parameter_gets_a_suggestion():
         both.index("xyz")
 
 
+def test_the_categories_of_all_parameters_have_a_limit():
+    """Each of them is an output of the network."""
+    many = [ParameterSpec(name=name, min=0, max=40_000, kind="categorical") for name in "ab"]
+    assert ParameterSpace(many[:1]).num_classes == (40_001,)
+    with pytest.raises(UserError, match=r"^parameters: 80002 categories in all, the maximum is 65536"):
+        ParameterSpace(many)
+
+
 def test_a_name_given_twice_is_an_error():
     with pytest.raises(UserError, match=r"^parameters: 'a{30,}\.{3}a{30,}' occurs 3,000 times; each name must"):
         ParameterSpace([spec(0, 1, 10, name="a" * 200)] * 3000)
