@@ -81,7 +81,7 @@ def test_systematic_is_the_ancestors_word_for_grid():
         ({"dataset.test_fraction": float("nan")}, ["dataset.test_fraction: nan given", "finite"]),
         ({"dataset.name": "../other"}, ["dataset.name: '../other' given"]),
         ({"dataset.sise": 3}, ["dataset.sise: 3 given", "not permitted"]),
-        ({"dataset.size": 4, "dataset.val_fraction": 0.4, "dataset.test_fraction": 0.4}, ["4 samples", "train"]),
+        ({"dataset.size": 4, "dataset.val_fraction": 0.4, "dataset.test_fraction": 0.4}, ["4 clips", "train"]),
         ({"spectral.height": 41}, ["spectral: height 41", "40"]),
         ({"spectral.hop_length": 0}, ["spectral: hop_length 0", "auto"]),
         ({"synth.sample_rate": 10}, ["synth.sample_rate: 10 given", "1000"]),
