@@ -1,7 +1,7 @@
 """Load a checkpoint file as tensors and plain containers, after checks that precede torch.load.
 
 torch.load(weights_only=True) calls only the functions on its own list. But that list is long, and torch.load allocates
-the sizes that a header states and does not compare checksums.
+the sizes that a header states and does not compare checksums. And it makes as many copies as a pickle asks for.
 """
 
 import os
@@ -11,7 +11,6 @@ import re
 import struct
 import warnings
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +19,28 @@ import torch
 from src.utils.errors import UserError, first_line, printable
 from src.utils.files import require_content
 
-_MOST_PICKLE_BYTES = 64 * 2**20
+_MOST_PICKLE_BYTES = 4 * 2**20
+_MOST_TENSORS = 25_000  # a network of 3,000 with its average and AdamW's state has 15,000
+_OPCODES = 100_000, 40  # of a pickle: of the config and the description, and of each tensor, which needs 30
+_LONGEST_TUPLE = 64  # torch computes with up to 64 dimensions
+_TRUSTED = "use a file from a source that you trust"
 _NOT_TORCHS = "torch does not save such a file"
 _END, _END_64, _LOCATOR = (struct.Struct(form) for form in ("<4s4H2LH", "<4sQ2H2L4Q", "<4sLQL"))  # of a zip file
-_GLOBALS = re.compile(  # the names in a pickle of tensors and plain values; the last four occur in callbacks' states
-    r"collections OrderedDict|torch\._utils _rebuild_(tensor_v[23]|parameter)|torch\.storage UntypedStorage"
+_ENTRY = re.compile(r"[^/]+/(data/\d+|data\.pkl|byteorder|version|\.\w+(/\w+)?)")  # a letter would have two cases
+_ORDERED = "collections OrderedDict"
+_GLOBALS = re.compile(  # the names in a pickle of tensors and plain values
+    rf"{_ORDERED}|torch\._utils _rebuild_(tensor_v[23]|parameter)|torch\.storage UntypedStorage"
     r"|torch (Bool|Byte|Char|Short|Int|Long|Half|BFloat16|Float|Double)Storage|torch u?int\d+"
-    r"|torch b?float\d+|torch bool|(__builtin__|builtins) set|collections Counter|torch Size|torch device"
+    r"|torch b?float\d+|torch bool"
 )
+_SCALARS = {
+    **dict.fromkeys(("NONE", "NEWTRUE", "NEWFALSE"), "constant"),
+    **dict.fromkeys(("BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT"), "number"),
+    "BINUNICODE": "text",
+}
+_EMPTY = {"EMPTY_DICT": "dict", "EMPTY_LIST": "list", "EMPTY_TUPLE": ()}
+_TAKES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3, "APPEND": 1, "SETITEM": 2, "BINPERSID": 1, "REDUCE": 2, "BUILD": 1}
+_TAKE_TO_MARK = ("TUPLE", "APPENDS", "SETITEMS")
 _FAULTS = (  # the exceptions of zipfile, pickletools and torch for a damaged file
     *(zipfile.BadZipFile, struct.error, pickle.UnpicklingError, EOFError, OSError, ArithmeticError, AssertionError),
     *(AttributeError, LookupError, MemoryError, NotImplementedError, RuntimeError, TypeError, ValueError),
@@ -69,14 +82,14 @@ def _require_archive(path: Path) -> None:
         if sum(entry.file_size for entry in entries) > path.stat().st_size:
             raise UserError("its entries are larger than the file")
         pickles = [entry for entry in entries if entry.filename.lower().endswith(".pkl")]
-        if len(pickles) != 1 or pickles[0].file_size > _MOST_PICKLE_BYTES:
+        if len(pickles) != 1 or not all(_ENTRY.fullmatch(entry.filename) for entry in entries):
             raise UserError(_NOT_TORCHS)
+        if pickles[0].file_size > _MOST_PICKLE_BYTES or len(entries) > _MOST_TENSORS:
+            raise UserError(f"it holds more than a network's weights and training state; {_TRUSTED}")
         damaged = archive.testzip()
         if damaged is not None:
             raise UserError(f"{damaged} in it is damaged; copy it again, or train again")
-        for name in _globals(archive.read(pickles[0])):
-            if not _GLOBALS.fullmatch(name):
-                raise UserError(f"it needs {name.replace(' ', '.')[:100]}, which is not a tensor or plain value")
+        _require_plain(archive.read(pickles[0]), _OPCODES[0] + _OPCODES[1] * len(entries))
 
 
 def _require_one_reading(path: Path, archive: zipfile.ZipFile) -> None:
@@ -106,10 +119,69 @@ def _require_one_reading(path: Path, archive: zipfile.ZipFile) -> None:
         raise UserError("the sizes of its entries disagree")
 
 
-def _globals(content: bytes) -> Iterator[str]:
-    """Yield the globals that a pickle names, as "module name"."""
-    for opcode, argument, _ in pickletools.genops(content):
-        if opcode.name == "GLOBAL":
-            yield argument
-        elif opcode.name in ("STACK_GLOBAL", "INST", "OBJ", "EXT1", "EXT2", "EXT4"):
-            yield opcode.name
+def _require_plain(content: bytes, most: int) -> None:
+    """Raise UserError unless a pickle is one of tensors and plain values, as torch.save writes it.
+
+    Follows the kinds of the values, without the values. Nothing in such a pickle is copied, and the keys of dicts are
+    texts and numbers, which rarely have equal hashes: the time and memory to load it are proportional to its size.
+    """
+    stack: list[Any] = []  # the kind of each value; that of a tuple is the tuple of its values' kinds
+    marks: list[int] = []
+    memo: dict[int, Any] = {}
+    for count, (opcode, argument, _) in enumerate(pickletools.genops(content)):
+        name = opcode.name
+        if count > most:
+            raise UserError(f"it holds too many values for the number of its tensors; {_TRUSTED}")
+        if name == "MARK":
+            marks.append(len(stack))
+        elif name in ("BINPUT", "LONG_BINPUT"):
+            memo[argument] = stack[-1]
+        elif name in ("BINGET", "LONG_BINGET"):
+            stack.append("shared dict" if memo[argument] == "dict" else memo[argument])
+        elif name not in ("PROTO", "STOP"):
+            at = len(stack) if name not in _TAKE_TO_MARK else marks.pop()
+            at -= _TAKES.get(name, 0)
+            taken = stack[at:]
+            del stack[at:]
+            stack += _result(name, argument, taken, stack)
+
+
+def _result(name: str, argument: Any, taken: list[Any], stack: list[Any]) -> list[Any]:
+    """Return the kinds of what an opcode puts on the stack in place of what it took."""
+    valid = True
+    if name in _SCALARS:
+        valid = name != "LONG1" or abs(argument) < 2**64
+        result = [_SCALARS[name]]
+    elif name in _EMPTY:
+        result = [_EMPTY[name]]
+    elif name == "GLOBAL" and _GLOBALS.fullmatch(argument):
+        result = [argument]
+    elif name.startswith("TUPLE"):
+        valid = len(taken) <= _LONGEST_TUPLE
+        result = [tuple(taken)]
+    elif name in ("APPEND", "APPENDS", "SETITEM", "SETITEMS"):
+        valid = name.startswith("APPEND") or all(key in _SCALARS.values() for key in taken[::2])
+        result = []
+    elif name == "BINPERSID":
+        storage = taken[0][1]
+        valid = taken[0] == ("text", storage, "text", "text", "number") and _is_name(storage, "Storage")
+        result = ["storage"]
+    elif name == "BUILD":  # the metadata of a state dict
+        valid = taken == ["dict"] and stack[-1] == "ordered"
+        result = []
+    elif name == "REDUCE":
+        function, arguments = taken
+        valid = _is_name(function, "parameter") or (function == _ORDERED and arguments == ())
+        if _is_name(function, ("_v2", "_v3")):
+            valid = all(isinstance(size, tuple) for size in arguments[2:4])
+        result = ["ordered" if function == _ORDERED else "tensor"]
+    else:
+        cause = argument.replace(" ", ".")[:100] if name == "GLOBAL" else name
+        raise UserError(f"it needs {cause}, which is not a tensor or plain value")
+    if not valid:
+        raise UserError(f"{_NOT_TORCHS}; {_TRUSTED}")
+    return result
+
+
+def _is_name(kind: Any, ends: str | tuple[str, ...]) -> bool:
+    return isinstance(kind, str) and kind.endswith(ends)

@@ -1,6 +1,5 @@
 """A checkpoint's file is tensors and plain values as torch saved them, or one line says what is wrong with it."""
 
-import collections
 import io
 import pickle
 import struct
@@ -61,8 +60,12 @@ def refusal(tmp_path):
         CONTENT,
         {"every dtype": [torch.zeros(2, dtype=one) for one in (torch.bool, torch.int8, torch.uint8, torch.float16)]},
         {"bfloat": torch.zeros(2, dtype=torch.bfloat16), "int": torch.zeros(2, dtype=torch.int64)},
-        {"parameter": torch.nn.Parameter(torch.ones(2)), "ordered": OrderedDict(a=1), "set": {1, 2}},
-        {"counter": collections.Counter("aab"), "size": torch.Size([1, 2]), "dtype": torch.float32},
+        {"parameter": torch.nn.Parameter(torch.ones(2)), "ordered": OrderedDict(a=1), "long": 2**63},
+        {
+            "dtype": torch.float32,
+            "weights": torch.nn.Linear(2, 2).state_dict(),
+            "uint16": torch.zeros(2).to(torch.uint16),
+        },
         {"shared": [torch.arange(6.0).reshape(2, 3).t()] * 2, "empty": torch.zeros(0), "deep": [[[[1]]]]},
     ],
 )
@@ -236,7 +239,8 @@ def global_of(module, name, arguments=b")"):
         ),
         *(("torch", "load"), ("torch.hub", "load"), ("torch", "zeros"), ("torch._utils", "_rebuild_sparse_tensor")),
         *(("torch.serialization", "load"), ("numpy", "load"), ("numpy._core.multiarray", "_reconstruct")),
-        *(("collections", "deque"), ("collections", "defaultdict"), ("src.models.build", "load_checkpoint")),
+        *(("collections", "deque"), ("collections", "defaultdict"), ("builtins", "set"), ("torch", "Size")),
+        *(("collections", "Counter"), ("src.models.build", "load_checkpoint")),
         *((CANARY, "call"), (CANARY, "Network"), ("torch", "Tensor.numpy"), ("torch.storage", "_load_from_bytes")),
         *(("", ""), ("torch", ""), ("a\tb", "c"), ("collections OrderedDict", "x"), ("é", "é")),
     ],
@@ -287,6 +291,50 @@ def test_other_ways_to_name_code_are_refused(refusal, pickled):
 )
 def test_a_damaged_or_swollen_pickle_is_one_line(refusal, pickled):
     refusal(with_pickle(pickled))
+
+
+ORDERED, STORAGE = b"ccollections\nOrderedDict\n", b"ctorch\nFloatStorage\n"
+PLACE = b"(X\7\0\0\0storage" + STORAGE + b"X\1\0\0\0%bX\3\0\0\0cpuK\4tQ"
+REBUILD = b"ctorch._utils\n_rebuild_tensor_v2\n(" + PLACE % b"0" + b"K\0%b\x89" + ORDERED + b")RtR."
+PAIRED = b"q\1" + b"h\1h\1\x86q\1" * 60  # 2**60 values
+
+
+@pytest.mark.parametrize(
+    "pickled",
+    [
+        ORDERED + b"q\0](K\1K\1\x86eq\1h\0h\1\x85R",  # a copy of a list
+        ORDERED + b")Rq\0}q\1h\0h\1b",  # a copy of a dict
+        ORDERED + b")RK\1\x85b",
+        b"ctorch.storage\nUntypedStorage\nJ\xff\xff\xff\x7f\x85R",  # not from the file
+        b"ctorch\nfloat32\n)R",
+        b"})K\1s",  # a key of numbers whose hash can be chosen
+        b"}(K\1K\1\x86K\1u",
+        b"}\x8a\x09" + b"\xff" * 8 + b"\x7fK\1s",  # a key of more than 64 bits
+        b"(" + b"K\1" * 65 + b"t",
+        REBUILD[:-1] % b"](K\1e](K\1e",  # sizes of any number
+        b"(X\7\0\0\0storage" + STORAGE + b"K\0X\3\0\0\0cpuK\4tQ",  # a storage by another spelling
+        b"K\1" + PAIRED + b"Q",
+        b"K\1" + PAIRED + b")R",
+    ],
+    ids=range(13),
+)
+def test_what_makes_a_small_pickle_expensive_is_refused(refusal, pickled):
+    assert "torch does not save such a file; use a file from a source" in refusal(
+        with_pickle(b"\x80\x02" + pickled + b".")
+    )
+
+
+def test_a_pickle_has_few_values_for_each_tensor(refusal):
+    for values in (b"}" * 110_000, b"](" + b"N" * 110_000 + b"e"):
+        assert "too many values for the number of its tensors; use a file" in refusal(
+            with_pickle(b"\x80\x02" + values + b".")
+        )
+    assert "more than a network's weights" in refusal(with_pickle(b"N" * (2**22 + 1)))
+
+
+def test_the_entries_have_the_names_that_torch_gives_them(refusal):
+    for name in ("archive/data/a", "archive/data/0/1", "archive/more", "data/0"):
+        assert "torch does not save such a file" in refusal(zipped([*entries_of(saved()), (name, b"x")]))
 
 
 def test_a_tensor_of_more_numbers_than_its_file_holds_is_refused(refusal):
