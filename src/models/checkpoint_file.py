@@ -23,7 +23,7 @@ _MOST_PICKLE_BYTES = 4 * 2**20
 _MOST_TENSORS = 25_000  # a network of 3,000 with its average and AdamW's state has 15,000
 _OPCODES = 100_000, 40  # of a pickle: of the config and the description, and of each tensor, which needs 30
 _LONGEST_TUPLE = 64  # torch computes with up to 64 dimensions
-_TRUSTED = "use a file from a source that you trust"
+FROM_TRUSTED = "use a file from a source that you trust"
 _NOT_TORCHS = "torch does not save such a file"
 _END, _END_64, _LOCATOR = (struct.Struct(form) for form in ("<4s4H2LH", "<4sQ2H2L4Q", "<4sLQL"))  # of a zip file
 _ENTRY = re.compile(r"[^/]+/(data/\d+|data\.pkl|byteorder|version|\.\w+(/\w+)?)")  # a letter would have two cases
@@ -85,7 +85,7 @@ def _require_archive(path: Path) -> None:
         if len(pickles) != 1 or not all(_ENTRY.fullmatch(entry.filename) for entry in entries):
             raise UserError(_NOT_TORCHS)
         if pickles[0].file_size > _MOST_PICKLE_BYTES or len(entries) > _MOST_TENSORS:
-            raise UserError(f"it holds more than a network's weights and training state; {_TRUSTED}")
+            raise UserError(f"it holds more than a network's weights and training state; {FROM_TRUSTED}")
         damaged = archive.testzip()
         if damaged is not None:
             raise UserError(f"{damaged} in it is damaged; copy it again, or train again")
@@ -131,7 +131,7 @@ def _require_plain(content: bytes, most: int) -> None:
     for count, (opcode, argument, _) in enumerate(pickletools.genops(content)):
         name = opcode.name
         if count > most:
-            raise UserError(f"it holds too many values for the number of its tensors; {_TRUSTED}")
+            raise UserError(f"it holds too many values for the number of its tensors; {FROM_TRUSTED}")
         if name == "MARK":
             marks.append(len(stack))
         elif name in ("BINPUT", "LONG_BINPUT"):
@@ -179,7 +179,7 @@ def _result(name: str, argument: Any, taken: list[Any], stack: list[Any]) -> lis
         cause = argument.replace(" ", ".")[:100] if name == "GLOBAL" else name
         raise UserError(f"it needs {cause}, which is not a tensor or plain value")
     if not valid:
-        raise UserError(f"{_NOT_TORCHS}; {_TRUSTED}")
+        raise UserError(f"{_NOT_TORCHS}; {FROM_TRUSTED}")
     return result
 
 

@@ -9,14 +9,19 @@ from torch import Tensor
 
 from src.data.recipe import describe
 from src.data.spec import DatasetSpec
-from src.utils.errors import UserError, shown
+from src.models.checkpoint_file import FROM_TRUSTED
+from src.utils.errors import UserError, printable, shown
 
 KEYS = ("data_settings", "dataset_spec", "model_config", "state_dict")
-_MOST_VALUES = 100_000  # of the config and the description: 255 parameters with their texts have 3,000
+_MOST_VALUES = 50_000  # of the description: 255 parameters with their texts have 3,000
+_MOST_OF_MODEL = 5000  # of a model's config, which Hydra takes time to read: ours have 60
+_MOST_OF_HEADS = 10_000  # in the configs of all heads that have the default one
 _DEEPEST = 32
 _LONGEST_KEY = 500
 _LONGEST_TEXT = 10_000
+_TEXT_OF_VALUE = 100  # letters that count as one value
 _LARGEST_INTEGER = 2**64
+_MOST_SHARED = 2  # weights that share their numbers: two layers of one network may
 _DTYPES = {
     *(torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.bool),
     *(torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64),
@@ -42,58 +47,81 @@ def require_contents(checkpoint: Mapping[str, Any]) -> None:
     for key in KEYS:
         if not isinstance(checkpoint[key], dict):
             raise UserError(f"{key}: a {type(checkpoint[key]).__name__} given; a dict is needed")
-    for key in ("data_settings", "dataset_spec", "model_config"):
-        require_plain(checkpoint[key], key)
+    for key, most in (("data_settings", 100), ("dataset_spec", _MOST_VALUES), ("model_config", _MOST_OF_MODEL)):
+        require_plain(checkpoint[key], key, most)
     require_tensors(checkpoint["state_dict"], "state_dict")
     try:
         DataSettings.model_validate(checkpoint["data_settings"])
     except ValidationError as error:
         raise UserError(describe(error, "data_settings")) from error
-    DatasetSpec.from_dict(checkpoint["dataset_spec"])
+    space = DatasetSpec.from_dict(checkpoint["dataset_spec"]).space
+    heads = checkpoint["model_config"].get("heads")
+    if isinstance(heads, dict):
+        require_plain(heads.get("default"), "model_config.heads.default", _MOST_OF_HEADS // len(space))
 
 
-def require_plain(value: Any, key: str) -> None:
+def require_plain(value: Any, key: str, most: int = _MOST_VALUES) -> None:
     """Raise UserError unless a value consists of dicts, lists, texts and numbers, and is small when written out.
 
     A list that contains itself is infinite when written out, and lists that share their items may be huge.
     """
-    pending = [(value, key, 0)]
-    count = 0
+    pending: list[tuple[Any, tuple[Any, ...]]] = [(value, (key,))]  # each with the keys that lead to it
+    count = 1
     while pending:
-        item, where, depth = pending.pop()
-        count += 1
-        if count > _MOST_VALUES or depth > _DEEPEST:
-            raise UserError(f"{key}: more than {_MOST_VALUES} values, or nested deeper than {_DEEPEST}")
-        if isinstance(item, dict):
-            for name, inner in item.items():
-                _require_key(name, where)
-                pending.append((inner, f"{where}.{name}", depth + 1))
-        elif type(item) in (list, tuple):
-            pending += [(inner, f"{where}.{at}", depth + 1) for at, inner in enumerate(item[: _MOST_VALUES + 1])]
-        elif isinstance(item, str):
-            if len(item) > _LONGEST_TEXT or not item.replace("\n", "").replace("\t", "").isprintable():
-                raise UserError(
-                    f"{where}: {shown(item)} given; printable text of at most {_LONGEST_TEXT} characters is needed"
-                )
-        elif type(item) is int:
-            if abs(item) > _LARGEST_INTEGER:
-                raise UserError(f"{where}: {shown(item)} given; a smaller number is needed")
-        elif item is not None and type(item) not in (bool, float):
-            raise UserError(f"{where}: a {type(item).__name__} given; a text, a number, a list or a dict is needed")
+        item, where = pending.pop()
+        is_container = isinstance(item, dict) or type(item) in (list, tuple)
+        if is_container or isinstance(item, str):
+            count += len(item) if is_container else len(item) // _TEXT_OF_VALUE
+        if count > most or (is_container and len(where) > _DEEPEST):
+            raise UserError(f"{key}: more than {most} values, or nested deeper than {_DEEPEST}; {FROM_TRUSTED}")
+        _require_plain_item(item, where)
+        if is_container:
+            pairs = item.items() if isinstance(item, dict) else enumerate(item)
+            pending += [(inner, (*where, name)) for name, inner in pairs]
 
 
-def _require_key(name: Any, where: str) -> None:
+def _require_plain_item(item: Any, where: tuple[Any, ...]) -> None:
+    if isinstance(item, dict):
+        for name in item:
+            _require_key(name, where)
+    elif isinstance(item, str):
+        if len(item) > _LONGEST_TEXT or not item.replace("\n", "").replace("\t", "").isprintable():
+            raise UserError(
+                f"{_path(where)}: {shown(item)} given; printable text of at most {_LONGEST_TEXT} characters is needed"
+            )
+    elif type(item) is int:
+        if abs(item) > _LARGEST_INTEGER:
+            raise UserError(f"{_path(where)}: {shown(item)} given; a smaller number is needed")
+    elif item is not None and type(item) not in (bool, float, list, tuple):
+        raise UserError(f"{_path(where)}: a {type(item).__name__} given; a text, a number, a list or a dict is needed")
+
+
+def _require_key(name: Any, where: tuple[Any, ...]) -> None:
     if not isinstance(name, str) or not name.isprintable() or len(name) > _LONGEST_KEY:
-        raise UserError(f"{where}: a key {shown(name)}; keys are printable texts of at most {_LONGEST_KEY} characters")
+        raise UserError(
+            f"{_path(where)}: a key {shown(name)}; keys are printable texts of at most {_LONGEST_KEY} characters"
+        )
+
+
+def _path(where: tuple[Any, ...]) -> str:
+    return printable(".".join(map(str, where)), 200)
 
 
 def require_tensors(weights: Mapping[Any, Any], key: str) -> None:
     """Raise UserError unless all values are dense tensors whose elements the file stores individually."""
+    stored, needed = {}, 0
     for name, value in weights.items():
-        _require_key(name, key)
+        _require_key(name, (key,))
         if not isinstance(value, Tensor):
             raise UserError(f"{key}.{name}: a {type(value).__name__} given; a tensor is needed")
         if value.layout != torch.strided or value.device.type != "cpu" or value.dtype not in _DTYPES:
             raise UserError(f"{key}.{name}: a tensor of {value.layout}, {value.dtype} on {value.device} given")
-        if value.numel() * value.element_size() > value.untyped_storage().nbytes():
+        storage = value.untyped_storage()
+        stored[storage.data_ptr()] = storage.nbytes()
+        needed += value.nbytes
+        if value.nbytes > storage.nbytes():
             raise UserError(f"{key}.{name}: shape {tuple(value.shape)} given, but the file has fewer numbers")
+    if needed > _MOST_SHARED * sum(stored.values()):
+        raise UserError(
+            f"{key}: tensors of {needed} bytes given, but the file has {sum(stored.values())}; {FROM_TRUSTED}"
+        )

@@ -30,7 +30,7 @@ def _check_states(states: dict[str, Any]) -> dict[str, Any]:
     while pending:
         item, depth = pending.pop()
         count += 1
-        if count > 1_000_000 or depth > _DEEPEST:
+        if count > 200_000 or depth > _DEEPEST:
             raise ValueError("nested too deep, or too many values")
         if isinstance(item, dict):
             pending += [(inner, depth + 1) for inner in item.values()]
@@ -145,11 +145,16 @@ def require_training_state(checkpoint: Mapping[str, Any], model: VIMHLitModule) 
     if state.rng_state.shape != own.shape or state.rng_state.dtype != own.dtype:
         raise UserError("ckpt_path: rng_state is not a state of torch's random numbers; train again")
     for optimizer in state.optimizer_states:
-        for name, entries in optimizer.state.items():
-            tensors = {key: value for key, value in entries.items() if isinstance(value, Tensor)}
-            require_tensors(tensors, f"ckpt_path: optimizer_states.{shown(name)}")
-            if not all(tensor.isfinite().all() for tensor in tensors.values()):
-                raise UserError(f"ckpt_path: optimizer_states.{shown(name)} is not finite; use an earlier checkpoint")
+        tensors = {
+            f"{name}.{key}": value
+            for name, entries in optimizer.state.items()
+            for key, value in entries.items()
+            if isinstance(value, Tensor)
+        }
+        require_tensors(tensors, "ckpt_path: optimizer_states")
+        for name, tensor in tensors.items():
+            if not tensor.isfinite().all():
+                raise UserError(f"ckpt_path: optimizer_states.{name} is not finite; use an earlier checkpoint")
     _rehearse_step(model, checkpoint["optimizer_states"], checkpoint["lr_schedulers"])
 
 

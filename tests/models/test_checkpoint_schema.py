@@ -1,6 +1,7 @@
 """A checkpoint's contents are plain, bounded and dense before anything is built from them."""
 
 import copy
+import tracemalloc
 
 import pytest
 import torch
@@ -95,13 +96,16 @@ def nested(depth, kind):
 
 
 def test_values_have_a_bound_in_number_and_depth():
-    require_plain({"a": [0] * 90_000}, "x")
+    require_plain({"a": [0] * 49_000}, "x")
     for kind in ("list", "dict"):
         require_plain({"a": nested(30, kind)}, "x")
         assert "nested deeper than 32" in refusal(require_plain, {"a": nested(33, kind)}, "x")
         assert "nested deeper than 32" in refusal(require_plain, {"a": nested(5000, kind)}, "x")
-    assert "more than 100000 values" in refusal(require_plain, {"a": [0] * 100_001}, "x")
-    assert "more than 100000 values" in refusal(require_plain, {"a": [[0] * 1000] * 101}, "x")
+    assert "more than 50000 values" in refusal(require_plain, {"a": [0] * 50_001}, "x")
+    assert "more than 50000 values" in refusal(require_plain, {"a": [[0] * 1000] * 51}, "x")
+    for many in (dict.fromkeys(map(str, range(100)), 0), ["x" * 100] * 50, ["x" * 9999]):
+        require_plain({"a": many}, "x", 110)
+        assert "x: more than 90 values" in refusal(require_plain, {"a": many}, "x", 90)
 
 
 def test_lists_that_hold_themselves_or_share_their_parts_end():
@@ -113,7 +117,35 @@ def test_lists_that_hold_themselves_or_share_their_parts_end():
     for _ in range(40):
         bomb = [bomb, {"a": bomb, "b": bomb}]
     for value in (endless, keys, bomb):
-        assert "more than 100000 values, or nested deeper" in refusal(require_plain, {"a": value}, "x")
+        assert "more than 50000 values, or nested deeper" in refusal(require_plain, {"a": value}, "x")
+
+
+def test_a_path_is_written_only_for_the_message():
+    value = [0] * 40_000
+    for _ in range(29):
+        value = {"k" * 500: value}
+    tracemalloc.start()
+    require_plain(value, "x")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2**25
+    value = {"k" * 500: {"a": object()}}
+    assert refusal(require_plain, value, "x").startswith("x.kkk")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"network": {"channels": [1] * 5000}},
+        {"heads": {str(at): {"kind": "regression", "weight": 1.0} for at in range(2000)}},
+        {"heads": {"default": {"loss": {"losses": [{"loss": "l1", "name": str(at)} for at in range(300)]}}}},
+    ],
+)
+def test_a_models_config_has_few_values_in_all_and_for_all_heads(checkpoint, change):
+    checkpoint["model_config"] |= change
+    parameters = checkpoint["dataset_spec"]["parameters"]
+    parameters += [parameters[0] | {"name": str(at)} for at in range(10)]
+    assert "values, or nested deeper than 32; use a file" in refusal(require_contents, checkpoint)
 
 
 # weights
@@ -153,6 +185,13 @@ def test_dense_tensors_pass(value):
 )
 def test_other_tensors_are_refused_by_their_name(value):
     assert refusal(require_tensors, {"good": torch.zeros(1), "a.b": value}, "state_dict").startswith("state_dict.a.b: ")
+
+
+def test_weights_may_share_their_numbers_but_not_all_of_them():
+    one = torch.zeros(100)
+    require_tensors({"a": one, "b": one.view(10, 10), "c": torch.ones(3)}, "state_dict")
+    cause = refusal(require_tensors, {str(at): one.view(10, 10) for at in range(3)}, "state_dict")
+    assert cause.startswith("state_dict: tensors of 1200 bytes given, but the file has 400; use a file")
 
 
 @pytest.mark.parametrize("name", [3, None, "\x1b[31m", "x" * 501, ("a",)])
