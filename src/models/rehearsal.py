@@ -6,36 +6,64 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.multiprocessing.reductions import StorageWeakRef
 from torch.nn.modules.module import register_module_parameter_registration_hook
 from torch.overrides import TorchFunctionMode
 
 from src.utils.errors import UserError
 
-_LARGEST_TENSOR = 2**25  # elements: 128 MiB of float32, an image of 512 x 512 with 128 channels
+_LARGEST_TENSOR = 2**24  # elements: 64 MiB of float32, an image of 512 x 512 with 64 channels
+_MOST_BYTES = 320 * 2**20  # of all tensors at one time, in addition to four copies of the weights
+_FEWEST_CHANNELS = 16  # of an image in a convolution on a CPU, which adds what is missing
 
 
 class _Bounded(TorchFunctionMode):
-    """Refuses every tensor of more than `most` elements; on the meta device it does not use memory."""
+    """Refuses a tensor of more than `most` elements, and tensors of more than `most_bytes` at one time.
 
-    def __init__(self, most: int):
+    On the meta device it does not use memory.
+    """
+
+    def __init__(self, most: int, most_bytes: int):
         super().__init__()
-        self.most = most
+        self.most, self.most_bytes = most, most_bytes
+        self.alive: dict[StorageWeakRef, int] = {}
+        self.bytes = 0  # of `alive`, some of which may have been freed
 
     def __torch_function__(
         self, function: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         result = function(*args, **(kwargs or {}))
         for tensor in result if isinstance(result, tuple | list) else [result]:
-            if isinstance(tensor, Tensor) and tensor.numel() > self.most:
-                raise UserError(
-                    f"its config needs a tensor of {tensor.numel()} elements; the maximum is {self.most}; train again"
-                )
+            if type(tensor) in (Tensor, nn.Parameter) and tensor.layout == torch.strided:
+                self._count(tensor)
         return result
+
+    def _count(self, tensor: Tensor) -> None:
+        size = tensor.numel()
+        if tensor.ndim == 4 and 0 < tensor.shape[1] < _FEWEST_CHANNELS:
+            size = size // tensor.shape[1] * _FEWEST_CHANNELS
+        if size > self.most:
+            raise UserError(
+                f"its config needs a tensor of shape {tuple(tensor.shape)}; the maximum is {self.most} elements, with "
+                f"at least {_FEWEST_CHANNELS} channels; train again with smaller images or layers"
+            )
+        storage = StorageWeakRef(tensor.untyped_storage())
+        if storage not in self.alive:
+            self.alive[storage] = tensor.untyped_storage().nbytes()
+            self.bytes += self.alive[storage]
+        if self.bytes > self.most_bytes:
+            self.alive = {one: size for one, size in self.alive.items() if not one.expired()}
+            self.bytes = sum(self.alive.values())
+        if self.bytes > self.most_bytes:
+            raise UserError(
+                f"its config needs tensors of {self.bytes} bytes at one time; the maximum is {self.most_bytes}; "
+                "train again with smaller images or layers"
+            )
 
 
 @contextmanager
 def bounded(weights: Mapping[str, Tensor]) -> Iterator[None]:
-    """Refuse a model that is built here as soon as it has many more parameters, or a larger tensor, than `weights`.
+    """Refuse a model that is built here as soon as it has many more parameters, or larger tensors, than `weights`.
 
     This stops a model of a million layers early.
     """
@@ -50,7 +78,8 @@ def bounded(weights: Mapping[str, Tensor]) -> Iterator[None]:
 
     handle = register_module_parameter_registration_hook(count)
     try:
-        with _Bounded(max([_LARGEST_TENSOR, *(weight.numel() for weight in weights.values())])):
+        sizes = [weight.numel() for weight in weights.values()]
+        with _Bounded(max([_LARGEST_TENSOR, *sizes]), _MOST_BYTES + 4 * 4 * sum(sizes)):
             yield
     finally:
         handle.remove()

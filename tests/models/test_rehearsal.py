@@ -25,7 +25,7 @@ def test_the_network_of_the_weights_passes_and_allocates_nothing():
     with torch.device("meta"), bounded(weights_of(network)):
         assert nn.Linear(4, 4).weight.is_meta
     assert not nn.Linear(4, 4).weight.is_meta  # nothing is left behind
-    torch.zeros(2**25 + 1, dtype=torch.bool)
+    torch.zeros(2**24 + 1, dtype=torch.bool)
 
 
 @pytest.mark.parametrize("sizes", [[8, 9], [8], [8, 8, 8]])
@@ -64,8 +64,25 @@ def test_a_forward_pass_of_huge_tensors_is_refused():
 def test_outside_of_a_rehearsal_sizes_are_bounded_by_the_largest_weight():
     with bounded({"a": torch.empty(2**26, device="meta")}):
         torch.empty(2**26, device="meta")
-    with pytest.raises(UserError, match=f"the maximum is {2**25}"), bounded({"a": torch.zeros(3)}):
-        torch.empty(2**25 + 1, device="meta")
+    with pytest.raises(UserError, match=f"the maximum is {2**24}"), bounded({"a": torch.zeros(3)}):
+        torch.empty(2**24 + 1, device="meta")
+
+
+def test_all_tensors_together_are_bounded_while_they_are_in_use():
+    with torch.device("meta"), bounded({}):
+        for _ in range(20):
+            torch.empty(2**24).view(2, -1).add_(1)
+        with pytest.raises(UserError, match=r"needs tensors of \d+ bytes at one time; .*; train again with smaller"):
+            _ = [torch.empty(2**20) for _ in range(100)]
+    with torch.device("meta"), bounded({"a": torch.empty(2**25, device="meta")}):
+        _ = [torch.empty(2**24) for _ in range(8)]
+
+
+def test_an_image_counts_as_one_of_16_channels():
+    for channels in (1, 3, 16):
+        rehearse_network(nn.Identity, {}, (channels, 1024, 1024 * 16 // max(channels, 16)))
+        with pytest.raises(UserError, match="train again with smaller images"):
+            rehearse_network(nn.Identity, {}, (channels, 1024, 1025))
 
 
 @pytest.mark.parametrize("change", [lambda own: own.pop("weight"), lambda own: own.update(more=torch.zeros(1)),
