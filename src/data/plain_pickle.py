@@ -182,7 +182,7 @@ def _build(target: Any, state: Any) -> None:
 
 
 def check_size(value: Any, most: int) -> None:
-    """Raise ValueError if nested lists hold more than `most` values, counting a list at each reference."""
+    """Raise ValueError unless nested lists hold numbers and arrays, `most` values at all references to a list."""
     pending, count = [value], 0
     while pending:
         item = pending.pop()
@@ -190,6 +190,8 @@ def check_size(value: Any, most: int) -> None:
             pending.extend(item if count + len(item) <= most else ())
             count += len(item)
         else:
+            if not isinstance(item, _Array | bool | int | float):  # numpy would copy a text at each reference
+                raise ValueError(f"a {type(item).__name__} in it")
             count += np.asarray(item).size if isinstance(item, _Array) else 0
         if count > most:
             raise ValueError("more values than the file has bytes for")

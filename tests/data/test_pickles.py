@@ -241,10 +241,12 @@ def test_a_damaged_dtype_cannot_reach_numpys_flags(tmp_path):
         b"\x80\x04}\x8c\x04data]\x94h\x00as.",  # a list that holds itself
         pickle.dumps({"data": [[[[[[[[[0] * 99] * 99] * 99] * 99] * 99] * 99] * 99] * 99]}),
         pickle.dumps({"data": [np.zeros((5, 24), np.uint8)] * 1_000_000}),
+        pickle.dumps({"data": ["x" * 100_000] * 100_000}),
+        pickle.dumps({"data": [np.zeros((5, 24), np.float64), b"x" * 100_000] * 10_000}),
         pickle.dumps({"data": 10**4000}),
         b"I" + b"1" * 100_000 + b"\n.",
     ],
-    ids=range(11),
+    ids=range(13),
 )
 def test_bombs_are_refused_without_allocating(tmp_path, one_gigabyte, content):
     refused(dump(tmp_path / "b", content))
