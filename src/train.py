@@ -71,10 +71,11 @@ def check(
     """Raise UserError for foreseeable problems; return the epoch and the step at which training begins."""
     from src.data.spec import DatasetSpec
     from src.evaluation.evaluate import require_same_task
-    from src.models.build import load_weights, read_checkpoint
+    from src.models.build import load_weights, read_checkpoint, require_loadable
     from src.models.preflight import preflight
     from src.models.training_state import require_training_state
 
+    require_loadable(model)
     at = {"epoch": 0, "global_step": 0}
     if ckpt_path:
         checkpoint = read_checkpoint(ckpt_path, trust=None)  # only its weights are used, in this run's own model

@@ -87,6 +87,15 @@ def restore_model(checkpoint: Mapping[str, Any]) -> VIMHLitModule:
     return model
 
 
+def require_loadable(model: VIMHLitModule) -> None:
+    """Raise UserError for a model that can be trained, but whose checkpoint would be refused as too large."""
+    if model.config and is_listed(model.config):
+        try:
+            _rehearse_network(_without_files(model.config)["network"], model.spec, model.state_dict())
+        except UserError as error:
+            raise UserError(f"model.network: its checkpoints could not be loaded: {error}") from error
+
+
 def _rehearse_network(config: Mapping[str, Any], spec: DatasetSpec, weights: Mapping[str, torch.Tensor]) -> None:
     channels, *size = spec.image_shape
     own = {name.removeprefix("network."): value for name, value in weights.items() if name.startswith("network.")}

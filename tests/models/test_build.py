@@ -4,13 +4,14 @@ import os
 import pickle
 import shutil
 import zipfile
+from dataclasses import replace
 
 import pytest
 import torch
 
 from src.data.spec import read_spec
 from src.data.vimh_dataset import VIMHDataset, images_to_float
-from src.models.build import build_model, load_checkpoint, load_weights, read_checkpoint
+from src.models.build import build_model, load_checkpoint, load_weights, read_checkpoint, require_loadable
 from src.models.trust import named_classes
 from src.utils.errors import UserError
 from tests import running
@@ -51,6 +52,14 @@ def test_the_restored_model_is_the_trained_one_bit_by_bit(trained):
     restored = load_checkpoint(trained.best).state_dict()
     assert list(restored) == list(stored)
     assert all(torch.equal(restored[name], stored[name]) for name in stored)
+
+
+def test_training_refuses_a_model_whose_checkpoints_would_be_refused(saw):
+    config, spec = running.plain("train", "model"), read_spec(saw)
+    require_loadable(build_model(config, spec))
+    large = build_model(config, replace(spec, image_shape=(1, 4096, 4096), spectral=None))
+    with pytest.raises(UserError, match=r"^model\.network: its checkpoints could not be loaded: .*smaller images"):
+        require_loadable(large)
 
 
 def test_model_config_errors_are_one_line(saw):
