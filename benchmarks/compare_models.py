@@ -286,7 +286,7 @@ def main() -> None:
         update_headers(arguments, done)
     for synth in arguments.synths:
         columns, rows, note = table_of(arguments, done, synth)
-        show(columns, rows, caption=note, all_in=arguments.keep or "the README")
+        show(columns, rows, caption=note, all_in="docs/results.md")
 
 
 if __name__ == "__main__":
