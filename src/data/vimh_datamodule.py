@@ -1,7 +1,6 @@
 """The LightningDataModule of a VIMH directory, which it generates first if a recipe is given."""
 
 import logging
-import os
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,12 +21,11 @@ from src.data.spec import INFO_FILE, DatasetSpec, first_difference, read_spec
 from src.data.vimh_dataset import Batch, VIMHDataset, images_to_float
 from src.utils.errors import UserError
 from src.utils.files import shown_path
+from src.utils.limits import MOST_PROCESSES
 from src.utils.locks import locked
 from src.utils.trust import trusted_paths
 
 log = logging.getLogger(__name__)
-
-MOST_WORKERS = 16 * (os.cpu_count() or 1)  # processes; more fill the memory, as each needs hundreds of MB
 
 
 class VIMHDataModule(LightningDataModule):
@@ -64,8 +62,8 @@ class VIMHDataModule(LightningDataModule):
         for key, size in (("batch_size", batch_size), ("eval_batch_size", eval_batch_size)):
             if size < 1:
                 raise UserError(f"data.{key}: {size} given; give at least 1")
-        if not 0 <= num_workers <= MOST_WORKERS:
-            raise UserError(f"data.num_workers: {num_workers} given; give 0 to {MOST_WORKERS} on this machine")
+        if not 0 <= num_workers <= MOST_PROCESSES:
+            raise UserError(f"data.num_workers: {num_workers} given; give 0 to {MOST_PROCESSES} on this machine")
         if not 0 < val_fraction < 1:
             raise UserError(f"data.val_fraction: {val_fraction} given; give a fraction between 0 and 1")
         if seed < 0:

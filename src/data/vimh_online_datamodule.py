@@ -8,9 +8,10 @@ from src.data.generate import available_cores
 from src.data.online import FreshClips, OnlineLoader
 from src.data.origin import source_of
 from src.data.source import BLOCK, Source
-from src.data.vimh_datamodule import MOST_WORKERS, VIMHDataModule
+from src.data.vimh_datamodule import VIMHDataModule
 from src.data.vimh_dataset import VIMHDataset
 from src.utils.errors import UserError
+from src.utils.limits import MOST_PROCESSES
 
 _MOST_AHEAD = 100  # blocks of a worker: a GB of images
 _MOST_BY_DEFAULT = 8  # workers: they render 200,000 clips a second, more than the training loop of one process uses
@@ -27,9 +28,9 @@ class VIMHOnlineDataModule(VIMHDataModule):
         self, epoch_size: int = 16384, workers: int | None = None, prefetch_factor: int = 2, **settings: Any
     ) -> None:
         super().__init__(**settings)
-        if workers is not None and not 0 <= workers <= MOST_WORKERS:
+        if workers is not None and not 0 <= workers <= MOST_PROCESSES:
             raise UserError(
-                f"data.workers: {workers} given; give 0 to {MOST_WORKERS} on this machine, or null for one per core "
+                f"data.workers: {workers} given; give 0 to {MOST_PROCESSES} on this machine, or null for one per core "
                 "except one"
             )
         if not 1 <= prefetch_factor <= _MOST_AHEAD:

@@ -21,6 +21,7 @@ from rich.syntax import Syntax
 from src.callbacks.checkpoint_io import WholeCheckpoints
 from src.utils.errors import UnavailableError, UserError, one_line
 from src.utils.files import write_atomic
+from src.utils.limits import MOST_PROCESSES
 from src.utils.multirun import in_sweep
 from src.utils.ranks import explain_death, launched, rank
 from src.utils.resume import how_to_continue
@@ -114,6 +115,9 @@ def build_trainer(config: DictConfig) -> Trainer:
             f"trainer.precision: {precision} given; give one of {', '.join(_PRECISIONS)}: "
             "the weights are always float32"
         )
+    devices = config.trainer.get("devices")
+    if isinstance(devices, int) and devices > MOST_PROCESSES:
+        raise UserError(f"trainer.devices: {devices} given; give at most {MOST_PROCESSES} on this machine")
     wrappers = (config.get("model") or {}).get("wrappers") or {}
     if precision == "16-mixed" and {"sam", "asam"} & set(wrappers):  # also on a CPU, where Lightning uses bf16 instead
         raise UserError(

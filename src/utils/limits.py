@@ -1,12 +1,15 @@
 """Values of a trainer that Lightning accepts but later fails on, or with which nothing is trained."""
 
 import logging
+import os
 from collections.abc import Mapping
 from typing import Any
 
 from src.utils.errors import UserError
 
 log = logging.getLogger(__name__)
+
+MOST_PROCESSES = 16 * (os.cpu_count() or 1)  # of one kind; more fill the memory, as each needs hundreds of MB
 
 _DIVISORS = ("accumulate_grad_batches", "check_val_every_n_epoch", "val_check_interval")
 _TRAINING = ("max_epochs", "max_steps", "limit_train_batches", "max_time")

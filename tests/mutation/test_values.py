@@ -17,6 +17,7 @@ VALUES = (
 AS_TEXT = ("ckpt_path", "input", "paths", "data.data_dir")  # words of a command line, which are text for these keys
 LONG = ("epochs", "steps", "patience", "size", "max_time")  # keys with which a run takes as long as they say
 WITHOUT_END = ("null", "-1", "1e30", "1000000000000")
+OTHER_PROCESSES = ("trainer.devices", "3")  # would start this test again in each of them
 
 
 def keys_of(config, prefix=""):
@@ -47,7 +48,7 @@ def test_any_value_of_any_key_is_used_or_refused_in_one_line(entry, data_root, s
     outcomes = set()
     for at in range(COUNT):
         key, value = draw.choice(keys), draw.choice(VALUES)
-        if value in WITHOUT_END and key.endswith(LONG):
+        if (value in WITHOUT_END and key.endswith(LONG)) or (key, value) == OTHER_PROCESSES:
             continue
         caplog.clear()
         try:

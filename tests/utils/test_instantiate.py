@@ -79,6 +79,11 @@ def test_without_callbacks_lightning_adds_no_checkpoint_of_its_own(tmp_path, gro
     assert not any(isinstance(one, ModelCheckpoint) for one in trainer.callbacks)
 
 
+def test_more_processes_than_a_machine_can_hold_are_refused(tmp_path):
+    with pytest.raises(UserError, match=r"^trainer\.devices: 1000000000000 given; give at most \d+ on this machine$"):
+        build_trainer(config_of(tmp_path, "trainer=cpu", "trainer.devices=1000000000000"))
+
+
 @pytest.mark.parametrize("accelerator", ["gpu", "mps"])
 def test_an_accelerator_that_is_not_there_is_one_line(tmp_path, accelerator):
     if {"gpu": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}[accelerator]:
