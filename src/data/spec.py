@@ -265,7 +265,7 @@ def to_info(spec: DatasetSpec) -> dict[str, Any]:
         "spectrogram_config": {
             "sample_rate": spec.sample_rate,
             "n_bins": height,
-            "hop_length": _hop_samples(spec),  # in samples, whereas the config may say auto
+            "hop_length": hop_samples(spec),  # in samples, whereas the config may say auto
             **{key: spectral.get(key) for key in ("type", "n_fft", "n_window", "window_type")},
         },
         "mel_config": {key: spectral.get(key) for key in ("freq_min", "freq_max_ratio")},
@@ -296,8 +296,9 @@ def first_difference(there: Any, wanted: Any, key: str = "") -> str | None:
     return None if there == wanted else f"{key} = {there}, but {wanted} is given"
 
 
-def _hop_samples(spec: DatasetSpec) -> int | None:
-    if spec.spectral is None:
+def hop_samples(spec: DatasetSpec) -> int | None:
+    """Return the distance of two frames in samples, also where the config says auto; None if it is not known."""
+    if None in (spec.spectral, spec.duration, spec.sample_rate):
         return None
     config = SpectralConfig.model_validate(spec.spectral)
     return config.hop_samples(config.n_window, round(spec.duration * spec.sample_rate))

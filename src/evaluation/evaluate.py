@@ -10,7 +10,7 @@ import torch
 from lightning import Trainer
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
-from src.data.spec import DatasetSpec, first_difference
+from src.data.spec import DatasetSpec, first_difference, hop_samples
 from src.data.vimh_datamodule import VIMHDataModule
 from src.data.vimh_dataset import VIMHDataset, images_to_float
 from src.evaluation.confusion import Confusion, count_pairs
@@ -225,8 +225,13 @@ def require_same_task(trained: DatasetSpec, given: DatasetSpec) -> None:
 
 
 def _front_end(spec: DatasetSpec) -> dict[str, Any]:
-    spectral = SpectralConfig.model_validate(spec.spectral).model_dump(mode="json") if spec.spectral else None
-    return {"sample_rate": spec.sample_rate, "duration": spec.duration, "spectral": spectral}
+    spectral = SpectralConfig.model_validate(spec.spectral) if spec.spectral else None
+    return {
+        "sample_rate": spec.sample_rate,
+        "duration": spec.duration,
+        "hop_length": hop_samples(spec),
+        "spectral": spectral and spectral.model_dump(mode="json", exclude={"hop_length"}),
+    }
 
 
 def _task(spec: ParameterSpec) -> str:

@@ -11,7 +11,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from src.utils.errors import UserError
-from src.utils.files import write_atomic
+from src.utils.files import shown_path, write_atomic
 from src.utils.ranks import launched, rank
 from src.utils.run_lock import is_in_use
 from src.utils.run_record import ROOT, read_record
@@ -110,8 +110,7 @@ def _kept(config: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 def how_to_continue(directory: Path) -> str:
     """Return the end of a stopped run's last message: the command that continues the run."""
-    here = directory.relative_to(Path.cwd()) if directory.is_relative_to(Path.cwd()) else directory
-    return f"continue with: python src/train.py resume={shlex.quote(str(here))}"
+    return f"continue with: python src/train.py resume={shlex.quote(shown_path(directory))}"
 
 
 def save_config(config: DictConfig, directory: Path) -> None:

@@ -65,6 +65,17 @@ def test_a_dataset_without_validation_gives_up_the_same_training_samples(data_ro
     assert results["image_error"] is None
 
 
+def test_classes_are_counted_on_the_models_grid_whatever_the_datasets_is(data_root, saw, trained, tmp_path):
+    directory = shutil.copytree(saw, tmp_path / "coarse")
+    info = json.loads((directory / "vimh_dataset_info.json").read_text())
+    info["generator"] = None
+    for mapping in info["parameter_mappings"].values():
+        mapping["step"] *= 2
+    (directory / "vimh_dataset_info.json").write_text(json.dumps(info))
+    running.run("eval", data_root, tmp_path / "eval", f"ckpt_path={trained.best}", f"data.data_dir={directory}")
+    assert results_of(tmp_path / "eval")["rows"] == trained.results["rows"]
+
+
 def test_best_means_the_newest_training_run(trained, data_root, saw, tmp_path):
     shutil.copytree(trained.output / "checkpoints", tmp_path / "logs/train/runs/x/checkpoints")
     running.run("eval", data_root, tmp_path, "ckpt_path=best")

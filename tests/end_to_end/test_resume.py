@@ -139,6 +139,19 @@ def finished_runs(data_root, saw, tmp_path_factory):
     return make
 
 
+def test_a_best_checkpoint_from_before_the_interruption_stays_the_best(data_root, saw, tmp_path):
+    """With a rate of 0 nothing improves on epoch 0, which only the interrupted session has seen."""
+    still = ("model.optimizer.lr=0", "logger=none")
+    interrupted(data_root, tmp_path, *still, "+callbacks.stop.epoch=2")
+    before = (tmp_path / "checkpoints/best.ckpt").read_bytes()
+    score = running.run("train", data_root, tmp_path, EPOCHS, *still, f"resume={tmp_path}")
+    callbacks = checkpoint_of(tmp_path)["callbacks"]
+    (best,) = [state for key, state in callbacks.items() if "ResumableCheckpoint" in key and state["monitor"]]
+    assert best["best_model_path"] == str(tmp_path / "checkpoints/best.ckpt")
+    assert best["best_model_score"].item() == score
+    assert (tmp_path / "checkpoints/best.ckpt").read_bytes() == before and checkpoint_of(tmp_path, "best")["epoch"] == 0
+
+
 def test_a_new_run_from_a_checkpoint_chooses_its_best_among_its_own_epochs(data_root, saw, tmp_path):
     """With a rate of 0 nothing improves on epoch 0, which only the earlier run has seen."""
     still = ("model.optimizer.lr=0", "logger=none")
