@@ -237,7 +237,8 @@ def train_in(directory: Path, config: DictConfig, ckpt_path: Path | None) -> flo
     datamodule = build(OmegaConf.merge(config.data, given), "data")
     refuse_faults(config, datamodule)
     spec = datamodule.spec
-    datamodule.setup("fit")  # refuses files that the description does not fit, before a model for these images is built
+    stage = None if config.test and is_tested(config.trainer) else "fit"  # None opens the test split too
+    datamodule.setup(stage)  # refuses files that the description does not fit, before a model for these images is built
     model = build_model(OmegaConf.to_container(config.model, resolve=True), spec)
     require_known(watched(config), model.monitorable)
     num_parameters = sum(parameter.numel() for parameter in model.parameters())
