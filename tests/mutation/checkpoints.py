@@ -319,7 +319,7 @@ def _tensor(tree: dict[str, Any], draw: random.Random) -> None:
         case 9:
             value = value.t() if value.ndim == 2 else value.flip(0)
         case 10:
-            value = torch.nn.Parameter(value)
+            value = torch.nn.Parameter(value, requires_grad=value.is_floating_point() or value.is_complex())
         case 11:
             del weights[name]
             name = draw.choice([name.upper(), "x", "\x1b[31m", 3, "network." + "z" * 5000])
