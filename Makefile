@@ -290,7 +290,7 @@ test: $(READY) ## fast tests
 	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -m "not slow" -n auto --maxprocesses=4 --dist=worksteal
 
 check-configs: $(READY) ## compose and build every experiment with every trainer and logger
-	$(PYTHON) src/utils/check_configs.py
+	$(PYTHON) src/cli/check_configs.py
 
 test-all ta: $(READY) ## all tests
 	$(PYTHON) -m pytest

@@ -13,7 +13,7 @@ from hydra.core.hydra_config import HydraConfig  # noqa: E402
 from omegaconf import DictConfig, OmegaConf  # noqa: E402
 from pydantic import BaseModel, ConfigDict, Field, ValidationError  # noqa: E402
 
-from src.utils.entry import run, task  # noqa: E402
+from src.cli.entry import run, task  # noqa: E402
 from src.utils.errors import UserError  # noqa: E402
 
 FLAGS = {

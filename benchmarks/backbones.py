@@ -18,7 +18,7 @@ sys.path.insert(0, str(ROOT))
 from src.data.spec import DatasetSpec
 from src.evaluation.architecture import describe_layers
 from src.models.build import build_model
-from src.synth.parameters import ParameterSpace, ParameterSpec
+from src.parameters.space import ParameterSpace, ParameterSpec
 
 SIDES = (32, 64)
 BATCH_SIZE = 32

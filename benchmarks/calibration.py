@@ -28,10 +28,10 @@ from lightning import Trainer, seed_everything
 from lightning.pytorch.callbacks import ModelCheckpoint
 from readme import update_block
 
+from src.cli.instantiate import quiet_lightning
 from src.data.vimh_datamodule import VIMHDataModule
 from src.evaluation.calibration import CAPTION, Coverage, measure_coverage, table_of
 from src.models.build import build_model, load_checkpoint
-from src.utils.instantiate import quiet_lightning
 from src.utils.table import show
 
 MODEL = "cnn_micro"

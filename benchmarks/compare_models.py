@@ -50,11 +50,11 @@ def run_one(model: str, synth: str, size: int, epochs: int, seed: int, heads: st
     from generation import recipe_of
     from lightning import seed_everything
 
+    from src.cli.instantiate import quiet_lightning
     from src.data.vimh_datamodule import VIMHDataModule
     from src.evaluation.architecture import describe_layers
     from src.evaluation.evaluate import evaluate
     from src.models.build import build_model
-    from src.utils.instantiate import quiet_lightning
 
     quiet_lightning()
     torch.set_num_threads(1)

@@ -26,9 +26,9 @@ from omegaconf import OmegaConf
 from src.data.spec import DatasetSpec
 from src.models.build import build_model
 from src.models.losses import create_loss_function
+from src.parameters.space import ParameterSpace, ParameterSpec
 from src.spectral.config import SpectralConfig
 from src.spectral.front_end import FrontEnd
-from src.synth.parameters import ParameterSpace, ParameterSpec
 
 SPEC = DatasetSpec("none", (1, 32, 32), ParameterSpace(ParameterSpec(name=name, min=0, max=1) for name in "abcd"))
 BATCH_SIZES = (128, 2048)

@@ -31,15 +31,15 @@ sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 from readme import update_block
 
 from src.models.losses.base import Loss
-from src.models.losses.cumulative import CumulativeSpectralLoss, SpectralOptimalTransportLoss
-from src.models.losses.distance import DistanceLoss, HuberLoss, LogCoshLoss
-from src.models.losses.envelope import EnvelopeLoss
-from src.models.losses.f0_centroid import F0CentroidLoss
-from src.models.losses.mel import MelSpectralLoss
-from src.models.losses.multi_scale import MultiScaleSpectralLoss
-from src.models.losses.pre_emphasis import PreEmphasisLoss
-from src.models.losses.stft import LogSTFTLoss, MultiResolutionSTFTLoss, SpectralConvergenceLoss
-from src.models.losses.time_domain import DCLoss, ESRLoss, SISDRLoss
+from src.models.losses.sound.cumulative import CumulativeSpectralLoss, SpectralOptimalTransportLoss
+from src.models.losses.sound.envelope import EnvelopeLoss
+from src.models.losses.sound.f0_centroid import F0CentroidLoss
+from src.models.losses.sound.mel import MelSpectralLoss
+from src.models.losses.sound.multi_scale import MultiScaleSpectralLoss
+from src.models.losses.sound.pre_emphasis import PreEmphasisLoss
+from src.models.losses.sound.stft import LogSTFTLoss, MultiResolutionSTFTLoss, SpectralConvergenceLoss
+from src.models.losses.sound.time_domain import DCLoss, ESRLoss, SISDRLoss
+from src.models.losses.values.distance import DistanceLoss, HuberLoss, LogCoshLoss
 
 SAMPLE_RATE = 16000
 CENTS = (300, 600)

@@ -12,8 +12,8 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from src.models.losses.multi_scale import MultiScaleSpectralLoss
-from src.models.losses.stft import MultiResolutionSTFTLoss
+from src.models.losses.sound.multi_scale import MultiScaleSpectralLoss
+from src.models.losses.sound.stft import MultiResolutionSTFTLoss
 
 _SHAPE = (8, 44100)  # eight clips of one second
 

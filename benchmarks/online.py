@@ -10,10 +10,10 @@ from hydra import compose, initialize_config_dir
 from lightning.pytorch.profilers import SimpleProfiler
 from omegaconf import OmegaConf
 
+from src.cli.instantiate import quiet_lightning
 from src.data.vimh_datamodule import VIMHDataModule
 from src.data.vimh_online_datamodule import VIMHOnlineDataModule
 from src.models.build import build_model
-from src.utils.instantiate import quiet_lightning
 
 ROOT = Path(__file__).resolve().parents[1]
 _EPOCH = 16384

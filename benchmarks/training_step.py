@@ -11,11 +11,11 @@ from hydra import compose, initialize_config_dir
 from lightning import Callback
 from omegaconf import OmegaConf
 
+from src.cli.instantiate import build_trainer, quiet_lightning
 from src.data.vimh_datamodule import VIMHDataModule
 from src.data.vimh_dataset import images_to_float
 from src.models.build import build_model
 from src.models.vimh_lit_module import VIMHLitModule
-from src.utils.instantiate import build_trainer, quiet_lightning
 
 ROOT = Path(__file__).resolve().parents[1]
 _SIZE = 16384

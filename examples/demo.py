@@ -12,10 +12,10 @@ ROOT = rootutils.setup_root(__file__, indicator="pyproject.toml", pythonpath=Tru
 
 import numpy as np
 
+from src.cli.script import run_script
 from src.data.spec import read_spec
 from src.evaluation.rerender import rendering_source
 from src.spectral.audio_file import write_clip
-from src.utils.script import run_script
 
 UNSEEN_SEED = 20_000_000  # gives a sound that is in no split
 

@@ -12,6 +12,8 @@ from lightning import Trainer, seed_everything
 from lightning.pytorch.callbacks import ModelCheckpoint
 from omegaconf import OmegaConf
 
+from src.cli.instantiate import quiet_lightning
+from src.cli.script import given_path, run_script
 from src.data.vimh_datamodule import VIMHDataModule
 from src.evaluation.dataset_picture import dataset_figure
 from src.evaluation.evaluate import evaluate, predict_values, require_same_task
@@ -20,8 +22,6 @@ from src.evaluation.tables import print_evaluation
 from src.models.build import build_model, load_checkpoint
 from src.train import train
 from src.utils.files import write_atomic
-from src.utils.instantiate import quiet_lightning
-from src.utils.script import given_path, run_script
 
 
 def parse() -> argparse.Namespace:

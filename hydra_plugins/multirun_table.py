@@ -31,6 +31,6 @@ class MultirunTableSweeper(Sweeper):
         try:
             return self.sweeper.sweep(arguments)
         finally:
-            from src.utils.multirun_table import show_multirun
+            from src.run.multirun_table import show_multirun
 
             show_multirun(self.directory)

@@ -25,8 +25,8 @@ class OptunaStudySweeper(Sweeper):
         )
 
     def sweep(self, arguments: list[str]) -> None:
-        from src.evaluation.sweep_report import show
-        from src.utils.sweep import search
+        from src.search.report import show
+        from src.search.sweeper import search
 
         directory = self.config.hydra.sweep.dir
         study = search(self.launcher.launch, self.config, arguments, **self.settings)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from src.utils.checkpoints import find_checkpoint
+from src.run.checkpoints import find_checkpoint
 from src.utils.errors import UserError, shown
 
 if TYPE_CHECKING:
@@ -119,11 +119,11 @@ def evaluate(
     """
     from lightning import Trainer
 
+    from src.cli.instantiate import quiet_lightning
     from src.data.vimh_datamodule import VIMHDataModule
     from src.evaluation.evaluate import evaluate as measure
     from src.evaluation.evaluate import require_same_task
     from src.models.build import read_checkpoint, restore_model
-    from src.utils.instantiate import quiet_lightning
 
     quiet_lightning()
     contents = read_checkpoint(find_checkpoint(str(checkpoint), ROOT / "logs"), trust)

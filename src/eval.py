@@ -13,13 +13,13 @@ rootutils.setup_root(__file__, indicator="pyproject.toml", pythonpath=True)
 import hydra  # noqa: E402
 from omegaconf import DictConfig  # noqa: E402
 
-from src.utils.checkpoints import find_checkpoint  # noqa: E402
-from src.utils.entry import require, run, task  # noqa: E402
+from src.cli.entry import require, run, task  # noqa: E402
+from src.cli.groups import require_mappings  # noqa: E402
+from src.cli.limits import is_tested  # noqa: E402
+from src.cli.loggers import require_loggers  # noqa: E402
+from src.run.checkpoints import find_checkpoint  # noqa: E402
 from src.utils.errors import UserError  # noqa: E402
 from src.utils.files import shown_path  # noqa: E402
-from src.utils.groups import require_mappings  # noqa: E402
-from src.utils.limits import is_tested  # noqa: E402
-from src.utils.loggers import require_loggers  # noqa: E402
 from src.utils.workers import raise_if_lost  # noqa: E402
 
 if TYPE_CHECKING:
@@ -43,12 +43,12 @@ def main(config: DictConfig) -> None:
     if not is_tested(config.trainer):
         raise UserError("trainer.limit_test_batches: 0 given, so there is nothing to test; give 1.0 for all")
     require_loggers(config.get("logger"))
+    from src.cli.instantiate import apply_extras, build_trainer
+    from src.cli.signatures import require_valid_arguments
     from src.data.vimh_datamodule import VIMHDataModule
     from src.evaluation.evaluate import evaluate, require_same_task
     from src.evaluation.tables import print_evaluation, write_evaluation
     from src.models.build import read_checkpoint, restore_model
-    from src.utils.instantiate import apply_extras, build_trainer
-    from src.utils.signatures import require_valid_arguments
 
     apply_extras(config)
     require_valid_arguments(config, ("trainer", "callbacks", "logger"))

@@ -10,8 +10,8 @@ rootutils.setup_root(__file__, indicator="pyproject.toml", pythonpath=True)
 import hydra  # noqa: E402
 from omegaconf import DictConfig  # noqa: E402
 
-from src.utils.checkpoints import find_checkpoint  # noqa: E402
-from src.utils.entry import require, run, task  # noqa: E402
+from src.cli.entry import require, run, task  # noqa: E402
+from src.run.checkpoints import find_checkpoint  # noqa: E402
 from src.utils.errors import UserError  # noqa: E402
 from src.utils.files import shown_path  # noqa: E402
 
@@ -30,12 +30,12 @@ def main(config: DictConfig) -> None:
         raise UserError("input: not given; give a sound file, a folder of them, or a VIMH directory")
     if config.channel not in (None, "mix", "left", "right"):
         raise UserError(f"channel: '{config.channel}' given; give mix, left or right")
+    from src.cli.instantiate import apply_extras
     from src.data.fetch import fetch
     from src.data.paths import to_location
     from src.evaluation.predict import predict_dataset, predict_files, sound_files, write_predictions
     from src.evaluation.tables import print_predictions
     from src.models.build import load_checkpoint
-    from src.utils.instantiate import apply_extras
 
     apply_extras(config)
     model = load_checkpoint(ckpt_path, config.trust)

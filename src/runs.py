@@ -6,9 +6,9 @@ import rootutils
 
 ROOT = rootutils.setup_root(__file__, indicator="pyproject.toml", pythonpath=True)
 
+from src.cli.script import given_path, run_script  # noqa: E402
+from src.run.table import find_runs, show_overview, write_runs  # noqa: E402
 from src.utils.files import shown_path  # noqa: E402
-from src.utils.runs_table import find_runs, show_overview, write_runs  # noqa: E402
-from src.utils.script import given_path, run_script  # noqa: E402
 from src.utils.table import show_lines  # noqa: E402
 
 

@@ -16,17 +16,13 @@ rootutils.setup_root(__file__, indicator="pyproject.toml", pythonpath=True)
 import hydra  # noqa: E402
 from omegaconf import DictConfig, OmegaConf  # noqa: E402
 
-from src.utils.checkpoints import find_checkpoint  # noqa: E402
-from src.utils.entry import run, task  # noqa: E402
-from src.utils.errors import Interrupted, UserError, first_line  # noqa: E402
-from src.utils.files import shown_path  # noqa: E402
-from src.utils.groups import require_mappings  # noqa: E402
-from src.utils.learning_rate import rename_rate  # noqa: E402
-from src.utils.limits import is_tested, require_limits  # noqa: E402
-from src.utils.loggers import require_loggers  # noqa: E402
-from src.utils.monitor import require_known, require_metrics, watched  # noqa: E402
-from src.utils.ranks import launched, rank  # noqa: E402
-from src.utils.resume import (  # noqa: E402
+from src.cli.entry import run, task  # noqa: E402
+from src.cli.groups import require_mappings  # noqa: E402
+from src.cli.learning_rate import rename_rate  # noqa: E402
+from src.cli.limits import is_tested, require_limits  # noqa: E402
+from src.cli.loggers import require_loggers  # noqa: E402
+from src.cli.monitor import require_known, require_metrics, watched  # noqa: E402
+from src.cli.resume import (  # noqa: E402
     continue_logs,
     how_to_continue,
     newest_checkpoint,
@@ -34,10 +30,14 @@ from src.utils.resume import (  # noqa: E402
     resumed,
     save_config,
 )
-from src.utils.run_lock import exclusive_run  # noqa: E402
-from src.utils.run_names import description, run_names  # noqa: E402
-from src.utils.run_record import Session, environment_info, is_finished, read_record  # noqa: E402
-from src.utils.unread import warn_of_unused  # noqa: E402
+from src.cli.unread import warn_of_unused  # noqa: E402
+from src.run.checkpoints import find_checkpoint  # noqa: E402
+from src.run.lock import exclusive_run  # noqa: E402
+from src.run.names import description, run_names  # noqa: E402
+from src.run.ranks import launched, rank  # noqa: E402
+from src.run.record import Session, environment_info, is_finished, read_record  # noqa: E402
+from src.utils.errors import Interrupted, UserError, first_line  # noqa: E402
+from src.utils.files import shown_path  # noqa: E402
 from src.utils.workers import raise_if_lost  # noqa: E402
 
 if TYPE_CHECKING:
@@ -92,8 +92,8 @@ def refuse_faults(config: DictConfig, datamodule: VIMHDataModule) -> None:
     """Raise UserError for a model or a trainer that cannot be built, before the dataset is generated."""
     import torch
 
+    from src.cli.instantiate import build_trainer
     from src.models.build import build_model
-    from src.utils.instantiate import build_trainer
 
     planned = datamodule.planned_spec()
     if planned is None:
@@ -225,11 +225,11 @@ def train_in(directory: Path, config: DictConfig, ckpt_path: Path | None) -> flo
     from src.callbacks.bookkeeping import Bookkeeping
     from src.callbacks.record_progress import RecordProgress
     from src.callbacks.stop_on_signal import StopOnSignal
+    from src.cli.instantiate import apply_extras, build, build_trainer, log_hyperparameters
+    from src.cli.signatures import require_valid_arguments
     from src.evaluation.tables import print_evaluation, write_evaluation
     from src.models.build import build_model
-    from src.utils.hparams_table import log_results
-    from src.utils.instantiate import apply_extras, build, build_trainer, log_hyperparameters
-    from src.utils.signatures import require_valid_arguments
+    from src.run.hparams_table import log_results
 
     apply_extras(config)
     require_valid_arguments(config, ("data", "model", "trainer", "callbacks", "logger"))

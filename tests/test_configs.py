@@ -9,14 +9,14 @@ import torch
 import yaml
 from omegaconf import OmegaConf
 
+from src.cli.instantiate import build, build_all
+from src.cli.loggers import require_loggers
 from src.data.recipe import parse_recipe
 from src.data.source import load_source
 from src.data.spec import DatasetSpec
 from src.models.build import build_model
-from src.synth.parameters import ParameterSpace, ParameterSpec
+from src.parameters.space import ParameterSpace, ParameterSpec
 from src.utils.errors import UnavailableError
-from src.utils.instantiate import build, build_all
-from src.utils.loggers import require_loggers
 from tests import running
 
 ENTRIES = ("train", "eval", "predict", "generate")
@@ -39,7 +39,7 @@ FIRST_OF = {group: entry for entry in reversed(ENTRIES) for group in groups_of(e
 CHOICES = [(entry, group, choice) for group, entry in FIRST_OF.items() for choice in choices_of(group)]
 
 
-@pytest.mark.slow  # src/utils/check_configs.py, which is tested on all of them, takes a twentieth of the time
+@pytest.mark.slow  # src/cli/check_configs.py, which is tested on all of them, takes a twentieth of the time
 @pytest.mark.parametrize(("entry", "group", "choice"), CHOICES, ids=lambda value: value)
 def test_every_choice_composes_and_resolves(entry, group, choice, tmp_path):
     config = running.composed(entry, f"{group}={choice}", f"paths.output_dir={tmp_path}")

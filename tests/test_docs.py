@@ -8,10 +8,10 @@ import sys
 import pytest
 import yaml
 
+from src.cli.entry import expand, join
 from src.data.recipe import parse_recipe
 from src.data.source import load_source
 from src.models.losses import Loss
-from src.utils.entry import expand, join
 from tests import running
 from tests.running import CONFIGS, ROOT
 from tests.test_makefile import TARGETS

@@ -3,8 +3,8 @@
 import csv
 
 from tests import running
-from tests.utils.test_entry import HEAVY
-from tests.utils.test_runs_table import make_run, session
+from tests.cli.test_entry import HEAVY
+from tests.run.test_table import make_run, session
 
 
 def test_an_empty_log_says_what_to_do(tmp_path):

@@ -12,10 +12,10 @@ import rootutils
 
 rootutils.setup_root(__file__, indicator="pyproject.toml", pythonpath=True)
 
+from src.cli.script import run_script
 from src.models.losses import Loss
 from src.models.losses.inputs import KINDS
 from src.models.losses.known_modules import AURALOSS, TORCH
-from src.utils.script import run_script
 
 HEADINGS = ("class", "name", "takes", "source")
 _OF_PARTS = "depends on its parts"  # a sum of losses, a module of another package

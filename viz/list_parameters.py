@@ -11,11 +11,11 @@ from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
+from src.cli.script import run_script
 from src.data.recipe import parse_recipe
+from src.parameters.space import ParameterSpec
 from src.synth.config import Synth, load_synth
-from src.synth.parameters import ParameterSpec
 from src.utils.errors import UserError, did_you_mean
-from src.utils.script import run_script
 
 WIDTH = 80
 _HEADINGS = ("parameter", "allowed", "in this config", "default", "unit")

@@ -14,16 +14,16 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
+from src.cli.script import given_path, run_script
 from src.data.spec import INFO_FILE, DatasetSpec, read_spec
 from src.evaluation.architecture import Layer, describe_blocks, describe_layers
 from src.evaluation.architecture_plot import block_figure
 from src.evaluation.plots import save_figure
 from src.models.build import build_model
 from src.models.vimh_lit_module import VIMHLitModule
-from src.synth.parameters import ParameterSpace, ParameterSpec
+from src.parameters.space import ParameterSpace, ParameterSpec
 from src.utils.errors import UserError
 from src.utils.files import write_atomic
-from src.utils.script import given_path, run_script
 from src.utils.table import Column, plain, show
 
 CONFIGS = ROOT / "configs"

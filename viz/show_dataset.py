@@ -6,10 +6,10 @@ import rootutils
 
 ROOT = rootutils.setup_root(__file__, indicator="pyproject.toml", pythonpath=True)
 
+from src.cli.script import given_path, run_script
 from src.data.vimh_dataset import VIMHDataset
 from src.evaluation.dataset_picture import dataset_figure
 from src.evaluation.plots import save_figure
-from src.utils.script import given_path, run_script
 from src.utils.table import show_lines
 
 

@@ -8,10 +8,10 @@ import rootutils
 
 ROOT = rootutils.setup_root(__file__, indicator="pyproject.toml", pythonpath=True)
 
-from src.evaluation.sweep_report import show
+from src.cli.script import given_path, run_script
+from src.search.report import show
+from src.search.study import load_study, read_only_url
 from src.utils.errors import PrintableFilter, UserError
-from src.utils.script import given_path, run_script
-from src.utils.sweep_study import load_study, read_only_url
 
 
 def main() -> None:

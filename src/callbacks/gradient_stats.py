@@ -9,7 +9,7 @@ from lightning.pytorch.strategies import FSDPStrategy
 from torch import Tensor, nn
 
 from src.callbacks.base import ScheduledCallback
-from src.models.multi_head import MultiHead
+from src.models.heads.multi_head import MultiHead
 from src.utils.errors import UserError
 
 _TINY = 1e-12

@@ -32,7 +32,7 @@ class Pruning(Callback):
 
     @functools.cached_property
     def _trial(self) -> tuple[Any, int] | None:
-        from src.utils.sweep_study import AWAY_S, load_study
+        from src.search.study import AWAY_S, load_study
 
         sweeper = HydraConfig.get().sweeper
         study = load_study(sweeper.study_name, sweeper.storage, instantiate(sweeper.pruner), AWAY_S)
@@ -69,7 +69,7 @@ class Pruning(Callback):
 
     def _is_hopeless(self, epoch: int, value: float) -> bool:
         """Report an epoch's value; return whether the pruner gives the trial up, and mark the trial then."""
-        from src.utils.sweep_study import PRUNED
+        from src.search.study import PRUNED
 
         study, trial_id = self._trial
         study._storage.set_trial_intermediate_value(trial_id, epoch, value)
@@ -81,7 +81,7 @@ class Pruning(Callback):
     @contextmanager
     def _without_database(self, what: str) -> Iterator[None]:
         """Warn if the database cannot be reached, and continue."""
-        from src.utils.sweep_study import AWAY_S, STORAGE_ERRORS
+        from src.search.study import AWAY_S, STORAGE_ERRORS
 
         began = time.monotonic()
         try:

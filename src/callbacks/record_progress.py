@@ -6,7 +6,7 @@ from lightning import LightningModule, Trainer
 
 from src.callbacks.progress import TrainingProgress
 from src.callbacks.pruning import Pruning
-from src.utils.run_record import Session
+from src.run.record import Session
 
 _EVERY_S = 5  # writing a record to the disk may take as long as a short epoch
 

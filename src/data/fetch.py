@@ -6,9 +6,9 @@ from pathlib import Path
 
 from src.data.paths import Location, RemotePath, lock_file
 from src.data.publish import publish
-from src.data.reader import verify_checksum
 from src.data.recipe import SPLITS
 from src.data.spec import INFO_FILE, MAX_INFO_BYTES, DatasetSpec, parse_spec
+from src.data.vimh.reader import verify_checksum
 from src.utils.errors import UserError
 from src.utils.locks import locked
 

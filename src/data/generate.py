@@ -14,12 +14,12 @@ import torch
 from src import __version__
 from src.data.paths import Location
 from src.data.recipe import SPLITS, DatasetConfig, Recipe
-from src.data.records import CURRENT_METADATA_BYTES, pack_records
 from src.data.sensitivity import check_sensitivity
 from src.data.source import BLOCK, Source, load_source
 from src.data.spec import DatasetSpec
-from src.data.writer import DatasetWriter
-from src.synth.parameters import ParameterSpace
+from src.data.vimh.records import CURRENT_METADATA_BYTES, pack_records
+from src.data.vimh.writer import DatasetWriter
+from src.parameters.space import ParameterSpace
 from src.utils.errors import UserError
 from src.utils.terminal import counted
 

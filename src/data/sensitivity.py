@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from src.data.source import BLOCK, Source
-from src.synth.parameters import ParameterSpace, ParameterSpec
+from src.parameters.space import ParameterSpace, ParameterSpec
 from src.utils.errors import UserError
 
 log = logging.getLogger(__name__)

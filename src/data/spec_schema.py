@@ -5,8 +5,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from src.data.recipe import Recipe
+from src.parameters.space import ParameterSpec, Word
 from src.spectral.config import MOST_SAMPLES, SpectralConfig, check_pixels
-from src.synth.parameters import ParameterSpec, Word
 
 _MOST_COUNTED = 2**48
 _LONGEST_NAME = 200

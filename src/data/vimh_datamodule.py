@@ -15,15 +15,15 @@ from src.data.batches import Batches
 from src.data.device_cache import CachedDataset, require_room
 from src.data.fetch import fetch
 from src.data.paths import CACHE_DIR, Location, is_complete, lock_file, to_location
-from src.data.reader import has_split
 from src.data.recipe import Recipe, parse_recipe
 from src.data.spec import INFO_FILE, DatasetSpec, first_difference, read_spec
+from src.data.vimh.reader import has_split
 from src.data.vimh_dataset import Batch, VIMHDataset, images_to_float
 from src.utils.errors import UserError
 from src.utils.files import shown_path
-from src.utils.limits import MOST_PROCESSES
 from src.utils.locks import locked
 from src.utils.trust import trusted_paths
+from src.utils.workers import MOST_PROCESSES
 
 log = logging.getLogger(__name__)
 

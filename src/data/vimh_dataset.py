@@ -11,9 +11,9 @@ from torch.utils.data import Dataset
 
 from src.data.fetch import fetch
 from src.data.paths import to_location
-from src.data.reader import open_exact_values, open_split
 from src.data.spec import DatasetSpec, read_spec
-from src.data.watched_file import WatchedFile
+from src.data.vimh.reader import open_exact_values, open_split
+from src.data.vimh.watched_file import WatchedFile
 
 Batch = dict[str, Tensor]
 

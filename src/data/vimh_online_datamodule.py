@@ -11,7 +11,7 @@ from src.data.source import BLOCK, Source
 from src.data.vimh_datamodule import VIMHDataModule
 from src.data.vimh_dataset import VIMHDataset
 from src.utils.errors import UserError
-from src.utils.limits import MOST_PROCESSES
+from src.utils.workers import MOST_PROCESSES
 
 _MOST_AHEAD = 100  # blocks of a worker: a GB of images
 _MOST_BY_DEFAULT = 8  # workers: they render 200,000 clips a second, more than the training loop of one process uses

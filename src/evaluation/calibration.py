@@ -8,10 +8,10 @@ from scipy import stats
 
 from src.data.vimh_dataset import VIMHDataset
 from src.evaluation.predict import estimate_dataset
-from src.models.calibration import BANDS, NORMAL
-from src.models.multi_head import Estimates
+from src.models.heads.calibration import BANDS, NORMAL
+from src.models.heads.multi_head import Estimates
 from src.models.vimh_lit_module import VIMHLitModule
-from src.synth.parameters import ParameterSpace
+from src.parameters.space import ParameterSpace
 from src.utils.table import Column
 
 _ROUNDING = 1e-6  # fraction of the range by which float32 may miss the end of an interval
@@ -37,7 +37,7 @@ class Coverage:
 
     @property
     def is_within_bounds(self) -> bool:
-        """Whether the coverages of the intervals and the uncertainty are within src.models.calibration.BANDS."""
+        """Whether the coverages of the intervals and the uncertainty are within src.models.heads.calibration.BANDS."""
         shares = zip((*self.intervals, *self.normal), (*BANDS, *BANDS), strict=True)
         return all(low <= share <= high for share, (low, high) in shares)
 

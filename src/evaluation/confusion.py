@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from src.synth.parameters import ParameterSpec
+from src.parameters.space import ParameterSpec
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from src.data.spec import DatasetSpec
+from src.parameters.space import ParameterSpace
 from src.spectral.config import SpectralConfig
 from src.spectral.mel import mel_centres
-from src.synth.parameters import ParameterSpace
 from src.utils.errors import UserError
 from src.utils.table import plain
 

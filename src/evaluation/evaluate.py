@@ -17,8 +17,8 @@ from src.evaluation.confusion import Confusion, count_pairs
 from src.evaluation.intervals import Interval, interval, proportion_interval, resampled_means
 from src.evaluation.rerender import image_errors, rendering_source
 from src.models.vimh_lit_module import VIMHLitModule
+from src.parameters.space import BYTE_LEVELS, ParameterSpace, ParameterSpec
 from src.spectral.config import SpectralConfig
-from src.synth.parameters import BYTE_LEVELS, ParameterSpace, ParameterSpec
 from src.utils.errors import UserError, one_line
 
 _BATCH = 512  # sounds that are predicted at once unless a datamodule sets the number

@@ -18,12 +18,12 @@ from src.data.spec import DatasetSpec, read_spec
 from src.data.vimh_dataset import VIMHDataset, images_to_float
 from src.evaluation.evaluate import require_same_task
 from src.evaluation.rerender import rendering_source
-from src.models.multi_head import Estimates
+from src.models.heads.multi_head import Estimates
 from src.models.vimh_lit_module import VIMHLitModule
+from src.parameters.space import ParameterSpace
 from src.spectral.audio_file import SUFFIXES, read_clip, write_clip
 from src.spectral.config import SpectralConfig
 from src.spectral.front_end import FrontEnd
-from src.synth.parameters import ParameterSpace
 from src.utils.errors import UserError
 from src.utils.files import path_text, write_atomic
 from src.utils.table import csv_text
@@ -36,7 +36,7 @@ _MOST_SAMPLES = 2**26  # of a clip: more than 60 s at 768 kHz
 
 @dataclass(frozen=True)
 class Prediction:
-    """A model's prediction for one sound, (P,) each, in physical units; see src.models.multi_head.Estimates."""
+    """A model's prediction for one sound, (P,) each, in physical units; see src.models.heads.multi_head.Estimates."""
 
     name: str
     values: np.ndarray

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from src.data.spec import DatasetSpec
 from src.evaluation.confusion import category_name
 from src.evaluation.intervals import rounded, significant, written_interval
-from src.synth.parameters import ParameterSpace, ParameterSpec
+from src.parameters.space import ParameterSpace, ParameterSpec
 from src.utils.files import write_atomic
 from src.utils.table import Column, escape_markdown, fits, markdown, show
 

@@ -11,13 +11,12 @@ from torch import Tensor, nn
 
 from src.data.spec import DatasetSpec
 from src.data.vimh_dataset import Batch
-from src.models.calibration import Errors
 from src.models.components.auxiliary import AuxiliaryInputs
-from src.models.head_metrics import HeadMetrics, TermMeans
-from src.models.multi_head import Estimates, MultiHead, head_configs
+from src.models.heads.calibration import Errors
+from src.models.heads.metrics import HeadMetrics, TermMeans
+from src.models.heads.multi_head import Estimates, MultiHead, head_configs
 from src.models.optimizers.groups import layer_weights, parameter_groups
 from src.models.schedules import Plateau, optimizer_steps, require_even_epochs
-from src.utils.checkpoints import forget_bests
 from src.utils.errors import UserError, one_line
 
 AUXILIARY_INPUTS = 2  # the dB range of an image, which per-sample scaling removes from it
@@ -31,9 +30,9 @@ class VIMHLitModule(LightningModule):
     `optimizer` is called with parameter groups (see src.models.optimizers.groups), then each of `wrappers` with
     the optimizer and this module. `scheduler` is called with the optimizer, `total_steps` and `steps_per_epoch`; it
     is stepped every batch. `auxiliary` (concat or film) adds the image's dB range to the features. `balance` determines
-    the meaning of the heads' weights, see src.models.losses.balance. `compile` compiles the network for training;
-    `channels_last` stores its images and weights in that memory format. `config` is the plain dict from which this
-    module was built; every checkpoint contains it and `spec`.
+    the meaning of the heads' weights, see src.models.losses.combine.balance. `compile` compiles the network for
+    training; `channels_last` stores its images and weights in that memory format. `config` is the plain dict from which
+    this module was built; every checkpoint contains it and `spec`.
     """
 
     def __init__(
@@ -244,7 +243,7 @@ class VIMHLitModule(LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self._resumed_rng = checkpoint["rng_state"].cpu()
         if checkpoint["dataset_spec"].get("sha256") != self.spec.sha256:
-            forget_bests(checkpoint)
+            _forget_bests(checkpoint)
         if self.trainer.is_global_zero:  # the checkpoint has the sums of all processes in an incomplete epoch
             for name, value in checkpoint.get("train_terms", {}).items():
                 ours = getattr(self.train_terms, name)
@@ -270,3 +269,16 @@ def _range_db(spec: DatasetSpec) -> tuple[float, float]:
 def _complete_old_state(module: VIMHLitModule, state: dict[str, Any], prefix: str, *_: Any) -> None:
     """Add the dB range to a checkpoint without one; it was trained with the default."""
     state.setdefault(f"{prefix}range_db", torch.tensor(DEFAULT_RANGE_DB))
+
+
+def _forget_bests(checkpoint: dict[str, Any]) -> None:
+    """Remove the best values so far from a checkpoint: they cannot be compared with values on other data."""
+    kept = {key: state for key, state in checkpoint["callbacks"].items() if not _compares(key)}
+    checkpoint["callbacks"] = kept
+    for state in checkpoint["lr_schedulers"]:
+        if "best" in state:
+            state |= {"best": math.inf, "bad_epochs": 0}
+
+
+def _compares(key: str) -> bool:
+    return "Checkpoint{" in key or "EarlyStopping{" in key  # the keys of Lightning's callback states

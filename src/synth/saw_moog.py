@@ -4,10 +4,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from src.parameters.space import ParameterSpec
 from src.synth.envelopes import adsr, apply_decay
 from src.synth.ladder import ladder
 from src.synth.oscillators import saw
-from src.synth.parameters import ParameterSpec
 from src.synth.voice import Voice
 from src.utils.errors import UserError
 

@@ -1,1 +1,1 @@
-"""Helpers for commands, configs, runs and sweeps."""
+"""Errors, files, locks, processes, the terminal: code that knows nothing of the project."""

@@ -8,7 +8,6 @@ from hydra.types import RunMode
 # launchers' processes import this module with the job; our launchers' configs keep the plugins' keys
 warnings.filterwarnings("ignore", r"\s*'hydra/launcher/\w+' is validated")
 
-_DEFAULT_HEADS = "regression"  # the default in configs/train.yaml, left out of a model's name
 _ONE_AT_A_TIME = "BasicLauncher"  # Hydra's own: each job has the terminal to itself
 
 
@@ -32,10 +31,3 @@ def job_label() -> str:
     if in_trial():
         return f"trial {HydraConfig.get().sweeper.trial}: "
     return f"run {HydraConfig.get().job.num}: " if in_sweep() else ""
-
-
-def model_choice() -> str | None:
-    """Return the chosen model and heads, such as `cnn_micro_ordinal`; None if the command does not choose a model."""
-    choices = HydraConfig.get().runtime.choices if HydraConfig.initialized() else {}
-    model, heads = choices.get("model"), choices.get("heads")
-    return f"{model}_{heads}" if model and heads not in (None, _DEFAULT_HEADS) else model

@@ -1,8 +1,11 @@
-"""Recognise that another process, on which this process depends, has died."""
+"""Processes that this one starts: how many a machine can hold, and how the death of one is recognised."""
 
+import os
 import sys
 
 from src.utils.errors import UserError
+
+MOST_PROCESSES = 16 * (os.cpu_count() or 1)  # of one kind; more fill the memory, as each needs hundreds of MB
 
 _DEATHS = {  # joblib raises the standard library's error
     "concurrent.futures": "BrokenExecutor",

@@ -8,9 +8,10 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
 from src.callbacks import pruning
-from src.utils import multirun, sweep_study
+from src.search import study as sweep_study
+from src.search.study import open_study
+from src.utils import multirun
 from src.utils.errors import UserError
-from src.utils.sweep_study import open_study
 
 
 @pytest.fixture

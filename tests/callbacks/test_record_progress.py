@@ -5,8 +5,8 @@ import pytest
 from src.callbacks.progress import TrainingProgress
 from src.callbacks.pruning import Pruning
 from src.callbacks.record_progress import RecordProgress
-from src.utils.run_record import Session, read_record
-from src.utils.runs_table import read_run
+from src.run.record import Session, read_record
+from src.run.table import read_run
 from tests import running
 from tests.callbacks.test_progress import trainer_of
 

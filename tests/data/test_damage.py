@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from src.data.plain_pickle import load_plain_pickle
 from src.data.spec import INFO_FILE, DatasetSpec, read_spec
+from src.data.vimh.plain_pickle import load_plain_pickle
 from src.data.vimh_dataset import VIMHDataset
 from src.utils.errors import UserError
 from tests.data.references import edit_info, read_info, record, write_ancestor

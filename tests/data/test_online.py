@@ -12,7 +12,7 @@ from src.data.generate import generate
 from src.data.online import EPOCH, FRESH, FreshClips, OnlineLoader, Share
 from src.data.source import load_source
 from src.data.vimh_dataset import VIMHDataset
-from src.synth.parameters import ParameterSpace
+from src.parameters.space import ParameterSpace
 from src.utils.errors import UserError
 from tests.data.conftest import tiny_recipe
 

@@ -27,7 +27,7 @@ from src.data.vimh_dataset import VIMHDataset
 from src.utils.errors import UserError
 from tests.data.conftest import tiny_config, tiny_recipe
 from tests.data.references import snapshot, write_ancestor
-from tests.data.test_writer import full_disk
+from tests.data.vimh.test_writer import full_disk
 
 
 @pytest.fixture(autouse=True)

@@ -21,7 +21,7 @@ from src.data.source import Source
 from src.utils.errors import UserError
 from tests import running
 from tests.data.conftest import tiny_recipe
-from tests.data.test_writer import full_disk
+from tests.data.vimh.test_writer import full_disk
 
 ROOT = Path(__file__).parents[2]
 

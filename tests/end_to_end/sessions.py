@@ -14,7 +14,7 @@ from tests import running
 
 _SERVER = multiprocessing.get_context("forkserver")
 _SERVER.set_forkserver_preload(
-    ["src.train", "src.utils.instantiate", "src.evaluation.tables", "tests.end_to_end.sessions"]
+    ["src.train", "src.cli.instantiate", "src.evaluation.tables", "tests.end_to_end.sessions"]
 )
 
 

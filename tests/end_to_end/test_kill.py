@@ -12,7 +12,7 @@ from functools import partial
 import pytest
 import torch
 
-from src.utils.run_record import is_finished, read_record
+from src.run.record import is_finished, read_record
 from tests.end_to_end import sessions
 from tests.end_to_end.test_resume import checkpoint_of, differences
 

@@ -18,10 +18,10 @@ from optuna.pruners import NopPruner
 from optuna.samplers import RandomSampler
 from optuna.trial import TrialState
 
-from src.utils import sweep_study
+from src.search import study as sweep_study
+from src.search.study import KILLED, counts, load_study
+from src.search.sweeper import search
 from src.utils.errors import UserError
-from src.utils.sweep import search
-from src.utils.sweep_study import KILLED, counts, load_study
 from tests import running
 from tests.end_to_end.postgres import Postgres, postgres
 

@@ -11,7 +11,7 @@ import torch
 from omegaconf import OmegaConf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from src.utils.run_record import read_record
+from src.run.record import read_record
 from tests import running
 from tests.end_to_end import sessions
 

@@ -17,12 +17,12 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from optuna.trial import TrialState
 
+from src.cli.entry import expand
 from src.data.spec import DatasetSpec
 from src.models.build import build_model
-from src.synth.parameters import ParameterSpace, ParameterSpec
-from src.utils.entry import expand
-from src.utils.sweep import split
-from src.utils.sweep_study import load_study
+from src.parameters.space import ParameterSpace, ParameterSpec
+from src.search.study import load_study
+from src.search.sweeper import split
 from tests import running
 
 SEARCHES = sorted(path.stem for path in (running.CONFIGS / "hparams_search").glob("*_optuna.yaml"))

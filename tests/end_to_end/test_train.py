@@ -11,7 +11,7 @@ import torch
 import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from src.data.records import pack_records
+from src.data.vimh.records import pack_records
 from tests import running
 
 SPLITS = ("train", "val", "test")

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
-from src.data.records import CURRENT_METADATA_BYTES, pack_records
 from src.data.spec import DatasetSpec
-from src.data.writer import DatasetWriter
-from src.synth.parameters import ParameterSpace, ParameterSpec
+from src.data.vimh.records import CURRENT_METADATA_BYTES, pack_records
+from src.data.vimh.writer import DatasetWriter
+from src.parameters.space import ParameterSpace, ParameterSpec
 
 SPACE = ParameterSpace(
     [

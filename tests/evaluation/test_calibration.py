@@ -10,9 +10,9 @@ from scipy import stats
 from src.data.vimh_dataset import VIMHDataset
 from src.evaluation.calibration import coverages, measure_coverage, table_of
 from src.models.build import load_checkpoint
-from src.models.calibration import BANDS
-from src.models.multi_head import Estimates
-from src.synth.parameters import ParameterSpace, ParameterSpec
+from src.models.heads.calibration import BANDS
+from src.models.heads.multi_head import Estimates
+from src.parameters.space import ParameterSpace, ParameterSpec
 from tests import running
 
 SPACE = ParameterSpace(

@@ -21,7 +21,7 @@ from src.evaluation.evaluate import (
 )
 from src.evaluation.rerender import rendering_source
 from src.models.build import build_model, load_checkpoint
-from src.synth.parameters import ParameterSpace, ParameterSpec
+from src.parameters.space import ParameterSpace, ParameterSpec
 from src.utils.errors import UserError
 from tests import running
 from tests.evaluation.datasets import SPACE, write_every_kind

@@ -12,7 +12,7 @@ from src.evaluation.confusion import Confusion
 from src.evaluation.evaluate import CategoryRow, Evaluation, HeadRow, ImageError
 from src.evaluation.predict import Prediction
 from src.evaluation.tables import print_evaluation, print_predictions, print_sensitivity, write_evaluation
-from src.synth.parameters import ParameterSpace
+from src.parameters.space import ParameterSpace
 from tests import running
 from tests.evaluation.datasets import SPACE
 

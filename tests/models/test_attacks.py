@@ -34,7 +34,7 @@ FUNCTIONS = [
     *("src.synth.voice.load_voice", "src.data.source.load_source", "src.utils.files.write_atomic", "src.api.load"),
     *(
         "src.utils.trust.get_object",
-        "src.utils.instantiate.build",
+        "src.cli.instantiate.build",
         "src.train.main",
         "src.callbacks.checkpoint_io.save_whole",
     ),

@@ -186,7 +186,7 @@ def test_a_loss_of_a_checkpoint_may_name_only_ours(trained, tmp_path, target, sp
         "l2",
         "src.models.losses.HuberLoss",
         {"_target_": "huber", "delta": 0.1},
-        {"class_path": "src.models.losses.distance.HuberLoss", "init_args": {"delta": 0.1}},
+        {"class_path": "src.models.losses.values.distance.HuberLoss", "init_args": {"delta": 0.1}},
         {"_target_": "weighted_multi", "balance": "uncertainty", "losses": [{"loss": "l1"}, {"loss": "log_cosh"}]},
     ],
     ids=["name", "path", "target", "class_path", "multi"],

@@ -59,7 +59,7 @@ def test_any_value_of_any_key_is_used_or_refused_in_one_line(entry, data_root, s
             assert exited.code == 1 and len(told) == 1 and "\n" not in told[0], (key, value, told)
             outcomes.add("refused")
         except (HydraException, OmegaConfBaseException):
-            outcomes.add("explained")  # by src.utils.entry.run, which is not called here
+            outcomes.add("explained")  # by src.cli.entry.run, which is not called here
         except Exception as error:
             raise AssertionError(f"{key}={value}") from error
     assert {"used", "refused"} <= outcomes

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from src.parameters.space import ParameterSpec
 from src.synth.config import SynthConfig, load_synth
-from src.synth.parameters import ParameterSpec
 from src.synth.saw_moog import SAW_MOOG, render
 from src.synth.voice import Voice
 from src.utils.errors import UserError

@@ -22,10 +22,10 @@ from src.models.losses import (
     loss_names,
     named_paths,
 )
-from src.models.losses.distance import DistanceLoss
 from src.models.losses.factory import _NAMING
-from src.models.losses.pre_emphasis import PreEmphasisLoss
-from src.models.losses.soft_target import SoftTargetLoss
+from src.models.losses.levels.soft_target import SoftTargetLoss
+from src.models.losses.sound.pre_emphasis import PreEmphasisLoss
+from src.models.losses.values.distance import DistanceLoss
 
 
 def refusal(config, context=None):
@@ -40,12 +40,12 @@ def refusal(config, context=None):
     [
         {"_target_": "focal", "gamma": 1.5},
         {"_target_": "src.models.losses.FocalLoss", "gamma": 1.5},
-        {"_target_": "src.models.losses.focal.FocalLoss", "gamma": 1.5},
+        {"_target_": "src.models.losses.levels.focal.FocalLoss", "gamma": 1.5},
         {"class_path": "focal", "init_args": {"gamma": 1.5}},
         {"class_path": "src.models.losses.FocalLoss", "init_args": {"gamma": 1.5}},
         OmegaConf.create({"_target_": "focal", "gamma": 1.5}),
         OmegaConf.create({"g": 1.5, "loss": {"_target_": "focal", "gamma": "${g}"}}).loss,
-        OmegaConf.create({"class_path": "src.models.losses.focal.FocalLoss", "init_args": {"gamma": 1.5}}),
+        OmegaConf.create({"class_path": "src.models.losses.levels.focal.FocalLoss", "init_args": {"gamma": 1.5}}),
     ],
     ids=str,
 )
@@ -146,7 +146,7 @@ def test_a_mapping_without_a_target_says_which_key_is_missing(config):
     [
         ("focl", "focal"),
         ("src.models.losses.FocallLoss", "FocalLoss"),
-        ("src.models.losses.focal.FocallLoss", "FocalLoss"),
+        ("src.models.losses.levels.focal.FocallLoss", "FocalLoss"),
         ("ordinal_regresion", "ordinal_regression"),
         ("src.models.losses.OrdinalRegresionLoss", "OrdinalRegressionLoss"),
         ("src.models.losses.no_such.CRPSLos", "CRPSLoss"),
@@ -326,12 +326,12 @@ def test_a_target_that_is_no_name_and_no_class_of_a_module_is_refused(given):
 @pytest.mark.parametrize(
     ("config", "paths"),
     [
-        ("focal", {"src.models.losses.focal.FocalLoss"}),
-        ("FocalLoss", {"src.models.losses.focal.FocalLoss"}),
-        ("src.models.losses.FocalLoss", {"src.models.losses.focal.FocalLoss"}),
-        ("l2", {"src.models.losses.distance.DistanceLoss"}),
+        ("focal", {"src.models.losses.levels.focal.FocalLoss"}),
+        ("FocalLoss", {"src.models.losses.levels.focal.FocalLoss"}),
+        ("src.models.losses.FocalLoss", {"src.models.losses.levels.focal.FocalLoss"}),
+        ("l2", {"src.models.losses.values.distance.DistanceLoss"}),
         ("MSELoss", {"torch.nn.MSELoss"}),
-        ("HuberLoss", {"src.models.losses.distance.HuberLoss"}),
+        ("HuberLoss", {"src.models.losses.values.distance.HuberLoss"}),
         ("STFTLoss", {"auraloss.freq.STFTLoss"}),
         ({"class_path": "torch.nn.MSELoss"}, {"torch.nn.MSELoss"}),
         (torch.nn.MSELoss, {"torch.nn.modules.loss.MSELoss"}),
@@ -339,14 +339,14 @@ def test_a_target_that_is_no_name_and_no_class_of_a_module_is_refused(given):
         ({"losses": OmegaConf.create([{"loss": {"x": [{"class_path": "a.B"}]}}])}, {"a.B"}),
         ({"_target_": "a.B", "deep": [{"x": ({"class_path": "c.D"},)}]}, {"a.B", "c.D"}),
         ({"_target_": "a.B", "class_path": "c.D"}, {"a.B", "c.D"}),
-        ({"_target_": "pre_emphasis", "loss": "e.F"}, {"src.models.losses.pre_emphasis.PreEmphasisLoss", "e.F"}),
+        ({"_target_": "pre_emphasis", "loss": "e.F"}, {"src.models.losses.sound.pre_emphasis.PreEmphasisLoss", "e.F"}),
         ({"_target_": "module", "module": "e.F"}, {"src.models.losses.module_loss.ModuleLoss", "e.F"}),
         (
             {
                 "class_path": "WeightedMultiLoss",
                 "init_args": {"losses": [{"loss": "g.H"}, {"loss": {"_target_": "i"}}]},
             },
-            {"src.models.losses.weighted_multi.WeightedMultiLoss", "g.H", "i"},
+            {"src.models.losses.combine.weighted_multi.WeightedMultiLoss", "g.H", "i"},
         ),
         (None, set()),
         (3, set()),

@@ -5,15 +5,15 @@ import math
 import pytest
 import torch
 
-from src.models.losses.cross_entropy import CrossEntropyLoss, WeightedCrossEntropyLoss
-from src.models.losses.crps import CRPSLoss, GaussianCRPSLoss
-from src.models.losses.cumulative_logits import CoralLoss, CornLoss
-from src.models.losses.evidential import EvidentialClassificationLoss, EvidentialRegressionLoss
-from src.models.losses.focal import FocalLoss
-from src.models.losses.likelihood import GaussianNLLLoss, MixtureNLLLoss
-from src.models.losses.ordinal import NormalizedRegressionLoss, OrdinalRegressionLoss, QuantizedRegressionLoss
-from src.models.losses.overlap import DiceCrossEntropyLoss, DiceLoss, SoftIoULoss, TverskyLoss
-from src.models.losses.soft_target import SoftTargetLoss
+from src.models.losses.levels.cross_entropy import CrossEntropyLoss, WeightedCrossEntropyLoss
+from src.models.losses.levels.cumulative_logits import CoralLoss, CornLoss
+from src.models.losses.levels.focal import FocalLoss
+from src.models.losses.levels.ordinal import NormalizedRegressionLoss, OrdinalRegressionLoss, QuantizedRegressionLoss
+from src.models.losses.levels.overlap import DiceCrossEntropyLoss, DiceLoss, SoftIoULoss, TverskyLoss
+from src.models.losses.levels.soft_target import SoftTargetLoss
+from src.models.losses.values.crps import CRPSLoss, GaussianCRPSLoss
+from src.models.losses.values.evidential import EvidentialClassificationLoss, EvidentialRegressionLoss
+from src.models.losses.values.likelihood import GaussianNLLLoss, MixtureNLLLoss
 
 LOSSES = {
     "cross_entropy": lambda k: CrossEntropyLoss(),

@@ -1,0 +1,36 @@
+"""Commands with plain arguments, such as those in viz/: how they start and how their faults are shown."""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from src.run.record import version_line
+from src.utils.errors import UserError, printable
+
+
+def run_script(main: Callable[[], None]) -> None:
+    """Run the main function of a command; a fault that the user can fix is one line, and `--version` is known."""
+    if "--version" in sys.argv:
+        sys.stdout.write(f"{version_line()}\n")
+        return
+    try:
+        main()
+    except UserError as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(error.status)
+    except BrokenPipeError:
+        os._exit(141)  # the reader, such as head, has closed the pipe; nothing more can be flushed
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        sys.exit(130)
+    except OSError as error:
+        if not error.filename:
+            raise
+        sys.stderr.write(f"{printable(str(error.filename))}: {error.strerror}\n")
+        sys.exit(1)
+
+
+def given_path(text: str) -> Path:
+    """Return an argument as a path; a leading `~` is the home directory, which a shell leaves as it is after `=`."""
+    return Path(text).expanduser()

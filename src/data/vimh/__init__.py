@@ -1,0 +1,1 @@
+"""The VIMH format: records, label arrays and pickled twins, read and written."""

@@ -1,0 +1,1 @@
+"""Heads: from a network's features to one parameter's value, distribution and uncertainty."""

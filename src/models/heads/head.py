@@ -1,0 +1,318 @@
+"""Heads: map a network's outputs for one parameter to a value, a level, a distribution and a spread."""
+
+import math
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from torch import Tensor, nn
+
+from src.models.losses import WeightedMultiLoss, create_loss_function, losses_taking, require_usable
+from src.models.losses.levels.cumulative_logits import coral_distribution, corn_distribution
+from src.models.losses.levels.soft_target import SoftTargetLoss
+from src.parameters.space import ParameterSpec
+
+_STRETCH = 0.1  # of the range, beyond either end
+
+Kind = Literal["regression", "classification", "ordinal", "coral", "corn", "categorical", "mixture", "evidential"]
+_LEVEL_KINDS = ("classification", "ordinal", "coral", "corn")
+_OPTIONS = {"levels": _LEVEL_KINDS, "variance": ("regression",), "components": ("mixture",)}
+
+
+class HeadConfig(BaseModel):
+    """How one parameter is predicted, and the weight of its loss."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    kind: Kind = "regression"
+    loss: str | dict[str, Any] | None = None  # a config for create_loss_function; None: the kind's default
+    weight: float = Field(1.0, ge=0)
+    levels: Literal["step"] | int = "step"  # the parameter's step grid, or this number of levels over its range
+    variance: bool = False  # regression: a second output is the variance of the first
+    components: int = Field(3, ge=1, le=64)  # of a mixture
+
+    @model_validator(mode="after")
+    def _check_options(self) -> "HeadConfig":
+        if isinstance(self.levels, int) and not 2 <= self.levels <= 65536:
+            raise ValueError(f"levels {self.levels} given; give step, or a number from 2 to 65536")
+        for option, kinds in _OPTIONS.items():
+            if option in self.model_fields_set and self.kind not in kinds:
+                raise ValueError(f"{option} is for {' and '.join(kinds)} heads, but this head's kind is {self.kind}")
+        return self
+
+
+def to_physical(spec: ParameterSpec, unit: Tensor) -> Tensor:
+    """Map [0, 1] on a parameter's scale to its physical values, any shape, differentiable."""
+    if spec.scale == "log":
+        return spec.min * torch.exp(unit * math.log(spec.max / spec.min))
+    return spec.min + unit * (spec.max - spec.min)
+
+
+def to_unit(spec: ParameterSpec, values: Tensor) -> Tensor:
+    """Map physical values, any shape, to [0, 1] on a parameter's scale: the inverse of `to_physical`."""
+    if spec.scale == "log":
+        return (values / spec.min).log() / math.log(spec.max / spec.min)
+    return (values - spec.min) / (spec.max - spec.min)
+
+
+def physical_per_unit(spec: ParameterSpec, values: Tensor) -> Tensor:
+    """Return the derivative of `to_physical` at physical values, any shape."""
+    if spec.scale == "log":
+        return values * math.log(spec.max / spec.min)
+    return torch.full_like(values, spec.max - spec.min)
+
+
+def to_class(spec: ParameterSpec, values: Tensor) -> Tensor:
+    """Return the nearest class of physical values, int64: class k stands for min + k * step."""
+    return ((values - spec.min) / spec.step + 0.5).floor().clamp(0, spec.num_classes - 1).long()
+
+
+def class_grid(spec: ParameterSpec) -> Tensor:
+    """Return the physical values (K,) float32 that a parameter's classes stand for."""
+    return (spec.min + spec.step * torch.arange(spec.num_classes)).clamp_max(spec.max)
+
+
+def stretched_sigmoid(raw: Tensor) -> Tensor:
+    """Map reals to slightly more than [0, 1].
+
+    A plain sigmoid reaches 0 and 1 only at infinity, which biases predictions away from the ends of the range. This
+    function crosses them, and values are clamped.
+    """
+    return (1.0 + 2.0 * _STRETCH) * raw.sigmoid() - _STRETCH
+
+
+class Head(nn.Module):
+    """One parameter's head; raw outputs are (B, num_outputs), targets (B,) in [0, 1] on its scale.
+
+    A subclass sets `feeds` (the kinds of prediction that it can pass to a loss, see src.models.losses.base) and
+    `num_outputs`, and implements `feed`, `value` and, if its outputs describe a distribution, `distribution` and
+    `spread`.
+    """
+
+    nominal = False  # True if its values are categories, which have no distance from each other
+
+    feeds: ClassVar[tuple[str, ...]]
+    default_loss: ClassVar[str | dict[str, Any]]
+
+    def __init__(self, spec: ParameterSpec, config: HeadConfig, num_classes: int | None = None):
+        super().__init__()
+        self.spec, self.config = spec, config
+        # a range of 1: losses are fractions of the range, so heads have the same weight whatever their unit
+        context = {"num_classes": num_classes or spec.num_classes, "param_range": (0.0, 1.0)}
+        chosen = self.default_loss if config.loss is None else config.loss
+        self.loss_function = create_loss_function(chosen, context)
+        reduction = self.loss_function.reduction
+        if reduction != "mean":
+            raise ValueError(f"reduction: {reduction!r} given; a head's loss is a mean, so leave it out")
+        self.loss_kind = next((kind for kind in self.loss_function.takes if kind in self.feeds), None)
+        if self.loss_kind is None:
+            article = "an" if config.kind[0] in "aeiou" else "a"
+            fitting = ", ".join(losses_taking(self.feeds))
+            raise ValueError(f"loss {chosen} does not suit {article} {config.kind} head; give one of {fitting}")
+
+    num_outputs: int
+
+    def loss(self, raw: Tensor, target: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the mean loss of a batch, and its terms by name if it has several."""
+        result = self.loss_function(*self.feed(raw, target))
+        return (result.total, result.raw) if isinstance(self.loss_function, WeightedMultiLoss) else (result, {})
+
+    def try_loss(self) -> None:
+        """Compute a copy of the loss on two examples; raise ValueError, with its arguments, if that fails."""
+        with torch.enable_grad():  # also if a model is only restored
+            raw = torch.zeros(2, self.num_outputs, requires_grad=True)
+            require_usable(self.loss_function, *self.feed(raw, torch.tensor([0.0, 1.0])))
+
+    def feed(self, raw: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the prediction and the target for the loss."""
+        raise NotImplementedError
+
+    def initial_bias(self) -> Tensor:
+        """Return an addition to the bias of the raw outputs before training, (num_outputs,)."""
+        return torch.zeros(self.num_outputs)
+
+    def value(self, raw: Tensor) -> Tensor:
+        """Return physical values (B,)."""
+        raise NotImplementedError
+
+    def level(self, raw: Tensor) -> Tensor:
+        """Return classes of the step grid (B,) int64."""
+        return to_class(self.spec, self.value(raw))
+
+    def distribution(self, raw: Tensor) -> Tensor | None:
+        """Return the probabilities of the levels (B, K), or None if this head has none."""
+        return None
+
+    def spread(self, raw: Tensor) -> Tensor | None:
+        """Return the standard deviation (B,) of the distribution from the value, on [0, 1], or None without one.
+
+        It follows from the outputs and is not calibrated: see src.models.heads.calibration.
+        """
+        return None
+
+    def width(self, raw: Tensor) -> Tensor:
+        """Return the width (B,) of a level at the value, on [0, 1]."""
+        return raw.new_full((len(raw),), 1.0 / (self.spec.num_classes - 1))
+
+
+class RegressionHead(Head):
+    """One output: the parameter in [0, 1] on its scale, by a stretched sigmoid."""
+
+    feeds = ("value", "physical", "level_value")
+    default_loss = "l1"  # the reported error
+    num_outputs = 1
+
+    def __init__(self, spec: ParameterSpec, config: HeadConfig):
+        super().__init__(spec, config)
+        if self.loss_kind == "physical" and self.loss_function.span is None:
+            raise ValueError("losses: their param_range differ; give the same to all, or to none")
+
+    def feed(self, raw: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        unit = stretched_sigmoid(raw[:, 0])
+        if self.loss_kind == "value":
+            return unit, target
+        spec, predicted, true = self.spec, to_physical(self.spec, unit), to_physical(self.spec, target)
+        if self.loss_kind == "physical":  # linear fractions; the target in the unit of the loss's param_range
+            fractions = [(values - spec.min) / (spec.max - spec.min) for values in (predicted, true)]
+            return fractions[0], self.loss_function.low + self.loss_function.span * fractions[1]
+        return (predicted - spec.min) / spec.step, to_class(spec, true)
+
+    def value(self, raw: Tensor) -> Tensor:
+        return to_physical(self.spec, stretched_sigmoid(raw[:, 0]).clamp(0.0, 1.0))
+
+
+class LevelHead(Head):
+    """Logits over levels: the value is their expectation, or for categories the most likely level."""
+
+    feeds = ("levels",)
+    default_loss = "cross_entropy"
+
+    def __init__(self, spec: ParameterSpec, config: HeadConfig):
+        own = None if config.levels == "step" else int(config.levels)
+        super().__init__(spec, config, own)
+        grid = class_grid(spec) if own is None else to_physical(spec, torch.linspace(0.0, 1.0, own))
+        given = config.loss.get("num_classes") if isinstance(config.loss, Mapping) else None
+        if given not in (None, len(grid)):
+            raise ValueError(f"num_classes: {given} given, but the head has {len(grid)} levels; leave it out")
+        self.register_buffer("grid", grid, persistent=False)
+        self.register_buffer("unit_grid", to_unit(spec, grid), persistent=False)
+        self.register_buffer("widths", torch.gradient(self.unit_grid)[0], persistent=False)
+        self.is_soft = isinstance(self.loss_function, SoftTargetLoss)
+        if self.is_soft:
+            targets = self.loss_function.table
+            means = targets @ grid
+            variances = (targets * (self.unit_grid - to_unit(spec, means)[:, None]).square()).sum(dim=1)
+            self.register_buffer("target_means", means, persistent=False)
+            self.register_buffer("target_variances", variances, persistent=False)
+        self.on_steps = own is None
+        self.nominal = config.kind == "categorical" or spec.kind == "categorical"
+
+    @property
+    def num_outputs(self) -> int:
+        return len(self.grid)
+
+    def feed(self, raw: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        if self.on_steps:
+            return raw, to_class(self.spec, to_physical(self.spec, target))
+        return raw, (target * (len(self.grid) - 1) + 0.5).floor().clamp(0, len(self.grid) - 1).long()
+
+    def value(self, raw: Tensor) -> Tensor:
+        probabilities = self.distribution(raw)
+        if self.nominal:
+            return self.grid[probabilities.argmax(dim=1)]
+        # only the evidence, without the prior of each level
+        belief = getattr(self.loss_function, "belief", None)
+        mean = (belief(raw) if belief else probabilities) @ self.grid
+        if self.is_soft:  # the soft target of a level at an end of the range has its mean further inside
+            return _interpolate(mean, self.target_means, self.grid)
+        return mean
+
+    def level(self, raw: Tensor) -> Tensor:
+        level = self.distribution(raw).argmax(dim=1)
+        return level if self.on_steps else to_class(self.spec, self.grid[level])
+
+    def distribution(self, raw: Tensor) -> Tensor:
+        reading = getattr(self.loss_function, "distribution", None)  # evidential logits are not softmax logits
+        if reading:
+            return reading(raw)
+        probabilities = raw.softmax(dim=1)
+        smoothing = getattr(self.loss_function, "label_smoothing", 0.0)
+        if not smoothing:
+            return probabilities
+        own = (probabilities - smoothing / len(self.grid)).clamp_min(0.0)  # the rest is label smoothing
+        return own / own.sum(dim=1, keepdim=True)
+
+    def spread(self, raw: Tensor) -> Tensor | None:
+        """Return the standard deviation (B,) over the levels, on [0, 1], without the width of soft targets."""
+        if self.nominal:
+            return None
+        probabilities = self.distribution(raw)
+        centre = probabilities @ self.grid if self.is_soft else self.value(raw)
+        distances = (self.unit_grid - to_unit(self.spec, centre)[:, None]).square()
+        variance = (probabilities * distances).sum(dim=1)
+        if self.is_soft:
+            variance = (variance - _interpolate(centre, self.target_means, self.target_variances)).clamp_min(0.0)
+        return variance.sqrt()
+
+    def width(self, raw: Tensor) -> Tensor:
+        return self.distribution(raw) @ self.widths
+
+
+def _interpolate(x: Tensor, knots: Tensor, values: Tensor) -> Tensor:
+    """Evaluate the piecewise linear function through (knots, values), both (K,) with rising knots, at x (B,).
+
+    Outside the knots it is constant.
+    """
+    right = (x[:, None] > knots).sum(dim=1).clamp(1, len(knots) - 1)
+    share = (x - knots[right - 1]) / (knots[right] - knots[right - 1])
+    return torch.lerp(values[right - 1], values[right], share.clamp(0.0, 1.0))
+
+
+class OrdinalHead(LevelHead):
+    """Logits over levels, trained by the error of their expectation; the level is the nearest to the expectation."""
+
+    default_loss = "ordinal_regression"
+
+    def level(self, raw: Tensor) -> Tensor:
+        return to_class(self.spec, self.value(raw))
+
+
+class CoralHead(OrdinalHead):
+    """Logits of "above level k" that share one score and differ by their thresholds: rank consistent.
+
+    Source: Cao, Mirjalili, Raschka, Rank consistent ordinal regression, arXiv 1901.07884.
+    """
+
+    feeds = ("thresholds",)
+    default_loss = "coral"
+    num_outputs = 1
+
+    def __init__(self, spec: ParameterSpec, config: HeadConfig):
+        super().__init__(spec, config)
+        # uniform levels: P(above k) = 1 - (k + 1) / K
+        above = 1.0 - torch.arange(1, len(self.grid)) / len(self.grid)
+        self.thresholds = nn.Parameter(above.logit())
+
+    def feed(self, raw: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        return super().feed(raw + self.thresholds, target)
+
+    def distribution(self, raw: Tensor) -> Tensor:
+        return coral_distribution(raw + self.thresholds)
+
+
+class CornHead(OrdinalHead):
+    """Logits of "above level k, given above k - 1", one for each threshold.
+
+    Source: Shi, Cao, Raschka, Deep neural networks for rank-consistent ordinal regression, arXiv 2111.08851.
+    """
+
+    feeds = ("conditional_thresholds",)
+    default_loss = "corn"
+
+    @property
+    def num_outputs(self) -> int:
+        return len(self.grid) - 1
+
+    def distribution(self, raw: Tensor) -> Tensor:
+        return corn_distribution(raw)

@@ -1,0 +1,1 @@
+"""Sums of several losses, and the balance of heads."""

@@ -1,0 +1,1 @@
+"""Losses of levels: logits over a parameter's grid."""

@@ -1,0 +1,1 @@
+"""Losses between waveforms, in time and in spectra."""

@@ -1,0 +1,1 @@
+"""Losses of values, and of distributions with a parametric form."""

@@ -1,0 +1,1 @@
+"""What a parameter is: its range, step, unit and scale, and how its values are drawn and encoded."""

@@ -1,0 +1,41 @@
+"""Find the checkpoint that a user means."""
+
+import logging
+import shlex
+from pathlib import Path
+
+from src.utils.errors import UserError
+from src.utils.files import shown_path
+
+log = logging.getLogger(__name__)
+
+
+def find_checkpoint(given: str, log_dir: Path) -> Path:
+    """Return a file's path; `best` and `last` mean best.ckpt and last.ckpt of the newest training run that has it.
+
+    The log names the file that was found, and warns if a newer run has no such file.
+    """
+    if given not in ("best", "last"):
+        if Path(given).is_dir():
+            raise UserError(f"ckpt_path: {given} is a directory; give a .ckpt file in it, best, or last")
+        if not Path(given).is_file():
+            raise UserError(f"ckpt_path: {given} does not exist; give a .ckpt file, best, or last")
+        return Path(given)
+    runs = log_dir / "train" / "runs"
+    found = sorted(runs.glob(f"*/checkpoints/{given}.ckpt"), key=lambda path: path.stat().st_mtime)
+    if not found:
+        raise UserError(f"ckpt_path: no run in {runs} has a {given}.ckpt; train a model first")
+    _warn_of_newer(runs, found[-1])
+    log.info("checkpoint: %s", shown_path(found[-1]))
+    return found[-1]
+
+
+def _warn_of_newer(runs: Path, chosen: Path) -> None:
+    """Warn if the newest run has no checkpoint with the chosen checkpoint's name."""
+    newest = max(runs.glob("*/run.json"), key=lambda path: path.stat().st_mtime, default=None)
+    if newest is None or (newest.parent / "checkpoints" / chosen.name).is_file():
+        return
+    others = [path for path in newest.parent.glob("checkpoints/**/*.ckpt") if path.name != "last.ckpt"]
+    written_last = max(others, key=lambda path: path.stat().st_mtime, default=None)
+    hint = f"; it has ckpt_path={shlex.quote(shown_path(written_last))}" if written_last else ""
+    log.warning("the newest run, %s, has no %s%s", shown_path(newest.parent), chosen.name, hint)

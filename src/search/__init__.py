@@ -1,0 +1,1 @@
+"""Hyperparameter searches: a study, its trials, its best, its report."""
