@@ -18,7 +18,8 @@ sys.path.insert(0, str(ROOT))
 from src.data.spec import DatasetSpec
 from src.evaluation.architecture import describe_layers
 from src.models.build import build_model
-from src.parameters.space import ParameterSpace, ParameterSpec
+from src.parameters.space import ParameterSpace
+from src.parameters.spec import ParameterSpec
 
 SIDES = (32, 64)
 BATCH_SIZE = 32

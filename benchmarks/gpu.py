@@ -26,7 +26,8 @@ from omegaconf import OmegaConf
 from src.data.spec import DatasetSpec
 from src.models.build import build_model
 from src.models.losses import create_loss_function
-from src.parameters.space import ParameterSpace, ParameterSpec
+from src.parameters.space import ParameterSpace
+from src.parameters.spec import ParameterSpec
 from src.spectral.config import SpectralConfig
 from src.spectral.front_end import FrontEnd
 

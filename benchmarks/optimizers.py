@@ -16,7 +16,8 @@ from turns import in_turns
 from src.data.spec import DatasetSpec
 from src.models.build import build_model
 from src.models.optimizers.groups import parameter_groups
-from src.parameters.space import ParameterSpace, ParameterSpec
+from src.parameters.space import ParameterSpace
+from src.parameters.spec import ParameterSpec
 
 ROOT = Path(__file__).resolve().parents[1]
 _SPEC = DatasetSpec("none", (1, 32, 32), ParameterSpace(ParameterSpec(name=name, min=0, max=1) for name in "abcd"))

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from src.parameters.space import ParameterSpec
+from src.parameters.spec import ParameterSpec
 from src.synth.config import SynthConfig, load_synth
 from src.synth.saw_moog import SAW_MOOG
 from src.synth.voice import Voice

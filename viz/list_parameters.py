@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 
 from src.cli.script import run_script
 from src.data.recipe import parse_recipe
-from src.parameters.space import ParameterSpec
+from src.parameters.spec import ParameterSpec
 from src.synth.config import Synth, load_synth
 from src.utils.errors import UserError, did_you_mean
 

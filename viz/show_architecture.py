@@ -21,7 +21,8 @@ from src.evaluation.architecture_plot import block_figure
 from src.evaluation.plots import save_figure
 from src.models.build import build_model
 from src.models.vimh_lit_module import VIMHLitModule
-from src.parameters.space import ParameterSpace, ParameterSpec
+from src.parameters.space import ParameterSpace
+from src.parameters.spec import ParameterSpec
 from src.utils.errors import UserError
 from src.utils.files import write_atomic
 from src.utils.table import Column, plain, show

@@ -14,7 +14,8 @@ from src.data.recipe import parse_recipe
 from src.data.source import load_source
 from src.data.spec import DatasetSpec
 from src.models.build import build_model
-from src.parameters.space import ParameterSpace, ParameterSpec
+from src.parameters.space import ParameterSpace
+from src.parameters.spec import ParameterSpec
 from src.utils.errors import UnavailableError, UserError, did_you_mean
 
 Fault = tuple[str, str]  # the full key and the cause

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 
 from src.data.source import BLOCK, Source
-from src.parameters.space import ParameterSpace, ParameterSpec
+from src.parameters.codec import shift
+from src.parameters.space import ParameterSpace
+from src.parameters.spec import ParameterSpec
 from src.utils.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -49,9 +51,9 @@ def measure_sensitivity(source: Source, count: int = BLOCK) -> list[dict[str, An
     report: list[dict[str, Any]] = []
     causes: list[_Freed] = []
     for column, spec in enumerate(space):
-        up = values[:, column] + spec.step <= spec.max
+        above, below = (shift(spec, values[:, column], classes) for classes in (1, -1))
         stepped = values.copy()
-        stepped[:, column] = np.clip(values[:, column] + np.where(up, spec.step, -spec.step), spec.min, spec.max)
+        stepped[:, column] = np.clip(np.where(above <= spec.max, above, below), spec.min, spec.max)
         steps = _changes(here, source.images(stepped)[0])
         (low, low_db), (high, high_db) = (source.images(_with(values, column, end)) for end in (spec.min, spec.max))
         row: dict[str, Any] = {

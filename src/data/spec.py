@@ -21,7 +21,8 @@ from src.data.spec_schema import (
     as_name,
     check_sizes,
 )
-from src.parameters.space import ParameterSpace, ParameterSpec, Word
+from src.parameters.space import ParameterSpace
+from src.parameters.spec import ParameterSpec, Word
 from src.spectral.config import SpectralConfig
 from src.utils.errors import UserError
 from src.utils.files import require_content

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from src.data.recipe import Recipe
-from src.parameters.space import ParameterSpec, Word
+from src.parameters.spec import ParameterSpec, Word
 from src.spectral.config import MOST_SAMPLES, SpectralConfig, check_pixels
 
 _MOST_COUNTED = 2**48

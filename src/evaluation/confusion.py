@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from src.parameters.space import ParameterSpec
+from src.parameters.codec import from_class, to_class
+from src.parameters.spec import ParameterSpec
 
 
 @dataclass(frozen=True)
@@ -42,16 +43,15 @@ def count_pairs(spec: ParameterSpec, true: np.ndarray, predicted: np.ndarray) ->
 
 def category_names(spec: ParameterSpec) -> tuple[str, ...]:
     """Return the names of a parameter's categories: the given names, otherwise its numbers."""
-    return spec.values or tuple(f"{spec.min + spec.step * at:g}" for at in range(spec.num_classes))
+    return spec.values or tuple(f"{number:g}" for number in from_class(spec, np.arange(spec.num_classes)))
 
 
 def nearest_category(spec: ParameterSpec, values: np.ndarray) -> np.ndarray:
     """Return the categories (n,) int64 nearest to values (n,)."""
-    numbers = np.round((np.asarray(values, np.float64) - spec.min) / spec.step)
-    return np.clip(np.nan_to_num(numbers), 0, spec.num_classes - 1).astype(np.int64)
+    return to_class(spec, np.nan_to_num(np.asarray(values, np.float64), nan=spec.min))
 
 
 def category_name(spec: ParameterSpec, value: float) -> str:
     """Return the name of the category nearest to a value."""
     at = nearest_category(spec, np.array([value]))[0]
-    return spec.values[at] if spec.values else f"{spec.min + spec.step * at:g}"  # without a list of thousands of names
+    return spec.values[at] if spec.values else f"{from_class(spec, at):g}"  # without a list of thousands of names

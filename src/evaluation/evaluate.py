@@ -17,7 +17,8 @@ from src.evaluation.confusion import Confusion, count_pairs
 from src.evaluation.intervals import Interval, interval, proportion_interval, resampled_means
 from src.evaluation.rerender import image_errors, rendering_source
 from src.models.vimh_lit_module import VIMHLitModule
-from src.parameters.space import BYTE_LEVELS, ParameterSpace, ParameterSpec
+from src.parameters.space import BYTE_LEVELS, ParameterSpace
+from src.parameters.spec import ParameterSpec
 from src.spectral.config import SpectralConfig
 from src.utils.errors import UserError, one_line
 
@@ -162,13 +163,12 @@ def _share(hits: np.ndarray) -> tuple[float, Interval]:
 def _typical(space: ParameterSpace, known: np.ndarray) -> np.ndarray:
     """Return typical values (P,) of a split (n, P): the mean, on the grid if ordinal, the most frequent category."""
     typical = known.mean(axis=0)
-    on_grid, classes = space.from_class(space.to_class(typical)), space.to_class(known)
+    on_grid, classes = space.to_class(typical), space.to_class(known)
     for at, parameter in enumerate(space):
-        if parameter.kind == "ordinal":
-            typical[at] = on_grid[at]
-        elif parameter.kind == "categorical":
-            typical[at] = parameter.min + parameter.step * np.bincount(classes[:, at]).argmax()
-    return typical
+        if parameter.kind == "categorical":
+            on_grid[at] = np.bincount(classes[:, at]).argmax()
+    continuous = [parameter.kind == "continuous" for parameter in space]
+    return np.where(continuous, typical, space.from_class(on_grid))
 
 
 def label_rounding(space: ParameterSpace, labels: np.ndarray) -> np.ndarray:

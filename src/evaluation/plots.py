@@ -10,7 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from src.evaluation.confusion import category_names, count_pairs, nearest_category
-from src.parameters.space import ParameterSpace, ParameterSpec
+from src.parameters.space import ParameterSpace
+from src.parameters.spec import ParameterSpec
 from src.utils.files import write_atomic
 from src.utils.table import plain
 

@@ -24,7 +24,7 @@ from src.evaluation.tables import (
     evaluation_title,
 )
 from src.models.vimh_lit_module import VIMHLitModule
-from src.parameters.space import ParameterSpec
+from src.parameters.spec import ParameterSpec
 from src.utils.files import write_atomic
 from src.utils.table import Column, plain
 

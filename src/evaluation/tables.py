@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from src.data.spec import DatasetSpec
 from src.evaluation.confusion import category_name
 from src.evaluation.intervals import rounded, significant, written_interval
-from src.parameters.space import ParameterSpace, ParameterSpec
+from src.parameters.space import ParameterSpace
+from src.parameters.spec import ParameterSpec
 from src.utils.files import write_atomic
 from src.utils.table import Column, escape_markdown, fits, markdown, show
 
@@ -66,7 +67,8 @@ def print_sensitivity(spec: DatasetSpec, directory: Path, seconds: float | None 
 def _range(spec: ParameterSpec) -> str:
     if spec.kind == "categorical":
         return f"{spec.num_classes} categories"
-    return f"{spec.min:g}..{spec.max:g} by {spec.step:g}"
+    steps = f" by {spec.step:g}" if spec.scale == "lin" else " log"
+    return f"{spec.min:g}..{spec.max:g}{steps}"
 
 
 def evaluation_title(evaluation: Evaluation) -> str:

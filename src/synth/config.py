@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from src.parameters.space import YAML_WORDS, ParameterSpace, ParameterSpec
+from src.parameters.space import ParameterSpace
+from src.parameters.spec import YAML_WORDS, ParameterSpec
 from src.synth.voice import Voice, load_voice
 from src.utils.errors import UserError, did_you_mean, shown
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from src.parameters.space import ParameterSpec
+from src.parameters.spec import ParameterSpec
 from src.synth.envelopes import adsr, apply_decay
 from src.synth.ladder import ladder
 from src.synth.oscillators import saw

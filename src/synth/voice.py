@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from src.parameters.space import ParameterSpec
+from src.parameters.spec import ParameterSpec
 from src.utils.errors import UserError, did_you_mean, one_line, shown
 from src.utils.trust import how_to_trust, is_dotted, names_module
 

@@ -8,7 +8,7 @@ import pytest
 
 from src.data.generate import generate
 from src.data.spec import INFO_FILE, MAX_INFO_BYTES, DatasetSpec, read_spec
-from src.parameters.space import ParameterSpec
+from src.parameters.spec import ParameterSpec
 from src.utils.errors import UserError
 from tests.data.conftest import tiny_recipe
 from tests.data.references import ancestors_info, edit_info, read_info, write_info

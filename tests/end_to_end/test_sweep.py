@@ -20,7 +20,8 @@ from optuna.trial import TrialState
 from src.cli.entry import expand
 from src.data.spec import DatasetSpec
 from src.models.build import build_model
-from src.parameters.space import ParameterSpace, ParameterSpec
+from src.parameters.space import ParameterSpace
+from src.parameters.spec import ParameterSpec
 from src.search.study import load_study
 from src.search.sweeper import split
 from tests import running

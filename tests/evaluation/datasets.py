@@ -7,7 +7,8 @@ import numpy as np
 from src.data.spec import DatasetSpec
 from src.data.vimh.records import CURRENT_METADATA_BYTES, pack_records
 from src.data.vimh.writer import DatasetWriter
-from src.parameters.space import ParameterSpace, ParameterSpec
+from src.parameters.space import ParameterSpace
+from src.parameters.spec import ParameterSpec
 
 SPACE = ParameterSpace(
     [

@@ -12,7 +12,8 @@ from src.evaluation.calibration import coverages, measure_coverage, table_of
 from src.models.build import load_checkpoint
 from src.models.heads.calibration import BANDS
 from src.models.heads.multi_head import Estimates
-from src.parameters.space import ParameterSpace, ParameterSpec
+from src.parameters.space import ParameterSpace
+from src.parameters.spec import ParameterSpec
 from tests import running
 
 SPACE = ParameterSpace(

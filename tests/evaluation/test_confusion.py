@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from src.evaluation.confusion import Confusion, category_name, category_names, count_pairs, nearest_category
-from src.parameters.space import ParameterSpec
+from src.parameters.spec import ParameterSpec
 
 WAVE = ParameterSpec(name="wave", min=0, max=3, kind="categorical")
 

@@ -21,7 +21,8 @@ from src.evaluation.evaluate import (
 )
 from src.evaluation.rerender import rendering_source
 from src.models.build import build_model, load_checkpoint
-from src.parameters.space import ParameterSpace, ParameterSpec
+from src.parameters.space import ParameterSpace
+from src.parameters.spec import ParameterSpec
 from src.utils.errors import UserError
 from tests import running
 from tests.evaluation.datasets import SPACE, write_every_kind

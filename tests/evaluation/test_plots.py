@@ -7,7 +7,8 @@ import numpy as np
 from src.data.spec import DatasetSpec
 from src.evaluation.dataset_picture import dataset_figure
 from src.evaluation.plots import error_figure, histogram_figure, scatter_figure
-from src.parameters.space import ParameterSpace, ParameterSpec
+from src.parameters.space import ParameterSpace
+from src.parameters.spec import ParameterSpec
 from tests.evaluation.datasets import SPACE
 
 NAMES = ["$\\frac$", "a$b", "<i>gain</i>", "gain[/]", "100 %", "{x}", "_a^b"]

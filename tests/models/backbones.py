@@ -6,7 +6,8 @@ import torch
 
 from src.data.spec import DatasetSpec
 from src.models.build import build_model
-from src.parameters.space import ParameterSpace, ParameterSpec
+from src.parameters.space import ParameterSpace
+from src.parameters.spec import ParameterSpec
 from tests import running
 
 SIZES = [(1, 1), (1, 64), (5, 7), (32, 32), (257, 64)]

@@ -11,7 +11,8 @@ from torch import nn
 
 from src.data.spec import DatasetSpec
 from src.models.build import build_model
-from src.parameters.space import ParameterSpace, ParameterSpec
+from src.parameters.space import ParameterSpace
+from src.parameters.spec import ParameterSpec
 from tests import running
 
 SIZES = [(1, 1), (1, 64), (2, 3), (5, 7), (31, 33), (32, 32), (257, 64)]

@@ -11,7 +11,8 @@ from scipy.special import erf
 from src.data.spec import DatasetSpec
 from src.models.build import build_model
 from src.models.components.simple_cnn import SimpleCNN
-from src.parameters.space import ParameterSpace, ParameterSpec
+from src.parameters.space import ParameterSpace
+from src.parameters.spec import ParameterSpec
 from src.utils.errors import UserError
 from tests import running
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from src.parameters.sampling import grid_classes, random_points, shuffled, sobol_points
-from src.parameters.space import ParameterSpace, ParameterSpec
+from src.parameters.space import ParameterSpace
+from src.parameters.spec import ParameterSpec
 from src.utils.errors import UserError
 from tests.synth.references import repeatable
 

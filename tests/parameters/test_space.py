@@ -8,7 +8,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from src.parameters.space import ParameterSpace, ParameterSpec
+from src.parameters.space import ParameterSpace
+from src.parameters.spec import ParameterSpec
 from src.utils.errors import UserError
 from tests.synth.references import repeatable
 
@@ -100,10 +101,22 @@ def test_log_scale_matches_closed_form():
     np.testing.assert_allclose(one.denormalize([[0.0], [0.5], [1.0]])[:, 0], [20, 20 * 1000**0.5, 20_000])
 
 
+def test_classes_on_a_log_scale_differ_by_one_factor():
+    one = space(1000, 1000, 8000, scale="log", kind="ordinal")
+    grid = one.from_class(np.arange(8)[:, None])[:, 0]
+    np.testing.assert_allclose(grid, 1000 * 8 ** (np.arange(8) / 7))
+    assert grid[-1] <= 8000
+    between = np.sqrt(grid[1:] * grid[:-1])[:, None]  # the geometric middle of two classes
+    np.testing.assert_array_equal(one.to_class(between * 1.0001)[:, 0], np.arange(1, 8))
+    np.testing.assert_array_equal(one.to_class(between * 0.9999)[:, 0], np.arange(7))
+    np.testing.assert_allclose(np.unique(one.sample(0, 0, 100)), grid, rtol=1e-6)
+
+
 def test_linear_and_log_columns_do_not_mix():
     both = ParameterSpace([spec(0, 1, 10), spec(10, 10, 1000, name="log", scale="log")])
     np.testing.assert_allclose(both.normalize([[5.0, 100.0], [0.0, 1000.0]]), [[0.5, 0.5], [0.0, 1.0]])
     np.testing.assert_allclose(both.denormalize([[0.5, 0.5], [0.0, 1.0]]), [[5.0, 100.0], [0.0, 1000.0]])
+    np.testing.assert_array_equal(both.to_class([[5.2, 102.0], [0.0, 1000.0]]), [[5, 50], [0, 99]])
 
 
 def test_values_outside_the_range_are_clipped():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from src.parameters.space import ParameterSpec
+from src.parameters.spec import ParameterSpec
 from src.synth.config import SynthConfig, load_synth
 from src.synth.saw_moog import SAW_MOOG, render
 from src.synth.voice import Voice

@@ -6,9 +6,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from src.models.heads.head import Head, HeadConfig, class_grid, stretched_sigmoid, to_physical, to_unit
+from src.models.heads.head import Head, HeadConfig, stretched_sigmoid
 from src.models.losses.values.evidential import evidential_variance
-from src.parameters.space import ParameterSpec
+from src.parameters.codec import from_class, to_physical, to_unit
+from src.parameters.spec import ParameterSpec
 
 _LEAST_LOG_VARIANCE = -14.0  # a standard deviation of 0.001 of the range: less than the rounding to a byte
 _FIRST_LOG_VARIANCE = -4.0  # a standard deviation of 0.14 of the range, at which training starts
@@ -19,7 +20,8 @@ class _UnitHead(Head):
 
     def __init__(self, spec: ParameterSpec, config: HeadConfig):
         super().__init__(spec, config)
-        middles = 0.5 * (class_grid(spec)[1:] + class_grid(spec)[:-1])
+        grid = from_class(spec, torch.arange(spec.num_classes))
+        middles = 0.5 * (grid[1:] + grid[:-1])
         self.register_buffer("edges", to_unit(spec, middles), persistent=False)
 
     def _bins(self, mean: Tensor, deviation: Tensor) -> Tensor:

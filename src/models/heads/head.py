@@ -1,6 +1,5 @@
 """Heads: map a network's outputs for one parameter to a value, a level, a distribution and a spread."""
 
-import math
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
@@ -11,7 +10,8 @@ from torch import Tensor, nn
 from src.models.losses import WeightedMultiLoss, create_loss_function, losses_taking, require_usable
 from src.models.losses.levels.cumulative_logits import coral_distribution, corn_distribution
 from src.models.losses.levels.soft_target import SoftTargetLoss
-from src.parameters.space import ParameterSpec
+from src.parameters.codec import class_position, from_class, to_class, to_physical, to_unit
+from src.parameters.spec import ParameterSpec
 
 _STRETCH = 0.1  # of the range, beyond either end
 
@@ -40,37 +40,6 @@ class HeadConfig(BaseModel):
             if option in self.model_fields_set and self.kind not in kinds:
                 raise ValueError(f"{option} is for {' and '.join(kinds)} heads, but this head's kind is {self.kind}")
         return self
-
-
-def to_physical(spec: ParameterSpec, unit: Tensor) -> Tensor:
-    """Map [0, 1] on a parameter's scale to its physical values, any shape, differentiable."""
-    if spec.scale == "log":
-        return spec.min * torch.exp(unit * math.log(spec.max / spec.min))
-    return spec.min + unit * (spec.max - spec.min)
-
-
-def to_unit(spec: ParameterSpec, values: Tensor) -> Tensor:
-    """Map physical values, any shape, to [0, 1] on a parameter's scale: the inverse of `to_physical`."""
-    if spec.scale == "log":
-        return (values / spec.min).log() / math.log(spec.max / spec.min)
-    return (values - spec.min) / (spec.max - spec.min)
-
-
-def physical_per_unit(spec: ParameterSpec, values: Tensor) -> Tensor:
-    """Return the derivative of `to_physical` at physical values, any shape."""
-    if spec.scale == "log":
-        return values * math.log(spec.max / spec.min)
-    return torch.full_like(values, spec.max - spec.min)
-
-
-def to_class(spec: ParameterSpec, values: Tensor) -> Tensor:
-    """Return the nearest class of physical values, int64: class k stands for min + k * step."""
-    return ((values - spec.min) / spec.step + 0.5).floor().clamp(0, spec.num_classes - 1).long()
-
-
-def class_grid(spec: ParameterSpec) -> Tensor:
-    """Return the physical values (K,) float32 that a parameter's classes stand for."""
-    return (spec.min + spec.step * torch.arange(spec.num_classes)).clamp_max(spec.max)
 
 
 def stretched_sigmoid(raw: Tensor) -> Tensor:
@@ -176,7 +145,7 @@ class RegressionHead(Head):
         if self.loss_kind == "physical":  # linear fractions; the target in the unit of the loss's param_range
             fractions = [(values - spec.min) / (spec.max - spec.min) for values in (predicted, true)]
             return fractions[0], self.loss_function.low + self.loss_function.span * fractions[1]
-        return (predicted - spec.min) / spec.step, to_class(spec, true)
+        return class_position(spec, predicted), to_class(spec, true)
 
     def value(self, raw: Tensor) -> Tensor:
         return to_physical(self.spec, stretched_sigmoid(raw[:, 0]).clamp(0.0, 1.0))
@@ -191,7 +160,10 @@ class LevelHead(Head):
     def __init__(self, spec: ParameterSpec, config: HeadConfig):
         own = None if config.levels == "step" else int(config.levels)
         super().__init__(spec, config, own)
-        grid = class_grid(spec) if own is None else to_physical(spec, torch.linspace(0.0, 1.0, own))
+        if own is None:
+            grid = from_class(spec, torch.arange(spec.num_classes))
+        else:
+            grid = to_physical(spec, torch.linspace(0.0, 1.0, own))
         given = config.loss.get("num_classes") if isinstance(config.loss, Mapping) else None
         if given not in (None, len(grid)):
             raise ValueError(f"num_classes: {given} given, but the head has {len(grid)} levels; leave it out")

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from src.models.heads.head import to_class, to_physical
+from src.parameters.codec import to_class, to_physical
 from src.parameters.space import ParameterSpace
 
 

@@ -20,13 +20,12 @@ from src.models.heads.head import (
     LevelHead,
     OrdinalHead,
     RegressionHead,
-    physical_per_unit,
-    to_physical,
-    to_unit,
 )
 from src.models.losses import WeightedMultiLoss
 from src.models.losses.combine.balance import make_balance
-from src.parameters.space import ParameterSpace, ParameterSpec
+from src.parameters.codec import physical_per_unit, to_physical, to_unit
+from src.parameters.space import ParameterSpace
+from src.parameters.spec import ParameterSpec
 from src.utils.errors import UserError, did_you_mean
 
 log = logging.getLogger(__name__)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from src.data.vimh.records import Records, pack_records, record_bytes
-from src.parameters.space import ParameterSpace, ParameterSpec
+from src.parameters.space import ParameterSpace
+from src.parameters.spec import ParameterSpec
 from tests.data.references import record
 
 SHAPE = (2, 3, 4)

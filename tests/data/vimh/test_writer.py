@@ -17,7 +17,8 @@ import pytest
 from src.data.spec import INFO_FILE, DatasetSpec, read_spec
 from src.data.vimh.records import pack_records
 from src.data.vimh.writer import DatasetWriter
-from src.parameters.space import ParameterSpace, ParameterSpec
+from src.parameters.space import ParameterSpace
+from src.parameters.spec import ParameterSpec
 from src.utils.errors import UserError
 from src.utils.locks import alive
 from tests.data.references import read_info, record

@@ -8,7 +8,8 @@ from scipy.special import expit, logsumexp, softmax
 
 from src.models.heads.distribution import EvidentialHead, GaussianHead, MixtureHead
 from src.models.heads.head import HeadConfig
-from src.parameters.space import ParameterSpace, ParameterSpec
+from src.parameters.space import ParameterSpace
+from src.parameters.spec import ParameterSpec
 
 LIN = ParameterSpec(name="level", min=-2, max=6, step=0.5)
 LOG = ParameterSpec(name="cutoff", min=50, max=5000, step=50, scale="log")

@@ -12,14 +12,13 @@ from src.models.heads.head import (
     LevelHead,
     OrdinalHead,
     RegressionHead,
-    class_grid,
-    physical_per_unit,
-    to_unit,
 )
-from src.models.heads.head import to_class as class_of
-from src.models.heads.head import to_physical as physical
 from src.models.losses import Loss
-from src.parameters.space import ParameterSpace, ParameterSpec
+from src.parameters.codec import from_class, physical_per_unit, to_unit
+from src.parameters.codec import to_class as class_of
+from src.parameters.codec import to_physical as physical
+from src.parameters.space import ParameterSpace
+from src.parameters.spec import ParameterSpec
 
 LIN = ParameterSpec(name="level", min=-2, max=6, step=0.5)
 LOG = ParameterSpec(name="cutoff", min=50, max=5000, step=50, scale="log")
@@ -55,8 +54,9 @@ def denormalized(spec, unit):
 
 def grid_of(spec, levels="step"):
     """Return the values of a head's levels: the step grid, or so many over the range on its scale."""
-    if levels == "step":
+    if levels == "step" and spec.scale == "lin":
         return np.minimum(spec.min + spec.step * np.arange(spec.num_classes), spec.max)
+    levels = spec.num_classes if levels == "step" else levels
     return denormalized(spec, np.linspace(0, 1, levels))
 
 
@@ -68,7 +68,8 @@ def scaled(spec, values):
 
 
 def levels_of(spec, target, levels="step"):
-    """Return the nearest level of targets in [0, 1]: on the step grid in the unit, else on the scale."""
+    """Return the nearest level of targets in [0, 1]: on the step grid of a linear scale, else even on the scale."""
+    levels = spec.num_classes if levels == "step" and spec.scale == "log" else levels
     if levels != "step":
         return np.floor(target * (levels - 1) + 0.5).astype(int)
     return np.clip(np.floor((denormalized(spec, target) - spec.min) / spec.step + 0.5), 0, spec.num_classes - 1).astype(
@@ -133,7 +134,8 @@ def test_physical_values_and_classes_are_those_of_the_parameter_space():
             np.testing.assert_array_equal(classes, SPACE.to_class(given)[:, at])
             assert classes.dtype == torch.int64
         every = np.arange(spec.num_classes)[:, None]
-        np.testing.assert_allclose(class_grid(spec), ParameterSpace([spec]).from_class(every)[:, 0], rtol=1e-6)
+        expected = ParameterSpace([spec]).from_class(every)[:, 0]
+        np.testing.assert_allclose(from_class(spec, torch.arange(len(every))), expected, rtol=1e-6)
 
 
 @each_spec
@@ -146,7 +148,9 @@ def test_regression_loss_matches_numpy(loss, delta, spec):
     value = spec.min * (spec.max / spec.min) ** unclamped if spec.scale == "log" else spec.min + span * unclamped
     error = np.abs(unclamped - target)
     shares = np.abs(value - denormalized(spec, target)) / span
-    steps = np.abs((value - spec.min) / spec.step - levels_of(spec, target))
+    step = (spec.max - spec.min) / (spec.num_classes - 1) if spec.scale == "log" else spec.step
+    position = scaled(spec, value) * (spec.max - spec.min) / step
+    steps = np.abs(position - levels_of(spec, target))
     huber = np.where(error < delta, error**2 / 2, delta * (error - delta / 2))
     expected = {
         "l1": error,
@@ -319,7 +323,7 @@ def test_soft_targets_bias_no_value_and_add_no_spread(spec, options):
     np.testing.assert_allclose(head.value(raw), grid_of(spec), rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(head.spread(raw), 0, atol=2e-4)
     mean = head.distribution(raw) @ head.grid
-    assert mean[0] > spec.min + 0.3 * spec.step  # else this would test nothing
+    assert mean[0] > head.grid[0] + 0.3 * (head.grid[1] - head.grid[0])  # else this would test nothing
 
 
 def test_soft_targets_values_lie_between_those_of_their_levels_and_within_the_range():

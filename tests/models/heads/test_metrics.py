@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from src.models.heads.metrics import HeadMetrics, TermMeans
-from src.parameters.space import ParameterSpace, ParameterSpec
+from src.parameters.space import ParameterSpace
+from src.parameters.spec import ParameterSpec
 
 SPACE = ParameterSpace(
     [

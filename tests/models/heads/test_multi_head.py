@@ -6,7 +6,8 @@ import torch
 
 from src.models.heads.head import LevelHead
 from src.models.heads.multi_head import MultiHead, head_configs
-from src.parameters.space import ParameterSpace, ParameterSpec
+from src.parameters.space import ParameterSpace
+from src.parameters.spec import ParameterSpec
 from src.utils.errors import UserError
 
 LIN = ParameterSpec(name="level", min=-2, max=6, step=0.5)

@@ -5,9 +5,11 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from src.models.heads.head import HeadConfig, to_class, to_physical
+from src.models.heads.head import HeadConfig
 from src.models.heads.multi_head import MultiHead, head_configs
-from src.parameters.space import ParameterSpace, ParameterSpec
+from src.parameters.codec import to_class, to_physical
+from src.parameters.space import ParameterSpace
+from src.parameters.spec import ParameterSpec
 from src.utils.errors import UserError
 from tests import running
 
