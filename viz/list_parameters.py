@@ -54,9 +54,7 @@ _WHOLE_WORDS = {"break_long_words": False, "break_on_hyphens": False, "replace_w
 def _row(allowed: ParameterSpec, here: ParameterSpec) -> tuple[str, ...]:
     """Return a parameter's name, the range that its voice allows, the range in the config, the default and the unit."""
     widest = ", ".join(allowed.values) if allowed.values else f"{allowed.min:g}..{allowed.max:g}"
-    range_here = f"{here.min:g}..{here.max:g} by {here.step:g}"
-    if here.is_fixed or here.values:
-        range_here = here.describe_range()
+    range_here = here.describe_range(with_unit=False)
     default = "" if allowed.default is None else allowed.format(allowed.default)
     return allowed.name, widest, range_here, default, allowed.unit
 

@@ -67,8 +67,7 @@ def print_sensitivity(spec: DatasetSpec, directory: Path, seconds: float | None 
 def _range(spec: ParameterSpec) -> str:
     if spec.kind == "categorical":
         return f"{spec.num_classes} categories"
-    steps = f" by {spec.step:g}" if spec.scale == "lin" else " log"
-    return f"{spec.min:g}..{spec.max:g}{steps}"
+    return spec.describe_range(with_unit=False)
 
 
 def evaluation_title(evaluation: Evaluation) -> str:

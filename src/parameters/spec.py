@@ -13,6 +13,8 @@ from pydantic import (
     model_validator,
 )
 
+from src.utils.errors import shown
+
 DEFAULT_STEPS = 16  # steps of a range without a given step
 LARGEST = 3e38  # the largest float32, rounded down
 MAX_CLASSES = 65536  # a finer step is a typing error: the head would not fit into memory
@@ -30,14 +32,25 @@ def _check_printable(text: str) -> str:
 Word = Annotated[str, Field(max_length=200), AfterValidator(_check_printable)]
 
 
+def _replace_num_classes(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of a parameter with a step instead of a number of classes; raise ValueError if it has both."""
+    rest = {key: value for key, value in values.items() if key != "num_classes"}
+    count, low, high = values["num_classes"], values.get("min"), values.get("max")
+    if isinstance(count, bool) or not isinstance(count, int) or not 2 <= count <= MAX_CLASSES:
+        raise ValueError(f"num_classes {shown(count)} given; give a whole number from 2 to {MAX_CLASSES}")
+    if values.get("step"):
+        raise ValueError("step and num_classes given; give one of them")
+    numbers = all(isinstance(end, int | float) and abs(end) <= LARGEST for end in (low, high))
+    return rest | {"step": (high - low) / (count - 1)} if numbers else rest
+
+
 class ParameterSpec(BaseModel):
     """One synthesizer parameter; with `min == max` it is fixed and not a label.
 
     Its classes are evenly spaced on its scale: by `step` on a linear one, and on a log scale by the factor that gives
-    as many classes. See src.parameters.codec.
-
-    `values` lists the names of a categorical parameter's categories in order: category k is the number min + k, and
-    min, max and step can be omitted.
+    as many classes, see src.parameters.codec. `num_classes` can be given instead of `step`. `values` lists the names of
+    a categorical parameter's categories in order: category k is the number min + k, and min, max and step can be
+    omitted.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -60,6 +73,8 @@ class ParameterSpec(BaseModel):
             values = {"kind": "categorical", "min": 0.0, **values}
             if isinstance(values["min"], int | float):
                 values = {"max": values["min"] + len(values["values"]) - 1, **values}
+        if isinstance(values, dict) and "num_classes" in values:
+            values = _replace_num_classes(values)
         if isinstance(values, dict) and values.get("step") in (None, 0):
             low, high = values.get("min"), values.get("max")
             if all(isinstance(end, int | float) and abs(end) <= LARGEST for end in (low, high)):
@@ -130,14 +145,15 @@ class ParameterSpec(BaseModel):
             return f"{value:g}"
         return self.values[min(max(round(value - self.min), 0), len(self.values) - 1)]
 
-    def describe_range(self, with_step: bool = True) -> str:
-        """Return the possible values: names of categories, one value, or a range with step and unit."""
+    def describe_range(self, with_step: bool = True, with_unit: bool = True) -> str:
+        """Return the possible values: names of categories, one value, or a range with step or `log`, and unit."""
         if self.is_fixed:
             return self.format(self.min)
         if self.values is not None:
             return ", ".join(self.values)
         step = f" by {self.step:g}" if self.scale == "lin" else " log"
-        return f"{self.min:g}..{self.max:g}{step if with_step else ''} {self.unit}".rstrip()
+        unit = f" {self.unit}" if with_unit and self.unit else ""
+        return f"{self.min:g}..{self.max:g}{step if with_step else ''}{unit}"
 
     @property
     def num_classes(self) -> int:

@@ -1,6 +1,7 @@
 """The built-in voice: saw -> Moog ladder with its own ADSR -> velocity and exponential decay."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -53,6 +54,14 @@ def render(
     return x
 
 
+def render_log_scaled(
+    parameters: Mapping[str, np.ndarray], sample_rate: float, num_samples: int, **settings: Any
+) -> np.ndarray:
+    """Render as `render`, with `decay_time` in seconds instead of `log10_decay_time`."""
+    logarithm = {"log10_decay_time": np.log10(parameters["decay_time"])}
+    return render({**parameters, **logarithm}, sample_rate, num_samples, **settings)
+
+
 def _spec(
     name: str, low: float, high: float, default: float, unit: str, description: str, **more: str
 ) -> ParameterSpec:
@@ -76,4 +85,15 @@ SAW_MOOG = Voice(
     ),
     render=render,
     settings={"oscillator": "bandlimited", "drive": 0.5},
+)
+
+_LOG_SCALED = {  # by the names of SAW_MOOG's parameters
+    "log10_decay_time": _spec("decay_time", 1e-4, 100, 1, "s", "amplitude decays as exp(-t / x)", scale="log"),
+    "filter_cutoff": _spec("filter_cutoff", 20, 20000, 1000, "Hz", "cutoff of the ladder", scale="log"),
+}
+SAW_MOOG_LOG = Voice(
+    name="saw_moog_log",
+    parameters=tuple(_LOG_SCALED.get(spec.name, spec) for spec in SAW_MOOG.parameters),
+    render=render_log_scaled,
+    settings=SAW_MOOG.settings,
 )

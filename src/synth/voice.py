@@ -11,7 +11,8 @@ from src.parameters.spec import ParameterSpec
 from src.utils.errors import UserError, did_you_mean, one_line, shown
 from src.utils.trust import how_to_trust, is_dotted, names_module
 
-OUR_VOICES = frozenset({"src.synth.saw_moog.SAW_MOOG"})  # any dataset or checkpoint may name it
+# any dataset or checkpoint may name them
+OUR_VOICES = frozenset({"src.synth.saw_moog.SAW_MOOG", "src.synth.saw_moog.SAW_MOOG_LOG"})
 
 
 @dataclass(frozen=True)

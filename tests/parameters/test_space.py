@@ -163,6 +163,14 @@ def test_a_missing_step_is_a_sixteenth_of_the_range():
     assert ParameterSpec(name="x", min=-1, max=1).num_classes == 17
 
 
+def test_a_number_of_classes_gives_the_step():
+    one = ParameterSpec(name="decay", min=0.1, max=1, num_classes=11, scale="log")
+    assert one.num_classes == 11 and one.step == pytest.approx(0.09)
+    for fields, words in (({"step": 0.1}, "step and num_classes fields"), ({"num_classes": 1}, "num_classes 1 fields")):
+        with pytest.raises(ValidationError, match=words):
+            ParameterSpec(**{"name": "decay", "min": 0.1, "max": 1, "num_classes": 11, **fields})
+
+
 def test_two_classes_survive_float_noise():
     """0.9 - 0.8 is a little less than 0.1."""
     assert spec(0.8, 0.1, 0.9).num_classes == 2

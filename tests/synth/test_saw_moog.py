@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from src.synth.saw_moog import SAW_MOOG, note_to_hz, render
+from src.synth.saw_moog import SAW_MOOG, SAW_MOOG_LOG, note_to_hz, render
 from src.utils.errors import UserError
 from tests.synth.references import adsr_interp, ladder_loop, saw_series
 
@@ -150,3 +150,12 @@ def test_every_corner_of_the_allowed_ranges_renders_finite_samples():
 def test_bad_setting_is_named(settings, message):
     with pytest.raises(UserError, match=message):
         render(voices(), FS, 10, **settings)
+
+
+def test_the_log_scaled_twin_renders_the_same_sound():
+    given = random_voices(8)
+    twin = {name: column for name, column in given.items() if name != "log10_decay_time"}
+    twin["decay_time"] = 10.0 ** given["log10_decay_time"]
+    assert set(twin) == {spec.name for spec in SAW_MOOG_LOG.parameters}
+    np.testing.assert_allclose(SAW_MOOG_LOG.render(twin, FS, 2000), render(given, FS, 2000), atol=1e-6)
+    assert [spec.name for spec in SAW_MOOG_LOG.parameters if spec.scale == "log"] == ["decay_time", "filter_cutoff"]
