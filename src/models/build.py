@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
+from omegaconf.errors import OmegaConfBaseException
 
 from src.data.spec import DatasetSpec
 from src.models.checkpoint_file import load_plain
@@ -21,7 +22,7 @@ from src.utils.trust import trusted_paths
 
 _FAULTS = (  # the exceptions of a network that is built with invalid arguments
     *(ArithmeticError, AssertionError, AttributeError, ImportError, InstantiationException, LookupError, MemoryError),
-    *(RuntimeError, TypeError, ValueError),
+    *(OmegaConfBaseException, RuntimeError, TypeError, ValueError),
 )
 
 

@@ -25,6 +25,7 @@ _OPCODES = 100_000, 40  # of a pickle: of the config and the description, and of
 _LONGEST_TUPLE = 64  # torch computes with up to 64 dimensions
 FROM_TRUSTED = "use a file from a source that you trust"
 _NOT_TORCHS = "torch does not save such a file"
+_DIRECTORY = 0x10  # of an entry's attributes: torch would not read its bytes
 _END, _END_64, _LOCATOR = (struct.Struct(form) for form in ("<4s4H2LH", "<4sQ2H2L4Q", "<4sLQL"))  # of a zip file
 _ENTRY = re.compile(r"[^/]+/(data/\d+|data\.pkl|byteorder|version|\.\w+(/\w+)?)")  # a letter would have two cases
 _ORDERED = "collections OrderedDict"
@@ -77,6 +78,8 @@ def _require_archive(path: Path) -> None:
     with zipfile.ZipFile(path) as archive:
         _require_one_reading(path, archive)
         entries = archive.infolist()
+        if any(entry.external_attr & _DIRECTORY for entry in entries):
+            raise UserError("one of its entries is marked as a directory; copy it again")
         if any(entry.compress_type != zipfile.ZIP_STORED or entry.flag_bits & 1 for entry in entries):
             raise UserError("it is compressed or encrypted, but torch saves neither")
         if sum(entry.file_size for entry in entries) > path.stat().st_size:

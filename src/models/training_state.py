@@ -166,11 +166,11 @@ def _rehearse_step(model: VIMHLitModule, states: list[dict[str, Any]], schedules
     if len(states) != 1 or any(isinstance(key, str) for key in states[0]["state"]):
         return
     trial = copy.deepcopy(model)
-    optimizer = trial.make_optimizer()
-    groups = optimizer.param_groups
-    switches = [{key: value for key, value in group.items() if isinstance(value, bool)} for group in groups]
-    schedule = trial.make_scheduler(optimizer, total_steps=1000, steps_per_epoch=100)
     try:
+        optimizer = trial.make_optimizer()
+        groups = optimizer.param_groups
+        switches = [{key: value for key, value in group.items() if isinstance(value, bool)} for group in groups]
+        schedule = trial.make_scheduler(optimizer, total_steps=1000, steps_per_epoch=100)
         optimizer.load_state_dict(states[0])
         for group, own in zip(optimizer.param_groups, switches, strict=True):
             if any(group.get(key) is not value for key, value in own.items()):

@@ -70,9 +70,9 @@ def _require(value: Any, key: str, role: str, whose: _Whose, trust: Sequence[str
         for at, inner in enumerate(value):
             _require(inner, f"{key}.{at}", role, whose, trust)
     elif isinstance(value, str):
-        if "${" in value:
+        if "${" in value or value == "???":  # to OmegaConf a reference, and a missing value
             raise UserError(
-                f"names {shown(value)} as {key}, but a reference is not allowed in a checkpoint; give the value itself"
+                f"names {shown(value)} as {key}, which is not allowed in a checkpoint; give the value itself"
             )
         if whose == "library" and value not in LIBRARY_WORDS:
             raise UserError(f"{key}: {shown(value)} given; give one of {', '.join(sorted(LIBRARY_WORDS))}")

@@ -121,6 +121,13 @@ def test_an_encrypted_entry_is_refused(refusal):
     assert "compressed or encrypted" in refusal(bytes(content))
 
 
+def test_an_entry_that_torch_would_leave_unread_as_a_directory_is_refused(refusal):
+    content = bytearray(saved())
+    at = next(directory_entries(bytes(content)))
+    content[at + 38] |= 0x10
+    assert "marked as a directory" in refusal(bytes(content))
+
+
 @pytest.mark.parametrize("size", [2**20, 2**31 - 1, 2**32 - 2])
 @pytest.mark.parametrize("which", ["stored", "both"])
 def test_an_entry_that_lies_about_its_size_is_refused_before_it_is_read(refusal, size, which):

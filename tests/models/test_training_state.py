@@ -243,6 +243,13 @@ def test_a_plateau_that_cannot_observe_is_refused(state, read, key, value):
     assert "cannot continue" in refusal(state, model)
 
 
+@pytest.mark.parametrize("multipliers", ["network", 3, [0.1], {"network.*": "x"}, {"nothing.*": 0.1}])
+def test_multipliers_with_which_no_optimizer_can_be_made_are_refused(state, read, multipliers):
+    config = read["model_config"] | {"lr_multipliers": multipliers}
+    model = build_model(config, DatasetSpec.from_dict(read["dataset_spec"]))
+    assert "cannot continue" in refusal(state, model)
+
+
 def plain(content):
     buffer = io.BytesIO()
     torch.save(content, buffer)
