@@ -20,7 +20,7 @@ from src.evaluation.evaluate import evaluate, predict_values, require_same_task
 from src.evaluation.plots import histogram_figure, save_figure, scatter_figure
 from src.evaluation.tables import print_evaluation
 from src.models.build import build_model, load_checkpoint
-from src.train import train
+from src.train import check, train
 from src.utils.files import write_atomic
 
 
@@ -98,6 +98,7 @@ def learn(arguments: argparse.Namespace, config, data: VIMHDataModule):
             require_same_task(model.spec, data.spec)
             return evaluate(model, data, trainer), model
         model = build_model(OmegaConf.to_container(config.model, resolve=True), data.spec)
+        check(data, model)
         evaluation = train(data, model, trainer)
         return evaluation, load_checkpoint(keep_best.best_model_path)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from copy import deepcopy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,7 +42,6 @@ from src.utils.workers import raise_if_lost  # noqa: E402
 
 if TYPE_CHECKING:
     from lightning import Trainer
-    from lightning.pytorch.callbacks import Checkpoint
 
     from src.callbacks.stop_on_signal import StopOnSignal
     from src.data.vimh_datamodule import VIMHDataModule
@@ -57,16 +56,17 @@ def train(
     model: VIMHLitModule,
     trainer: Trainer,
     ckpt_path: Path | None = None,
-    allow_blind: bool = False,
-) -> Evaluation:
-    """Check, fit, and test the best checkpoint, or the last weights if no checkpoint is kept."""
-    check(datamodule, model, ckpt_path, allow_blind)
-    fit(datamodule, model, trainer, ckpt_path)
-    return test_best(datamodule, model, trainer)
+    test: bool = True,
+    fitting: AbstractContextManager[Any] = nullcontext(),  # noqa: B008 (it has no state)
+) -> Evaluation | None:
+    """Fit, within the context `fitting`; then test the best checkpoint, or the last weights if none is kept."""
+    with fitting:
+        fit(datamodule, model, trainer, ckpt_path)
+    return test_best(datamodule, model, trainer) if test else None
 
 
 def check(
-    datamodule: VIMHDataModule, model: VIMHLitModule, ckpt_path: Path | None, allow_blind: bool
+    datamodule: VIMHDataModule, model: VIMHLitModule, ckpt_path: Path | None = None, allow_blind: bool = False
 ) -> dict[str, int]:
     """Raise UserError for foreseeable problems; return the epoch and the step at which training begins."""
     from src.data.spec import DatasetSpec
@@ -124,19 +124,14 @@ def fit(datamodule: VIMHDataModule, model: VIMHLitModule, trainer: Trainer, ckpt
 
 def test_best(datamodule: VIMHDataModule, model: VIMHLitModule, trainer: Trainer) -> Evaluation:
     """Test the best checkpoint, or the current model if no checkpoint is kept."""
+    from src.callbacks.record_progress import best_by_metric
     from src.evaluation.evaluate import evaluate
     from src.models.build import load_own_checkpoint
 
-    best = getattr(chooser(trainer), "best_model_path", "")
+    best = getattr(best_by_metric(trainer), "best_model_path", "")
     if best:
         log.info("best checkpoint: %s", shown_path(best))
     return evaluate(load_own_checkpoint(best, model.config) if best else model, datamodule, trainer)
-
-
-def chooser(trainer: Trainer) -> Checkpoint | None:
-    """Return the callback that keeps the best checkpoint by a metric, if there is such a callback."""
-    by_metric = (callback for callback in trainer.checkpoint_callbacks if getattr(callback, "monitor", None))
-    return next(by_metric, trainer.checkpoint_callback)
 
 
 @contextmanager
@@ -237,8 +232,9 @@ def train_in(directory: Path, config: DictConfig, ckpt_path: Path | None) -> flo
     datamodule = build(OmegaConf.merge(config.data, given), "data")
     refuse_faults(config, datamodule)
     spec = datamodule.spec
-    stage = None if config.test and is_tested(config.trainer) else "fit"  # None opens the test split too
-    datamodule.setup(stage)  # refuses files that the description does not fit, before a model for these images is built
+    tested = config.test and is_tested(config.trainer)
+    # refuses files that the description does not fit, before a model for these images is built
+    datamodule.setup(None if tested else "fit")  # None opens the test split too
     model = build_model(OmegaConf.to_container(config.model, resolve=True), spec)
     require_known(watched(config), model.monitorable)
     num_parameters = sum(parameter.numel() for parameter in model.parameters())
@@ -267,23 +263,16 @@ def train_in(directory: Path, config: DictConfig, ckpt_path: Path | None) -> flo
     with interruptible(directory, stop), session as entry:
         identity = {"dataset": spec.name, "dataset_sha256": spec.sha256.get("train"), "num_parameters": num_parameters}
         log_hyperparameters(trainer.loggers, config, identity)
-        with stop:
-            fit(datamodule, model, trainer, ckpt_path)
-        score = getattr(chooser(trainer), "best_model_score", None)
-        score = trainer.callback_metrics.get(config.monitor) if score is None else score  # testing clears the latter
-        entry["score"] = score = None if score is None else float(score)
-        if not (config.test and is_tested(config.trainer)):
+        evaluation = train(datamodule, model, trainer, ckpt_path, tested, fitting=stop)
+        if evaluation:
             if trainer.is_global_zero:
-                log.info("log and checkpoints: %s", shown_path(directory))
-            return score
-        evaluation = test_best(datamodule, model, trainer)
+                write_evaluation(evaluation, directory)
+            log_results(trainer.loggers, config, identity, entry["score"], evaluation.metrics)
+            if trainer.is_global_zero:
+                print_evaluation(evaluation)
         if trainer.is_global_zero:
-            write_evaluation(evaluation, directory)
-        log_results(trainer.loggers, config, identity, score, evaluation.metrics)
-        if trainer.is_global_zero:
-            print_evaluation(evaluation)
-            log.info("results, log and checkpoints: %s", shown_path(directory))
-        return score
+            log.info("%slog and checkpoints: %s", "results, " if evaluation else "", shown_path(directory))
+        return entry["score"]
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import time
 
 from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Checkpoint
 
 from src.callbacks.progress import TrainingProgress
 from src.callbacks.pruning import Pruning
@@ -29,4 +30,12 @@ class RecordProgress(TrainingProgress):
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         super().on_train_end(trainer, pl_module)
         pruned = any(isinstance(callback, Pruning) and callback.pruned for callback in trainer.callbacks)
-        self.session.entry["pruned"] = pruned
+        score = getattr(best_by_metric(trainer), "best_model_score", None)
+        score = trainer.callback_metrics.get(self.metric) if score is None else score  # testing clears the latter
+        self.session.entry |= {"pruned": pruned, "score": None if score is None else float(score)}
+
+
+def best_by_metric(trainer: Trainer) -> Checkpoint | None:
+    """Return the callback that keeps the best checkpoint by a metric, if there is such a callback."""
+    by_metric = (callback for callback in trainer.checkpoint_callbacks if getattr(callback, "monitor", None))
+    return next(by_metric, trainer.checkpoint_callback)

@@ -35,6 +35,7 @@ def trainer_of(**changes):
         "accumulate_grad_batches": 1,
         "callbacks": [],
         "checkpoint_callbacks": [],
+        "checkpoint_callback": None,
         "callback_metrics": {},
         "fit_loop": loop,
         "state": SimpleNamespace(fn="fit"),
