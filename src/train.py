@@ -38,6 +38,7 @@ from src.run.ranks import launched, rank  # noqa: E402
 from src.run.record import Session, environment_info, is_finished, read_record  # noqa: E402
 from src.utils.errors import Interrupted, UserError, first_line  # noqa: E402
 from src.utils.files import shown_path  # noqa: E402
+from src.utils.plain import to_plain  # noqa: E402
 from src.utils.workers import raise_if_lost  # noqa: E402
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def refuse_faults(config: DictConfig, datamodule: VIMHDataModule) -> None:
         return
     build_trainer(OmegaConf.merge(config, {"logger": None}))
     with torch.random.fork_rng(devices=[]):  # so that this does not change the run's initial weights
-        build_model(OmegaConf.to_container(config.model, resolve=True), planned).check_optimizer()
+        build_model(to_plain(config.model), planned).check_optimizer()
 
 
 def fit(datamodule: VIMHDataModule, model: VIMHLitModule, trainer: Trainer, ckpt_path: Path | None) -> None:
@@ -173,7 +174,7 @@ def starting_point(config: DictConfig) -> Path | None:
 
 def limits(config: DictConfig) -> dict[str, Any]:
     """Return the settings that limit a run, and whether a test follows."""
-    plain = OmegaConf.to_container(config, resolve=True)
+    plain = to_plain(config)
     found = {key: plain["trainer"].get(key) for key in ("max_epochs", "max_steps", "max_time")}
     return found | {"early_stopping": (plain.get("callbacks") or {}).get("early_stopping"), "test": plain["test"]}
 
@@ -235,7 +236,7 @@ def train_in(directory: Path, config: DictConfig, ckpt_path: Path | None) -> flo
     tested = config.test and is_tested(config.trainer)
     # refuses files that the description does not fit, before a model for these images is built
     datamodule.setup(None if tested else "fit")  # None opens the test split too
-    model = build_model(OmegaConf.to_container(config.model, resolve=True), spec)
+    model = build_model(to_plain(config.model), spec)
     require_known(watched(config), model.monitorable)
     num_parameters = sum(parameter.numel() for parameter in model.parameters())
     log.info("dataset %s, model of %s parameters", shown_path(datamodule.data_dir), f"{num_parameters:,}")

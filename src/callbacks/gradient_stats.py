@@ -1,6 +1,6 @@
 """Norms of gradients and updates, by head and by block of the network."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -69,7 +69,7 @@ class GradientStats(ScheduledCallback):
     def _weights(self) -> list[Tensor]:
         return [parameter[rows] for _, parameter, rows in self._parts]
 
-    def _by_group(self, tensors: list[Tensor]) -> Tensor:
+    def _by_group(self, tensors: Sequence[Tensor]) -> Tensor:
         """Return the norms (G,) of the groups, given one tensor for each part."""
         squares = norms(tensors).square()
         return squares.new_zeros(len(self._groups)).index_add(0, self._at, squares).sqrt()

@@ -109,8 +109,8 @@ class TrainingProgress(Callback):
 
     def _epochs_left(self, trainer: Trainer) -> float | None:
         """Return the number of epochs left by `max_epochs` and `max_steps`, with decimals."""
-        bounds = []
-        if trainer.max_epochs not in (None, -1):
+        bounds: list[float] = []
+        if trainer.max_epochs is not None and trainer.max_epochs != -1:
             bounds.append(trainer.max_epochs - self.epochs - self.fraction)
         if trainer.max_steps != -1 and math.isfinite(self._batches_per_epoch):
             batches = (trainer.max_steps - trainer.global_step) * trainer.accumulate_grad_batches
@@ -169,6 +169,7 @@ def _number(value: Tensor | None) -> float | None:
 def _best_before(trainer: Trainer, metric: str) -> float | None:
     """Return the best value of earlier sessions, from the checkpoint callback."""
     for callback in trainer.checkpoint_callbacks:
-        if getattr(callback, "monitor", None) == metric and isinstance(callback.best_model_score, Tensor):
-            return float(callback.best_model_score)
+        score = getattr(callback, "best_model_score", None)
+        if getattr(callback, "monitor", None) == metric and isinstance(score, Tensor):
+            return float(score)
     return None

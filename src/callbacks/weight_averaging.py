@@ -107,7 +107,7 @@ class StochasticAverage(AveragedWeights):
         super().setup(trainer, pl_module, stage)
 
     def share(self, trainer: Trainer) -> float:
-        averaged = trainer.current_epoch - math.ceil(self.start * trainer.max_epochs)  # epochs before this one
+        averaged = trainer.current_epoch - math.ceil(self.start * (trainer.max_epochs or 0))  # epochs before this one
         if averaged < 0:
             return 1.0
         return 1.0 / (averaged + 1) if trainer.is_last_batch else 0.0

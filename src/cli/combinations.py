@@ -1,13 +1,7 @@
-"""Every experiment with every trainer and logger, composed as Hydra would, and the file that a key comes from.
+"""Experiments with trainers and loggers, composed by Hydra, and the file that a key comes from."""
 
-The files of a trainer and of a logger set one key each and precede the experiment in the defaults list, so an
-experiment is composed only once. For every other choice, that key comes from a config without an experiment, to which
-the changes of the experiment's file are applied. If the result would differ from Hydra's, Hydra composes it.
-"""
-
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -15,55 +9,29 @@ from hydra import compose
 from hydra.core.default_element import ResultDefault
 from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf
 
-SWAPPED = ("trainer", "logger")
+from src.utils.plain import to_plain
 
 Choices = dict[str, str]
-Parts = Mapping[str, Mapping[str, Any]]
+
+
+def covering_pairs(experiments: Sequence[str], trainers: Sequence[str], loggers: Sequence[str]) -> Iterator[Choices]:
+    """Yield choices in which each experiment meets each trainer and each logger.
+
+    The loggers begin with another one for each experiment, so that each trainer also meets each logger, if there are as
+    many experiments as loggers.
+    """
+    for number, experiment in enumerate(experiments):
+        for at in range(max(len(trainers), len(loggers))):
+            trainer, logger = trainers[at % len(trainers)], loggers[(at + number) % len(loggers)]
+            yield {"experiment": experiment, "trainer": trainer, "logger": logger}
 
 
 def composed(choices: Mapping[str, str], folder: str) -> DictConfig:
     """Compose the training config with some choices; its output directories are below a folder."""
     paths = [f"paths.{name}_dir={folder}" for name in ("output", "log", "data")]
     return compose("train", [*(f"{group}={choice}" for group, choice in choices.items()), *paths])
-
-
-def part_of(group: str, choice: str, plain: DictConfig, folder: str) -> Any:
-    """Return the value of a group's key that a choice sets; None if the choice changes anything else."""
-    config = composed({group: choice}, folder)
-    alone = _without(config, group) == _without(plain, group)
-    return OmegaConf.to_container(config, resolve=False)[group] if alone else None
-
-
-def combinations(path: Path, parts: Parts, folder: str) -> Iterator[tuple[Choices, DictConfig, list[str]]]:
-    """Yield an experiment's config with every trainer and logger, and the keys that may differ from the previous one.
-
-    Unless Hydra has to compose it, the config is the previous object, changed in place.
-    """
-    first = {group: next(iter(parts[group])) for group in SWAPPED}
-    config = composed({"experiment": path.stem, **first}, folder)
-    given = OmegaConf.load(path)
-    found = OmegaConf.to_container(config, resolve=False)
-    overlaid = {
-        group: {choice: _overlay(group, part, given) for choice, part in parts[group].items()} for group in SWAPPED
-    }
-    alone = all(overlaid[group][first[group]] == found[group] for group in SWAPPED)
-    others = {key: value for key, value in found.items() if key not in SWAPPED}
-    referred = any(f"${{{group}" in str(others) for group in SWAPPED)
-    changed = list(config)
-    for pair in product(*(parts[group] for group in SWAPPED)):
-        chosen = dict(zip(SWAPPED, pair, strict=True))
-        choices = {"experiment": path.stem, **chosen}
-        if alone and all(parts[group][choice] is not None for group, choice in chosen.items()):
-            with open_dict(config):
-                for group, choice in chosen.items():
-                    config[group] = overlaid[group][choice]
-            yield choices, config, changed
-            changed = list(config if referred else SWAPPED)
-        else:
-            yield choices, (other := composed(choices, folder)), list(other)
-            changed = list(config)
 
 
 def file_of(key: str, choices: Choices, configs: Path) -> str:
@@ -75,7 +43,7 @@ def file_of(key: str, choices: Choices, configs: Path) -> str:
             continue
         package = default.package.split(".") if default.package else []
         wanted = key.split(".")
-        depth = _depth(OmegaConf.to_container(OmegaConf.load(path), resolve=False), wanted[len(package) :])
+        depth = _depth(to_plain(OmegaConf.load(path), resolve=False), wanted[len(package) :])
         length = len(package) + depth
         if wanted[: len(package)] == package and length and length >= longest:
             best, longest = f"{default.config_path}.yaml", length
@@ -86,15 +54,6 @@ def file_of(key: str, choices: Choices, configs: Path) -> str:
 def _defaults(overrides: tuple[str, ...], configs: Path) -> list[ResultDefault]:
     """Return the files that Hydra combines, in its order; `configs` distinguishes the trees of configs in the cache."""
     return GlobalHydra.instance().config_loader().compute_defaults_list("train", list(overrides), RunMode.RUN).defaults
-
-
-def _without(config: DictConfig, group: str) -> dict[str, Any]:
-    return {key: value for key, value in OmegaConf.to_container(config, resolve=False).items() if key != group}
-
-
-def _overlay(group: str, part: Any, given: DictConfig) -> Any:
-    own = {group: given[group]} if group in given else {}
-    return OmegaConf.to_container(OmegaConf.merge({group: part}, own), resolve=False)[group]
 
 
 def _depth(config: Any, keys: list[str]) -> int:

@@ -24,6 +24,7 @@ from src.run.ranks import explain_death, launched, rank
 from src.utils.errors import UnavailableError, UserError, one_line
 from src.utils.files import write_atomic
 from src.utils.multirun import in_sweep
+from src.utils.plain import to_plain
 from src.utils.workers import MOST_PROCESSES
 
 log = logging.getLogger(__name__)
@@ -100,7 +101,7 @@ def build(config: DictConfig, where: str) -> Any:
 
 def build_all(configs: DictConfig | None, where: str) -> list[Any]:
     """Instantiate a group keyed by role, such as callbacks or loggers."""
-    return [build(config, f"{where}.{name}") for name, config in (configs or {}).items() if config]
+    return [build(config, f"{where}.{name!s}") for name, config in (configs or {}).items() if config]
 
 
 def build_trainer(config: DictConfig) -> Trainer:
@@ -157,7 +158,7 @@ def _has(accelerator: str) -> bool:
 def log_hyperparameters(loggers: list[Logger], config: DictConfig, more: Mapping[str, Any]) -> None:
     """Record the config, and the other values that identify a run, with every logger."""
     groups = ("name", "tags", "model", "data", "trainer", "callbacks", "monitor", "seed")
-    plain = OmegaConf.to_container(config, resolve=True)
+    plain = to_plain(config)
     values = {key: plain.get(key) for key in groups} | dict(more)
     for logger in loggers:
         logger.log_hyperparams(values)

@@ -1,8 +1,9 @@
 """The old name of the learning rate in a training config, `model.adam_lr`; it is now `model.optimizer.lr`."""
 
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, open_dict
 
 from src.utils.errors import UserError
+from src.utils.plain import to_plain
 
 
 def rename_rate(config: DictConfig) -> None:
@@ -13,7 +14,7 @@ def rename_rate(config: DictConfig) -> None:
     older = config.model.get("adam_lr")
     if older is None:
         return
-    optimizer = OmegaConf.to_container(config.model, resolve=False).get("optimizer") or {}
+    optimizer = to_plain(config.model, resolve=False).get("optimizer") or {}
     refers = optimizer.get("lr") == "${model.adam_lr}"
     if not refers and not config.get("resume"):
         raise UserError(f"model.adam_lr: {older} given; the learning rate is model.optimizer.lr, so rename it to that")

@@ -12,7 +12,7 @@ PACKAGES = {"wandb": "wandb", "mlflow": "mlflow", "comet": "comet_ml", "aim": "a
 def require_loggers(config: DictConfig | None) -> None:
     """Raise UnavailableError if the package of a logger is missing, with the command that installs it."""
     for role, logger in (config or {}).items():
-        require_logger(logger, f"logger.{role}")
+        require_logger(logger, f"logger.{role!s}")
 
 
 def require_logger(config: DictConfig | None, where: str) -> None:

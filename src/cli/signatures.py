@@ -7,15 +7,16 @@ from functools import cache
 from pkgutil import resolve_name
 from typing import Any, get_type_hints
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 
 from src.utils.errors import UserError, did_you_mean, one_line, shown
+from src.utils.plain import to_plain
 
 
 def require_valid_arguments(config: DictConfig, groups: Sequence[str]) -> None:
     """Raise UserError with the key of the first fault in a config's groups, before anything is built."""
-    plain = OmegaConf.to_container(config, resolve=True)
+    plain = to_plain(config)
     for group in groups:
         for key, cause in signature_faults(plain.get(group), group):
             raise UserError(f"{key}: {cause}")

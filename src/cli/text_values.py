@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import GrammarParseError
 
 from src.utils.errors import UserError, shown
+from src.utils.plain import to_plain
 
 PATHS = (  # a leading `~` is the home directory
     *("ckpt_path", "input", "resume", "data.data_dir", "data.root", "data.cache_dir", "paths.*"),
@@ -72,7 +73,7 @@ def read_paths(config: DictConfig) -> None:
 
     Raises UserError for a value that is no path.
     """
-    for key, value in _leaves(OmegaConf.to_container(config, resolve=False)):
+    for key, value in _leaves(to_plain(config, resolve=False)):
         if value is None or not _is_one_of(key, PATHS):
             continue
         if isinstance(value, bool | float | list):
@@ -120,7 +121,7 @@ def _quote_choices(word: str, start: str, key: str, value: str, is_list: bool) -
 def _is_function(value: str) -> bool:
     """Return whether Hydra reads a value as a sweep function, such as `choice(a,b)`."""
     parsed = _parse(value)
-    return bool(parsed) and parsed.is_sweep_override() and parsed.value_type != ValueType.SIMPLE_CHOICE_SWEEP
+    return parsed is not None and parsed.is_sweep_override() and parsed.value_type != ValueType.SIMPLE_CHOICE_SWEEP
 
 
 def _quote_items(key: str, value: str) -> str:
@@ -152,7 +153,7 @@ def _refers(text: str) -> bool:
 def _unquote(value: str) -> str:
     parsed = _parse(value)
     if parsed and isinstance(parsed._value, QuotedString):
-        return parsed.value()
+        return str(parsed.value())
     return value
 
 

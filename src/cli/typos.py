@@ -9,11 +9,11 @@ from typing import Any
 
 from hydra.core.override_parser.types import Quote
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
-from omegaconf import OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from src.cli.text_values import quote
 from src.utils.errors import UserError, did_you_mean, first_line, one_line
+from src.utils.plain import to_plain
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 _KEY = re.compile(r"[+~]{0,2}[\w.]+")
@@ -56,9 +56,9 @@ def _no_such_choice(error: MissingConfigException) -> str:
 def _nearest_key(cause: ConfigAttributeError | ConfigKeyError) -> str:
     if cause.full_key in _RENAMED:
         return f" Did you mean '{_RENAMED[cause.full_key]}'?"
-    root = OmegaConf.to_container(cause.parent_node._get_root(), resolve=False)
+    root = to_plain(cause.parent_node._get_root(), resolve=False)
     groups = [path.name for path in CONFIGS.iterdir() if path.is_dir()]  # some, such as experiment, have no key
-    return nearest(cause.full_key, [*_keys(root), *groups], map(str, cause.parent_node))
+    return nearest(cause.full_key or "", [*_keys(root), *groups], map(str, cause.parent_node))
 
 
 def _nothing_to_delete(key: str) -> str:

@@ -11,10 +11,10 @@ import yaml
 from hydra.conf import HydraConf
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from omegaconf import OmegaConf
 
 from src.cli.typos import CONFIGS, nearest
 from src.utils.errors import UserError
+from src.utils.plain import to_plain
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ def overrides() -> list[str]:
     """Return the overrides of this job's config, or an empty list if Hydra did not compose it."""
     if not HydraConfig.initialized():
         return []
-    given = OmegaConf.to_container(HydraConfig.get().overrides, resolve=False)  # they may hold `${...}`
+    given = to_plain(HydraConfig.get().overrides, resolve=False)  # they may hold `${...}`
     return [*given["hydra"], *given["task"]]
 
 

@@ -49,7 +49,7 @@ def dataset_name(recipe: Recipe, synth: Synth) -> str:
     analysis = f"{spectral.type}_{spectral.height}x{spectral.width}"
     digests = {recipe.synth.name: digest(describe_sound(synth)), analysis: digest(describe_analysis(recipe))}
     fractions = dataset.model_dump(include={"val_fraction", "test_fraction"})
-    usual = DatasetConfig(size=dataset.size).model_dump(include=fractions.keys())
+    usual = DatasetConfig(size=dataset.size).model_dump(include=set(fractions))
     if not digests.items() <= SHIPPED.items() or fractions != usual:
         parts.append(f"_{digest([*digests.values(), fractions])}")
     return "".join(parts)

@@ -175,7 +175,9 @@ def _start_worker(clips: FreshClips) -> None:
 
 def _leave_with_parent() -> None:
     """End this worker if the run was killed and could not end it."""
-    connection.wait([parent_process().sentinel])
+    parent = parent_process()
+    if parent is not None:  # this is a worker
+        connection.wait([parent.sentinel])
     os._exit(1)
 
 

@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from src.spectral.config import SpectralConfig
 from src.synth.config import SynthConfig
 from src.utils.errors import UserError, shown
+from src.utils.plain import to_plain
 
 SPLITS = ("train", "val", "test")
 _UNION_PARTS = ("int", "literal['auto']")  # pydantic names the member of a union that it tried
@@ -81,7 +82,7 @@ class Recipe(BaseModel):
 def parse_recipe(config: Mapping[str, Any]) -> Recipe:
     """Check a dict {synth, spectral, dataset}; a UserError lists the faults with the keys' full names."""
     if isinstance(config, DictConfig):
-        config = OmegaConf.to_container(config, resolve=True)
+        config = to_plain(config)
     try:
         return Recipe.model_validate(config)
     except ValidationError as error:

@@ -91,7 +91,7 @@ def _find_cause(source: Source, spec: ParameterSpec, range_db: float, earlier: l
         if _moved(source, freed, spec.name) < _MOVED_SHARE:
             return ""
         without = {name: _moved(source, _leave_out(freed, name), spec.name) for name in freed}
-        for name in sorted(without, key=without.get, reverse=True):  # the least needed range is restored first
+        for name in sorted(without, key=without.__getitem__, reverse=True):  # the least needed range is restored first
             if _moved(source, _leave_out(freed, name), spec.name) >= _MOVED_SHARE:
                 freed = _leave_out(freed, name)
     except UserError:  # the voice fails at values outside the dataset's ranges

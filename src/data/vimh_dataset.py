@@ -52,7 +52,7 @@ class VIMHDataset(Dataset):
     def __len__(self) -> int:
         return len(self.records) if self.indices is None else len(self.indices)
 
-    def __getitems__(self, indices: Sequence[int]) -> Batch:
+    def __getitems__(self, indices: Sequence[int] | np.ndarray) -> Batch:
         """Return a batch, gathered from the memory map in one operation."""
         if not len(indices):  # the empty share of a process
             return {name: values[:0] for name, values in self.__getitems__([0]).items()}

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -68,14 +69,22 @@ def coverages(space: ParameterSpace, truth: np.ndarray, estimates: Estimates) ->
             Coverage(
                 name=spec.name,
                 count=count,
-                intervals=tuple(hits / count for hits in inside),
-                bounds=tuple((float(bound.low), float(bound.high)) for bound in confidence),
-                normal=tuple(float((error <= z * uncertainty).mean()) for z in NORMAL),
+                intervals=(inside[0] / count, inside[1] / count),
+                bounds=(_ends(confidence[0]), _ends(confidence[1])),
+                normal=(_share_within(error, NORMAL[0] * uncertainty), _share_within(error, NORMAL[1] * uncertainty)),
                 rank_correlation=_rank_correlation(error, uncertainty),
                 half_width=float(np.mean(0.5 * (ends[3] - ends[2]))),
             )
         )
     return rows
+
+
+def _ends(bound: Any) -> tuple[float, float]:
+    return float(bound.low), float(bound.high)
+
+
+def _share_within(error: np.ndarray, limit: np.ndarray) -> float:
+    return float((error <= limit).mean())
 
 
 def _rank_correlation(error: np.ndarray, uncertainty: np.ndarray) -> float:

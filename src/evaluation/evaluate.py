@@ -1,7 +1,7 @@
 """A model's results on the test split, each with its 95 % interval and a baseline for comparison."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -107,7 +107,7 @@ def evaluate(model: VIMHLitModule, datamodule: VIMHDataModule, trainer: Trainer)
         num_samples=len(test),
         nmae=float(nmae.mean()),
         nmae_interval=interval(resampled_means(nmae[:, None])[:, 0], len(nmae)),
-        metrics=tested[0] if tested else {},
+        metrics=dict(tested[0]) if tested else {},
         rows=tuple(rows),
         categories=tuple(categories),
         image_error=_image_error(datamodule, test, values, truth, _typical(spec.space, trained_on)),
@@ -130,7 +130,10 @@ def _head_results(
         accuracy, accuracy_interval = _share(distance == 0)
         if parameter.kind == "categorical":
             baseline, baseline_interval = _share(classes[:, at] == usual[at])
-            intervals = {"accuracy": accuracy_interval, "baseline_accuracy": baseline_interval}
+            intervals: dict[str, Interval | None] = {
+                "accuracy": accuracy_interval,
+                "baseline_accuracy": baseline_interval,
+            }
             confusion = count_pairs(parameter, classes[:, at], levels[:, at])
             categories.append(CategoryRow(parameter.name, accuracy, baseline, intervals, confusion))
             relative_errors.append(distance > 0)
@@ -138,8 +141,7 @@ def _head_results(
             near, near_interval = _share(distance <= 1)
             errors = _errors(error, np.abs(mean[at] - truth[:, at]), rounding[at])
             errors["intervals"] |= {"accuracy": accuracy_interval, "within_one_step": near_interval}
-            names = {"name": parameter.name, "unit": parameter.unit}
-            rows.append(HeadRow(**names, accuracy=accuracy, within_one_step=near, **errors))
+            rows.append(HeadRow(parameter.name, parameter.unit, accuracy=accuracy, within_one_step=near, **errors))
             relative_errors.append(error / (parameter.max - parameter.min))
     return rows, categories, np.column_stack(relative_errors)
 
@@ -211,10 +213,10 @@ def require_same_task(trained: DatasetSpec, given: DatasetSpec) -> None:
             f"{given.name}: the model was trained with {difference}; "
             "give a dataset made with the same spectral settings"
         )
-    for ours, theirs in zip(trained.space, given.space, strict=False):
-        if _task(ours) != _task(theirs):
+    for own, other in zip(trained.space, given.space, strict=False):
+        if _task(own) != _task(other):
             raise UserError(
-                f"{given.name}: {_task(theirs)}, but the model was trained on {_task(ours)}; "
+                f"{given.name}: {_task(other)}, but the model was trained on {_task(own)}; "
                 "give a dataset of the same parameters"
             )
     if given.space.names != trained.space.names:
@@ -265,12 +267,12 @@ def predict_values(model: VIMHLitModule, dataset: VIMHDataset, count: int) -> np
     return predict_split(model, dataset, count=count)[0]
 
 
-def _batches(dataset: VIMHDataset, batch_size: int, count: int) -> Iterator[list[int] | range]:
+def _batches(dataset: VIMHDataset, batch_size: int, count: int) -> Iterator[Sequence[int]]:
     """Yield the first `count` rows, in batches whose images have one shape."""
     if dataset.records.offsets is None:
         yield from (range(start, min(start + batch_size, count)) for start in range(0, count, batch_size))
         return
-    for rows in dataset.batches_by_shape(batch_size):
-        rows = [row for row in rows if row < count]
+    for batch in dataset.batches_by_shape(batch_size):
+        rows = batch[batch < count].tolist()
         if rows:
             yield rows

@@ -110,8 +110,9 @@ def _without_files(config: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(network, Mapping):
         raise UserError("ckpt_path: its model_config.network is not a network's config; train again")
     kept = {key: None if key in FILE_ARGUMENTS else value for key, value in network.items()}
-    if isinstance(kept.get("options"), Mapping):
-        kept["options"] = {key: value for key, value in kept["options"].items() if key not in FILE_OPTIONS}
+    options = kept.get("options")
+    if isinstance(options, Mapping):
+        kept["options"] = {key: value for key, value in options.items() if key not in FILE_OPTIONS}
     return {**config, "network": kept}
 
 

@@ -44,7 +44,7 @@ def preflight(datamodule: VIMHDataModule, model: VIMHLitModule, allow_blind: boo
         log.warning("model.auxiliary: every image has the same dB range; spectral.image_scaling=per_sample varies it")
     if blind and not has_range and not allow_blind:
         raise UserError("; ".join(map(describe_blind, blind)) + "; preflight.allow_blind=true trains it anyway")
-    rows = range(min(len(dataset), datamodule.batch_size))
+    rows = np.arange(min(len(dataset), datamodule.batch_size))
     if dataset.records.offsets is not None:
         rows = next(dataset.batches_by_shape(datamodule.batch_size))
     batch = dataset.__getitems__(rows)

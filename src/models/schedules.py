@@ -23,14 +23,15 @@ def optimizer_steps(trainer: Trainer) -> int:
             "trainer.max_epochs: -1 given, but a schedule needs an end; give a number of epochs, or trainer.max_steps"
         )
     accumulations = _accumulations(trainer)
-    if not accumulations or (trainer.max_epochs or 0) < 1:
+    epochs = trainer.max_epochs or 0
+    if not accumulations or epochs < 1:
         return int(steps)
     if trainer.accumulate_grad_batches != 1:
         raise UserError(
             f"trainer.accumulate_grad_batches: {trainer.accumulate_grad_batches} given together with "
             "callbacks.gradient_accumulation; give one of them"
         )
-    sizes = [accumulations[0].get_accumulate_grad_batches(epoch) for epoch in range(trainer.max_epochs)]
+    sizes = [accumulations[0].get_accumulate_grad_batches(epoch) for epoch in range(epochs)]
     total = sum(math.ceil(trainer.num_training_batches / size) for size in sizes)
     return total if trainer.max_steps == -1 else min(total, trainer.max_steps)
 

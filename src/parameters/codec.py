@@ -9,17 +9,22 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-Values = TypeVar("Values")  # a numpy array or a torch tensor
+Values = TypeVar("Values", bound=Any)  # a numpy array or a torch tensor
 
 
 class Range(Protocol):
     """What is encoded: a ParameterSpec, or all columns of a ParameterSpace at once, with arrays for its numbers."""
 
-    min: Any
-    max: Any
-    step: Any
-    num_classes: Any
-    scale: Any
+    @property
+    def min(self) -> Any: ...
+    @property
+    def max(self) -> Any: ...
+    @property
+    def step(self) -> Any: ...
+    @property
+    def num_classes(self) -> Any: ...
+    @property
+    def scale(self) -> str: ...
 
 
 def to_unit(spec: Range, values: Values) -> Values:

@@ -35,13 +35,20 @@ Word = Annotated[str, Field(max_length=200), AfterValidator(_check_printable)]
 def _replace_num_classes(values: dict[str, Any]) -> dict[str, Any]:
     """Return the fields of a parameter with a step instead of a number of classes; raise ValueError if it has both."""
     rest = {key: value for key, value in values.items() if key != "num_classes"}
-    count, low, high = values["num_classes"], values.get("min"), values.get("max")
+    count = values["num_classes"]
+    low: Any = values.get("min")
+    high: Any = values.get("max")
     if isinstance(count, bool) or not isinstance(count, int) or not 2 <= count <= MAX_CLASSES:
         raise ValueError(f"num_classes {shown(count)} given; give a whole number from 2 to {MAX_CLASSES}")
     if values.get("step"):
         raise ValueError("step and num_classes given; give one of them")
-    numbers = all(isinstance(end, int | float) and abs(end) <= LARGEST for end in (low, high))
-    return rest | {"step": (high - low) / (count - 1)} if numbers else rest
+    if not (_is_number(low) and _is_number(high)):
+        return rest  # pydantic reports it
+    return rest | {"step": (high - low) / (count - 1)}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and abs(value) <= LARGEST
 
 
 class ParameterSpec(BaseModel):
@@ -77,7 +84,7 @@ class ParameterSpec(BaseModel):
             values = _replace_num_classes(values)
         if isinstance(values, dict) and values.get("step") in (None, 0):
             low, high = values.get("min"), values.get("max")
-            if all(isinstance(end, int | float) and abs(end) <= LARGEST for end in (low, high)):
+            if _is_number(low) and _is_number(high):
                 counted = values.get("kind") == "categorical" and low != high  # categories are numbered
                 values = {**values, "step": 1.0 if counted else max(0.0, (high - low) / DEFAULT_STEPS)}
         return values

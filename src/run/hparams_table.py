@@ -5,7 +5,9 @@ from typing import Any
 
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
+
+from src.utils.plain import to_plain
 
 _TRAINER = ("max_epochs", "precision", "devices", "accumulate_grad_batches", "gradient_clip_val")
 _DATA = ("batch_size", "labels", "val_fraction")
@@ -22,7 +24,7 @@ def log_results(
 ) -> None:
     """Add a run's row to the table of each TensorBoard logger: its best score and its test metrics."""
     results = {**({} if score is None else {f"best/{config.monitor}": score}), **metrics}
-    settings = table_settings(OmegaConf.to_container(config, resolve=True), identity)
+    settings = table_settings(to_plain(config), identity)
     for logger in loggers:
         if isinstance(logger, TensorBoardLogger):
             # "." keeps it in the run's directory, so that the table has the same name for the run as the curves

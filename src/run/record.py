@@ -69,7 +69,7 @@ class Session:
         elif isinstance(error, (Interrupted, KeyboardInterrupt, SystemExit, *worker_died())):  # or a time limit
             self.entry["outcome"] = "interrupted"
         else:
-            self.entry["outcome"] = f"failed: {' '.join(str(error).split()) or kind.__name__}"
+            self.entry["outcome"] = f"failed: {' '.join(str(error).split()) or type(error).__name__}"
         try:
             self.write()
         except OSError:  # the disk is full: if that ended the run, show the run's own error

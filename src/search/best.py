@@ -30,7 +30,9 @@ def write_best(directory: Path, study: Study, groups: Collection[str]) -> None:
         return
     best, path = study.best_trial, directory / "best.yaml"
     chosen = {key: f"{key}={value}" for key, value in best.params.items()}
-    defaults, values, deleted = [], {}, ""
+    defaults: list[str | dict[str, Any]] = []
+    values: dict[str, Any] = {}
+    deleted = ""
     for override in OverridesParser.create().parse_overrides([*(study.user_attrs[FIXED] | chosen).values()]):
         key, value = override.key_or_group, None if override.is_delete() else override.value()
         if key == "experiment":
@@ -38,7 +40,7 @@ def write_best(directory: Path, study: Study, groups: Collection[str]) -> None:
         elif key in groups:
             defaults.append({f"/{key}" if override.is_add() else f"override /{key}": value})
         elif override.is_delete():
-            deleted += f" {shlex.quote(override.input_line)}"  # a file cannot delete a key
+            deleted += f" {shlex.quote(str(override.input_line))}"  # a file cannot delete a key
         else:
             _put(values, key, value)
     header = _HEADER.format(

@@ -128,7 +128,7 @@ def importance(trials: list[FrozenTrial]) -> dict[str, float]:
     """
     if len(trials) < _FEWEST:
         return {}
-    ranks = _ranks([trial.value for trial in trials])
+    ranks = _ranks([float(trial.value) for trial in trials if trial.value is not None])
     total = ((ranks - ranks.mean()) ** 2).sum()
     fractions = {}
     for name, distribution in trials[0].distributions.items():

@@ -160,9 +160,11 @@ def orphans(study: Study, directory: Path) -> list[FrozenTrial]:
 
     def is_dead(trial: FrozenTrial) -> bool:
         owner = trial.user_attrs.get(OWNER)
-        if owner is None:  # the sweep sets it right after it has asked for the trial
+        if (
+            owner is None and trial.datetime_start is not None
+        ):  # the sweep sets it right after it has asked for the trial
             return (datetime.now() - trial.datetime_start).total_seconds() > _SQLITE_WAIT_S
-        return is_free(directory / owner)
+        return owner is not None and is_free(directory / owner)
 
     return list(filter(is_dead, study.get_trials(states=(TrialState.RUNNING,))))
 

@@ -54,7 +54,8 @@ Launch = Callable[..., Sequence[JobReturn]]
 def split(params: Mapping[str, Any], arguments: list[str]) -> tuple[dict[str, str], dict[str, BaseDistribution]]:
     """Return a sweep's overrides that all trials share, by key, and its search space; the command line has priority."""
     words = [f"{key}={'null' if value is None else value}" for key, value in params.items()] + arguments
-    fixed, space = {}, {}
+    fixed: dict[str, str] = {}
+    space: dict[str, BaseDistribution] = {}
     for override in OverridesParser.create().parse_overrides(words):
         key = override.get_key_element()
         fixed.pop(key, None)
@@ -62,7 +63,7 @@ def split(params: Mapping[str, Any], arguments: list[str]) -> tuple[dict[str, st
         if override.is_sweep_override():
             space[key] = create_optuna_distribution_from_override(override)
         else:
-            fixed[key] = override.input_line
+            fixed[key] = str(override.input_line)
     if not space:
         example = "model.optimizer.lr=interval(0.001,0.1)"
         raise UserError(f"hydra.sweeper.params: nothing is searched; give a range, as in {example}")
@@ -94,7 +95,8 @@ def search(
     opened = functools.partial(open_study, study_name, storage, sampler, pruner)
     fixed, space = split(params, arguments)
     directory = Path(config.hydra.sweep.dir)
-    study, owner, batches = opened(), f"{uuid.uuid4().hex[:12]}.lock", []
+    study, owner = opened(), f"{uuid.uuid4().hex[:12]}.lock"
+    batches: list[list[int]] = []
 
     def next_batch() -> list[Trial]:
         """Return the next trials, an empty list if the study is complete.
@@ -119,8 +121,8 @@ def search(
                 batches.append([trial.number for trial in batch])
                 jobs = _run(launch, [_overrides(fixed, trial) for trial in batch], batch, directory)
                 study = opened()  # opened again, to read what the jobs have written
-                for trial, job in zip(batch, jobs, strict=True):
-                    tell(study, trial.number, job)
+                for number, job in zip(batches[-1], jobs, strict=True):
+                    tell(study, number, job)
                 with locked(directory / "asking"):
                     write_best(directory, study, config.hydra.runtime.choices)
                 refuse_hopeless(study, batches, max_failure_rate)

@@ -61,8 +61,8 @@ def refuse_hopeless(study: Study, batches: Sequence[Sequence[int]], max_failure_
         ended = [trials[number].state == TrialState.FAIL for number in batch if counts(trials[number])]
         failures += ended + [True] * (len(ended) < len(batch))
     if len(failures) >= _FEW and sum(failures) > max_failure_rate * len(failures):
-        ended = [trials[number] for number in itertools.chain(*batches)]
-        causes = [trial.user_attrs[CAUSE] for trial in ended if trial.state == TrialState.FAIL]
+        tried = [trials[number] for number in itertools.chain(*batches)]
+        causes = [trial.user_attrs[CAUSE] for trial in tried if trial.state == TrialState.FAIL]
         counted = f"{sum(failures)} of {len(failures)} trials failed"
         raise UserError(f"{counted}, so the search ends; the last one: {causes[-1]}")
 

@@ -1,6 +1,7 @@
 """Audio to spectral images in [0, 1]: one implementation for bytes, floats and gradients."""
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -8,7 +9,7 @@ from torch import Tensor, nn
 from src.spectral.config import SpectralConfig
 from src.spectral.mel import mel_matrix
 
-_WINDOWS = {
+_WINDOWS: dict[str, Callable[[int], Tensor]] = {
     "rectangular": lambda n: torch.ones(n),
     "hann": torch.hann_window,
     "hamming": torch.hamming_window,
@@ -24,6 +25,10 @@ class FrontEnd(nn.Module):
     that a full-scale sine has 0 dB at its bin. With `hop_length: auto` the frames cover the whole clip. It is
     differentiable and runs on any device.
     """
+
+    window: Tensor
+    ramp: Tensor  # the window times the sample's number
+    mel: Tensor
 
     def __init__(self, config: SpectralConfig, sample_rate: int, num_samples: int):
         super().__init__()

@@ -5,12 +5,12 @@ import numpy as np
 from src.utils.errors import UserError
 
 
-def hz_to_mel(frequency: np.ndarray | float) -> np.ndarray | float:
+def hz_to_mel(frequency: np.ndarray | float) -> np.ndarray:
     """Return mel = 1127 ln(1 + f / 700) (Young et al., The HTK Book)."""
     return 1127.0 * np.log1p(np.asarray(frequency) / 700.0)
 
 
-def mel_to_hz(mel: np.ndarray | float) -> np.ndarray | float:
+def mel_to_hz(mel: np.ndarray | float) -> np.ndarray:
     """Return the frequency in Hz, the inverse of `hz_to_mel`."""
     return 700.0 * np.expm1(np.asarray(mel) / 1127.0)
 

@@ -9,7 +9,10 @@ from numba import njit
 
 log = logging.getLogger(__name__)
 
-_OPTIONS = {"nogil": True, "error_model": "numpy"}  # threads run in parallel; a division by zero is inf, as in numpy
+_OPTIONS: dict[str, Any] = {
+    "nogil": True,
+    "error_model": "numpy",
+}  # threads run in parallel; a division by zero is inf, as in numpy
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -63,7 +63,7 @@ def render_log_scaled(
 
 
 def _spec(
-    name: str, low: float, high: float, default: float, unit: str, description: str, **more: str
+    name: str, low: float, high: float, default: float, unit: str, description: str, **more: Any
 ) -> ParameterSpec:
     return ParameterSpec(name=name, min=low, max=high, default=default, unit=unit, description=description, **more)
 

@@ -85,7 +85,8 @@ def did_you_mean(given: str, known: Iterable[str]) -> str:
 
 def one_line(error: BaseException) -> str:
     """Return an error and its causes on one line."""
-    parts, seen = [], error
+    parts: list[str] = []
+    seen: BaseException | None = error
     while seen is not None:
         text = " ".join(str(seen).replace("\n", " ").split())
         if text and not any(text in part for part in parts):

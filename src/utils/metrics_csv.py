@@ -20,7 +20,7 @@ class ResumableCSVLogger(CSVLogger):
     """
 
     def __init__(self, *arguments: Any, purge_step: int | None = None, **options: Any):
-        super().__init__(*arguments, flush_logs_every_n_steps=1, **options)
+        super().__init__(*arguments, **options, flush_logs_every_n_steps=1)
         self._purge_step = purge_step
 
     @property

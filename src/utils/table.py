@@ -5,6 +5,7 @@ import re
 import sys
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from rich.box import Box
 from rich.cells import cell_len
@@ -206,7 +207,7 @@ def _wrap(text: str, width: int) -> str:
 def _draw(columns: Sequence[Column], rows: Rows, panel: dict[int, int], sections: Collection[int]) -> Table:
     drawn = Table(box=_RULED, show_edge=False, pad_edge=False, padding=(0, 0, 0, _GAP - 1))
     for at, width in panel.items():
-        justify = "left" if columns[at].text else "right"
+        justify: Literal["left", "right"] = "left" if columns[at].text else "right"
         heading = Text(_wrap(columns[at].heading, width))
         drawn.add_column(heading, justify=justify, width=width, no_wrap=True, vertical="top")
     for number, row in enumerate(rows):

@@ -2,13 +2,12 @@
 
 import re
 import shutil
+from itertools import product
 
 import pytest
-from hydra import initialize_config_dir
-from omegaconf import OmegaConf
 
 from src.cli.check_configs import check
-from src.cli.combinations import SWAPPED, combinations, composed, part_of
+from src.cli.combinations import covering_pairs
 from tests import running
 
 BASIC, OTHER, CPU, CSV = "experiment/moog_basic.yaml", "experiment/example.yaml", "trainer/cpu.yaml", "logger/csv.yaml"
@@ -40,7 +39,7 @@ def plant(path, line):
 
 def test_what_is_right_has_no_fault_and_leaves_nothing(configs, tmp_path):
     report = check(configs)
-    assert (report.count, report.faults, report.absent) == (4, [], [])
+    assert (report.num_checked, report.faults, report.absent) == (4, [], [])
     assert [path.name for path in tmp_path.iterdir()] == ["configs"]
 
 
@@ -97,25 +96,12 @@ def test_planted_faults_are_told_with_their_files_and_keys(configs, faults):
         assert any(re.match(expected, one) for one in found), (line, found)
 
 
-def test_what_is_put_together_is_what_hydra_composes(tmp_path):
-    """Also for an experiment that says things of its trainer and logger."""
-    (tmp_path / "experiment").mkdir()
-    own = "# @package _global_\ntrainer: {max_epochs: 3, precision: 16-mixed}\nlogger: {csv: {name: mine}}\n"
-    configs = shutil.copytree(running.CONFIGS, tmp_path / "configs")
-    (configs / "experiment/own.yaml").write_text(own)
-    names = {"trainer": ("cpu", "ddp"), "logger": ("none", "tensorboard")}
-    with initialize_config_dir(str(configs), version_base="1.3"):
-        plain = composed({}, "x")
-        parts = {group: {name: part_of(group, name, plain, "x") for name in names[group]} for group in SWAPPED}
-        for experiment in ("own", "moog_basic"):
-            seen = set()
-            for choices, config, _ in combinations(configs / f"experiment/{experiment}.yaml", parts, "x"):
-                seen.add(id(config))
-                whole, expected = (
-                    OmegaConf.to_container(one, resolve=True) for one in (config, composed(choices, "x"))
-                )
-                assert whole == expected
-            assert len(seen) == 1  # put together, not composed again
+def test_every_pair_of_choices_occurs():
+    names = ["a", "b", "c"], ["cpu", "gpu", "mps"], ["csv", "none"]
+    given = [tuple(choices.values()) for choices in covering_pairs(*names)]
+    assert len(given) == 9
+    for first, second in ((0, 1), (0, 2), (1, 2)):
+        assert {(choices[first], choices[second]) for choices in given} == set(product(names[first], names[second]))
 
 
 @pytest.mark.slow

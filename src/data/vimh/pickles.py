@@ -64,7 +64,7 @@ def _array(path: Path, content: dict, keys: tuple[str, ...], dtype: type) -> np.
         if stored.dtype.kind not in "uif" or not stored.size:
             raise ValueError(f"{stored.dtype} {stored.shape}")
         with np.errstate(invalid="ignore", over="ignore"):
-            array = stored.astype(dtype)
+            array: np.ndarray = stored.astype(dtype)
     except (ValueError, TypeError, OverflowError) as error:
         raise UserError(f"{path}: {key} is not an array of numbers ({error}); {_REMEDY}") from error
     if dtype is np.uint8 and not np.array_equal(array, stored):

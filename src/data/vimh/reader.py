@@ -131,9 +131,10 @@ def _lay_out(data: np.ndarray, metadata_bytes: int, spec: DatasetSpec) -> Record
     whole, rest = divmod(len(data), stride)
     fault = f"{len(data)} bytes is {whole} records of {stride} bytes and a remainder of {rest}"
     if rest == 0:
-        fault = _first_fault(data, stride, metadata_bytes, ids, spec)
-        if fault is None:
+        found = _first_fault(data, stride, metadata_bytes, ids, spec)
+        if found is None:
             return Records(data, metadata_bytes, order, np.array([spec.image_shape], np.uint16))
+        fault = found
     index = _index_by_walking(data, metadata_bytes, ids, spec.image_shape[0])
     if index is None:
         return fault

@@ -4,6 +4,7 @@ import hashlib
 import json
 from contextlib import ExitStack
 from types import TracebackType
+from typing import IO
 
 import numpy as np
 
@@ -23,8 +24,8 @@ class DatasetWriter:
         self.overwrite = overwrite
         self.pickle = pickle
         self._stride = record_bytes(CURRENT_METADATA_BYTES, len(spec.space), int(np.prod(spec.image_shape)))
-        self._files = {}
-        self._params_start = {}
+        self._files: dict[str, IO[bytes]] = {}
+        self._params_start: dict[str, int] = {}
 
     def __enter__(self) -> "DatasetWriter":
         needed = sum(self.spec.counts.values()) * (self._stride + 4 * len(self.spec.space))
@@ -35,8 +36,10 @@ class DatasetWriter:
             self._closing = undo.pop_all()
         return self
 
-    def __exit__(self, *error: object) -> None:
-        self._closing.__exit__(*error)
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._closing.__exit__(kind, error, traceback)
 
     def _open_files(self, closing: ExitStack) -> None:
         for split, count in self.spec.counts.items():

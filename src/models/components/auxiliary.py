@@ -23,11 +23,12 @@ class AuxiliaryInputs(nn.Module):
             raise UserError(f"model.auxiliary: {join!r} given; give concat, film, or null for none")
         self.join = join
         out = 2 * feature_dim if join == "film" else _HIDDEN
-        self.mlp = nn.Sequential(nn.Linear(num_inputs, _HIDDEN), nn.GELU(), nn.Linear(_HIDDEN, out))
+        last = nn.Linear(_HIDDEN, out)
+        self.mlp = nn.Sequential(nn.Linear(num_inputs, _HIDDEN), nn.GELU(), last)
         self.feature_dim = feature_dim if join == "film" else feature_dim + _HIDDEN
         if join == "film":
-            nn.init.zeros_(self.mlp[-1].weight)
-            nn.init.zeros_(self.mlp[-1].bias)
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
 
     def forward(self, features: Tensor, scalars: Tensor) -> Tensor:
         """Map features (B, D) and scalars (B, N), each about -1..1, to features (B, feature_dim)."""

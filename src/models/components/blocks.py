@@ -24,8 +24,8 @@ class GridMean(nn.Module):
         if len(cells) != 2 or min(cells) < 1:
             raise UserError(f"model.network.grid_size: {list(cells)} given; give two numbers of cells, each at least 1")
         self.size = tuple(size)
-        self.cell = tuple(-(-length // count) for length, count in zip(size, cells, strict=True))
-        self.grid = tuple(-(-length // side) for length, side in zip(size, self.cell, strict=True))
+        self.cell = (-(-size[0] // cells[0]), -(-size[1] // cells[1]))
+        self.grid = (-(-size[0] // self.cell[0]), -(-size[1] // self.cell[1]))
 
     def forward(self, maps: Tensor) -> Tensor:
         """Map (B, C, H, W) to (B, C, *grid)."""
@@ -58,4 +58,5 @@ def keep_variance(network: nn.Module, gain: float = GELU_GAIN) -> None:
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d | nn.Linear):
             nn.init.normal_(layer.weight, std=gain / math.sqrt(layer.weight[0].numel()))
-            nn.init.zeros_(layer.bias)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)

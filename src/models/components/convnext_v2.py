@@ -69,9 +69,9 @@ def _norm(channels: int) -> ChannelNorm:
 class Downsample(nn.Module):
     """Reduce patches of `stride` pixels to one pixel; the map is padded with zeros to whole patches."""
 
-    def __init__(self, channels_in: int, channels_out: int, stride: Sequence[int]):
+    def __init__(self, channels_in: int, channels_out: int, stride: tuple[int, int]):
         super().__init__()
-        self.stride = tuple(stride)
+        self.stride = stride
         self.convolution = nn.Conv2d(channels_in, channels_out, self.stride, stride=self.stride)
 
     def forward(self, maps: Tensor) -> Tensor:

@@ -39,7 +39,7 @@ class SimpleCNN(nn.Module):
         for width_in, width_out, stride in zip([in_channels, *channels[:-1]], channels, strides, strict=True):
             stages += [nn.Conv2d(width_in, width_out, 3, stride=stride, padding=1), nn.GELU()]
         self.stages = nn.Sequential(*stages)
-        size = image_size
+        size = list(image_size)
         for stride in strides:
             size = [(length - 1) // stride + 1 for length in size]
         self.project = grid_features(channels[-1], size, grid_size, feature_dim, dropout)

@@ -67,8 +67,9 @@ class SimpleDenseNet(nn.Module):
                 kept = max(1, int(channels * compression))
                 stages.append(transition(channels, kept))
                 channels = kept
-            stages.append(DenseBlock(channels, growth_rate, num_layers))
-            channels = stages[-1].out_channels
+            block = DenseBlock(channels, growth_rate, num_layers)
+            stages.append(block)
+            channels = block.out_channels
         self.stages = nn.Sequential(*stages)
         shrink = 2 ** len(block_layers)  # the stem's stride and one halving per transition, each rounded up
         self.project = grid_features(

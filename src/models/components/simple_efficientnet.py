@@ -45,9 +45,9 @@ class MBConv(nn.Module):
     def init_ends_(self) -> None:
         """Remove the gain of the expansion, whose input is not activated; with a skip, begin as the identity."""
         if len(self.expand):
-            self.expand[0].weight.data /= SILU_GAIN
+            self.expand[0].get_parameter("weight").data /= SILU_GAIN
         if self.has_skip:
-            nn.init.zeros_(self.branch[-1].weight)
+            nn.init.zeros_(self.branch[-1].get_parameter("weight"))
 
     def forward(self, maps: Tensor) -> Tensor:
         """Map (B, in_channels, H, W) to (B, out_channels, H / stride, W / stride), rounded up."""

@@ -72,8 +72,9 @@ class TimmBackbone(nn.Module):
             raise UserError(f"model.network.weights: {weights} does not exist; give a file, or null for random weights")
         self.min_size = min_size
         size = self._enlarged(image_size)
-        settings = {"num_classes": 0, "in_chans": in_channels, **(options or {})}
-        if timm.get_pretrained_cfg(name).fixed_input_size:
+        settings: dict[str, Any] = {"num_classes": 0, "in_chans": in_channels, **(options or {})}
+        pretrained = timm.get_pretrained_cfg(name)
+        if pretrained and pretrained.fixed_input_size:
             settings.setdefault("img_size", size)
         if weights:
             settings |= {"pretrained": True, "pretrained_cfg_overlay": {"file": weights}}
@@ -92,8 +93,9 @@ class TimmBackbone(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """Map images (B, C, H, W) to features (B, feature_dim)."""
         centred = 4.0 * image - 1.0  # about zero mean and unit variance, which pretrained weights expect too
-        size = self._enlarged(image.shape[-2:])
-        if size != tuple(image.shape[-2:]):
+        height, width = image.shape[-2:]
+        size = self._enlarged((height, width))
+        if size != (height, width):
             centred = functional.interpolate(centred, size, mode="bilinear", align_corners=False)
         return self.network(centred)
 

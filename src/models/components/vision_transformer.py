@@ -116,7 +116,7 @@ class PatchEmbedding(nn.Module):
         for width_in, width_out in zip([in_channels, *stem_channels], stem_channels, strict=False):
             stem += [nn.Conv2d(width_in, width_out, 3, stride=2, padding=1), nn.GELU()]
         self.stem = nn.Sequential(*stem)
-        patch, step = ([size // halved for size in sizes] for sizes in (self.patch_size, self.stride))
+        patch, step = ((rows // halved, columns // halved) for rows, columns in (self.patch_size, self.stride))
         self.patches = nn.Conv2d([in_channels, *stem_channels][-1], dim, patch, stride=step)
 
     def grid(self, image_size: Sequence[int]) -> list[int]:

@@ -29,6 +29,13 @@ class Calibration(nn.Module):
     instead. `samples` is the number of validation sounds; before a validation it is 0 and all values are defaults.
     """
 
+    spread_weight: Tensor
+    width_weight: Tensor
+    scale: Tensor
+    factors: Tensor
+    temperature: Tensor
+    samples: Tensor
+
     def __init__(self, unknown: Tensor):
         """Start from defaults; `unknown` (P,) bool marks heads without a spread: NaN until errors are measured."""
         super().__init__()
@@ -56,6 +63,8 @@ class Errors(Metric):
     """The errors of P heads in a validation, over all processes, and the calibration that fits them."""
 
     full_state_update = False
+    samples: list[Tensor] | Tensor
+    costs: Tensor
 
     def __init__(self, size: int):
         super().__init__()

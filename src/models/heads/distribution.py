@@ -18,6 +18,8 @@ _FIRST_LOG_VARIANCE = -4.0  # a standard deviation of 0.14 of the range, at whic
 class _UnitHead(Head):
     """The base of heads on [0, 1]: the bins of the step grid, and physical values."""
 
+    edges: Tensor  # between the bins, (K - 1,) on [0, 1]
+
     def __init__(self, spec: ParameterSpec, config: HeadConfig):
         super().__init__(spec, config)
         grid = from_class(spec, torch.arange(spec.num_classes))

@@ -80,7 +80,10 @@ class Head(nn.Module):
             fitting = ", ".join(losses_taking(self.feeds))
             raise ValueError(f"loss {chosen} does not suit {article} {config.kind} head; give one of {fitting}")
 
-    num_outputs: int
+    @property
+    def num_outputs(self) -> int:
+        """The number of raw outputs K."""
+        raise NotImplementedError
 
     def loss(self, raw: Tensor, target: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the mean loss of a batch, and its terms by name if it has several."""
@@ -156,6 +159,11 @@ class LevelHead(Head):
 
     feeds = ("levels",)
     default_loss = "cross_entropy"
+    grid: Tensor  # the values (K,) that the levels stand for
+    unit_grid: Tensor  # the same on [0, 1]
+    widths: Tensor  # of the levels, on [0, 1]
+    target_means: Tensor  # of soft targets
+    target_variances: Tensor
 
     def __init__(self, spec: ParameterSpec, config: HeadConfig):
         own = None if config.levels == "step" else int(config.levels)

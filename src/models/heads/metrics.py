@@ -19,6 +19,15 @@ class HeadMetrics(Metric):
     """
 
     full_state_update = False
+    loss: Tensor
+    absolute: Tensor
+    squared: Tensor
+    hits: Tensor
+    near: Tensor
+    count: Tensor
+    trained: Tensor
+    categorical: Tensor
+    ranges: Tensor
 
     def __init__(self, space: ParameterSpace, weights: Tensor):
         super().__init__()
@@ -69,6 +78,8 @@ class TermMeans(Metric):
     """Means over an epoch of named losses, which are passed as one vector."""
 
     full_state_update = False
+    sums: Tensor
+    count: Tensor
 
     def __init__(self, names: Sequence[str]):
         super().__init__()

@@ -27,9 +27,9 @@ class Loss(nn.Module):
     """
 
     registry: ClassVar[dict[str, type["Loss"]]] = {}
-    takes: ClassVar[tuple[str, ...]] = ()
+    takes: tuple[str, ...] = ()
     num_classes: int | None = None  # for losses with a fixed number of levels
-    may_be_negative: ClassVar[bool] = False  # likelihoods and levels in dB: a learned weight would grow without bound
+    may_be_negative: bool = False  # likelihoods and levels in dB: a learned weight would grow without bound
 
     def __init_subclass__(cls, name: str | None = None, takes: tuple[str, ...] | str | None = None, **kwargs: Any):
         super().__init_subclass__(**kwargs)
@@ -78,7 +78,7 @@ class Loss(nn.Module):
             )
         return values
 
-    def _checked(self, compute: Callable[[Tensor, Any], Tensor], prediction: Tensor, target: Any) -> Tensor:
+    def _checked(self, compute: Callable[[Tensor, Any], Any], prediction: Tensor, target: Any) -> Any:
         """Check the inputs and call `compute`, without half precision and autocast."""
         prediction, target = _widen(prediction), _widen(target)
         require_input(self.label, self.takes, prediction, target)

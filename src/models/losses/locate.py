@@ -104,7 +104,7 @@ def build(found: type[nn.Module], name: str, arguments: Mapping[str, Any]) -> nn
 
 def error_text(error: Exception) -> str:
     """Return the message of an error on one line, or the line of code that raised it if there is no message."""
-    text = " ".join(str(error).split()) or traceback.extract_tb(error.__traceback__)[-1].line
+    text = " ".join(str(error).split()) or traceback.extract_tb(error.__traceback__)[-1].line or ""
     return text if isinstance(error, ValueError) else f"{type(error).__name__}: {text}"
 
 

@@ -31,7 +31,7 @@ class ModuleLoss(Loss, name="module", takes=()):
     """
 
     def __init__(self, module: nn.Module, takes: str | Sequence[str] | None = None):
-        reduction = getattr(module, "reduction", "mean")
+        reduction: Any = getattr(module, "reduction", "mean")
         super().__init__(reduction if reduction in _REDUCTIONS else "mean")
         self.module = module
         self.takes = self._takes(takes)

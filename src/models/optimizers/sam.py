@@ -91,7 +91,7 @@ def _restored_random_state(model: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def _second_pass(model: nn.Module) -> Iterator[None]:
+def _second_pass(model: Any) -> Iterator[None]:
     """Keep the second pass from changing the model's buffers (running statistics, step counters) and metrics."""
     before = [(buffer, buffer.clone()) for buffer in model.buffers()]
     model.second_pass = True

@@ -1,6 +1,6 @@
 """The balance of several losses: given weights, shares of the gradient, or learned weights."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +29,9 @@ class GradientShares(nn.Module):
 
     Source: Defossez et al., High Fidelity Neural Audio Compression, section 3.4, arXiv 2210.13438.
     """
+
+    norms: Tensor
+    weight_of_norms: Tensor
 
     def __init__(self, count: int):
         super().__init__()
@@ -80,7 +83,11 @@ class LearnedWeights(nn.Module):
         return half * torch.exp(-self.log_variances), half * self.log_variances
 
 
-_BALANCES = {"weights": lambda count: FixedWeights(), "gradient": GradientShares, "uncertainty": LearnedWeights}
+_BALANCES: dict[str, Callable[[int], nn.Module]] = {
+    "weights": lambda count: FixedWeights(),
+    "gradient": GradientShares,
+    "uncertainty": LearnedWeights,
+}
 
 
 def make_balance(kind: str, losses: Sequence[Loss]) -> nn.Module:

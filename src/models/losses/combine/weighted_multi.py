@@ -1,6 +1,7 @@
 """A weighted sum of several losses, with separate access to its terms."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial, reduce
 from typing import Any, NamedTuple
 
 import torch
@@ -34,6 +35,9 @@ class WeightedMultiLoss(Loss, name="weighted_multi", takes=()):
     Source: the definition.
     """
 
+    step: Tensor
+    _weights: Tensor
+
     def __init__(
         self,
         losses: Sequence[Mapping[str, Any]],
@@ -61,7 +65,8 @@ class WeightedMultiLoss(Loss, name="weighted_multi", takes=()):
                 setattr(self, reading, getattr(built[0], reading))
         if "physical" in self.takes:
             ranges = {(loss.low, loss.span) for loss in built}
-            self.low, self.span = ranges.pop() if len(ranges) == 1 else (None, None)
+            unequal: tuple[Any, Any] = (None, None)
+            self.low, self.span = ranges.pop() if len(ranges) == 1 else unequal
         self.balance = make_balance(balance, built)
         self.may_be_negative = balance == "uncertainty" or any(loss.may_be_negative for loss in built)
         self.register_buffer("step", torch.zeros((), dtype=torch.int64))
@@ -69,7 +74,7 @@ class WeightedMultiLoss(Loss, name="weighted_multi", takes=()):
     @property
     def term_names(self) -> list[str]:
         """The names of all terms; nested terms follow the term that contains them."""
-        names = []
+        names: list[str] = []
         for name, loss in zip(self.names, self.losses, strict=True):
             names.append(name)
             if isinstance(loss, WeightedMultiLoss):
@@ -78,7 +83,7 @@ class WeightedMultiLoss(Loss, name="weighted_multi", takes=()):
 
     def prepared(self, target: Tensor) -> list[Any]:
         """Return each loss's prepared form of a target."""
-        return [loss.prepared(target) for loss in self.losses]
+        return [loss.prepared(target) for loss in self.losses if isinstance(loss, Loss)]
 
     def weights(self) -> Tensor:
         """Return the weights (N,) at the current training batch."""
@@ -90,7 +95,8 @@ class WeightedMultiLoss(Loss, name="weighted_multi", takes=()):
     def forward(self, prediction: Tensor, target: Any) -> MultiLoss:
         """Return the total and each term, weighted and raw."""
         in_batch = self.reduction == "mean"
-        total, weighted, raw = self._checked(lambda *given: self._evaluate(*given, in_batch), prediction, target)
+        evaluate = partial(self._evaluate, in_batch=in_batch)
+        total, weighted, raw = self._checked(evaluate, prediction, target)
         if self.reduction == "sum":
             total = total.sum()
         return MultiLoss(total, weighted, {name: raw[name] for name in self.term_names})
@@ -103,7 +109,9 @@ class WeightedMultiLoss(Loss, name="weighted_multi", takes=()):
         self, prediction: Tensor, target: Any, in_batch: bool
     ) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:
         """Return the total, a mean `in_batch` or (B,), and the means of the weighted and of the raw terms."""
-        values, inner_weighted, inner_raw = [], {}, {}
+        values: list[Tensor] = []
+        inner_weighted: dict[str, Tensor] = {}
+        inner_raw: dict[str, Tensor] = {}
         prepared = target if isinstance(target, list) else [target] * len(self.losses)
         for name, loss, own in zip(self.names, self.losses, prepared, strict=True):
             if isinstance(loss, WeightedMultiLoss):
@@ -117,6 +125,6 @@ class WeightedMultiLoss(Loss, name="weighted_multi", takes=()):
         factors, offsets = self.balance(means, self.weights().to(means), prediction)
         if self.training:
             self.step += 1
-        total = sum(factors[at] * value + offsets[at] for at, value in enumerate(values))
+        total = reduce(torch.add, (factors[at] * value + offsets[at] for at, value in enumerate(values)))
         weighted = dict(zip(self.names, factors * means + offsets, strict=True))
         return total, weighted | inner_weighted, dict(zip(self.names, means, strict=True)) | inner_raw

@@ -33,6 +33,8 @@ class WeightedCrossEntropyLoss(Loss, name="weighted_cross_entropy", takes=("leve
     Source: the definition.
     """
 
+    price: Tensor  # of each level (K, K) where another is true
+
     def __init__(
         self,
         num_classes: int,

@@ -22,6 +22,8 @@ class FocalLoss(Loss, name="focal", takes=("levels", "probabilities")):
     Source: Lin et al., Focal Loss for Dense Object Detection, arXiv 1708.02002; Cui et al., arXiv 1901.05555.
     """
 
+    alpha: Tensor | None
+
     def __init__(
         self,
         gamma: float = 2.0,
@@ -39,7 +41,7 @@ class FocalLoss(Loss, name="focal", takes=("levels", "probabilities")):
         if isinstance(alpha, str):
             require(alpha == "effective_number", "alpha", alpha, "give a number, one per level, or effective_number")
             require(bool(class_counts), "class_counts", class_counts, "alpha: effective_number needs one per level")
-            alpha = effective_number_weights(class_counts, beta)
+            alpha = effective_number_weights(class_counts or (), beta)
         else:
             require(class_counts is None, "class_counts", class_counts, "only alpha: effective_number uses them")
         if isinstance(alpha, Sequence):

@@ -48,6 +48,8 @@ class OrdinalRegressionLoss(Loss, name="ordinal_regression", takes=("levels",)):
     Source: Rothe, Timofte & Van Gool, DEX: Deep EXpectation of Apparent Age, ICCV Workshops 2015.
     """
 
+    levels: Tensor
+
     def __init__(
         self,
         num_classes: int,
@@ -125,10 +127,11 @@ class NormalizedRegressionLoss(Loss, name="normalized_regression", takes=("physi
 
 def range_span(param_range: float | Sequence[float]) -> float:
     """Return max - min of a range, given as max - min or as (min, max); raise ValueError unless it is above 0."""
-    span = param_range
     if isinstance(param_range, Sequence):
         require(len(param_range) == 2, "param_range", param_range, "give max - min or (min, max)")
         span = param_range[1] - param_range[0]
+    else:
+        span = param_range
     require(0 < span < float("inf"), "param_range", param_range, "max must be above min, and both finite")
     return float(span)
 

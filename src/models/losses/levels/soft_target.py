@@ -24,6 +24,8 @@ class SoftTargetLoss(Loss, name="soft_target", takes=("levels",)):
     Source: Diaz & Marathe, Soft Labels for Ordinal Regression, CVPR 2019.
     """
 
+    table: Tensor  # the target distribution (K, K) of each level
+
     def __init__(
         self,
         num_classes: int,

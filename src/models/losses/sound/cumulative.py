@@ -1,6 +1,7 @@
 """Losses that grow with the displacement of two sounds in time or frequency: cumulative sums and transport."""
 
 from collections.abc import Sequence
+from functools import reduce
 from typing import Literal
 
 import torch
@@ -45,9 +46,10 @@ class CumulativeSpectralLoss(ComparesFeatures, Loss, name="cumulative_spectral",
 
     def compare(self, prediction: Sequence[Tensor], target: Sequence[Tensor]) -> Tensor:
         """Return the mean absolute differences, summed over scales."""
-        weights = [1 / op.n_fft**2 if self.normalized else 1.0 for op in self.ops]
+        sizes = [op.n_fft for op in self.ops if isinstance(op, PowerSpectrogram)]
+        weights = [1 / n_fft**2 if self.normalized else 1.0 for n_fft in sizes]
         terms = zip(weights, prediction, target, strict=True)
-        return sum(weight * mean_distance(own, other) for weight, own, other in terms)
+        return reduce(torch.add, (weight * mean_distance(own, other) for weight, own, other in terms))
 
 
 class SpectralOptimalTransportLoss(ComparesFeatures, Loss, name="spectral_optimal_transport", takes=("waveform",)):

@@ -1,7 +1,9 @@
 """The multi-scale spectral loss: spectrograms with several window lengths, to not depend on one resolution."""
 
 from collections.abc import Sequence
+from functools import reduce
 
+import torch
 from torch import Tensor, nn
 
 from src.models.losses.base import Loss, Reduction, one_of
@@ -76,4 +78,4 @@ class MultiScaleSpectralLoss(ComparesFeatures, Loss, name="multi_scale_spectral"
         """Return the weighted distances, summed over scales and terms."""
         weights = [weight for weight in (self.mag_w, self.logmag_w / 2) if weight] * len(self.ops)
         terms = zip(weights, prediction, target, strict=True)
-        return sum(weight * mean_distance(own, other, self.p) for weight, own, other in terms)
+        return reduce(torch.add, (weight * mean_distance(own, other, self.p) for weight, own, other in terms))

@@ -1,5 +1,6 @@
 """Power spectrograms with a fast gradient, and the base class of losses on spectra."""
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -59,6 +60,8 @@ class PowerSpectrogram(nn.Module):
     hop, with mirrored ends; a clip that is too short to be mirrored is first extended with zeros.
     """
 
+    window: Tensor
+
     def __init__(self, n_fft: int, hop_length: int | None = None, window_length: int | None = None):
         super().__init__()
         self.n_fft = n_fft
@@ -91,6 +94,9 @@ class ComparesFeatures:
     `compare(features, features) -> (N,)`; N is the number of channels of all examples. `peak` is that of the target,
     for both waveforms: lower limits are relative to it, so that the loss does not depend on the level.
     """
+
+    features: Callable[[Tensor, Tensor], tuple[Tensor, ...]]
+    compare: Callable[[Sequence[Tensor], Sequence[Tensor]], Tensor]
 
     def prepared(self, target: Tensor) -> tuple[Tensor, ...]:
         """Return the features of a target (B, T) or (B, C, T), then its peaks (N, 1, 1)."""

@@ -24,8 +24,8 @@ class MultiResolutionSTFTLoss(ComparesFeatures, Loss, name="multi_resolution_stf
     def __init__(
         self,
         fft_sizes: Sequence[int] = (1024, 2048, 512),
-        hop_lengths: Sequence[int] = (120, 240, 50),
-        window_lengths: Sequence[int] = (600, 1200, 240),
+        hop_lengths: Sequence[int | None] = (120, 240, 50),
+        window_lengths: Sequence[int | None] = (600, 1200, 240),
         w_sc: float = 1.0,
         w_log_mag: float = 1.0,
         w_lin_mag: float = 0.0,

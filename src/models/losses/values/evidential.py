@@ -22,6 +22,8 @@ class EvidentialClassificationLoss(Loss, name="evidential_classification", takes
     Source: Sensoy, Kaplan & Kandemir, Evidential Deep Learning, arXiv 1806.01768.
     """
 
+    step: Tensor
+
     def __init__(self, annealing_steps: int = 1000, reduction: Reduction = "mean"):
         super().__init__(reduction)
         require(annealing_steps >= 1, "annealing_steps", annealing_steps, "it must be at least 1")
