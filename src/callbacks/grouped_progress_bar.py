@@ -1,7 +1,7 @@
 """A progress bar with a table of the heads: the error of each head, and whether it decreases."""
 
 import math
-from typing import Any
+from typing import Any, cast
 
 from lightning import LightningModule, Trainer
 from rich.console import Console, RenderableType
@@ -9,6 +9,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from src.callbacks.progress_bar import TrainingBar
+from src.models.vimh_lit_module import VIMHLitModule
 from src.utils.terminal import is_interactive
 
 
@@ -29,7 +30,8 @@ class GroupedProgressBar(TrainingBar):
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.state.fn == "fit" and not trainer.sanity_checking:
-            self._read(trainer, {parameter.name: parameter.unit for parameter in pl_module.spec.space})
+            space = cast(VIMHLitModule, pl_module).spec.space
+            self._read(trainer, {parameter.name: parameter.unit for parameter in space})
         super().on_validation_end(trainer, pl_module)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -1,5 +1,7 @@
 """A table of the network's layers before training."""
 
+from typing import cast
+
 import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
@@ -9,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from src.evaluation.architecture import describe_layers
+from src.models.vimh_lit_module import VIMHLitModule
 
 
 class ModelSummary(Callback):
@@ -21,8 +24,9 @@ class ModelSummary(Callback):
         """Run the network once on a black image, before it is compiled or moved to a device."""
         if stage != "fit" or not trainer.is_global_zero:
             return
-        image = torch.zeros(1, *pl_module.spec.image_shape, device=pl_module.device)
-        scale = (torch.zeros(1, 2, device=pl_module.device),) if pl_module.auxiliary else ()
+        module = cast(VIMHLitModule, pl_module)
+        image = torch.zeros(1, *module.spec.image_shape, device=module.device)
+        scale = (torch.zeros(1, 2, device=module.device),) if module.auxiliary else ()
         with torch.random.fork_rng(devices=[]):
             layers = describe_layers(pl_module, image, *scale)
         table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, show_footer=True)

@@ -1,7 +1,7 @@
 """End a run whose loss or gradients are no longer finite, and report the cause and the batch."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from lightning import LightningModule, Trainer
@@ -11,6 +11,7 @@ from src.callbacks.base import ScheduledCallback
 from src.callbacks.checkpoint_io import save_whole
 from src.callbacks.gradient_stats import norms
 from src.data.vimh_dataset import Batch
+from src.models.vimh_lit_module import VIMHLitModule
 from src.utils.errors import UserError
 
 _STRIDE = 5  # batches between two checks, kept until then: a check waits for the device and all processes
@@ -50,7 +51,7 @@ class NonFiniteGuard(ScheduledCallback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
         self._batches.append((trainer.global_step, batch))
-        self._losses.append(torch.cat([outputs["loss"].reshape(1), pl_module.train_terms.sums]))
+        self._losses.append(torch.cat([outputs["loss"].reshape(1), cast(VIMHLitModule, pl_module).train_terms.sums]))
         self._gradients.append(self._norms)
         self._norms = self._no_norms
         if len(self._batches) == _STRIDE:
@@ -60,7 +61,10 @@ class NonFiniteGuard(ScheduledCallback):
         self._check(trainer, pl_module)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        losses = {name: trainer.callback_metrics.get(f"val/{name}_loss", _ZERO) for name in _trained(pl_module)}
+        losses = {
+            name: trainer.callback_metrics.get(f"val/{name}_loss", _ZERO)
+            for name in _trained(cast(VIMHLitModule, pl_module))
+        }
         wrong = [name for name, loss in losses.items() if not loss.isfinite()]  # reduced: the same on all ranks
         if wrong and not trainer.sanity_checking:
             raise UserError(
@@ -94,7 +98,8 @@ class NonFiniteGuard(ScheduledCallback):
         step, batch = batches[worst // 2]
         line, where = "", self._keep(batch, step, trainer)
         if rank == trainer.global_rank:  # on other ranks everything may be finite
-            what, remedy = self._describe(losses[worst // 2], gradients[worst // 2], batch, pl_module)
+            module = cast(VIMHLitModule, pl_module)
+            what, remedy = self._describe(losses[worst // 2], gradients[worst // 2], batch, module)
             line = f"training: {what} at step {step}; {where}; {remedy}"
         self._fault = trainer.strategy.broadcast(line, src=rank)
         raise UserError(self._fault)
@@ -110,7 +115,7 @@ class NonFiniteGuard(ScheduledCallback):
             return f"its batch could not be saved ({error})"
         return f"its batch is in {path}"
 
-    def _describe(self, losses: Tensor, gradients: Tensor, batch: Batch, module: LightningModule) -> tuple[str, str]:
+    def _describe(self, losses: Tensor, gradients: Tensor, batch: Batch, module: VIMHLitModule) -> tuple[str, str]:
         """Return which part of a batch is not finite, and the remedy."""
         space = module.spec.space
         for key, value in batch.items():
@@ -135,5 +140,6 @@ class NonFiniteGuard(ScheduledCallback):
         return f"the {what} is {float(losses[0])}", _REMEDY
 
 
-def _trained(module: LightningModule) -> list[str]:
-    return [name for name, weight in zip(module.spec.space.names, module.heads.weights, strict=True) if weight > 0]
+def _trained(module: VIMHLitModule) -> list[str]:
+    weights = module.heads.weights.tolist()
+    return [name for name, weight in zip(module.spec.space.names, weights, strict=True) if weight > 0]

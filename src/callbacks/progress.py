@@ -87,7 +87,7 @@ class TrainingProgress(Callback):
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._end_epoch(trainer)
 
-    def running_loss(self, pl_module: LightningModule) -> float:
+    def running_loss(self, pl_module: Any) -> float:
         """Return the mean training loss of this process's batches in this epoch; waits for the device."""
         terms = pl_module.train_terms
         return float(terms.sums[0] / terms.count)

@@ -107,7 +107,8 @@ class StopOnSignal(Checkpoint):
             log.info("asking SLURM to requeue job %s", job)
             subprocess.run(["scontrol", "requeue", job], check=False)
         saved = f"saved {self.path}" if self.path and self.path.is_file() else "there is no checkpoint"
-        raise Interrupted(f"{signal.Signals(self.received).name}: {saved}; {self.advice}", self.received)
+        number = self.received or signal.SIGTERM
+        raise Interrupted(f"{signal.Signals(number).name}: {saved}; {self.advice}", number)
 
 
 def _skip_used_batches(trainer: Trainer) -> None:

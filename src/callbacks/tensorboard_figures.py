@@ -2,6 +2,7 @@
 
 import logging
 import warnings
+from typing import Any, cast
 
 import torch
 from lightning import LightningModule, Trainer
@@ -12,6 +13,7 @@ from torch.utils.tensorboard import SummaryWriter
 from src.callbacks.base import ScheduledCallback
 from src.data.vimh_dataset import Batch
 from src.evaluation.plots import error_figure, scatter_figure
+from src.models.vimh_lit_module import VIMHLitModule
 from src.utils.errors import first_line
 
 log = logging.getLogger(__name__)
@@ -41,11 +43,12 @@ class TensorBoardFigures(ScheduledCallback):
         writer = _writer(trainer)
         if writer is None or stage != "fit" or not self.graph:
             return
-        image = torch.zeros(1, *pl_module.spec.image_shape, device=pl_module.device)
+        module = cast(VIMHLitModule, pl_module)
+        image = torch.zeros(1, *module.spec.image_shape, device=module.device)
         try:
             with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
                 warnings.simplefilter("ignore")  # about branches that depend on shapes: a run has one shape
-                writer.add_graph(pl_module.network, image)
+                writer.add_graph(module.network, image)
         except RuntimeError as error:  # a network whose branches depend on its input can only be trained
             log.warning("tensorboard_figures: the network's graph cannot be drawn (%s)", first_line(error))
 
@@ -54,7 +57,7 @@ class TensorBoardFigures(ScheduledCallback):
         trainer: Trainer,
         pl_module: LightningModule,
         outputs: None,
-        batch: Batch,
+        batch: Any,
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
@@ -64,19 +67,22 @@ class TensorBoardFigures(ScheduledCallback):
             return
         self._sounds = {name: batch[name][:SHOWN].clone() for name in ("image", "scale", "target")}
         if (trainer.current_epoch + 1) % self.every_n_epochs == 0:
-            self._draw(trainer, pl_module)
+            self._draw(trainer, pl_module, self._sounds)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self._sounds is not None:  # only here it is known which epoch was the last
             pl_module.eval()
-            self._draw(trainer, pl_module)
+            self._draw(trainer, pl_module, self._sounds)
             pl_module.train()
 
     @torch.no_grad()
-    def _draw(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        sounds, self._sounds = self._sounds, None
-        space, writer = pl_module.spec.space, _writer(trainer)
-        predicted = pl_module.values(sounds["image"], sounds["scale"]).float().cpu().numpy()
+    def _draw(self, trainer: Trainer, pl_module: LightningModule, sounds: Batch) -> None:
+        self._sounds = None
+        module, writer = cast(VIMHLitModule, pl_module), _writer(trainer)
+        if writer is None:
+            return
+        space = module.spec.space
+        predicted = module.values(sounds["image"], sounds["scale"]).float().cpu().numpy()
         truth = space.denormalize(sounds["target"].cpu().numpy())
         writer.add_figure("val/predictions", scatter_figure(space, truth, predicted), trainer.global_step)
         writer.add_figure("val/errors", error_figure(space, predicted - truth), trainer.global_step)

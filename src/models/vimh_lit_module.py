@@ -35,6 +35,8 @@ class VIMHLitModule(LightningModule):
     this module was built; every checkpoint contains it and `spec`.
     """
 
+    range_db: Tensor  # the levels in dB of 0 and 1 in the image
+
     def __init__(
         self,
         spec: DatasetSpec,
@@ -61,7 +63,7 @@ class VIMHLitModule(LightningModule):
         self._memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.network.to(memory_format=self._memory_format)
         self._compile = compile
-        feature_dim = self.network.feature_dim
+        feature_dim: int = self.network.feature_dim
         self.auxiliary = AuxiliaryInputs(AUXILIARY_INPUTS, feature_dim, auxiliary) if auxiliary else None
         if self.auxiliary:
             self.register_buffer("range_db", torch.tensor(_range_db(spec)))

@@ -81,20 +81,23 @@ class MultiHead(nn.Module):
     `balance` determines the meaning of the heads' weights: see src.models.losses.combine.balance.
     """
 
+    weights: Tensor  # of the heads' losses, (P,)
+
     def __init__(
         self, feature_dim: int, space: ParameterSpace, configs: Mapping[str, HeadConfig], balance: str = "weights"
     ):
         super().__init__()
         self.space = space
-        self._heads = nn.ModuleList(_make_head(spec, configs[spec.name]) for spec in space)
-        self.sizes = [head.num_outputs for head in self._heads]
+        heads = [_make_head(spec, configs[spec.name]) for spec in space]
+        self._heads = nn.ModuleList(heads)
+        self.sizes = [head.num_outputs for head in heads]
         self.linear = nn.Linear(feature_dim, sum(self.sizes))
         with torch.no_grad():
-            self.linear.bias.add_(torch.cat([head.initial_bias() for head in self._heads]))
+            self.linear.bias.add_(torch.cat([head.initial_bias() for head in heads]))
         weights = torch.tensor([configs[name].weight for name in space.names])
         self.register_buffer("weights", weights, persistent=False)
         try:
-            self.balance = make_balance(balance, [head.loss_function for head in self._heads])
+            self.balance = make_balance(balance, [head.loss_function for head in heads])
         except ValueError as error:
             raise UserError(f"model.{error}") from error
         self.calibration = self._new_calibration()
@@ -106,7 +109,7 @@ class MultiHead(nn.Module):
     @property
     def heads(self) -> dict[str, Head]:
         """The heads by parameter name."""
-        return dict(zip(self.space.names, self._heads, strict=True))
+        return {head.spec.name: head for head in self._heads if isinstance(head, Head)}
 
     @property
     def term_names(self) -> list[str]:

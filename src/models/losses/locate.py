@@ -54,7 +54,7 @@ def full_path(name: str) -> str:
     if name in SHORTHANDS:
         return full_path("distance")
     own = Loss.registry.get(name)
-    if own is None and prefix in ("", _OURS):
+    if own is None and (not prefix or f"{prefix}.".startswith(f"{_OURS}.")):  # in whichever module of this package
         own = next((found for found in Loss.registry.values() if found.__name__ == last), None)
     if own is not None:
         return f"{own.__module__}.{own.__qualname__}"
