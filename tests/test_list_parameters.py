@@ -7,7 +7,7 @@ import pytest
 
 from src.parameters.spec import ParameterSpec
 from src.synth.config import SynthConfig, load_synth
-from src.synth.saw_moog import SAW_MOOG
+from src.synth.saw_moog import SAW_MOOG, SAW_MOOG_LOG
 from src.synth.voice import Voice
 from src.utils.errors import UserError
 from tests import running
@@ -31,7 +31,7 @@ def test_every_parameter_is_listed_whole_in_80_columns(synth):
     lines = list_parameters(load(synth))
     text = "\n".join(lines)
     assert max(map(len, lines)) <= WIDTH
-    for spec in SAW_MOOG.parameters:
+    for spec in (SAW_MOOG_LOG if synth.endswith("_log") else SAW_MOOG).parameters:
         (row,) = [line for line in lines if line.startswith(f"{spec.name} ")]
         assert f"{spec.min:g}..{spec.max:g}" in row and row.endswith(spec.unit) and spec.description in text
         assert re.search(rf"\s{re.escape(f'{spec.default:g}')}(\s|$)", row)

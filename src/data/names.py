@@ -17,6 +17,8 @@ SHIPPED = {
     "moog_basic": "b67368",
     "moog_envelope": "faf68e",
     "moog_resonance": "cd67b9",
+    "simple_saw_log": "d4cd34",
+    "moog_basic_log": "c09551",
     "stft_32x32": "939467",
     "stft_32x64": "5ec721",
     "stft_48x48": "ef5793",

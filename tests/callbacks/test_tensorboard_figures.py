@@ -73,9 +73,9 @@ def test_a_run_that_stops_early_is_drawn_where_it_stopped(data_root, saw, tmp_pa
 def test_the_last_figure_is_of_the_averaged_weights_where_there_are_any(data_root, saw, tmp_path, monkeypatch):
     drawn, sounds, draw = [], [], TensorBoardFigures._draw
 
-    def watched(self, trainer, pl_module):
-        sounds.append(self._sounds)
-        draw(self, trainer, pl_module)
+    def watched(self, trainer, pl_module, shown):
+        sounds.append(shown)
+        draw(self, trainer, pl_module, shown)
 
     def scatter_figure(space, truth, predicted):
         drawn.append(predicted)

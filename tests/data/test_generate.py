@@ -120,9 +120,9 @@ def test_splits_share_no_sample_and_cover_all(tmp_path, sampling, shuffle):
 
 def test_a_whole_grid_holds_every_combination_once(tmp_path):
     got = np.concatenate(list(values_of(made(tmp_path, **{"dataset.sampling": "grid", "dataset.size": 190})).values()))
-    velocities, cutoffs = 64 + 7 * np.arange(10), 200 + 100 * np.arange(19)
+    velocities, cutoffs = 64 + 7 * np.arange(10), 200 * 10 ** (np.arange(19) / 18)
     expected = [[velocity, cutoff] for velocity in velocities for cutoff in cutoffs]
-    np.testing.assert_array_equal(got[np.lexsort(got.T[::-1])], expected)
+    np.testing.assert_allclose(got[np.lexsort(got.T[::-1])], expected, rtol=1e-7)  # stored as float32
 
 
 def test_a_grid_of_which_a_parameter_sees_one_value_is_told(tmp_path, caplog):

@@ -38,8 +38,11 @@ def test_the_definition_on_a_voice_whose_image_is_known(monkeypatch):
         steps, ranges = [], []
         for number in range(9):
             moved = values[number : number + 1].repeat(3, axis=0)
-            up = values[number, column] + spec.step <= spec.max
-            moved[:, column] = (values[number, column] + (spec.step if up else -spec.step), spec.min, spec.max)
+            value, factor = values[number, column], (spec.max / spec.min) ** (1 / (spec.num_classes - 1))
+            up, down = (
+                (value * factor, value / factor) if spec.scale == "log" else (value + spec.step, value - spec.step)
+            )
+            moved[:, column] = (up if up <= spec.max else down, spec.min, spec.max)
             stepped, low, high = source.images(moved)[0].astype(int)
             steps.append(np.abs(stepped - here[number]).mean())
             ranges.append(np.abs(high - low).mean())

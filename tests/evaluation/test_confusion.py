@@ -1,7 +1,5 @@
 """Answers counted by category, against a plain loop."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 
@@ -43,7 +41,7 @@ def test_an_answer_outside_the_categories_counts_as_the_nearest_one():
     ],
 )
 def test_categories_have_the_names_they_were_given_else_their_numbers(given, names):
-    spec = SimpleNamespace(values=given, min=0.0, step=1.0, num_classes=4)
+    spec = ParameterSpec(name="wave", values=given, min=0, max=3, kind="categorical")
     assert category_names(spec) == names
     assert category_name(spec, 2.0) == names[2]
 

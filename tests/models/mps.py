@@ -6,7 +6,9 @@ set. float64 and complex128 do not exist there at all.
 """
 
 import functools
+import sys
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import torch
@@ -34,14 +36,30 @@ class OnMPS(TorchDispatchMode):
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = function(*args, **(kwargs or {}))
-        name = function.name().removeprefix("aten::")
+        namespace, _, name = function.name().partition("::")
+        if namespace == "profiler":  # names a region for profilers
+            return result
         if not has_kernel(name):
             self.faults.add(name)
         tensors = [leaf for leaf in tree_leaves((args, kwargs, result)) if isinstance(leaf, torch.Tensor)]
         self.faults |= {f"{name} of {tensor.dtype}" for tensor in tensors if tensor.dtype in _ABSENT}
-        if any(tag in function.tags for tag in _WAITING):
+        waits = any(tag in function.tags for tag in _WAITING)
+        if name == "index.Tensor":  # the shape depends on values only with a mask
+            masks = [leaf for leaf in tree_leaves(args[1]) if isinstance(leaf, torch.Tensor)]
+            waits = any(mask.dtype in (torch.bool, torch.uint8) for mask in masks)
+        if waits and not _checks_inputs():
             self.waits.add(name)
         return result
+
+
+def _checks_inputs() -> bool:
+    """Return whether a loss checks its inputs, whose range it reads only on the CPU."""
+    frame: FrameType | None = sys._getframe()
+    while frame is not None:
+        if frame.f_code.co_filename.endswith("losses/inputs.py"):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def has_kernel(name: str) -> bool:

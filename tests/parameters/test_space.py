@@ -166,7 +166,7 @@ def test_a_missing_step_is_a_sixteenth_of_the_range():
 def test_a_number_of_classes_gives_the_step():
     one = ParameterSpec(name="decay", min=0.1, max=1, num_classes=11, scale="log")
     assert one.num_classes == 11 and one.step == pytest.approx(0.09)
-    for fields, words in (({"step": 0.1}, "step and num_classes fields"), ({"num_classes": 1}, "num_classes 1 fields")):
+    for fields, words in (({"step": 0.1}, "step and num_classes given"), ({"num_classes": 1}, "num_classes 1 given")):
         with pytest.raises(ValidationError, match=words):
             ParameterSpec(**{"name": "decay", "min": 0.1, "max": 1, "num_classes": 11, **fields})
 
