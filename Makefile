@@ -289,7 +289,12 @@ list-configs lc: ## every choice of every config group
 test: $(READY) ## fast tests
 	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -m "not slow" -n auto --maxprocesses=4 --dist=worksteal
 
-check-configs: $(READY) ## compose and build every experiment with every trainer and logger
+check: $(READY) ## lint, formatting and types
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+check-configs: $(READY) ## compose and build every experiment with every trainer, and with every logger
 	$(PYTHON) src/cli/check_configs.py
 
 test-all ta: $(READY) ## all tests

@@ -42,7 +42,8 @@ def main(config: DictConfig) -> None:
     source, output_dir = fetch(to_location(source, config.paths.cache_dir)), Path(config.paths.output_dir)
     is_dataset = (source / "vimh_dataset_info.json").is_file()
     if is_dataset:
-        predictions, faults = predict_dataset(model, source), []
+        predictions = predict_dataset(model, source)
+        faults: list[str] = []
     else:
         predictions, faults = predict_files(
             model, sound_files(source), config.channel, output_dir if config.render else None, config.trust

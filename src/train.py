@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from copy import deepcopy
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import rootutils
 
@@ -99,7 +99,7 @@ def refuse_faults(config: DictConfig, datamodule: VIMHDataModule) -> None:
     planned = datamodule.planned_spec()
     if planned is None:
         return
-    build_trainer(OmegaConf.merge(config, {"logger": None}))
+    build_trainer(cast(DictConfig, OmegaConf.merge(config, {"logger": None})))
     with torch.random.fork_rng(devices=[]):  # so that this does not change the run's initial weights
         build_model(to_plain(config.model), planned).check_optimizer()
 
@@ -132,7 +132,7 @@ def test_best(datamodule: VIMHDataModule, model: VIMHLitModule, trainer: Trainer
     best = getattr(best_by_metric(trainer), "best_model_path", "")
     if best:
         log.info("best checkpoint: %s", shown_path(best))
-    return evaluate(load_own_checkpoint(best, model.config) if best else model, datamodule, trainer)
+    return evaluate(load_own_checkpoint(best, model.config or {}) if best else model, datamodule, trainer)
 
 
 @contextmanager
@@ -230,7 +230,7 @@ def train_in(directory: Path, config: DictConfig, ckpt_path: Path | None) -> flo
     apply_extras(config)
     require_valid_arguments(config, ("data", "model", "trainer", "callbacks", "logger"))
     given = {"recipe": None} if config.data.get("data_dir") else {}  # an existing dataset is never generated
-    datamodule = build(OmegaConf.merge(config.data, given), "data")
+    datamodule = build(cast(DictConfig, OmegaConf.merge(config.data, given)), "data")
     refuse_faults(config, datamodule)
     spec = datamodule.spec
     tested = config.test and is_tested(config.trainer)
@@ -252,15 +252,15 @@ def train_in(directory: Path, config: DictConfig, ckpt_path: Path | None) -> flo
         continue_logs(config.get("logger"), at["global_step"])
     trainer = build_trainer(config)
     made_by = environment_info()
-    last = None if not trainer.checkpoint_callbacks or trainer.fast_dev_run else directory / "checkpoints/last.ckpt"
+    last = None if not trainer.checkpoint_callbacks or trainer.fast_dev_run else directory / "checkpoints/last.ckpt"  # type: ignore[attr-defined]
     origin = {"commit": made_by["git"].get("commit"), "dirty": made_by["git"].get("dirty"), "seed": config.seed}
     stop = StopOnSignal(last, how_to_continue(directory))
     details = {"from": ckpt_path, "seed": config.seed, "limits": limits(config), "dataset": spec.sha256}
     session = Session(directory, description(config, spec, directory) | details | made_by)
     record = RecordProgress(session, config.monitor)
-    trainer.callbacks += [record, stop, Bookkeeping(origin, bool(config.get("resume")))]
+    trainer.callbacks += [record, stop, Bookkeeping(origin, bool(config.get("resume")))]  # type: ignore[attr-defined]
     if first_of_resumed:  # later, since all processes first read the saved config and apply the same overrides to it
-        trainer.callbacks += [LambdaCallback(on_fit_start=lambda *_: save_config(original, directory))]
+        trainer.callbacks += [LambdaCallback(on_fit_start=lambda *_: save_config(original, directory))]  # type: ignore[attr-defined]
     with interruptible(directory, stop), session as entry:
         identity = {"dataset": spec.name, "dataset_sha256": spec.sha256.get("train"), "num_parameters": num_parameters}
         log_hyperparameters(trainer.loggers, config, identity)

@@ -66,7 +66,7 @@ class ScheduledCallback(Callback):
         """Sort all callbacks by their order; raise UserError if a callback or logger that this needs is missing."""
         name = type(self).__name__
         for needed in self.needs:
-            if not any(isinstance(callback, needed) for callback in trainer.callbacks):
+            if not any(isinstance(callback, needed) for callback in trainer.callbacks):  # type: ignore[attr-defined]
                 raise UserError(f"callbacks: {name} needs a {needed.__name__}, which is missing; add it")
         if self.needs_logger and not trainer.loggers:
             raise UserError(f"logger: {name} needs a logger, which is missing; give one, as in logger=tensorboard")
@@ -74,7 +74,7 @@ class ScheduledCallback(Callback):
         if metric and metrics and metric not in metrics:
             raise UserError(f"{name}.when: no metric '{metric}'.{did_you_mean(metric, metrics)}")
         # a new list, since Lightning is iterating over the old one
-        trainer.callbacks = sorted(trainer.callbacks, key=_place)
+        trainer.callbacks = sorted(trainer.callbacks, key=_place)  # type: ignore[attr-defined]
 
     def act(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Do the callback's work; the metric of `when` is its last logged value."""

@@ -24,7 +24,7 @@ class Bookkeeping(Callback):
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         checkpoint["run"] = self.origin
         checkpoint["metrics"] = {name: value.item() for name, value in trainer.callback_metrics.items()}
-        epochs = trainer.fit_loop.epoch_progress.current
+        epochs: Any = trainer.fit_loop.epoch_progress.current
         if epochs.processed > epochs.completed:  # at the end of an epoch
             row = trainer._logger_connector.metrics["log"]  # callback_metrics also has validation's
             figures = {name: value.item() for name, value in row.items()}

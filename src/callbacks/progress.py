@@ -100,7 +100,8 @@ class TrainingProgress(Callback):
 
     def seconds_left(self, trainer: Trainer) -> float | None:
         """Return the time until the limits end the run, or None if unknown; early stopping may end it sooner."""
-        bounds = [callback.time_remaining() for callback in trainer.callbacks if isinstance(callback, Timer)]
+        timers = [callback for callback in trainer.callbacks if isinstance(callback, Timer)]  # type: ignore[attr-defined]
+        bounds = [left for left in (timer.time_remaining() for timer in timers) if left is not None]
         left = self._epochs_left(trainer)
         if left is not None and (self._durations or self.fraction > self._fraction_before):
             mean = sum(self._durations) / len(self._durations) if self._durations else self._extrapolated()

@@ -56,7 +56,7 @@ class Pruning(Callback):
             return
         try:
             with self._without_database(f"epoch {trainer.current_epoch + 1}"):
-                if self._trial is not None and self._is_hopeless(trainer.current_epoch, value):
+                if self._trial is not None and self._is_hopeless(self._trial, trainer.current_epoch, value):
                     self.pruned = f"after epoch {trainer.current_epoch + 1}: {self.monitor} is {value:.4g}"
                     trainer.should_stop = True
         except RuntimeError:  # Optuna raises it for a trial that has ended
@@ -67,11 +67,11 @@ class Pruning(Callback):
         if self.pruned:  # logged here, after the line of the last epoch
             log.info("%spruned %s, worse than in other trials", job_label(), self.pruned)
 
-    def _is_hopeless(self, epoch: int, value: float) -> bool:
+    def _is_hopeless(self, trial: tuple[Any, int], epoch: int, value: float) -> bool:
         """Report an epoch's value; return whether the pruner gives the trial up, and mark the trial then."""
         from src.search.study import PRUNED
 
-        study, trial_id = self._trial
+        study, trial_id = trial
         study._storage.set_trial_intermediate_value(trial_id, epoch, value)
         if not study.pruner.prune(study, study._storage.get_trial(trial_id)):
             return False

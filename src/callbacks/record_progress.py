@@ -29,7 +29,7 @@ class RecordProgress(TrainingProgress):
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         super().on_train_end(trainer, pl_module)
-        pruned = any(isinstance(callback, Pruning) and callback.pruned for callback in trainer.callbacks)
+        pruned = any(isinstance(callback, Pruning) and callback.pruned for callback in trainer.callbacks)  # type: ignore[attr-defined]
         score = getattr(best_by_metric(trainer), "best_model_score", None)
         score = trainer.callback_metrics.get(self.metric) if score is None else score  # testing clears the latter
         self.session.entry |= {"pruned": pruned, "score": None if score is None else float(score)}

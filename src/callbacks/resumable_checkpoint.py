@@ -34,7 +34,9 @@ class ResumableCheckpoint(ModelCheckpoint):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue from a state. It comes from a file, and this callback deletes files: only its own files count."""
-        state = {key: self._own(value) if key.endswith("_path") else value for key, value in state_dict.items()}
+        state: dict[str, Any] = {
+            key: self._own(value) if key.endswith("_path") else value for key, value in state_dict.items()
+        }
         scores = {self._own(path): score for path, score in state_dict["best_k_models"].items()}
         state["best_k_models"] = {path: score for path, score in scores.items() if path}
         if state["best_model_path"]:

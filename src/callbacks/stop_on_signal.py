@@ -117,8 +117,9 @@ def _skip_used_batches(trainer: Trainer) -> None:
     Lightning creates the loader before it reads the checkpoint, to count its batches for the schedule. That loader is
     at the first batch of epoch 0, where its workers start to load immediately.
     """
-    loop = trainer.fit_loop
-    loader, fetcher = trainer.train_dataloader, loop._data_fetcher
+    loop: Any = trainer.fit_loop  # whose progress Lightning declares incompletely
+    loader: Any = trainer.train_dataloader
+    fetcher = loop._data_fetcher
     if not trainer.ckpt_path:
         return
     _set_sampler_epoch(loader, loop.epoch_progress.current.processed)

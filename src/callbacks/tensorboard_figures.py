@@ -52,7 +52,7 @@ class TensorBoardFigures(ScheduledCallback):
         except RuntimeError as error:  # a network whose branches depend on its input can only be trained
             log.warning("tensorboard_figures: the network's graph cannot be drawn (%s)", first_line(error))
 
-    def on_validation_batch_end(
+    def on_validation_batch_end(  # type: ignore[override]
         self,
         trainer: Trainer,
         pl_module: LightningModule,

@@ -37,7 +37,7 @@ class AveragedWeights(WeightAveraging):
             )
         self._device = trainer.strategy.root_device  # the model is moved there later
         super().setup(trainer, pl_module, stage)
-        if stage == "fit":
+        if stage == "fit" and self._average_model is not None:
             self._average_model.n_averaged = torch.tensor(0)  # on the CPU, since every step reads it
 
     def should_update(self, step_idx: int | None = None, epoch_idx: int | None = None) -> bool:

@@ -70,7 +70,9 @@ def build_part(part: str, given: Mapping[str, Any]) -> tuple[list[Fault], list[s
             quiet = {"online": False} if "CometLogger" in given["logger"][role]["_target_"] else {}
             build(OmegaConf.create(given["logger"][role] | quiet), part)
     except UserError as error:
-        leading, cause = re.fullmatch(r"((?:[\w.]+: )*)(.*)", str(error)).groups()
+        found = re.match(r"(?:[\w.]+: )*", str(error))
+        leading = found[0] if found else ""
+        cause = str(error)[len(leading) :]
         keys = leading.split(": ")[:-1] or [part]
         return [(keys[-1] if len(keys) == 1 or "." in keys[-1] else ".".join(keys[-2:]), cause)], []
     return [], []

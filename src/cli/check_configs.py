@@ -101,7 +101,7 @@ def _build_new(whole: Mapping[str, Any], known: Mapping[str, Any], built: set[st
     return faults, absent
 
 
-def _message(error: Exception, file: str) -> str:
+def _message(error: HydraException | OmegaConfBaseException | yaml.YAMLError, file: str) -> str:
     cause = one_line(error) if isinstance(error, yaml.YAMLError) else explain(error)
     return cause if cause.startswith(file.removesuffix(".yaml")) else f"{file}: {cause}"
 

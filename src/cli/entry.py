@@ -50,7 +50,7 @@ def task(function: Callable[[DictConfig], object]) -> Callable[[DictConfig], obj
             leave_with_first()
         try:
             if HydraConfig.initialized():
-                refuse_unread(overrides(), HydraConfig.get().job.config_name)
+                refuse_unread(overrides(), str(HydraConfig.get().job.config_name))
             read_paths(config)
             require_switches(config)
             return function(config)
@@ -180,8 +180,8 @@ def _set_surroundings() -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # else Ray sends statistics about this machine
     os.environ["MPLBACKEND"] = "Agg"  # plots are only saved; a notebook's backend may not exist here
     # otherwise Hydra copies all plugins' schemas for each of the 150 groups that --help lists, which takes a second
-    ConfigStore.__deepcopy__ = lambda store, _: store
-    argparse.ArgumentParser.error = _refuse_option  # Hydra's parser would print its whole usage
+    ConfigStore.__deepcopy__ = lambda store, _: store  # type: ignore[attr-defined]
+    argparse.ArgumentParser.error = _refuse_option  # type: ignore[method-assign, assignment]  # Hydra's parser would print its whole usage
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it reports where its list of fonts is
     warnings.filterwarnings("ignore", r"\s*'hydra/launcher/\w+' is validated")  # our launchers keep the plugins' keys
     for name, descriptor in (("stdout", 1), ("stderr", 2)):

@@ -40,7 +40,7 @@ def help_text(entry: str, purpose: str) -> str:
 def _entries(name: str) -> list[tuple[str, str, str, bool]]:
     """Return each line of a config file, in order: key, value, explanation, and whether it chooses a group."""
     found: list[tuple[str, str, str, bool]] = []
-    parents: list[tuple[int, str]] = []
+    parents: list[str] = []
     in_defaults = False
     for line in (CONFIGS / f"{name}.yaml").read_text().splitlines():
         entry = _LINE.fullmatch(line)

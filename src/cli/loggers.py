@@ -17,7 +17,7 @@ def require_loggers(config: DictConfig | None) -> None:
 
 def require_logger(config: DictConfig | None, where: str) -> None:
     """Raise UnavailableError if the package of one logger is not installed, or its service has closed."""
-    target = str((config or {}).get("_target_", "")).split(".")
+    target = str(config.get("_target_", "") if config else "").split(".")
     if "neptune" in target:
         raise UnavailableError(
             f"{where}: the service was shut down, and Lightning has removed its logger; give logger=tensorboard"

@@ -27,7 +27,8 @@ def overrides() -> list[str]:
     """Return the overrides of this job's config, or an empty list if Hydra did not compose it."""
     if not HydraConfig.initialized():
         return []
-    given = to_plain(HydraConfig.get().overrides, resolve=False)  # they may hold `${...}`
+    overrides: Any = HydraConfig.get().overrides  # a DictConfig with the fields of this dataclass
+    given = to_plain(overrides, resolve=False)  # they may hold `${...}`
     return [*given["hydra"], *given["task"]]
 
 

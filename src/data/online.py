@@ -24,12 +24,12 @@ _GRACE_SECONDS = 5.0  # from SIGTERM to a worker's end: the last steps of the ru
 
 
 class Share(NamedTuple):
-    """Some of one process's clips of an epoch: `count` numbers start, start + step, ..."""
+    """Some of one process's clips of an epoch: `size` numbers start, start + step, ..."""
 
     epoch: int
     start: int
     step: int
-    count: int
+    size: int
 
 
 class FreshClips:
@@ -52,7 +52,7 @@ class FreshClips:
         """Return image (n, C, H, W) uint8, target (n, P) float32 and scale (n, 2) float32, as from files."""
         space = self.source.synth.space
         first = FRESH + share.epoch * EPOCH + share.start
-        values = space.sample(self.seed, first, share.count * share.step)[:: share.step]
+        values = space.sample(self.seed, first, share.size * share.step)[:: share.step]
         threads = torch.get_num_threads()
         torch.set_num_threads(1)  # so that results do not depend on the number of threads
         try:
@@ -135,7 +135,7 @@ class OnlineLoader:
 
     def _after(self, share: Share) -> Share:
         """Return the share that follows another, in its epoch or the next."""
-        batch = share.start // (self.batch_size * self.world_size) + share.count // self.batch_size
+        batch = share.start // (self.batch_size * self.world_size) + share.size // self.batch_size
         return self._share(share.epoch, batch) if batch < self.num_batches else self._share(share.epoch + 1, 0)
 
     def _take(self, share: Share) -> dict[str, np.ndarray]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 from urllib.request import url2pathname
 from uuid import uuid4
 
@@ -77,7 +76,7 @@ class RemotePath:
             yield self._connect()
         except UserError:
             raise
-        except (PermissionError, ConnectionError, TimeoutError, *_refusals()) as error:
+        except _refusals() as error:
             raise UserError(
                 f"{self.url}: cannot be reached ({one_line(error)}); check your credentials for it"
             ) from error
@@ -113,7 +112,7 @@ class RemotePath:
                 found = []
         yield from (self / name.rstrip("/").rpartition("/")[2] for name in found)
 
-    def open(self, mode: str = "rb") -> io.IOBase:
+    def open(self, mode: str = "rb") -> IO[Any]:
         with self._reach() as (filesystem, path):
             return filesystem.open(path, mode)
 
@@ -167,8 +166,8 @@ class RemotePath:
                     raise
 
 
-def _refusals() -> list[type[Exception]]:
-    """Return the exceptions other than OSError that the stores' loaded libraries raise."""
+def _refusals() -> tuple[type[BaseException], ...]:
+    """Return the exceptions with which stores refuse access, those of loaded libraries included."""
     named = [
         ("botocore.exceptions", "BotoCoreError"),
         ("google.auth.exceptions", "GoogleAuthError"),
@@ -176,7 +175,8 @@ def _refusals() -> list[type[Exception]]:
         ("aiohttp", "ClientError"),
         ("paramiko.ssh_exception", "SSHException"),
     ]
-    return [getattr(sys.modules[module], name) for module, name in named if module in sys.modules]
+    loaded = [getattr(sys.modules[module], name) for module, name in named if module in sys.modules]
+    return (PermissionError, ConnectionError, TimeoutError, *loaded)
 
 
 Location = Path | RemotePath

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from pydantic import BaseModel, ValidationError
@@ -109,8 +109,9 @@ def merge_shards(
     check(source)
     shards_dir = _shards_dir(source, output_dir)
     places = [shards_dir / f"{shard}-of-{num_shards}" for shard in range(num_shards)]
-    manifests = [_read_manifest(place) for place in places]
-    missing = [shard for shard, manifest in enumerate(manifests) if manifest is None]
+    found_manifests = [_read_manifest(place) for place in places]
+    missing = [shard for shard, manifest in enumerate(found_manifests) if manifest is None]
+    manifests = [manifest for manifest in found_manifests if manifest is not None]
     if not overwrite:
         if missing and not keep and _is_merged(output_dir / source.name, source):
             _remove_all(shards_dir, places)
@@ -241,24 +242,23 @@ def _is_merged(place: Location, source: Source) -> bool:
 def _digest(place: Location) -> str | None:
     try:
         with place.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+            return hashlib.file_digest(cast(Any, file), "sha256").hexdigest()
     except FileNotFoundError:
         return None
 
 
 def _remove_all(shards_dir: Location, places: list[Location]) -> None:
     """Remove shards and the partial shards of killed runs."""
-    local = isinstance(shards_dir, Path)
-    if local and not shards_dir.is_dir():
+    if isinstance(shards_dir, Path) and not shards_dir.is_dir():
         return
     for place in places:
         (place / MANIFEST).unlink(missing_ok=True)  # first: if this is interrupted, the rest does not count as a shard
-        if local:
+        if isinstance(place, Path):
             clear_remains(place)
             shutil.rmtree(place, ignore_errors=True)
         else:
             for path in place.iterdir():
                 path.unlink(missing_ok=True)
-    if local:
+    if isinstance(shards_dir, Path):
         with suppress(OSError):  # it may contain other files
             shards_dir.rmdir()

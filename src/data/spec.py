@@ -299,7 +299,7 @@ def first_difference(there: Any, wanted: Any, key: str = "") -> str | None:
 
 def hop_samples(spec: DatasetSpec) -> int | None:
     """Return the distance of two frames in samples, also where the config says auto; None if it is not known."""
-    if None in (spec.spectral, spec.duration, spec.sample_rate):
+    if spec.spectral is None or spec.duration is None or spec.sample_rate is None:
         return None
     config = SpectralConfig.model_validate(spec.spectral)
     return config.hop_samples(config.n_window, round(spec.duration * spec.sample_rate))

@@ -83,12 +83,16 @@ class PlainSpec(BaseModel):
         except ValidationError:  # missing, or of another version, which cannot be rendered here either
             return
         synth, own = recipe.synth, {parameter.name: parameter for parameter in self.parameters}
-        stated = {"sample_rate": self.sample_rate, "duration": self.duration, "spectral": self.spectral}
-        made = {"sample_rate": synth.sample_rate, "duration": synth.duration, "spectral": recipe.spectral}
+        stated: dict[str, Any] = {"sample_rate": self.sample_rate, "duration": self.duration, "spectral": self.spectral}
+        made: dict[str, Any] = {
+            "sample_rate": synth.sample_rate,
+            "duration": synth.duration,
+            "spectral": recipe.spectral,
+        }
         for name, entry in synth.parameters.items():
             value, names = entry.get("value"), entry.get("values")
             if isinstance(value, str) or (value is None and names is not None):  # categories by name
-                made[name] = (value,) if isinstance(value, str) else tuple(names)
+                made[name] = (value,) if isinstance(value, str) else tuple(names or ())
                 stated[name] = own[name].values if name in own else None
                 continue
             made[name] = (entry.get("min"), entry.get("max")) if value is None else (value, value)

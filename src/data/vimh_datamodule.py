@@ -4,7 +4,7 @@ import logging
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
@@ -86,7 +86,7 @@ class VIMHDataModule(LightningDataModule):
         self.verify = verify
         self.recipe = recipe
         self.allow_blind = allow_blind
-        self.data_dir = to_location(data_dir, cache_dir) if data_dir is not None else None
+        self.data_dir: Location | None = to_location(data_dir, cache_dir) if data_dir is not None else None
         self.root = to_location(root, cache_dir)
         own = ((recipe or {}).get("synth") or {}).get("voice")
         self.trust = (*trusted_paths(trust), *([own] if isinstance(own, str) else []))
@@ -102,11 +102,16 @@ class VIMHDataModule(LightningDataModule):
         return {key: getattr(self, key) for key in ("labels", "seed", "val_fraction", "eval_batch_size")}
 
     @property
+    def _directory(self) -> Path:
+        """The local directory of the prepared data."""
+        return cast(Path, self.data_dir)
+
+    @property
     def spec(self) -> DatasetSpec:
         """The dataset's description, from which the model is built; prepares the data if necessary."""
         if self._spec is None:
             self.prepare_data()
-            self._spec = read_spec(self.data_dir)
+            self._spec = read_spec(self._directory)
         return self._spec
 
     def planned_spec(self) -> DatasetSpec | None:
@@ -127,7 +132,7 @@ class VIMHDataModule(LightningDataModule):
         Afterwards `data_dir` is the local directory; for a URL it is a copy in `cache_dir`. `spec` calls this method.
         """
         if self._is_there():
-            self.data_dir = fetch(self.data_dir)
+            self.data_dir = fetch(cast(Location, self.data_dir))
             return
         recipe, directory = self._recipe_and_directory()
         if not is_complete(directory, INFO_FILE):
@@ -143,7 +148,7 @@ class VIMHDataModule(LightningDataModule):
     def _recipe_and_directory(self) -> tuple[Recipe, Location]:
         from src.data.source import load_source
 
-        recipe = parse_recipe(self.recipe)
+        recipe = parse_recipe(self.recipe or {})
         if self.data_dir is not None:
             recipe.dataset.name = self.data_dir.name
             self.root = self.data_dir.parent
@@ -168,7 +173,7 @@ class VIMHDataModule(LightningDataModule):
         """Open and check the splits of a stage."""
         self.prepare_data()
         if stage in ("fit", "validate", None):
-            if has_split(self.data_dir, "val") or self.spec.counts.get("val"):
+            if has_split(self._directory, "val") or self.spec.counts.get("val"):
                 self._open("train")
                 self._open("val")
             else:
@@ -180,14 +185,14 @@ class VIMHDataModule(LightningDataModule):
 
     def _open(self, split: str, indices: np.ndarray | None = None, file: str | None = None) -> None:
         if split not in self._splits:
-            if read_spec(self.data_dir).sha256 != self.spec.sha256:  # testing may come hours after training
+            if read_spec(self._directory).sha256 != self.spec.sha256:  # testing may come hours after training
                 raise UserError(f"{self.data_dir}: was replaced while it was in use; train again on the new dataset")
             self._splits[split] = VIMHDataset(
-                self.data_dir, file or split, self.labels, indices, self.verify, self.spec
+                self._directory, file or split, self.labels, indices, self.verify, self.spec
             )
 
     def _split_train(self) -> tuple[np.ndarray, np.ndarray]:
-        count = len(VIMHDataset(self.data_dir, "train", "quantised", spec=self.spec))
+        count = len(VIMHDataset(self._directory, "train", "quantised", spec=self.spec))
         order = np.random.default_rng(self.seed).permutation(count)
         held_out = max(1, round(count * self.val_fraction))
         if held_out >= count:
@@ -226,11 +231,11 @@ class VIMHDataModule(LightningDataModule):
             )
         return DataLoader(
             self._cache(split) if self.device_cache else dataset,
-            batch_sampler=batches,
+            batch_sampler=cast(Any, batches),  # arrays of indices instead of lists
             num_workers=self.num_workers,
             pin_memory=self.pin_memory,
             persistent_workers=self.num_workers > 0,
-            collate_fn=_keep,
+            collate_fn=cast(Any, _keep),
             generator=torch.Generator().manual_seed(self.seed),  # workers' seeds: not from the model's generator
         )
 

@@ -40,7 +40,7 @@ class VIMHOnlineDataModule(VIMHDataModule):
         self.prefetch_factor = prefetch_factor
         self._fresh: OnlineLoader | None = None
 
-    def train_dataloader(self) -> OnlineLoader:
+    def train_dataloader(self) -> OnlineLoader:  # type: ignore[override]
         """Return the loader of fresh clips; raise UserError if the directory's recipe cannot be rendered here."""
         trainer = self.trainer
         rank, world_size = getattr(trainer, "global_rank", 0), getattr(trainer, "world_size", 1)
@@ -81,7 +81,7 @@ class VIMHOnlineDataModule(VIMHDataModule):
         recipe = source.recipe
         if recipe.dataset.sampling != "random":
             raise UserError(f"dataset.sampling: {recipe.dataset.sampling} given; data=vimh_online needs random")
-        stored = VIMHDataset(self.data_dir, "val", "exact", spec=self.spec)
+        stored = VIMHDataset(self._directory, "val", "exact", spec=self.spec)
         if stored.values is None:
             raise UserError(f"{self.data_dir}/val_params.npy: no such file; restore it, or use data=vimh")
         rows = np.arange(min(BLOCK, len(stored)))

@@ -131,6 +131,7 @@ def _require_plain(content: bytes, most: int) -> None:
     stack: list[Any] = []  # the kind of each value; that of a tuple is the tuple of its values' kinds
     marks: list[int] = []
     memo: dict[int, Any] = {}
+    argument: Any
     for count, (opcode, argument, _) in enumerate(pickletools.genops(content)):
         name = opcode.name
         if count > most:
@@ -154,7 +155,7 @@ def _result(name: str, argument: Any, taken: list[Any], stack: list[Any]) -> lis
     valid = True
     if name in _SCALARS:
         valid = name != "LONG1" or abs(argument) < 2**64
-        result = [_SCALARS[name]]
+        result: list[Any] = [_SCALARS[name]]
     elif name in _EMPTY:
         result = [_EMPTY[name]]
     elif name == "GLOBAL" and _GLOBALS.fullmatch(argument):

@@ -42,7 +42,7 @@ def accumulates_by_epoch(trainer: Trainer) -> bool:
 
 
 def _accumulations(trainer: Trainer) -> list[GradientAccumulationScheduler]:
-    return [callback for callback in trainer.callbacks if isinstance(callback, GradientAccumulationScheduler)]
+    return [callback for callback in trainer.callbacks if isinstance(callback, GradientAccumulationScheduler)]  # type: ignore[attr-defined]
 
 
 def require_even_epochs(trainer: Trainer) -> None:

@@ -178,7 +178,7 @@ def _rehearse_step(model: VIMHLitModule, states: list[dict[str, Any]], schedules
             group |= {key: False for key in ("capturable", "fused") if key in group}  # the copy is on the CPU
         for parameter in trial.parameters():
             parameter.grad = torch.zeros_like(parameter)
-        optimizer.step(lambda: torch.zeros(()))
+        optimizer.step(lambda: 0.0)
         for one, state in zip([schedule] if schedule else [], schedules, strict=True):
             one.load_state_dict(state)
             one.step()

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -63,7 +63,7 @@ class VIMHLitModule(LightningModule):
         self._memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.network.to(memory_format=self._memory_format)
         self._compile = compile
-        feature_dim: int = self.network.feature_dim
+        feature_dim = int(cast(Any, self.network).feature_dim)
         self.auxiliary = AuxiliaryInputs(AUXILIARY_INPUTS, feature_dim, auxiliary) if auxiliary else None
         if self.auxiliary:
             self.register_buffer("range_db", torch.tensor(_range_db(spec)))
@@ -259,7 +259,7 @@ class VIMHLitModule(LightningModule):
         checkpoint["train_terms"] = {name: reduce(value, reduce_op="sum") for name, value in sums.items()}
         checkpoint["model_config"] = self.config
         checkpoint["dataset_spec"] = self.spec.to_dict()
-        checkpoint["data_settings"] = dict(self.trainer.datamodule.settings)
+        checkpoint["data_settings"] = dict(self.trainer.datamodule.settings)  # type: ignore[attr-defined]
 
 
 def _range_db(spec: DatasetSpec) -> tuple[float, float]:

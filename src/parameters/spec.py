@@ -84,7 +84,7 @@ class ParameterSpec(BaseModel):
             values = _replace_num_classes(values)
         if isinstance(values, dict) and values.get("step") in (None, 0):
             low, high = values.get("min"), values.get("max")
-            if _is_number(low) and _is_number(high):
+            if low is not None and high is not None and _is_number(low) and _is_number(high):
                 counted = values.get("kind") == "categorical" and low != high  # categories are numbered
                 values = {**values, "step": 1.0 if counted else max(0.0, (high - low) / DEFAULT_STEPS)}
         return values

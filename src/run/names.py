@@ -44,7 +44,9 @@ def run_names(config: DictConfig) -> tuple[str | None, list[str]]:
 def description(config: DictConfig, spec: DatasetSpec, directory: Path) -> dict[str, Any]:
     """Return the values of a run's config that a table of runs shows, as plain data."""
     name, tags = run_names(config)
-    before = next(reversed(read_record(directory)), {})  # the command of a resumed run does not name a model
+    before: dict[str, Any] = next(
+        reversed(read_record(directory)), {}
+    )  # the command of a resumed run does not name a model
     network = str(OmegaConf.select(config, "model.network._target_") or "").rpartition(".")[2]
     model = _model_choice() or before.get("model") or network
     data = {"name": spec.name, "synth": spec.synth_type, "samples": sum(spec.counts.values())}

@@ -74,7 +74,8 @@ def read_run(directory: Path) -> Run:
         return Run(directory, state, test=_metric(results, "test/nmae"))
     session = sessions[-1]
     started, ended = _time(session.get("started")), _time(session.get("ended"))
-    data = session.get("data") if isinstance(session.get("data"), dict) else {}
+    given = session.get("data")
+    data = given if isinstance(given, dict) else {}
     dataset, synth, samples = _text(data.get("name")), _text(data.get("synth")), _count(data.get("samples"))
     metric = _text(session.get("monitor"))
     tags = session.get("tags")

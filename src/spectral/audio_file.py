@@ -157,7 +157,7 @@ def _read_mono(path: Path, sound: soundfile.SoundFile, count: int, channel: str 
     """Return the first `count` samples (n,) float32, or fewer, since the length in a header may be wrong."""
     stated = min(count, sound.frames)
     size = max(1, _BLOCK_VALUES // sound.channels)
-    column = 0 if sound.channels == 1 else _CHANNELS.get(channel)
+    column = 0 if sound.channels == 1 else _CHANNELS.get(channel or "")
     parts, found = [], 0
     while found < stated:
         block = sound.read(min(size, stated - found), dtype="float32", always_2d=True)

@@ -20,12 +20,13 @@ class ResumableCSVLogger(CSVLogger):
     """
 
     def __init__(self, *arguments: Any, purge_step: int | None = None, **options: Any):
-        super().__init__(*arguments, **options, flush_logs_every_n_steps=1)
+        options["flush_logs_every_n_steps"] = 1
+        super().__init__(*arguments, **options)
         self._purge_step = purge_step
 
     @property
     def experiment(self) -> ExperimentWriter:
-        if rank_zero_only.rank == 0 and self._experiment is None:
+        if rank_zero_only.rank == 0 and self._experiment is None:  # type: ignore[attr-defined]
             self._experiment = _Writer(self.log_dir, self._purge_step)
         return super().experiment
 
@@ -35,7 +36,8 @@ class _Writer(ExperimentWriter):
         path = Path(log_dir) / self.NAME_METRICS_FILE
         kept = [] if purge_step is None else [row for row in _read(path) if int(row["step"]) < purge_step]
         super().__init__(log_dir)
-        self.path, self.rows, self._kept = path, list(kept), kept
+        self.path, self._kept = path, kept
+        self.rows: list[dict[str, Any]] = list(kept)
         self.metrics_keys = sorted({name for row in kept for name in row})
         if kept:
             self._write()

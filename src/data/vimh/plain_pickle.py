@@ -10,7 +10,7 @@ import pickletools
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -74,6 +74,7 @@ def _run(content: bytes) -> Any:
     stack: list[Any] = []
     memo: dict[int, Any] = {}
     encoded = 0  # bytes encoded from text: a file that refers to a text often could fill the memory
+    argument: Any
     for opcode, argument, _ in pickletools.genops(io.BytesIO(content)):
         name = opcode.name
         if name in _ARGUMENT:
@@ -200,5 +201,5 @@ def check_size(value: Any, most: int) -> None:
 def _view(content: Any, dtype: Any, shape: Any, order: Any) -> np.ndarray:
     if not isinstance(content, bytes | bytearray) or not isinstance(dtype, _Dtype):
         raise ValueError("an array whose content is not bytes")
-    plain = np.dtype(dtype.code).newbyteorder(dtype.order)
+    plain = np.dtype(dtype.code).newbyteorder(cast(Any, dtype.order))
     return np.frombuffer(content, plain).reshape(shape, order=order)

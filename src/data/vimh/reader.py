@@ -186,7 +186,7 @@ def _index_by_walking(
     """
     sides_of = struct.Struct("<HHH").unpack_from
     header_bytes = metadata_bytes + 1 + 2 * len(ids)
-    content = memoryview(data)
+    content = memoryview(data.data)
     offsets, position, last = array("q"), 0, len(data) - header_bytes
     while position <= last:
         height, width, found = sides_of(content, position)

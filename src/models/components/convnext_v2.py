@@ -107,6 +107,7 @@ class ConvNeXtV2(nn.Module):
         rates = iter(drop_path_rates(drop_path, sum(depths)))
         layers: list[nn.Module] = []
         channels = in_channels
+        self._stem_stride = strides[0]
         for depth, width, stride in zip(depths, dims, strides, strict=True):
             down = Downsample(channels, width, stride)
             layers += [_norm(channels), down] if layers else [down, _norm(width)]
@@ -121,10 +122,10 @@ class ConvNeXtV2(nn.Module):
         self.feature_dim = channels * self.pool.grid[0] * self.pool.grid[1]
         keep_variance(self, gain=1.0)
         # the norm after it removes a patch's size: with a bias, its level remains as a direction
-        nn.init.normal_(self.layers[0].convolution.bias)
+        nn.init.normal_(self.layers[0].get_parameter("convolution.bias"))
 
     def forward(self, image: Tensor) -> Tensor:
         """Map images (B, C, H, W) in [0, 1] to features (B, feature_dim)."""
-        stride = self.layers[0].stride
-        centred = 4.0 * pad_to_patches(image, stride, stride) - 1.0  # zero is silence, also in the padding
+        padded = pad_to_patches(image, self._stem_stride, self._stem_stride)  # with zeros, which are silence
+        centred = 4.0 * padded - 1.0
         return self.norm(self.pool(self.layers(centred))).flatten(1)

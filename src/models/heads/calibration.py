@@ -5,6 +5,7 @@ log-scaled parameter is asymmetric in its unit.
 """
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -63,7 +64,7 @@ class Errors(Metric):
     """The errors of P heads in a validation, over all processes, and the calibration that fits them."""
 
     full_state_update = False
-    samples: list[Tensor] | Tensor
+    samples: Any  # a list of (n, P, 3); over several processes one tensor
     costs: Tensor
 
     def __init__(self, size: int):

@@ -137,7 +137,7 @@ class RegressionHead(Head):
 
     def __init__(self, spec: ParameterSpec, config: HeadConfig):
         super().__init__(spec, config)
-        if self.loss_kind == "physical" and self.loss_function.span is None:
+        if self.loss_kind == "physical" and getattr(self.loss_function, "span", None) is None:
             raise ValueError("losses: their param_range differ; give the same to all, or to none")
 
     def feed(self, raw: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
@@ -147,7 +147,8 @@ class RegressionHead(Head):
         spec, predicted, true = self.spec, to_physical(self.spec, unit), to_physical(self.spec, target)
         if self.loss_kind == "physical":  # linear fractions; the target in the unit of the loss's param_range
             fractions = [(values - spec.min) / (spec.max - spec.min) for values in (predicted, true)]
-            return fractions[0], self.loss_function.low + self.loss_function.span * fractions[1]
+            loss: Any = self.loss_function
+            return fractions[0], loss.low + loss.span * fractions[1]
         return class_position(spec, predicted), to_class(spec, true)
 
     def value(self, raw: Tensor) -> Tensor:
@@ -179,7 +180,7 @@ class LevelHead(Head):
         self.register_buffer("unit_grid", to_unit(spec, grid), persistent=False)
         self.register_buffer("widths", torch.gradient(self.unit_grid)[0], persistent=False)
         self.is_soft = isinstance(self.loss_function, SoftTargetLoss)
-        if self.is_soft:
+        if isinstance(self.loss_function, SoftTargetLoss):
             targets = self.loss_function.table
             means = targets @ grid
             variances = (targets * (self.unit_grid - to_unit(spec, means)[:, None]).square()).sum(dim=1)

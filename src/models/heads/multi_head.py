@@ -3,7 +3,7 @@
 import functools
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from pydantic import ValidationError
@@ -67,12 +67,12 @@ class Estimates(NamedTuple):
     `MultiHead.calibration.samples` is 0 if they are not.
     """
 
-    values: Tensor
-    uncertainties: Tensor
-    low_68: Tensor
-    high_68: Tensor
-    low_90: Tensor
-    high_90: Tensor
+    values: Any  # tensors; arrays in src.evaluation.predict
+    uncertainties: Any
+    low_68: Any
+    high_68: Any
+    low_90: Any
+    high_90: Any
 
 
 class MultiHead(nn.Module):
@@ -164,7 +164,8 @@ class MultiHead(nn.Module):
         for at, (name, head) in enumerate(self.heads.items()):
             value = head.value(outputs[name])
             if head.nominal:
-                wrong = probability_of_error(head.distribution(outputs[name]), self.calibration.temperature[at])
+                probabilities = cast(Tensor, head.distribution(outputs[name]))  # categories have one
+                wrong = probability_of_error(probabilities, self.calibration.temperature[at])
                 columns.append([value, wrong, *[torch.full_like(value, torch.nan)] * 4])
                 continue
             deviation, unit = deviations[:, at], to_unit(head.spec, value)
@@ -184,7 +185,7 @@ class MultiHead(nn.Module):
             errors.append(to_unit(head.spec, head.value(raw)) - target[:, at])
             if head.nominal:
                 _, level = head.feed(raw, target[:, at])
-                costs.append(temperature_costs(head.distribution(raw), level))
+                costs.append(temperature_costs(cast(Tensor, head.distribution(raw)), level))
             else:
                 costs.append(target.new_zeros(len(TEMPERATURES)))
         return torch.stack(errors, dim=1), *self._spreads(outputs), torch.stack(costs)

@@ -83,7 +83,7 @@ def check_auraloss(name: str, arguments: Mapping[str, Any]) -> None:
         largest = _LIMITS.get(key.rpartition("_")[2])
         for size in _as_list(given) if largest else []:
             require(
-                isinstance(size, int | float) and 0 < size <= largest,
+                isinstance(size, int | float) and largest is not None and 0 < size <= largest,
                 key,
                 size,
                 f"it must be above 0, at most {largest}",

@@ -90,11 +90,12 @@ class ModuleLoss(Loss, name="module", takes=()):
         return result
 
     def _without_reduction(self, prediction: Tensor, target: Tensor) -> Tensor:
-        own, self.module.reduction = self.module.reduction, "none"
+        module: Any = self.module
+        own, module.reduction = module.reduction, "none"
         try:
             return self._call(prediction, target)
         finally:
-            self.module.reduction = own
+            module.reduction = own
 
     def _over_rest(self, values: Tensor) -> Tensor:
         rows = values.reshape(len(values), -1)

@@ -28,8 +28,10 @@ def parameter_groups(
             raise UserError(f"model.lr_multipliers: '{pattern}' matches no parameter; names are like {names[0]}")
         if not factor >= 0:
             raise UserError(f"model.lr_multipliers: {pattern}: {factor} given; give a factor of at least 0")
-    if lr_multipliers and lr is None:
-        raise UserError("model.lr_multipliers: needs a rate to multiply; give model.optimizer.lr")
+    if lr is None:
+        if lr_multipliers:
+            raise UserError("model.lr_multipliers: needs a rate to multiply; give model.optimizer.lr")
+        lr = 0.0  # not used
     decaying = layer_weights(model) if decaying is None else decaying
     groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():

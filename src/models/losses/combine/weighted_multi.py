@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial, reduce
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -64,9 +64,11 @@ class WeightedMultiLoss(Loss, name="weighted_multi", takes=()):
             if hasattr(built[0], reading):
                 setattr(self, reading, getattr(built[0], reading))
         if "physical" in self.takes:
-            ranges = {(loss.low, loss.span) for loss in built}
-            unequal: tuple[Any, Any] = (None, None)
-            self.low, self.span = ranges.pop() if len(ranges) == 1 else unequal
+            physical: list[Any] = built  # losses of physical values have low and span
+            ranges = {(loss.low, loss.span) for loss in physical}
+            low, span = ranges.pop() if len(ranges) == 1 else (None, None)
+            self.low: float | None = low
+            self.span: float | None = span
         self.balance = make_balance(balance, built)
         self.may_be_negative = balance == "uncertainty" or any(loss.may_be_negative for loss in built)
         self.register_buffer("step", torch.zeros((), dtype=torch.int64))
@@ -92,7 +94,7 @@ class WeightedMultiLoss(Loss, name="weighted_multi", takes=()):
         step = int(self.step)
         return self._weights.new_tensor([weight_at(weight, step) for weight in self._schedules])
 
-    def forward(self, prediction: Tensor, target: Any) -> MultiLoss:
+    def forward(self, prediction: Tensor, target: Any) -> MultiLoss:  # type: ignore[override]
         """Return the total and each term, weighted and raw."""
         in_batch = self.reduction == "mean"
         evaluate = partial(self._evaluate, in_batch=in_batch)
@@ -120,7 +122,8 @@ class WeightedMultiLoss(Loss, name="weighted_multi", takes=()):
                 inner_raw |= {f"{name}/{key}": value for key, value in raw.items()}
                 values.append(total)
             else:
-                values.append(loss(prediction, own) if in_batch else loss.values(prediction, own))
+                one = cast(Loss, loss)
+                values.append(one(prediction, own) if in_batch else one.values(prediction, own))
         means = torch.stack([value.mean() for value in values])
         factors, offsets = self.balance(means, self.weights().to(means), prediction)
         if self.training:

@@ -1,8 +1,8 @@
 """Any loss of the auraloss package by its class name, with one value per example."""
 
-from typing import Any
+from typing import Any, cast
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from src.models.losses.base import Loss, Reduction, one_of
 from src.models.losses.known_modules import AURALOSS
@@ -27,7 +27,7 @@ class AuralossLoss(ModuleLoss, name="auraloss", takes=("waveform",)):
     ):
         one_of("name_in_auraloss", name_in_auraloss, tuple(sorted(_HOMES)))
         found = find(f"{_HOMES[name_in_auraloss]}.{name_in_auraloss}")
-        super().__init__(build(found, name_in_auraloss, arguments))
+        super().__init__(build(cast(type[nn.Module], found), name_in_auraloss, arguments))
         self.reduction = one_of("reduction", reduction, ("none", "mean", "sum"))
 
     def forward(self, prediction: Tensor, target: Any) -> Tensor:
