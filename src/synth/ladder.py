@@ -47,9 +47,8 @@ def _stage_gain(cutoff, octaves, envelope, lowest, highest, gain):  # pragma: no
 
 
 @compiled
-def _ladder(x, gain, gain_step, feedback, drive, limit):  # pragma: no cover - compiled
+def _ladder(x, gain, gain_step, feedback, drive, limit, s, out):  # pragma: no cover - compiled
     num_samples, num_voices = x.shape
-    s = np.zeros((4, num_voices), np.float32)
     for t in range(num_samples):
         for v in range(num_voices):
             a = gain[t * gain_step, v]
@@ -74,7 +73,7 @@ def _ladder(x, gain, gain_step, feedback, drive, limit):  # pragma: no cover - c
             d = a * (u - s[3, v])
             u = d + s[3, v]
             s[3, v] = u + d
-            x[t, v] = u
+            out[t, v] = u
 
 
 def ladder(
@@ -85,12 +84,14 @@ def ladder(
     drive: float = 0.0,
     octaves: np.ndarray | None = None,
     envelope: np.ndarray | None = None,
-) -> None:
-    """Filter `x` (T, V) float32 in place.
+    state: np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return `x` (T, V) float32, filtered, and the state (4, V) of the stages for the next block.
 
     `cutoff_hz`, `resonance` (0..1, 1 self-oscillates) and `octaves` are (V,); the cutoff is
     cutoff_hz * 2^(octaves * envelope) with `envelope` (T, V), clamped to 20 Hz .. 0.45 of
-    the sample rate. `drive` 0 is linear; with 1 a full-scale input is strongly saturated.
+    the sample rate. `drive` 0 is linear; with 1 a full-scale input is strongly saturated. Without a state the filter
+    is at rest.
     """
     to_phase = math.pi / sample_rate
     still = envelope is None
@@ -108,4 +109,7 @@ def ladder(
     )
     feedback = (4.0 * np.asarray(resonance)).astype(np.float32)
     limit = np.float32(3.0 / drive if drive > 0 else np.inf)
-    _ladder(x, gain, 0 if still else 1, feedback, np.float32(drive), limit)
+    out = np.empty_like(x)
+    state = np.zeros((4, x.shape[1]), np.float32) if state is None else state.copy()
+    _ladder(x, gain, 0 if still else 1, feedback, np.float32(drive), limit, state, out)
+    return out, state

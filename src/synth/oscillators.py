@@ -24,8 +24,7 @@ def saw_table(num_harmonics: int) -> np.ndarray:
 
 
 @compiled
-def _read_table(increment, tables, row, out):  # pragma: no cover - compiled
-    phase = np.zeros(increment.shape[0])
+def _read_table(phase, increment, tables, row, out):  # pragma: no cover - compiled
     for t in range(out.shape[0]):
         for v in range(increment.shape[0]):
             position = phase[v] * TABLE_SIZE
@@ -38,26 +37,30 @@ def _read_table(increment, tables, row, out):  # pragma: no cover - compiled
 
 
 @compiled
-def _naive(increment, out):  # pragma: no cover - compiled
+def _naive(start, increment, out):  # pragma: no cover - compiled
     for t in range(out.shape[0]):
         for v in range(increment.shape[0]):
-            phase = t * increment[v]
+            phase = (start[v] + t) * increment[v]
             out[t, v] = np.float32(2.0 * (phase - np.floor(phase)) - 1.0)
 
 
-def saw(frequency: np.ndarray, sample_rate: float, num_samples: int, naive: bool = False) -> np.ndarray:
-    """Return rising saws of `frequency` (V,) Hz, (T, V) float32, full scale +-1, phase 0 at t = 0.
+def saw(
+    frequency: np.ndarray, sample_rate: float, num_samples: int, naive: bool = False, state: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return rising saws of `frequency` (V,) Hz, (T, V) float32, full scale +-1, and the state for the next block.
 
     They are band-limited: a wavetable of exactly the partials below half the sample rate, or silence if there are none.
-    With `naive`, they are 2 * frac(f t) - 1, which aliases.
+    The state (V,) is the phase in periods. With `naive`, they are 2 * frac(f t) - 1, which aliases, and the state is
+    the number of samples so far. Without a state they begin with phase 0.
     """
     increment = np.asarray(frequency, np.float64) / sample_rate
     out = np.empty((num_samples, len(increment)), np.float32)
+    state = np.zeros(len(increment)) if state is None else state.copy()
     if naive:
-        _naive(increment, out)
-        return out
+        _naive(state, increment, out)
+        return out, state + num_samples
     num_harmonics = (np.ceil(0.5 / increment) - 1).astype(np.int64)
     distinct, row = np.unique(num_harmonics, return_inverse=True)
     tables = np.stack([saw_table(int(n)) for n in distinct])
-    _read_table(increment, tables, row, out)
-    return out
+    _read_table(state, increment, tables, row, out)
+    return out, state

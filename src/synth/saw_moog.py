@@ -38,19 +38,18 @@ def render(
     if not isinstance(drive, int | float) or not 0 <= drive < float("inf"):
         raise UserError(f"synth.settings.drive: {drive!r} given; give a number of at least 0; 0 is linear")
     p = parameters
-    x = saw(note_to_hz(p["note_number"]), sample_rate, num_samples, naive=oscillator == "naive")
+    x, _ = saw(note_to_hz(p["note_number"]), sample_rate, num_samples, naive=oscillator == "naive")
     enabled = p["filter_enabled"] >= 0.5
     if enabled.any():
-        unfiltered = x[:, ~enabled].copy()
         moving = bool(np.any(p["filter_env_amount"][enabled]))
         envelope = None
         if moving:
             times = [p[f"filter_env_{stage}"] * sample_rate for stage in ("attack", "decay", "release")]
             envelope = adsr(times[0], times[1], p["filter_env_sustain"], times[2], num_samples)
         octaves = p["filter_env_amount"] if moving else None
-        ladder(x, p["filter_cutoff"], p["filter_resonance"], sample_rate, drive, octaves, envelope)
-        x[:, ~enabled] = unfiltered
-    apply_decay(x, p["note_velocity"] / 127.0, 10.0 ** p["log10_decay_time"] * sample_rate)
+        filtered, _ = ladder(x, p["filter_cutoff"], p["filter_resonance"], sample_rate, drive, octaves, envelope)
+        x = filtered if enabled.all() else np.where(enabled, filtered, x)
+    x, _ = apply_decay(x, p["note_velocity"] / 127.0, 10.0 ** p["log10_decay_time"] * sample_rate)
     return x
 
 

@@ -74,7 +74,7 @@ def test_decay_matches_closed_form():
     time_constant = np.array([80.0, 800.0, 8000.0, 1e6])
     level = np.array([1.0, 0.5, 64 / 127, 0.0])
     x = np.ones((16_000, 4), np.float32)
-    apply_decay(x, level, time_constant)
+    x, _ = apply_decay(x, level, time_constant)
     expected = level * np.exp(-np.arange(16_000)[:, None] / time_constant)
     np.testing.assert_allclose(x, expected, rtol=2e-7, atol=SILENCE)
 
@@ -84,9 +84,28 @@ def test_decay_scales_what_it_is_given_and_ends_in_true_zero():
     given_x = rng.standard_normal((4000, 3)).astype(np.float32)
     level, time_constant = np.array([1.0, 0.3, 0.7]), np.array([0.8, 50.0, 1e4])
     x = given_x.copy()
-    apply_decay(x, level, time_constant)
+    x, _ = apply_decay(x, level, time_constant)
     np.testing.assert_allclose(
         x, given_x * (level * np.exp(-np.arange(4000)[:, None] / time_constant)), rtol=5e-7, atol=1e-9
     )
     assert np.all(x[2000:, :2] == 0) and np.all(x[2000:, 2] != 0)
     assert level[1] == 0.3  # the caller's array is not used up
+
+
+def test_blocks_joined_equal_the_whole():
+    rng = np.random.default_rng(0)
+    times, sustain = rng.uniform(0, 400, (3, 6)), rng.uniform(0, 1, 6)
+    blocks = ((0, 1), (1, 450), (450, 1000))
+    parts = [adsr(*times[:2], sustain, times[2], 1000, *block) for block in blocks]
+    np.testing.assert_array_equal(np.concatenate(parts), adsr(*times[:2], sustain, times[2], 1000))
+    x, level, time_constant = (
+        rng.standard_normal((1000, 6)).astype(np.float32),
+        np.linspace(0, 1, 6),
+        10.0 ** np.arange(6),
+    )
+    whole, _ = apply_decay(x, level, time_constant)
+    parts = []
+    for start, stop in blocks:
+        part, level = apply_decay(x[start:stop], level, time_constant)
+        parts.append(part)
+    np.testing.assert_array_equal(np.concatenate(parts), whole)

@@ -16,7 +16,7 @@ CUTOFFS = np.array([100.0, 150.0, 300.0, 700.0, 1300.0, 2000.0, 0.3 * FS])
 def impulse_response(cutoff_hz, resonance, num_samples, drive=0.0, sample_rate=FS):
     x = np.zeros((num_samples, len(cutoff_hz)), np.float32)
     x[0] = 1
-    ladder(x, cutoff_hz, np.full(len(cutoff_hz), resonance), sample_rate, drive)
+    x, _ = ladder(x, cutoff_hz, np.full(len(cutoff_hz), resonance), sample_rate, drive)
     return x.astype(float)
 
 
@@ -31,7 +31,7 @@ def test_linear_ladder_matches_scipy_lfilter(sample_rate, resonance):
     cutoffs = np.array([40.0, 440.0, 0.1 * sample_rate, 0.44 * sample_rate])
     x = noise(4000, len(cutoffs))
     y = x.copy()
-    ladder(y, cutoffs, np.full(len(cutoffs), resonance), sample_rate)
+    y, _ = ladder(y, cutoffs, np.full(len(cutoffs), resonance), sample_rate)
     for v, cutoff in enumerate(cutoffs):
         g = np.tan(np.pi * cutoff / sample_rate)
         zeros = g**4 * np.poly([-1] * 4)
@@ -46,7 +46,7 @@ def test_ladder_matches_float64_loop(resonance, drive):
     cutoffs = np.array([30.0, 500.0, 3000.0])
     x = 2 * noise(400, 3)
     y = x.copy()
-    ladder(y, cutoffs, np.full(3, resonance), FS, drive)
+    y, _ = ladder(y, cutoffs, np.full(3, resonance), FS, drive)
     for v, cutoff in enumerate(cutoffs):
         expected = ladder_loop(x[:, v], cutoff, resonance, FS, drive)
         np.testing.assert_allclose(y[:, v], expected, rtol=0, atol=3e-5 * np.abs(expected).max())
@@ -59,7 +59,7 @@ def test_modulated_ladder_matches_float64_loop(drive):
     cutoffs, octaves = np.array([50.0, 400.0, 1000.0, 3000.0]), np.array([4.0, -4.0, 8.0, 1.0])
     resonance = np.array([0.0, 0.5, 0.8, 0.95])
     y = x.copy()
-    ladder(y, cutoffs, resonance, FS, drive, octaves, envelope)
+    y, _ = ladder(y, cutoffs, resonance, FS, drive, octaves, envelope)
     for v in range(4):
         cutoff = cutoffs[v] * 2.0 ** (octaves[v] * envelope[:, v].astype(float))
         expected = ladder_loop(x[:, v], cutoff, resonance[v], FS, drive)
@@ -70,7 +70,7 @@ def test_saturator_matches_tanh():
     """What a constant input settles to, deep in the saturator, is tanh(drive * x) / drive."""
     level = np.array([0.01, 0.3, 0.8, 2.0, 20.0])
     x = np.tile(level.astype(np.float32), (400, 1))
-    ladder(x, np.full(5, 2000.0), np.zeros(5), FS, drive=1.5)
+    x, _ = ladder(x, np.full(5, 2000.0), np.zeros(5), FS, drive=1.5)
     np.testing.assert_allclose(x[-1], np.tanh(1.5 * level) / 1.5, rtol=0.025)
 
 
@@ -136,7 +136,7 @@ def test_driven_ladder_is_stable_whatever_moves_its_cutoff(cutoff, resonance, dr
     x, envelope = noise(3000, 1, seed), noise(3000, 1, seed + 1)
     if jumps:
         x, envelope = np.sign(x), np.sign(envelope)
-    ladder(x, np.array([cutoff]), np.array([resonance]), sample_rate, drive, np.array([octaves]), envelope)
+    x, _ = ladder(x, np.array([cutoff]), np.array([resonance]), sample_rate, drive, np.array([octaves]), envelope)
     assert np.all(np.abs(x) < 30)
 
 
@@ -144,14 +144,14 @@ def test_driven_ladder_is_stable_whatever_moves_its_cutoff(cutoff, resonance, dr
 @given(cutoff=frequencies, resonance=st.floats(0, 0.95), octaves=st.floats(-8, 8), seed=st.integers(0, 1000))
 def test_linear_ladder_is_stable_under_noise_modulation(cutoff, resonance, octaves, seed):
     x, envelope = noise(3000, 1, seed), np.sign(noise(3000, 1, seed + 1))
-    ladder(x, np.array([cutoff]), np.array([resonance]), FS, 0.0, np.array([octaves]), envelope)
+    x, _ = ladder(x, np.array([cutoff]), np.array([resonance]), FS, 0.0, np.array([octaves]), envelope)
     assert np.all(np.abs(x) < 100)
 
 
 def test_worst_case_modulation_of_1000_voices_stays_bounded():
     """Full-scale square noise through every cutoff, jumping by 16 octaves from sample to sample."""
     x, envelope = np.sign(noise(4000, 1000)), np.sign(noise(4000, 1000, seed=1))
-    ladder(x, np.geomspace(0.1, 1e5, 1000), np.ones(1000), FS, 0.5, np.full(1000, 8.0), envelope)
+    x, _ = ladder(x, np.geomspace(0.1, 1e5, 1000), np.ones(1000), FS, 0.5, np.full(1000, 8.0), envelope)
     assert np.all(np.abs(x) < 6)
 
 
@@ -159,7 +159,7 @@ def test_cutoff_is_clamped_to_20_hz_and_045_of_the_sample_rate():
     given_x = noise(500, 8)
     asked = np.array([-100.0, 0.0, 1.0, 20.0, 0.45 * FS, 4000.0, 1e9, np.inf])
     given_x[:] = given_x[:, :1]
-    ladder(given_x, asked, np.full(8, 0.5), FS, 0.5)
+    given_x, _ = ladder(given_x, asked, np.full(8, 0.5), FS, 0.5)
     for v in range(3):
         np.testing.assert_array_equal(given_x[:, v], given_x[:, 3])
     for v in range(5, 8):
@@ -171,6 +171,19 @@ def test_still_and_unmoved_cutoff_are_bit_identical():
     x = noise(1000, 5)
     still, unmoved = x.copy(), x.copy()
     cutoffs, resonance = np.geomspace(50, 3000, 5), np.linspace(0, 1, 5)
-    ladder(still, cutoffs, resonance, FS, 0.5)
-    ladder(unmoved, cutoffs, resonance, FS, 0.5, np.zeros(5), noise(1000, 5, seed=2))
+    still, _ = ladder(still, cutoffs, resonance, FS, 0.5)
+    unmoved, _ = ladder(unmoved, cutoffs, resonance, FS, 0.5, np.zeros(5), noise(1000, 5, seed=2))
     np.testing.assert_array_equal(still, unmoved)
+
+
+def test_blocks_joined_equal_the_whole_and_change_no_input():
+    x, envelope = noise(1000, 5), noise(1000, 5, seed=2)
+    cutoffs, resonance, octaves = np.geomspace(50, 3000, 5), np.linspace(0, 1, 5), np.linspace(-2, 2, 5)
+    before = x.copy()
+    whole, _ = ladder(x, cutoffs, resonance, FS, 0.5, octaves, envelope)
+    state, parts = None, []
+    for start, stop in ((0, 1), (1, 300), (300, 1000)):
+        part, state = ladder(x[start:stop], cutoffs, resonance, FS, 0.5, octaves, envelope[start:stop], state)
+        parts.append(part)
+    np.testing.assert_array_equal(np.concatenate(parts), whole)
+    np.testing.assert_array_equal(x, before)

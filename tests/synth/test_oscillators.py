@@ -19,18 +19,18 @@ def alias_db(x, frequency, sample_rate):
 
 
 def test_saw_at_a4_has_non_harmonic_energy_below_minus_40_db():
-    x = saw(np.array([A4]), 8000, 8000)[:, 0].astype(float)
+    x = saw(np.array([A4]), 8000, 8000)[0][:, 0].astype(float)
     assert alias_db(x, A4, 8000) < -100
 
 
 def test_naive_saw_at_a4_fails_the_aliasing_limit():
-    x = saw(np.array([A4]), 8000, 8000, naive=True)[:, 0].astype(float)
+    x = saw(np.array([A4]), 8000, 8000, naive=True)[0][:, 0].astype(float)
     assert alias_db(x, A4, 8000) > -40
 
 
 @pytest.mark.parametrize(("sample_rate", "frequency"), [(8000, 100.0), (8000, A4), (8000, 2500.0), (44100, 65.4)])
 def test_saw_matches_additive_series(sample_rate, frequency):
-    x = saw(np.array([frequency]), sample_rate, 8000)[:, 0]
+    x = saw(np.array([frequency]), sample_rate, 8000)[0][:, 0]
     # linear interpolation errs by at most (2 pi k / N)^2 / 8 of a partial's amplitude 2 / (pi k)
     partials = np.arange(1, np.ceil(sample_rate / 2 / frequency))
     bound = np.sum((2 * np.pi * partials / TABLE_SIZE) ** 2 / 8 * 2 / (np.pi * partials)) + 1e-6
@@ -39,7 +39,7 @@ def test_saw_matches_additive_series(sample_rate, frequency):
 
 
 def test_saw_stays_in_phase_over_a_minute():
-    x = saw(np.array([100.0]), 8000, 480_000)[-80:, 0]
+    x = saw(np.array([100.0]), 8000, 480_000)[0][-80:, 0]
     np.testing.assert_allclose(x, saw_series(100.0, 8000, 80), rtol=0, atol=2e-3)
 
 
@@ -51,7 +51,7 @@ def test_saw_table_matches_additive_series():
 
 
 def test_saw_starts_at_phase_zero_and_rises():
-    x = saw(np.array([100.0, 440.0]), 8000, 40)
+    x = saw(np.array([100.0, 440.0]), 8000, 40)[0]
     np.testing.assert_allclose(x[0], 0, atol=1e-6)
     assert np.all(np.diff(x[5:35, 0]) > -0.05)
     np.testing.assert_allclose(x[20, 0], -0.5, atol=0.02)  # a quarter period in: 2 * 0.25 - 1
@@ -59,7 +59,7 @@ def test_saw_starts_at_phase_zero_and_rises():
 
 def test_naive_saw_is_the_fractional_part():
     frequency = np.array([100.0, 261.63, 3999.0])
-    x = saw(frequency, 8000, 4000, naive=True)
+    x = saw(frequency, 8000, 4000, naive=True)[0]
     cycles = np.arange(4000)[:, None] * (frequency / 8000)
     np.testing.assert_allclose(x, 2 * (cycles % 1.0) - 1, rtol=0, atol=1e-6)
 
@@ -67,18 +67,29 @@ def test_naive_saw_is_the_fractional_part():
 def test_only_partials_below_half_the_sample_rate_sound():
     """At 1333 Hz and 8 kHz the third partial is at 3999 Hz and stays; at 1334 Hz it is above and goes."""
     for frequency, count in [(1333.0, 3), (1334.0, 2), (4000.0, 0), (5000.0, 0)]:
-        x = saw(np.array([frequency]), 8000, 8000)[:, 0]
+        x = saw(np.array([frequency]), 8000, 8000)[0][:, 0]
         expected = sum(0.5 * (2 / (np.pi * k)) ** 2 for k in range(1, count + 1))
         np.testing.assert_allclose(np.mean(x.astype(float) ** 2), expected, atol=1e-4)
 
 
 def test_saw_above_the_sample_rate_stays_inside_its_table():
     """MIDI note 127 at 8 kHz advances by more than a period a sample."""
-    assert np.all(saw(np.array([12_543.9, 8000.0]), 8000, 8000) == 0)
+    assert np.all(saw(np.array([12_543.9, 8000.0]), 8000, 8000)[0] == 0)
 
 
 def test_saw_does_not_depend_on_its_neighbours():
     frequency = np.geomspace(30, 3000, 37)
-    together = saw(frequency, 8000, 500)
+    together = saw(frequency, 8000, 500)[0]
     for v in (0, 17, 36):
-        np.testing.assert_array_equal(together[:, v], saw(frequency[v : v + 1], 8000, 500)[:, 0])
+        np.testing.assert_array_equal(together[:, v], saw(frequency[v : v + 1], 8000, 500)[0][:, 0])
+
+
+@pytest.mark.parametrize("naive", [False, True])
+def test_blocks_joined_equal_the_whole(naive):
+    frequency = np.array([100.0, 440.0, 3999.0, 12_543.9])
+    whole, _ = saw(frequency, 8000, 1000, naive)
+    state, parts = None, []
+    for num_samples in (1, 299, 700):
+        part, state = saw(frequency, 8000, num_samples, naive, state)
+        parts.append(part)
+    np.testing.assert_array_equal(np.concatenate(parts), whole)

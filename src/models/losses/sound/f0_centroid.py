@@ -8,7 +8,8 @@ from torch import Tensor
 
 from src.models.losses.base import Loss, Reduction, one_of
 from src.models.losses.sound.peak import reference_peak
-from src.models.losses.sound.spectra import ComparesFeatures, PowerSpectrogram, mean_distance
+from src.models.losses.sound.spectra import ComparesFeatures, mean_distance
+from src.spectral.power import PowerSpectrogram
 
 _TINY_POWER = 1e-8  # of a bin, re the sound's own peak squared: makes the spectrum of silence flat
 

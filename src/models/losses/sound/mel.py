@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 
 from src.models.losses.base import Loss, Reduction, require
-from src.models.losses.sound.spectra import ComparesFeatures, PowerSpectrogram, mean_distance
+from src.models.losses.sound.spectra import ComparesFeatures, mean_distance
 from src.spectral.mel import mel_matrix
+from src.spectral.power import PowerSpectrogram
 from src.utils.errors import UserError
 
 _TINY_POWER = 1e-10  # re the target's peak squared; magnitude 1e-5, HiFi-GAN's

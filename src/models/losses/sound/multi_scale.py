@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from src.models.losses.base import Loss, Reduction, one_of
-from src.models.losses.sound.spectra import ComparesFeatures, PowerSpectrogram, mean_distance
+from src.models.losses.sound.spectra import ComparesFeatures, mean_distance
+from src.spectral.power import PowerSpectrogram
 
 _TINY_POWER = 1e-10  # re the target's peak squared; magnitude 1e-5, as in DDSP
 

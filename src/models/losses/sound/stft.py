@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from src.models.losses.base import Loss, Reduction
-from src.models.losses.sound.spectra import ComparesFeatures, PowerSpectrogram, mean_distance
+from src.models.losses.sound.spectra import ComparesFeatures, mean_distance
+from src.spectral.power import PowerSpectrogram
 
 _TINY_POWER = 1e-8  # as in auraloss, re the target's peak squared: inaudible
 

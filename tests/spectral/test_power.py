@@ -5,7 +5,7 @@ import pytest
 import scipy.signal
 import torch
 
-from src.models.losses.sound.spectra import PowerSpectrogram
+from src.spectral.power import PowerSpectrogram
 
 SIZES = [(64, 16, 64), (64, 10, 40), (32, 32, 32), (32, 50, 20), (128, 1, 64), (64, 24, 33), (2, 1, 2)]
 every_size = pytest.mark.parametrize("sizes", SIZES)
