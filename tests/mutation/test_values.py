@@ -37,7 +37,10 @@ def value_of(config, name):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("entry", ["train", "eval", "predict"])
-def test_any_value_of_any_key_is_used_or_refused_in_one_line(entry, data_root, saw, trained, tmp_path, caplog):
+def test_any_value_of_any_key_is_used_or_refused_in_one_line(
+    entry, data_root, saw, trained, tmp_path, caplog, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)  # a value may be a relative path
     words = {
         "train": ("trainer.limit_train_batches=2", "extras.num_threads=1"),
         "eval": (f"ckpt_path={trained.best}", "trainer=cpu", "extras.num_threads=1"),
