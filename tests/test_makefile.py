@@ -26,10 +26,9 @@ def test_target_resolves(target):
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("target", TARGETS)
-def test_help_lists_target(target):
+def test_help_lists_every_target():
     listed = " ".join(line.split("  ")[1] for line in make("help").stdout.splitlines() if line.startswith("  "))
-    assert target in listed.split()
+    assert set(TARGETS) <= set(listed.split())
 
 
 def test_help_is_grouped_plain_text_of_80_columns():
