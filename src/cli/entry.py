@@ -181,7 +181,8 @@ def _set_surroundings() -> None:
     os.environ["MPLBACKEND"] = "Agg"  # plots are only saved; a notebook's backend may not exist here
     # otherwise Hydra copies all plugins' schemas for each of the 150 groups that --help lists, which takes a second
     ConfigStore.__deepcopy__ = lambda store, _: store  # type: ignore[attr-defined]
-    argparse.ArgumentParser.error = _refuse_option  # type: ignore[method-assign, assignment]  # Hydra's parser would print its whole usage
+    # Hydra's parser would print its whole usage
+    argparse.ArgumentParser.error = _refuse_option  # type: ignore[method-assign, assignment]
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it reports where its list of fonts is
     warnings.filterwarnings("ignore", r"\s*'hydra/launcher/\w+' is validated")  # our launchers keep the plugins' keys
     for name, descriptor in (("stdout", 1), ("stderr", 2)):
