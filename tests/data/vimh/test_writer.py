@@ -21,6 +21,7 @@ from src.parameters.space import ParameterSpace
 from src.parameters.spec import ParameterSpec
 from src.utils.errors import UserError
 from src.utils.locks import alive
+from tests import running
 from tests.data.references import read_info, record
 
 SPACE = ParameterSpace([ParameterSpec(name=name, min=0, max=255, step=1) for name in ("a", "b")])
@@ -296,8 +297,7 @@ def test_a_writer_killed_outright_leaves_nothing_under_the_name(tmp_path):
         f"with DatasetWriter(Path({str(tmp_path / 'made')!r}), spec()) as writer:\n"
         "    fill(writer)\n    os.kill(os.getpid(), signal.SIGKILL)\n"
     )
-    root = Path(__file__).parents[2]
-    assert subprocess.run([sys.executable, "-c", program], cwd=root).returncode == -signal.SIGKILL
+    assert subprocess.run([sys.executable, "-c", program], cwd=running.ROOT).returncode == -signal.SIGKILL
     partial, lock = names_in(tmp_path)
     assert partial.startswith(".made.partial-") and lock == f"{partial}.lock"
     make(tmp_path / "made")
