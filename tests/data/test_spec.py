@@ -287,3 +287,9 @@ def refused(directory, *parts):
 
 def test_a_spec_is_frozen_and_replaceable(tiny):
     assert replace(read_spec(tiny), name="other").name == "other"
+
+
+def test_half_of_a_surrogate_pair_is_refused(tmp_path):
+    (tmp_path / "vimh_dataset_info.json").write_text('{"generator": {"junk": {"\\ud800": null}}}')
+    with pytest.raises(UserError, match=r"not JSON .*surrogates not allowed"):
+        read_spec(tmp_path)
