@@ -125,9 +125,7 @@ def parse_spec(content: bytes, path: Location) -> DatasetSpec:
     """Check the contents of a dataset's JSON, which is at `path`; raise UserError as `read_spec`."""
     try:
         info = json.loads(content)
-        json.dumps(
-            info, ensure_ascii=False
-        ).encode()  # ValueError for half of a surrogate pair: it is no text
+        json.dumps(info, ensure_ascii=False).encode()  # ValueError for half of a surrogate pair: it is no text
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: not JSON ({error}); {_REMEDY}") from error
     try:
