@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from numba import njit
 
 log = logging.getLogger(__name__)
@@ -28,6 +29,15 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
             raise
         _warn_once()
         return njit(**_OPTIONS)(function)
+
+
+def own_copy(x: np.ndarray, out: np.ndarray | None) -> np.ndarray:
+    """Return an array with the values of `x` for a kernel to change: `out`, which may be `x` itself, or a new one."""
+    if out is None:
+        return x.copy()
+    if out is not x:
+        np.copyto(out, x)
+    return out
 
 
 @functools.cache

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from src.synth.compiled import compiled
+from src.synth.compiled import compiled, own_copy
 
 SILENCE = 1e-10  # -200 dB: a decay below this is set to zero, since denormals would be slow
 
@@ -44,15 +44,20 @@ def adsr(
 
 
 @compiled
-def _decay(level, ratio, x, out):  # pragma: no cover - compiled
+def _decay(level, ratio, x):  # pragma: no cover - compiled
     for t in range(x.shape[0]):
         for v in range(x.shape[1]):
-            out[t, v] = x[t, v] * np.float32(level[v])
+            x[t, v] *= np.float32(level[v])
             level[v] = level[v] * ratio[v] if level[v] > SILENCE else 0.0
 
 
-def apply_decay(x: np.ndarray, level: np.ndarray, time_constant: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return `x` (T, V) float32 times level * exp(-t / time_constant), both (V,), in samples; and the next level."""
-    out, level = np.empty_like(x), np.array(level, np.float64)
-    _decay(level, np.exp(-1.0 / np.asarray(time_constant, np.float64)), x, out)
+def apply_decay(
+    x: np.ndarray, level: np.ndarray, time_constant: np.ndarray, out: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return `x` (T, V) float32 times level * exp(-t / time_constant), both (V,), in samples; and the next level.
+
+    The result is written to `out`, which may be `x`, or to a new array.
+    """
+    out, level = own_copy(x, out), np.array(level, np.float64)
+    _decay(level, np.exp(-1.0 / np.asarray(time_constant, np.float64)), out)
     return out, level

@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from src.synth.compiled import compiled
+from src.synth.compiled import compiled, own_copy
 
 MIN_CUTOFF_HZ = 20.0
 MAX_CUTOFF = 0.45  # of the sample rate: tan(pi * 0.45) = 6.3 is still accurate in float32
@@ -47,7 +47,7 @@ def _stage_gain(cutoff, octaves, envelope, lowest, highest, gain):  # pragma: no
 
 
 @compiled
-def _ladder(x, gain, gain_step, feedback, drive, limit, s, out):  # pragma: no cover - compiled
+def _ladder(x, gain, gain_step, feedback, drive, limit, s):  # pragma: no cover - compiled
     num_samples, num_voices = x.shape
     for t in range(num_samples):
         for v in range(num_voices):
@@ -73,7 +73,7 @@ def _ladder(x, gain, gain_step, feedback, drive, limit, s, out):  # pragma: no c
             d = a * (u - s[3, v])
             u = d + s[3, v]
             s[3, v] = u + d
-            out[t, v] = u
+            x[t, v] = u  # in place: the loop over voices has no SIMD lanes if two arrays may overlap
 
 
 def ladder(
@@ -85,13 +85,14 @@ def ladder(
     octaves: np.ndarray | None = None,
     envelope: np.ndarray | None = None,
     state: np.ndarray | None = None,
+    out: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return `x` (T, V) float32, filtered, and the state (4, V) of the stages for the next block.
 
     `cutoff_hz`, `resonance` (0..1, 1 self-oscillates) and `octaves` are (V,); the cutoff is
     cutoff_hz * 2^(octaves * envelope) with `envelope` (T, V), clamped to 20 Hz .. 0.45 of
     the sample rate. `drive` 0 is linear; with 1 a full-scale input is strongly saturated. Without a state the filter
-    is at rest.
+    is at rest. The result is written to `out`, which may be `x`, or to a new array.
     """
     to_phase = math.pi / sample_rate
     still = envelope is None
@@ -109,7 +110,7 @@ def ladder(
     )
     feedback = (4.0 * np.asarray(resonance)).astype(np.float32)
     limit = np.float32(3.0 / drive if drive > 0 else np.inf)
-    out = np.empty_like(x)
     state = np.zeros((4, x.shape[1]), np.float32) if state is None else state.copy()
-    _ladder(x, gain, 0 if still else 1, feedback, np.float32(drive), limit, state, out)
+    out = own_copy(x, out)
+    _ladder(out, gain, 0 if still else 1, feedback, np.float32(drive), limit, state)
     return out, state

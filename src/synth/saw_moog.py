@@ -47,10 +47,12 @@ def render(
             times = [p[f"filter_env_{stage}"] * sample_rate for stage in ("attack", "decay", "release")]
             envelope = adsr(times[0], times[1], p["filter_env_sustain"], times[2], num_samples)
         octaves = p["filter_env_amount"] if moving else None
-        filtered, _ = ladder(x, p["filter_cutoff"], p["filter_resonance"], sample_rate, drive, octaves, envelope)
-        x = filtered if enabled.all() else np.where(enabled, filtered, x)
-    x, _ = apply_decay(x, p["note_velocity"] / 127.0, 10.0 ** p["log10_decay_time"] * sample_rate)
-    return x
+        own = x if enabled.all() else None  # otherwise the unfiltered voices are still needed
+        filtered, _ = ladder(
+            x, p["filter_cutoff"], p["filter_resonance"], sample_rate, drive, octaves, envelope, out=own
+        )
+        x = np.where(enabled, filtered, x) if own is None else filtered
+    return apply_decay(x, p["note_velocity"] / 127.0, 10.0 ** p["log10_decay_time"] * sample_rate, out=x)[0]
 
 
 def render_log_scaled(

@@ -109,3 +109,6 @@ def test_blocks_joined_equal_the_whole():
         part, level = apply_decay(x[start:stop], level, time_constant)
         parts.append(part)
     np.testing.assert_array_equal(np.concatenate(parts), whole)
+    for out in (np.empty_like(x), x):  # elsewhere, and in place
+        assert apply_decay(x, np.linspace(0, 1, 6), time_constant, out=out)[0] is out
+        np.testing.assert_array_equal(out, whole)

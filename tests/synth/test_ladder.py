@@ -187,3 +187,6 @@ def test_blocks_joined_equal_the_whole_and_change_no_input():
         parts.append(part)
     np.testing.assert_array_equal(np.concatenate(parts), whole)
     np.testing.assert_array_equal(x, before)
+    for out in (np.empty_like(x), x):  # elsewhere, and in place
+        assert ladder(x, cutoffs, resonance, FS, 0.5, octaves, envelope, out=out)[0] is out
+        np.testing.assert_array_equal(out, whole)
