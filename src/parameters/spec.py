@@ -1,7 +1,7 @@
 """A parameter's range, step, unit and scale."""
 
 import math
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeGuard
 
 from pydantic import (
     AfterValidator,
@@ -47,7 +47,7 @@ def _replace_num_classes(values: dict[str, Any]) -> dict[str, Any]:
     return rest | {"step": (high - low) / (count - 1)}
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: Any) -> TypeGuard[float]:
     return isinstance(value, int | float) and abs(value) <= LARGEST
 
 
@@ -84,7 +84,7 @@ class ParameterSpec(BaseModel):
             values = _replace_num_classes(values)
         if isinstance(values, dict) and values.get("step") in (None, 0):
             low, high = values.get("min"), values.get("max")
-            if low is not None and high is not None and _is_number(low) and _is_number(high):
+            if _is_number(low) and _is_number(high):
                 counted = values.get("kind") == "categorical" and low != high  # categories are numbered
                 values = {**values, "step": 1.0 if counted else max(0.0, (high - low) / DEFAULT_STEPS)}
         return values

@@ -30,7 +30,7 @@ from src.utils.errors import UserError, did_you_mean
 
 log = logging.getLogger(__name__)
 
-_KINDS = {
+HEAD_KINDS = {
     "regression": RegressionHead,
     "classification": LevelHead,
     "categorical": LevelHead,
@@ -220,7 +220,7 @@ def _complete_old_state(module: MultiHead, state: dict[str, Tensor], prefix: str
 
 
 def _make_head(spec: ParameterSpec, config: HeadConfig) -> Head:
-    kind = GaussianHead if config.variance else _KINDS[config.kind]
+    kind = GaussianHead if config.variance else HEAD_KINDS[config.kind]
     try:
         head = kind(spec, config)
         head.try_loss()
