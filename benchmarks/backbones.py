@@ -15,6 +15,7 @@ from turns import in_turns
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from src.data.inputs import Inputs
 from src.data.spec import DatasetSpec
 from src.evaluation.architecture import describe_layers
 from src.models.build import build_model
@@ -45,7 +46,7 @@ def measure_backbones(rounds: int = 9) -> list[dict]:
     for name, config in configs.items():
         for side in SIDES:
             torch.manual_seed(0)
-            model = build_model(config, DatasetSpec("none", (1, side, side), _HEADS))
+            model = build_model(config, DatasetSpec("none", Inputs((1, side, side)), _HEADS))
             layers = describe_layers(model, torch.zeros(1, 1, side, side))
             count = sum(parameter.numel() for parameter in model.parameters())
             products = sum(layer.multiply_adds for layer in layers)

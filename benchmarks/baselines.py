@@ -10,8 +10,9 @@ from torch import Tensor
 
 ROOT = rootutils.setup_root(__file__, indicator="pyproject.toml", pythonpath=True)
 
+from src.data.dataset import images_to_float
 from src.data.spec import DatasetSpec
-from src.data.vimh_dataset import VIMHDataset, images_to_float
+from src.data.vimh_dataset import VIMHDataset
 from src.evaluation.intervals import interval, resampled_means, rounded, written_interval
 from src.evaluation.predict import make_front_end
 from src.utils.table import Column, show
@@ -68,7 +69,7 @@ def closed_form_decay(images: np.ndarray, spec: DatasetSpec) -> np.ndarray:
     count = above.sum(axis=2, keepdims=True)
     off = np.where(above, frame - (above * frame).sum(axis=2, keepdims=True) / count, 0.0)
     slope = (off * levels).sum(axis=(1, 2)) / (off**2).sum(axis=(1, 2))  # byte levels per frame
-    db_per_second = slope * (ceil_db - floor_db) / 255.0 * spec.sample_rate / front_end.hop_length
+    db_per_second = slope * (ceil_db - floor_db) / 255.0 * front_end.sample_rate / front_end.hop_length
     return np.log10(20.0 * np.log10(np.e) / np.maximum(-db_per_second, 1e-6))
 
 

@@ -26,6 +26,7 @@ def measure_step(model: str, threads: int, seconds: float) -> float:
     import torch
     from hydra import compose, initialize_config_dir
 
+    from src.data.inputs import Inputs
     from src.data.spec import DatasetSpec
     from src.models.build import build_model
     from src.parameters.space import ParameterSpace
@@ -36,7 +37,7 @@ def measure_step(model: str, threads: int, seconds: float) -> float:
     with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
         config = to_plain(compose("train", [f"model={model}", "paths.output_dir=."]).model)
     space = ParameterSpace(ParameterSpec(name=name, min=0, max=1) for name in "abcd")
-    module = build_model(config, DatasetSpec("busy", (1, 32, 32), space)).train()
+    module = build_model(config, DatasetSpec("busy", Inputs((1, 32, 32)), space)).train()
     optimizer = torch.optim.AdamW(module.parameters(), lr=0.001)
     batch = {"image": torch.rand(128, 1, 32, 32), "target": torch.rand(128, 4), "scale": torch.zeros(128, 2)}
     times = []

@@ -10,11 +10,11 @@ from pathlib import Path
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
+from src.data.dataset import images_to_float
 from src.data.generate import available_cores, blocks
 from src.data.recipe import parse_recipe
 from src.data.source import BLOCK, load_source
 from src.data.vimh_datamodule import VIMHDataModule
-from src.data.vimh_dataset import images_to_float
 
 ROOT = Path(__file__).resolve().parents[1]
 _BLOCKS = 128  # 8,192 clips: a few tenths of a second

@@ -23,6 +23,7 @@ from backbones import named_models
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
+from src.data.inputs import Inputs
 from src.data.spec import DatasetSpec
 from src.models.build import build_model
 from src.models.losses import create_loss_function
@@ -31,7 +32,9 @@ from src.parameters.spec import ParameterSpec
 from src.spectral.config import SpectralConfig
 from src.spectral.front_end import FrontEnd
 
-SPEC = DatasetSpec("none", (1, 32, 32), ParameterSpace(ParameterSpec(name=name, min=0, max=1) for name in "abcd"))
+SPEC = DatasetSpec(
+    "none", Inputs((1, 32, 32)), ParameterSpace(ParameterSpec(name=name, min=0, max=1) for name in "abcd")
+)
 BATCH_SIZES = (128, 2048)
 ROUNDS, REPEATS = 7, 20
 

@@ -13,6 +13,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from turns import in_turns
 
+from src.data.inputs import Inputs
 from src.data.spec import DatasetSpec
 from src.models.build import build_model
 from src.models.optimizers.groups import parameter_groups
@@ -20,7 +21,9 @@ from src.parameters.space import ParameterSpace
 from src.parameters.spec import ParameterSpec
 
 ROOT = Path(__file__).resolve().parents[1]
-_SPEC = DatasetSpec("none", (1, 32, 32), ParameterSpace(ParameterSpec(name=name, min=0, max=1) for name in "abcd"))
+_SPEC = DatasetSpec(
+    "none", Inputs((1, 32, 32)), ParameterSpace(ParameterSpec(name=name, min=0, max=1) for name in "abcd")
+)
 _WRAPPERS = ("gradient_centralization", "lookahead", "sam", "asam")
 _LARGEST = {  # of each family, the config with the most arithmetic
     "cnn": "cnn_64k",

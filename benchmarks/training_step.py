@@ -12,8 +12,8 @@ from lightning import Callback
 from omegaconf import OmegaConf
 
 from src.cli.instantiate import build_trainer, quiet_lightning
+from src.data.dataset import images_to_float
 from src.data.vimh_datamodule import VIMHDataModule
-from src.data.vimh_dataset import images_to_float
 from src.models.build import build_model
 from src.models.vimh_lit_module import VIMHLitModule
 
@@ -67,7 +67,7 @@ def measure_training_step(folder: Path) -> dict[str, float]:
 def _bare_epoch(data: VIMHDataModule, model: VIMHLitModule, optimizer: torch.optim.Optimizer) -> float:
     began = time.perf_counter()
     for batch in data.train_dataloader():
-        features = model.network(images_to_float(batch["image"]))
+        features = model.features(images_to_float(batch["image"]))
         losses, _ = model.heads.losses(model.heads(features), batch["target"])
         loss = model.heads.total(losses, features)
         optimizer.zero_grad(set_to_none=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ from src.utils.workers import raise_if_lost  # noqa: E402
 
 if TYPE_CHECKING:
     from src.data.spec import DatasetSpec
+    from src.data.vimh_datamodule import VIMHDataModule
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +47,7 @@ def main(config: DictConfig) -> None:
     require_loggers(config.get("logger"))
     from src.cli.instantiate import apply_extras, build_trainer
     from src.cli.signatures import require_valid_arguments
-    from src.data.vimh_datamodule import VIMHDataModule
+    from src.data.images.digits import reopened
     from src.evaluation.evaluate import evaluate, require_same_task
     from src.evaluation.tables import print_evaluation, write_evaluation
     from src.models.build import read_checkpoint, restore_model
@@ -55,19 +57,12 @@ def main(config: DictConfig) -> None:
     trainer = build_trainer(config)  # before the dataset, which may have to be generated again
     checkpoint = read_checkpoint(ckpt_path, config.trust)
     model = restore_model(checkpoint)
-    data_dir = given or f"{config.paths.data_dir}/{model.spec.name}"  # text: it may be a URL
-    datamodule = VIMHDataModule(
-        data_dir,
-        recipe=None if given else missing_recipe(data_dir, model.spec, config),
-        verify=config.verify,
-        cache_dir=config.paths.cache_dir,
-        allow_blind=True,  # the model was trained on this dataset
-        trust=config.trust,
-        **checkpoint["data_settings"],
-    )
+    datamodule = reopened(checkpoint["data_settings"]) or open_vimh(checkpoint["data_settings"], model.spec, config)
     require_same_task(model.spec, datamodule.spec)
     if datamodule.spec.sha256.get("train") != model.spec.sha256.get("train"):
-        log.warning("%s: the model was trained on other files, which may include some of these sounds", data_dir)
+        log.warning(
+            "%s: the model was trained on other files, which may include some of these sounds", datamodule.data_dir
+        )
     try:
         evaluation = evaluate(model, datamodule, trainer)
     except RuntimeError as error:
@@ -83,6 +78,23 @@ def main(config: DictConfig) -> None:
         from src.evaluation.report import write_report
 
         log.info("report with sounds: %s", shown_path(write_report(evaluation, model, datamodule, output)))
+
+
+def open_vimh(settings: Mapping[str, Any], spec: DatasetSpec, config: DictConfig) -> VIMHDataModule:
+    """Return the datamodule of the directory that is given, or by default of the dataset of a checkpoint."""
+    from src.data.vimh_datamodule import VIMHDataModule
+
+    given = config.data.data_dir
+    data_dir = given or f"{config.paths.data_dir}/{spec.name}"  # text: it may be a URL
+    return VIMHDataModule(
+        data_dir,
+        recipe=None if given else missing_recipe(data_dir, spec, config),
+        verify=config.verify,
+        cache_dir=config.paths.cache_dir,
+        allow_blind=True,  # the model was trained on this dataset
+        trust=config.trust,
+        **settings,
+    )
 
 
 def missing_recipe(data_dir: str, spec: DatasetSpec, config: DictConfig) -> dict[str, Any] | None:

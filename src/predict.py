@@ -36,9 +36,11 @@ def main(config: DictConfig) -> None:
     from src.evaluation.predict import predict_dataset, predict_files, sound_files, write_predictions
     from src.evaluation.tables import print_predictions
     from src.models.build import load_checkpoint
+    from src.models.tasks.parameters import parameters_of
 
     apply_extras(config)
     model = load_checkpoint(ckpt_path, config.trust)
+    heads = parameters_of(model)
     source, output_dir = fetch(to_location(source, config.paths.cache_dir)), Path(config.paths.output_dir)
     is_dataset = (source / "vimh_dataset_info.json").is_file()
     if is_dataset:
@@ -51,8 +53,8 @@ def main(config: DictConfig) -> None:
     for fault in faults:
         log.error(fault)
     if predictions:
-        write_predictions(predictions, model.spec.space, output_dir)
-        print_predictions(predictions, model.spec.space, int(model.heads.calibration.samples))
+        write_predictions(predictions, heads.space, output_dir)
+        print_predictions(predictions, heads.space, int(heads.calibration.samples))
         log.info("predictions%s: %s", " and sounds" if config.render and not is_dataset else "", shown_path(output_dir))
     if faults:
         raise SystemExit(1)

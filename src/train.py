@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from lightning import Trainer
 
     from src.callbacks.stop_on_signal import StopOnSignal
-    from src.data.vimh_datamodule import VIMHDataModule
+    from src.data.datamodule import BatchDataModule
     from src.evaluation.evaluate import Evaluation
     from src.models.vimh_lit_module import VIMHLitModule
 
@@ -53,7 +53,7 @@ log = logging.getLogger(__name__)
 
 
 def train(
-    datamodule: VIMHDataModule,
+    datamodule: BatchDataModule,
     model: VIMHLitModule,
     trainer: Trainer,
     ckpt_path: Path | None = None,
@@ -67,7 +67,7 @@ def train(
 
 
 def check(
-    datamodule: VIMHDataModule, model: VIMHLitModule, ckpt_path: Path | None = None, allow_blind: bool = False
+    datamodule: BatchDataModule, model: VIMHLitModule, ckpt_path: Path | None = None, allow_blind: bool = False
 ) -> dict[str, int]:
     """Raise UserError for foreseeable problems; return the epoch and the step at which training begins."""
     from src.data.spec import DatasetSpec
@@ -89,7 +89,7 @@ def check(
     return at
 
 
-def refuse_faults(config: DictConfig, datamodule: VIMHDataModule) -> None:
+def refuse_faults(config: DictConfig, datamodule: BatchDataModule) -> None:
     """Raise UserError for a model or a trainer that cannot be built, before the dataset is generated."""
     import torch
 
@@ -104,7 +104,7 @@ def refuse_faults(config: DictConfig, datamodule: VIMHDataModule) -> None:
         build_model(to_plain(config.model), planned).check_optimizer()
 
 
-def fit(datamodule: VIMHDataModule, model: VIMHLitModule, trainer: Trainer, ckpt_path: Path | None) -> None:
+def fit(datamodule: BatchDataModule, model: VIMHLitModule, trainer: Trainer, ckpt_path: Path | None) -> None:
     """Train, starting from a checkpoint if one is given."""
     import torch
     from lightning.pytorch.utilities.exceptions import MisconfigurationException
@@ -123,7 +123,7 @@ def fit(datamodule: VIMHDataModule, model: VIMHLitModule, trainer: Trainer, ckpt
         ) from error
 
 
-def test_best(datamodule: VIMHDataModule, model: VIMHLitModule, trainer: Trainer) -> Evaluation:
+def test_best(datamodule: BatchDataModule, model: VIMHLitModule, trainer: Trainer) -> Evaluation:
     """Test the best checkpoint, or the current model if no checkpoint is kept."""
     from src.callbacks.record_progress import best_by_metric
     from src.evaluation.evaluate import evaluate

@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 
 from src.cli.instantiate import build, build_all
 from src.cli.loggers import require_loggers
+from src.data.inputs import Inputs
 from src.data.recipe import parse_recipe
 from src.data.source import load_source
 from src.data.spec import DatasetSpec
@@ -102,7 +103,7 @@ def test_every_data_config_builds_without_touching_the_disk(choice, tmp_path):
 
 SPEC = DatasetSpec(
     "t",
-    (1, 32, 32),
+    Inputs((1, 32, 32)),
     ParameterSpace(
         [
             ParameterSpec(name="level", min=-2, max=6, step=0.5),

@@ -15,6 +15,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from src.cli.script import given_path, run_script
+from src.data.inputs import Inputs
 from src.data.spec import INFO_FILE, DatasetSpec, read_spec
 from src.evaluation.architecture import Layer, describe_blocks, describe_layers
 from src.evaluation.architecture_plot import block_figure
@@ -93,7 +94,7 @@ def find_spec(arguments: argparse.Namespace) -> DatasetSpec:
     if found and not arguments.size:
         return read_spec(found[-1].parent)
     heads = ParameterSpace(ParameterSpec(name=f"parameter_{at}", min=0, max=1) for at in range(1, HEADS + 1))
-    return DatasetSpec("no dataset", (arguments.channels, *(arguments.size or (32, 32))), heads)
+    return DatasetSpec("no dataset", Inputs((arguments.channels, *(arguments.size or (32, 32)))), heads)
 
 
 def build(name: str, spec: DatasetSpec) -> VIMHLitModule:

@@ -30,9 +30,9 @@ def main() -> None:
     counts = ", ".join(f"{count} {split}" for split, count in spec.counts.items())
     channels, height, width = spec.image_shape
     lines = [str(directory), f"  {counts}; images {height}x{width}, {channels} channel{'s' if channels > 1 else ''}"]
-    if spec.duration and spec.sample_rate:
-        lines.append(f"  {spec.synth_type}, {spec.duration:g} s at {spec.sample_rate:g} Hz")
-    effects = {row["name"]: row["step_levels"] for row in spec.sensitivity}
+    if spec.origin.duration and spec.origin.sample_rate:
+        lines.append(f"  {spec.origin.synth_type}, {spec.origin.duration:g} s at {spec.origin.sample_rate:g} Hz")
+    effects = {row["name"]: row["step_levels"] for row in spec.origin.sensitivity}
     for parameter in spec.space:
         lines.append(f"  {parameter.name}: {parameter.describe_range()}, {parameter.num_classes} classes")
         if parameter.name in effects:

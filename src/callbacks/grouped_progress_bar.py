@@ -1,6 +1,5 @@
 """A progress bar with a table of the heads: the error of each head, and whether it decreases."""
 
-import math
 from typing import Any, cast
 
 from lightning import LightningModule, Trainer
@@ -9,6 +8,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from src.callbacks.progress_bar import TrainingBar
+from src.models.tasks.task import ShownMetric
 from src.models.vimh_lit_module import VIMHLitModule
 from src.utils.terminal import is_interactive
 
@@ -30,8 +30,7 @@ class GroupedProgressBar(TrainingBar):
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.state.fn == "fit" and not trainer.sanity_checking:
-            space = cast(VIMHLitModule, pl_module).spec.space
-            self._read(trainer, {parameter.name: parameter.unit for parameter in space})
+            self._read(trainer, cast(VIMHLitModule, pl_module).heads.shown_metrics)
         super().on_validation_end(trainer, pl_module)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -39,7 +38,7 @@ class GroupedProgressBar(TrainingBar):
         if self.table and trainer.is_global_zero and not is_interactive():
             Console().print(self.table)
 
-    def _read(self, trainer: Trainer, units: dict[str, str]) -> None:
+    def _read(self, trainer: Trainer, rows: list[ShownMetric]) -> None:
         self.table = Table(
             Column("head", overflow="fold"),
             Column("unit", overflow="fold"),
@@ -48,15 +47,14 @@ class GroupedProgressBar(TrainingBar):
             Column("best", no_wrap=True),
             title=f"Validation in epoch {trainer.current_epoch + 1}",
         )
-        for name, unit in units.items():
-            error = float(trainer.callback_metrics.get(f"val/{name}_mae", math.nan))
-            if math.isnan(error):  # categories have an accuracy instead
-                unit, error = "fraction wrong", 1 - float(trainer.callback_metrics[f"val/{name}_acc"])
+        for row in rows:
+            name, value = row.label, float(trainer.callback_metrics[f"val/{row.metric}"])
+            error = 1 - value if row.share else value
             change = error - self._last.get(name, error)
             arrow = Text("↓", "green") if change < 0 else Text("↑" if change > 0 else "", "red")
             self._last[name] = error
             self._best[name] = min(error, self._best.get(name, error))
-            self.table.add_row(Text(name), Text(unit), f"{error:.4g}", arrow, f"{self._best[name]:.4g}")
+            self.table.add_row(Text(name), Text(row.unit), f"{error:.4g}", arrow, f"{self._best[name]:.4g}")
 
     def state_dict(self) -> dict[str, Any]:
         return {"last": self._last, "best": self._best}

@@ -10,7 +10,7 @@ from torch import Tensor
 from src.callbacks.base import ScheduledCallback
 from src.callbacks.checkpoint_io import save_whole
 from src.callbacks.gradient_stats import norms
-from src.data.vimh_dataset import Batch
+from src.data.dataset import Batch, map_tensors
 from src.models.vimh_lit_module import VIMHLitModule
 from src.utils.errors import UserError
 
@@ -63,7 +63,7 @@ class NonFiniteGuard(ScheduledCallback):
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         losses = {
             name: trainer.callback_metrics.get(f"val/{name}_loss", _ZERO)
-            for name in _trained(cast(VIMHLitModule, pl_module))
+            for name in cast(VIMHLitModule, pl_module).heads.trained_names
         }
         wrong = [name for name, loss in losses.items() if not loss.isfinite()]  # reduced: the same on all ranks
         if wrong and not trainer.sanity_checking:
@@ -108,7 +108,7 @@ class NonFiniteGuard(ScheduledCallback):
         """Save a batch and return where it is, or why it could not be saved."""
         rank = f"_rank_{trainer.global_rank}" if trainer.world_size > 1 else ""
         path = self.dirpath / f"non_finite_step_{step}{rank}.pt"
-        tensors = {name: value.cpu() for name, value in batch.items()}
+        tensors = map_tensors(torch.Tensor.cpu, batch)
         try:
             save_whole({**tensors, "step": step, "epoch": trainer.current_epoch}, path)
         except OSError as error:
@@ -117,11 +117,10 @@ class NonFiniteGuard(ScheduledCallback):
 
     def _describe(self, losses: Tensor, gradients: Tensor, batch: Batch, module: VIMHLitModule) -> tuple[str, str]:
         """Return which part of a batch is not finite, and the remedy."""
-        space = module.spec.space
-        for key, value in batch.items():
+        for key, value in cast(dict[str, Tensor], batch).items():
             if not value.isfinite().all():
                 columns = value.isfinite().all(dim=0).tolist() if key == "target" else []
-                heads = [name for name, finite in zip(space.names, columns, strict=False) if not finite]
+                heads = [name for name, finite in zip(module.spec.space.names, columns, strict=True) if not finite]
                 which = f"target of {', '.join(heads)}" if heads else key
                 return f"the {which} is not finite", "the fault is in the dataset: data.verify=true checks its files"
         if losses[0].isfinite():
@@ -129,7 +128,7 @@ class NonFiniteGuard(ScheduledCallback):
             more = f" and of {len(wrong) - 1} earlier weights" if len(wrong) > 1 else ""
             # the last one comes first in the backward pass
             return f"the loss is finite, but the gradient of {wrong[-1]}{more} is not finite", _REMEDY
-        trained = _trained(module)
+        trained = module.heads.trained_names
         finite = dict(zip(module.train_terms.names, losses[1:].isfinite().tolist(), strict=True))
         heads = [name for name in trained if not finite[name]]
         if len(heads) == len(trained) > 1:
@@ -138,8 +137,3 @@ class NonFiniteGuard(ScheduledCallback):
         terms = [name for name in terms if not any(other.startswith(f"{name}/") for other in terms)]
         what = f"loss of {', '.join(terms)}" if terms else "sum of the losses, each of which is finite,"
         return f"the {what} is {float(losses[0])}", _REMEDY
-
-
-def _trained(module: VIMHLitModule) -> list[str]:
-    weights = module.heads.weights.tolist()
-    return [name for name, weight in zip(module.spec.space.names, weights, strict=True) if weight > 0]

@@ -11,7 +11,7 @@ from lightning.pytorch.strategies import FSDPStrategy
 from torch.utils.tensorboard import SummaryWriter
 
 from src.callbacks.base import ScheduledCallback
-from src.data.vimh_dataset import Batch
+from src.data.dataset import Batch, map_tensors
 from src.evaluation.plots import error_figure, scatter_figure
 from src.models.vimh_lit_module import VIMHLitModule
 from src.utils.errors import first_line
@@ -65,7 +65,7 @@ class TensorBoardFigures(ScheduledCallback):
             return
         if isinstance(trainer.strategy, FSDPStrategy):  # no process holds the whole network
             return
-        self._sounds = {name: batch[name][:SHOWN].clone() for name in ("image", "scale", "target")}
+        self._sounds = map_tensors(lambda values: values[:SHOWN].clone(), batch)
         if (trainer.current_epoch + 1) % self.every_n_epochs == 0:
             self._draw(trainer, pl_module, self._sounds)
 
@@ -81,9 +81,10 @@ class TensorBoardFigures(ScheduledCallback):
         module, writer = cast(VIMHLitModule, pl_module), _writer(trainer)
         if writer is None:
             return
-        space = module.spec.space
-        predicted = module.values(sounds["image"], sounds["scale"]).float().cpu().numpy()
-        truth = space.denormalize(sounds["target"].cpu().numpy())
+        points = module.heads.points(module(sounds["image"], sounds.get("scale")), sounds)
+        if points is None:
+            return
+        space, truth, predicted = points.space, points.truth, points.predicted
         writer.add_figure("val/predictions", scatter_figure(space, truth, predicted), trainer.global_step)
         writer.add_figure("val/errors", error_figure(space, predicted - truth), trainer.global_step)
 

@@ -10,6 +10,8 @@ from src.cli.instantiate import build, build_trainer
 from src.cli.loggers import require_logger
 from src.cli.monitor import require_known
 from src.cli.signatures import signature_faults
+from src.data.generate import describe_source
+from src.data.inputs import Inputs
 from src.data.recipe import parse_recipe
 from src.data.source import load_source
 from src.data.spec import DatasetSpec
@@ -80,11 +82,9 @@ def build_part(part: str, given: Mapping[str, Any]) -> tuple[list[Fault], list[s
 
 def _build_model(given: Mapping[str, Any]) -> None:
     recipe = given["data"].get("recipe")
-    spec = DatasetSpec("unknown", (1, 32, 32), _UNKNOWN)
+    spec = DatasetSpec("unknown", Inputs((1, 32, 32)), _UNKNOWN)
     if recipe:
-        source = load_source(parse_recipe(recipe))
-        spectral = source.recipe.spectral
-        spec = DatasetSpec(source.name, (len(spectral.channels), spectral.height, spectral.width), source.synth.space)
+        spec = describe_source(load_source(parse_recipe(recipe)), [])
     model = build_model(given["model"], spec)
     if recipe:
         require_known({"monitor": given["monitor"]}, model.monitorable)

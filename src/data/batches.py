@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 from torch.utils.data import Sampler
 
-from src.data.vimh_dataset import VIMHDataset
+from src.data.dataset import BatchDataset
 
 
 class Batches(Sampler[np.ndarray]):
@@ -20,7 +20,7 @@ class Batches(Sampler[np.ndarray]):
 
     def __init__(
         self,
-        dataset: VIMHDataset,
+        dataset: BatchDataset,
         batch_size: int,
         training: bool = False,
         shuffle: bool = False,
@@ -50,7 +50,7 @@ class Batches(Sampler[np.ndarray]):
 
     def _all_processes(self, seed: np.random.SeedSequence | None = None) -> Iterator[np.ndarray]:
         """Yield the batches of all processes together."""
-        if self.dataset.records.offsets is not None:
+        if self.dataset.ragged:
             yield from self.dataset.batches_by_shape(self.size, seed)
             return
         count = len(self.dataset)

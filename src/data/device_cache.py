@@ -2,11 +2,13 @@
 
 import os
 from collections.abc import Sequence
+from typing import cast
 
 import torch
+from torch import Tensor
 from torch.utils.data import Dataset
 
-from src.data.vimh_dataset import Batch, VIMHDataset
+from src.data.dataset import Batch, BatchDataset, map_tensors
 from src.utils.errors import UserError
 
 _SHARE = 0.25  # of the device's memory, for all splits together: activations need the rest
@@ -14,33 +16,33 @@ _CHUNK = 65536  # samples copied at a time: a few MB to a GB
 
 
 class CachedDataset(Dataset):
-    """The batches of a VIMHDataset, equal in content and type, already on a device."""
+    """The batches of another dataset, equal in content and type, already on a device."""
 
-    def __init__(self, dataset: VIMHDataset, device: torch.device):
+    def __init__(self, dataset: BatchDataset, device: torch.device):
         count = len(dataset)
-        first = dataset.__getitems__([0])
-        self.tensors = {
-            name: torch.empty((count, *values.shape[1:]), dtype=values.dtype, device=device)
-            for name, values in first.items()
-        }
+        self.tensors = map_tensors(
+            lambda values: torch.empty((count, *values.shape[1:]), dtype=values.dtype, device=device),
+            dataset.__getitems__([0]),
+        )
+        stored = cast(dict[str, Tensor], self.tensors)
         for start in range(0, count, _CHUNK):
             rows = range(start, min(start + _CHUNK, count))
-            for name, values in dataset.__getitems__(rows).items():
-                self.tensors[name][rows.start : rows.stop] = values
+            for name, values in cast(dict[str, Tensor], dataset.__getitems__(rows)).items():
+                stored[name][rows.start : rows.stop] = values
 
     def __len__(self) -> int:
-        return len(self.tensors["target"])
+        return len(self.tensors["image"])
 
     def __getitems__(self, indices: Sequence[int]) -> Batch:
         """Return a batch: a gather of each tensor on its device."""
-        rows = torch.as_tensor(indices, dtype=torch.int64).to(self.tensors["target"].device, non_blocking=True)
-        return {name: values.index_select(0, rows) for name, values in self.tensors.items()}
+        rows = torch.as_tensor(indices, dtype=torch.int64).to(self.tensors["image"].device, non_blocking=True)
+        return map_tensors(lambda values: values.index_select(0, rows), self.tensors)
 
 
-def require_room(datasets: Sequence[VIMHDataset], device: torch.device) -> None:
+def require_room(datasets: Sequence[BatchDataset], device: torch.device) -> None:
     """Raise UserError unless the datasets have one image shape and fit their share of a device's memory."""
     for dataset in datasets:
-        if dataset.records.offsets is not None:
+        if dataset.ragged:
             raise UserError("data.device_cache: true given, but the images differ in shape; give false")
     needed = sum(len(dataset) * _sample_bytes(dataset) for dataset in datasets)
     room = _SHARE * _memory(device)
@@ -51,8 +53,8 @@ def require_room(datasets: Sequence[VIMHDataset], device: torch.device) -> None:
         )
 
 
-def _sample_bytes(dataset: VIMHDataset) -> int:
-    return sum(values.nbytes for values in dataset.__getitems__([0]).values())
+def _sample_bytes(dataset: BatchDataset) -> int:
+    return sum(values.nbytes for values in cast(dict[str, Tensor], dataset.__getitems__([0])).values())
 
 
 def _memory(device: torch.device) -> int:

@@ -12,11 +12,12 @@ import numpy as np
 import torch
 
 from src import __version__
+from src.data.inputs import Inputs
 from src.data.paths import Location
 from src.data.recipe import SPLITS, DatasetConfig, Recipe
 from src.data.sensitivity import check_sensitivity
 from src.data.source import BLOCK, Source, load_source
-from src.data.spec import DatasetSpec
+from src.data.spec import DatasetSpec, Origin
 from src.data.vimh.records import CURRENT_METADATA_BYTES, pack_records
 from src.data.vimh.writer import DatasetWriter
 from src.parameters.space import ParameterSpace
@@ -40,21 +41,23 @@ def describe_source(source: Source, sensitivity: list[dict[str, Any]]) -> Datase
     recipe = source.recipe
     return DatasetSpec(
         name=source.name,
-        image_shape=source.front_end.image_shape,
-        space=source.synth.space,
+        inputs=Inputs(source.front_end.image_shape),
+        targets=source.synth.space,
+        origin=Origin(
+            sample_rate=recipe.synth.sample_rate,
+            duration=recipe.synth.duration,
+            synth_type=recipe.synth.name,
+            spectral=recipe.spectral,
+            generator={
+                "synth": recipe.synth.name,
+                "seed": recipe.dataset.seed,
+                "config": recipe.model_dump(mode="json"),
+                "program_version": __version__,
+            },
+            sensitivity=sensitivity,
+        ),
         counts=recipe.dataset.counts,
-        sample_rate=recipe.synth.sample_rate,
-        duration=recipe.synth.duration,
-        synth_type=recipe.synth.name,
-        spectral=recipe.spectral.model_dump(mode="json"),
         metadata_bytes=CURRENT_METADATA_BYTES,
-        generator={
-            "synth": recipe.synth.name,
-            "seed": recipe.dataset.seed,
-            "config": recipe.model_dump(mode="json"),
-            "program_version": __version__,
-        },
-        sensitivity=sensitivity,
     )
 
 

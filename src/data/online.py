@@ -7,14 +7,15 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import connection, parent_process
+from operator import itemgetter
 from threading import Thread, Timer
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, cast
 
 import numpy as np
 import torch
 
+from src.data.dataset import Batch, map_tensors
 from src.data.source import Source
-from src.data.vimh_dataset import Batch
 from src.utils.errors import UserError
 
 FRESH = 2**193  # beyond the sample numbers of files, below 2^40, and the counters of their order, 2^191 and 2^192
@@ -113,12 +114,12 @@ class OnlineLoader:
         self._resumed = {"epoch": -1, "batch": 0}
         while self._served < self.num_batches:
             clips = self._take(self._share(self.epoch, self._served))
-            block = {name: torch.from_numpy(value) for name, value in clips.items()}
+            block = cast(Batch, {name: torch.from_numpy(value) for name, value in clips.items()})
             if self.pin_memory and torch.cuda.is_available():
-                block = {name: value.pin_memory() for name, value in block.items()}
-            for start in range(0, len(block["target"]), self.batch_size):
+                block = map_tensors(torch.Tensor.pin_memory, block)
+            for start in range(0, len(block["image"]), self.batch_size):
                 self._served += 1
-                yield {name: value[start : start + self.batch_size] for name, value in block.items()}
+                yield map_tensors(itemgetter(slice(start, start + self.batch_size)), block)
 
     def close(self) -> None:
         """End the workers; another iteration starts new ones."""

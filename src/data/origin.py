@@ -22,10 +22,9 @@ def recipe_of(spec: DatasetSpec, trust: Iterable[str] = ()) -> Recipe:
     `trust` lists dotted paths of the user's own voices or of their modules. A voice is imported and called with
     settings from the file.
     """
-    config = (spec.generator or {}).get("config")
-    if not isinstance(config, dict):
+    if spec.origin.recipe is None:
         raise UserError(f"{spec.name}: its description has no recipe for its sounds")
-    recipe = parse_recipe(config)
+    recipe = parse_recipe(spec.origin.recipe)
     require_voice(recipe.synth.voice, trusted_paths(trust))
     return recipe
 
@@ -37,7 +36,8 @@ def source_of(spec: DatasetSpec, trust: Iterable[str] = ()) -> Source:
     made = [(parameter.name, parameter.min, parameter.max, parameter.scale) for parameter in synth.space]
     stated = [(parameter.name, parameter.min, parameter.max, parameter.scale) for parameter in spec.space]
     samples = (front_end.sample_rate, front_end.num_samples)
-    stated_samples = (spec.sample_rate, round((spec.duration or 0.0) * (spec.sample_rate or 0.0)))
+    rate, duration = spec.origin.sample_rate, spec.origin.duration
+    stated_samples = (rate, round((duration or 0.0) * (rate or 0.0)))
     if made != stated or samples != stated_samples or front_end.image_shape != spec.image_shape:
         raise UserError(
             f"{spec.name}: its recipe does not match the parameters, sounds or images that its description states"

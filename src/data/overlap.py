@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from src.data.vimh_dataset import VIMHDataset
+from src.data.dataset import BatchDataset
 
 MOST_COMPARED = 4096  # test records: enough to detect 1 %; 4 MB of 32x32 images
 _CHUNK = 256
 
 
-def count_shared(train: VIMHDataset, test: VIMHDataset, targets: np.ndarray) -> tuple[int, int]:
+def count_shared(train: BatchDataset, test: BatchDataset, targets: np.ndarray) -> tuple[int, int]:
     """Return the number of test records with the labels and the image of a training record, and the number compared.
 
     `targets` are those of `train`, (n, P). At most 4,096 test records, evenly spaced, are compared, each with the
@@ -26,7 +26,7 @@ def count_shared(train: VIMHDataset, test: VIMHDataset, targets: np.ndarray) -> 
     first[place[same][::-1]] = hits[same][::-1]  # the last one written is the first of the file
     twins = first[place_of]
     found = np.flatnonzero(twins >= 0)
-    step = _CHUNK if test.records.offsets is None and train.records.offsets is None else 1  # a batch has one shape
+    step = _CHUNK if not (test.ragged or train.ragged) else 1  # a batch has one shape
     shared = 0
     for start in range(0, len(found), step):
         at = found[start : start + step]

@@ -235,7 +235,7 @@ def _is_merged(place: Location, source: Source) -> bool:
     """Return whether a place contains the complete dataset of a recipe."""
     info = place / INFO_FILE
     with suppress(FileNotFoundError, NotADirectoryError):
-        return parse_spec(info.read_bytes(), info).generator == describe_source(source, []).generator
+        return parse_spec(info.read_bytes(), info).origin.generator == describe_source(source, []).origin.generator
     return False
 
 

@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from src.data.inputs import Inputs, Shape
 from src.data.paths import Location
 from src.data.recipe import describe
 from src.data.spec_schema import (
@@ -77,26 +78,64 @@ class _Info(BaseModel):
 
 
 @dataclass(frozen=True)
-class DatasetSpec:
-    """A dataset's shape, parameters and origin: everything that a model, a checkpoint or a report needs."""
+class Origin:
+    """The sounds that a dataset's images show, and how both were made; None where that is not known."""
 
-    name: str
-    image_shape: tuple[int, int, int]  # (C, H, W)
-    space: ParameterSpace
-    counts: dict[str, int] = field(default_factory=dict)
     sample_rate: float | None = None
-    duration: float | None = None
+    duration: float | None = None  # s
     synth_type: str = "unknown"
-    spectral: dict[str, Any] | None = None  # SpectralConfig; None if the JSON does not contain it
-    metadata_bytes: int | None = None  # 14 (version 2.1) or 6; None if the JSON does not contain it
+    spectral: SpectralConfig | None = None
     generator: dict[str, Any] | None = None  # {synth, seed, config, program_version}
     sensitivity: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def recipe(self) -> dict[str, Any] | None:
+        """The config from which this program generated the dataset, not yet checked."""
+        config = (self.generator or {}).get("config")
+        return config if isinstance(config, dict) else None
+
+
+@dataclass(frozen=True)
+class DatasetSpec:
+    """A dataset's inputs, targets and origin: everything that a model, a checkpoint or a report needs.
+
+    `targets` are the parameters behind each image; a class is a parameter of kind categorical. They are None if the
+    dataset has no labels.
+    """
+
+    name: str
+    inputs: Inputs
+    targets: ParameterSpace | None
+    origin: Origin = Origin()
+    counts: dict[str, int] = field(default_factory=dict)
+    metadata_bytes: int | None = None  # of a VIMH record: 14 (version 2.1) or 6; None if the JSON does not contain it
     sha256: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def image_shape(self) -> Shape:
+        """The shape (C, H, W) of the images."""
+        return self.inputs.shape
+
+    @property
+    def space(self) -> ParameterSpace:
+        """The parameters; raises UserError for a dataset without labels."""
+        if self.targets is None:
+            raise UserError(f"{self.name}: has no labels; give another dataset, or task=features, which needs none")
+        return self.targets
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain containers, for a checkpoint."""
-        plain = {key: value for key, value in self.__dict__.items() if key != "space"}
-        return {**json.loads(json.dumps(plain)), "parameters": self.space.to_dicts()}
+        inputs = asdict(self.inputs)
+        plain = {
+            "name": self.name,
+            "image_shape": inputs.pop("shape"),
+            "inputs": inputs,
+            **{key: getattr(self.origin, key) for key in _ORIGIN if key != "spectral"},
+            "spectral": self.origin.spectral and self.origin.spectral.model_dump(mode="json"),
+            **{key: getattr(self, key) for key in ("counts", "metadata_bytes", "sha256")},
+            "parameters": [] if self.targets is None else self.targets.to_dicts(),
+        }
+        return json.loads(json.dumps(plain))
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> "DatasetSpec":
@@ -105,8 +144,18 @@ class DatasetSpec:
             checked = PlainSpec.model_validate(plain)
         except ValidationError as error:
             raise UserError(describe(error, "dataset_spec")) from error
-        rest = checked.model_dump(mode="json", exclude={"parameters", "image_shape"})
-        return cls(space=ParameterSpace(checked.parameters), image_shape=checked.image_shape, **rest)
+        rest = checked.model_dump(mode="json", include={"counts", "metadata_bytes", "sha256"})
+        origin = checked.model_dump(mode="json", include=_ORIGIN - {"spectral"})
+        return cls(
+            inputs=Inputs(checked.image_shape, **checked.inputs.model_dump()),
+            targets=ParameterSpace(checked.parameters) if checked.parameters else None,
+            origin=Origin(spectral=checked.spectral, **origin),
+            name=checked.name,
+            **rest,
+        )
+
+
+_ORIGIN = {field.name for field in fields(Origin)}
 
 
 def read_spec(directory: Path) -> DatasetSpec:
@@ -139,20 +188,22 @@ def parse_spec(content: bytes, path: Location) -> DatasetSpec:
 def _to_spec(info: _Info, name: str) -> DatasetSpec:
     return DatasetSpec(
         name=info.dataset_name or as_name(name),
-        image_shape=(info.channels, info.height, info.width),
-        space=ParameterSpace([*_varying(info), *_fixed(info)]),
+        inputs=Inputs((info.channels, info.height, info.width)),
+        targets=ParameterSpace([*_varying(info), *_fixed(info)]),
+        origin=Origin(
+            sample_rate=info.sample_rate,
+            duration=info.duration,
+            synth_type=info.synth_type,
+            spectral=_spectral(info),
+            generator=info.generator,
+            sensitivity=[row.model_dump() for row in info.sensitivity],
+        ),
         counts={
             split: count
             for split in ("train", "val", "test")
             if (count := getattr(info, f"{split}_samples")) is not None
         },
-        sample_rate=info.sample_rate,
-        duration=info.duration,
-        synth_type=info.synth_type,
-        spectral=_spectral(info),
         metadata_bytes=_metadata_bytes(info.label_encoding.get("metadata_bytes")),
-        generator=info.generator,
-        sensitivity=[row.model_dump() for row in info.sensitivity],
         sha256=info.sha256,
     )
 
@@ -200,7 +251,7 @@ def _parameter(where: str, **fields: Any) -> ParameterSpec:
         raise UserError(describe(error, where)) from error
 
 
-def _spectral(info: _Info) -> dict[str, Any] | None:
+def _spectral(info: _Info) -> SpectralConfig | None:
     """Return the front end's settings, translated from the predecessor's keys; None if they are incomplete."""
     config = (info.generator or {}).get("config")
     plain = config.get("spectral") if isinstance(config, dict) else _predecessors_spectral(info)
@@ -210,7 +261,7 @@ def _spectral(info: _Info) -> dict[str, Any] | None:
         return None  # an unknown front end: the images can be used for training, but no WAV can be analysed
     if (len(spectral.channels), spectral.height, spectral.width) != (info.channels, info.height, info.width):
         return None  # its images differ from these
-    return spectral.model_dump(mode="json")
+    return spectral
 
 
 def _predecessors_spectral(info: _Info) -> dict[str, Any]:
@@ -235,7 +286,8 @@ def _predecessors_spectral(info: _Info) -> dict[str, Any]:
 def to_info(spec: DatasetSpec) -> dict[str, Any]:
     """Return the JSON's contents for a dataset of this program: the predecessor's keys, then its own."""
     channels, height, width = spec.image_shape
-    spectral, total = spec.spectral or {}, sum(spec.counts.values())
+    origin, total = spec.origin, sum(spec.counts.values())
+    spectral = origin.spectral.model_dump(mode="json") if origin.spectral else {}
     return {
         "format": "VIMH",
         "version": "2.1",
@@ -250,9 +302,9 @@ def to_info(spec: DatasetSpec) -> dict[str, Any]:
         **{f"{split}_samples": count for split, count in spec.counts.items()},
         "total_samples": total,
         "n_samples": total,
-        "sample_rate": spec.sample_rate,
-        "duration": spec.duration,
-        "synth_type": spec.synth_type,
+        "sample_rate": origin.sample_rate,
+        "duration": origin.duration,
+        "synth_type": origin.synth_type,
         "image_size": f"{height}x{width}x{channels}",
         "parameter_mappings": {
             parameter.name: {**parameter.model_dump(exclude={"name"}), "num_classes": parameter.num_classes}
@@ -265,7 +317,7 @@ def to_info(spec: DatasetSpec) -> dict[str, Any]:
         },
         "pre_emphasis_coefficient": spectral.get("pre_emphasis", 0.0),
         "spectrogram_config": {
-            "sample_rate": spec.sample_rate,
+            "sample_rate": origin.sample_rate,
             "n_bins": height,
             "hop_length": hop_samples(spec),  # in samples, whereas the config may say auto
             **{key: spectral.get(key) for key in ("type", "n_fft", "n_window", "window_type")},
@@ -283,12 +335,14 @@ def to_info(spec: DatasetSpec) -> dict[str, Any]:
             "mode": spectral.get("image_scaling"),
             **{key: spectral.get(key) for key in ("floor_db", "ceil_db")},
         },
-        **{key: asdict(spec)[key] for key in ("generator", "sensitivity", "sha256")},
+        "generator": origin.generator,
+        "sensitivity": origin.sensitivity,
+        "sha256": spec.sha256,
     }
 
 
 def first_difference(there: Any, wanted: Any, key: str = "") -> str | None:
-    """Return the first key in which two configs, as in `DatasetSpec.generator`, differ, with both values; or None."""
+    """Return the first key in which two configs, as in `Origin.generator`, differ, with both values; or None."""
     if isinstance(there, Mapping) and isinstance(wanted, Mapping):
         for name in [*wanted, *(name for name in there if name not in wanted)]:
             path = f"{key}.{name}".lstrip(".")
@@ -300,7 +354,7 @@ def first_difference(there: Any, wanted: Any, key: str = "") -> str | None:
 
 def hop_samples(spec: DatasetSpec) -> int | None:
     """Return the distance of two frames in samples, also where the config says auto; None if it is not known."""
-    if spec.spectral is None or spec.duration is None or spec.sample_rate is None:
+    origin = spec.origin
+    if origin.spectral is None or origin.duration is None or origin.sample_rate is None:
         return None
-    config = SpectralConfig.model_validate(spec.spectral)
-    return config.hop_samples(config.n_window, round(spec.duration * spec.sample_rate))
+    return origin.spectral.hop_samples(origin.spectral.n_window, round(origin.duration * origin.sample_rate))

@@ -7,37 +7,31 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 import numpy as np
-import torch
-from lightning import LightningDataModule
-from torch.utils.data import DataLoader
 
-from src.data.batches import Batches
-from src.data.device_cache import CachedDataset, require_room
+from src.data.datamodule import BatchDataModule
 from src.data.fetch import fetch
 from src.data.paths import CACHE_DIR, Location, is_complete, lock_file, to_location
 from src.data.recipe import Recipe, parse_recipe
 from src.data.spec import INFO_FILE, DatasetSpec, first_difference, read_spec
 from src.data.vimh.reader import has_split
-from src.data.vimh_dataset import Batch, VIMHDataset, images_to_float
+from src.data.vimh_dataset import VIMHDataset
 from src.utils.errors import UserError
 from src.utils.files import shown_path
 from src.utils.locks import locked
 from src.utils.trust import trusted_paths
-from src.utils.workers import MOST_PROCESSES
 
 log = logging.getLogger(__name__)
 
 
-class VIMHDataModule(LightningDataModule):
+class VIMHDataModule(BatchDataModule):
     """Serves train, val and test batches of one dataset directory.
 
     `data_dir` is the directory or a URL; without it, `recipe` determines a directory in `root`. A directory that does
     not exist is generated from `recipe`; an existing directory is never written to. If a dataset has no `val`, it is
     `val_fraction` of train, drawn by `seed`; test is opened only for testing. A label without measurable effect is
-    refused during generation, unless `allow_blind`. `batch_size` is that of each process: several processes train on
-    several batches at once. With `device_cache` the splits are stored on the trainer's device completely. `trust` lists
-    the user's own voices, or their modules, that a dataset's description may name in addition to the built-in voices;
-    the voice of `recipe` is the caller's and always trusted.
+    refused during generation, unless `allow_blind`. `trust` lists the user's own voices, or their
+    modules, that a dataset's description may name in addition to the built-in voices; the voice of `recipe` is the
+    caller's and always trusted. The other settings are those of src.data.datamodule.
     """
 
     def __init__(
@@ -58,30 +52,12 @@ class VIMHDataModule(LightningDataModule):
         allow_blind: bool = False,
         trust: Sequence[str] = (),
     ):
-        super().__init__()
-        for key, size in (("batch_size", batch_size), ("eval_batch_size", eval_batch_size)):
-            if size < 1:
-                raise UserError(f"data.{key}: {size} given; give at least 1")
-        if not 0 <= num_workers <= MOST_PROCESSES:
-            raise UserError(f"data.num_workers: {num_workers} given; give 0 to {MOST_PROCESSES} on this machine")
+        super().__init__(batch_size, eval_batch_size, num_workers, pin_memory, device_cache, seed)
         if not 0 < val_fraction < 1:
             raise UserError(f"data.val_fraction: {val_fraction} given; give a fraction between 0 and 1")
-        if seed < 0:
-            raise UserError(f"data.seed: {seed} given; give at least 0")
         if labels not in ("exact", "quantised"):
             raise UserError(f"data.labels: '{labels}' given; give exact or quantised")
-        if device_cache and (num_workers or pin_memory):
-            key, value = ("num_workers", num_workers) if num_workers else ("pin_memory", pin_memory)
-            raise UserError(
-                f"data.{key}: {value} given, but data.device_cache=true loads nothing; leave out data.{key}"
-            )
-        self.batch_size = batch_size
-        self.eval_batch_size = eval_batch_size
-        self.num_workers = num_workers
-        self.pin_memory = pin_memory
-        self.device_cache = device_cache
         self.val_fraction = val_fraction
-        self.seed = seed
         self.labels = labels
         self.verify = verify
         self.recipe = recipe
@@ -93,8 +69,6 @@ class VIMHDataModule(LightningDataModule):
         if self.data_dir is None and recipe is None:
             raise UserError("data.data_dir: neither this nor data.recipe is given; give a VIMH directory")
         self._spec: DatasetSpec | None = None
-        self._splits: dict[str, VIMHDataset] = {}
-        self._cached: dict[str, CachedDataset] = {}
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -107,7 +81,7 @@ class VIMHDataModule(LightningDataModule):
         return cast(Path, self.data_dir)
 
     @property
-    def spec(self) -> DatasetSpec:
+    def spec(self) -> DatasetSpec:  # type: ignore[override]
         """The dataset's description, from which the model is built; prepares the data if necessary."""
         if self._spec is None:
             self.prepare_data()
@@ -199,66 +173,10 @@ class VIMHDataModule(LightningDataModule):
             raise UserError(f"{self.data_dir}/train: {count} records are too few for a validation split; add some")
         return np.sort(order[held_out:]), np.sort(order[:held_out])
 
-    def dataset(self, split: str) -> VIMHDataset:
-        """Return an opened split."""
-        if split not in self._splits:
-            self.setup("test" if split == "test" else "fit")
-        return self._splits[split]
-
-    def train_dataloader(self) -> DataLoader:
-        return self._loader("train")
-
-    def val_dataloader(self) -> DataLoader:
-        return self._loader("val")
-
-    def test_dataloader(self) -> DataLoader:
-        return self._loader("test")
-
-    def _loader(self, split: str) -> DataLoader:
-        dataset, trainer, training = self.dataset(split), self.trainer, split == "train"
-        batches = Batches(
-            dataset,
-            self.batch_size if training else self.eval_batch_size,
-            training=training,
-            shuffle=training and not getattr(trainer, "overfit_batches", 0),
-            seed=self.seed,
-            rank=getattr(trainer, "global_rank", 0),
-            world_size=getattr(trainer, "world_size", 1),
-        )
-        if training and not len(batches):
-            raise UserError(
-                f"{self.data_dir}/train: {len(dataset)} records are too few for {batches.world_size} processes to share"
-            )
-        return DataLoader(
-            self._cache(split) if self.device_cache else dataset,
-            batch_sampler=cast(Any, batches),  # arrays of indices instead of lists
-            num_workers=self.num_workers,
-            pin_memory=self.pin_memory,
-            persistent_workers=self.num_workers > 0,
-            collate_fn=cast(Any, _keep),
-            generator=torch.Generator().manual_seed(self.seed),  # workers' seeds: not from the model's generator
-        )
-
-    def _cache(self, split: str) -> CachedDataset:
-        device = torch.device("cpu") if self.trainer is None else self.trainer.strategy.root_device
-        if split not in self._cached:
-            require_room([self.dataset(name) for name in {*self._cached, split}], device)
-            self._cached[split] = CachedDataset(self.dataset(split), device)
-        return self._cached[split]
-
-    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        """Convert bytes to floats on the device: a quarter of the transfer, and no work per sample."""
-        return {**batch, "image": images_to_float(batch["image"])}
-
-
-def _keep(batch: Batch) -> Batch:
-    return batch  # already collated by `__getitems__`
-
 
 def _refuse_other_recipe(directory: Path, wanted: Mapping[str, Any]) -> None:
     """Raise UserError if an existing dataset of that name was generated by another recipe."""
-    generator = read_spec(directory).generator or {}
-    difference = first_difference(generator.get("config") or {}, wanted)
+    difference = first_difference(read_spec(directory).origin.recipe or {}, wanted)
     if difference:
         raise UserError(
             f"{directory}: was generated with {difference}; give {shlex.quote(f'data.data_dir={directory}')} to use it "

@@ -6,19 +6,16 @@ from typing import Literal
 
 import numpy as np
 import torch
-from torch import Tensor
-from torch.utils.data import Dataset
 
+from src.data.dataset import Batch, BatchDataset, map_tensors
 from src.data.fetch import fetch
 from src.data.paths import to_location
 from src.data.spec import DatasetSpec, read_spec
 from src.data.vimh.reader import open_exact_values, open_split
 from src.data.vimh.watched_file import WatchedFile
 
-Batch = dict[str, Tensor]
 
-
-class VIMHDataset(Dataset):
+class VIMHDataset(BatchDataset):
     """Batches {image (B, C, H, W) uint8, target (B, P) float32 in [0, 1], scale (B, 2) float32 dB}.
 
     `target` is each parameter normalised on its scale: exact if the dataset has exact values (`labels="exact"`, the
@@ -44,6 +41,7 @@ class VIMHDataset(Dataset):
         self.values = None
         if labels == "exact":
             self.values = open_exact_values(directory, split, self.spec, self.records, verify)
+        self.quantised, self.ragged = self.values is None, self.records.offsets is not None
 
     def __reduce__(self) -> tuple[type, tuple[object, ...]]:
         """Make a copy in another process open the files itself, since a pickled map would contain all bytes."""
@@ -55,7 +53,7 @@ class VIMHDataset(Dataset):
     def __getitems__(self, indices: Sequence[int] | np.ndarray) -> Batch:
         """Return a batch, gathered from the memory map in one operation."""
         if not len(indices):  # the empty share of a process
-            return {name: values[:0] for name, values in self.__getitems__([0]).items()}
+            return map_tensors(lambda values: values[:0], self.__getitems__([0]))
         rows = np.asarray(indices)
         if self.indices is not None:
             rows = self.indices[rows]
@@ -85,12 +83,15 @@ class VIMHDataset(Dataset):
 
     def __getitem__(self, index: int) -> Batch:
         """Return one sample, without the batch axis."""
-        return {name: value[0] for name, value in self.__getitems__([range(len(self))[index]]).items()}
+        return map_tensors(lambda values: values[0], self.__getitems__([range(len(self))[index]]))
 
     def batches_by_shape(
         self, batch_size: int, seed: int | np.random.SeedSequence | None = None
     ) -> Iterator[np.ndarray]:
         """Yield arrays of indices whose records share a shape, shuffled if a seed is given."""
+        if not self.ragged:
+            yield from super().batches_by_shape(batch_size, seed)
+            return
         generator = None if seed is None else np.random.default_rng(seed)
         order = np.arange(len(self)) if generator is None else generator.permutation(len(self))
         shapes = np.broadcast_to(self.records.shapes, (len(self.records), 3)).astype(np.int64)
@@ -105,8 +106,3 @@ class VIMHDataset(Dataset):
         ends = np.append(starts[1:], len(order))
         for turn in range(len(starts)) if generator is None else generator.permutation(len(starts)):
             yield order[starts[turn] : ends[turn]]
-
-
-def images_to_float(images: Tensor) -> Tensor:
-    """Map uint8 levels to [0, 1] float32, the range that networks see."""
-    return images.to(torch.float32).mul_(1.0 / 255.0) if images.dtype == torch.uint8 else images

@@ -72,8 +72,7 @@ class VIMHOnlineDataModule(VIMHDataModule):
 
     def _source(self) -> Source:
         """Return the source of the directory's clips, with its kernels compiled before any worker needs them."""
-        config = (self.spec.generator or {}).get("config")
-        if not config:
+        if not self.spec.origin.recipe:
             raise UserError(
                 f"{self.data_dir}: its description has no recipe, so no clips can be rendered; use data=vimh"
             )

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from src.data.vimh_dataset import VIMHDataset
+from src.data.dataset import BatchDataset
 from src.evaluation.predict import estimate_dataset
 from src.models.heads.calibration import BANDS, NORMAL
 from src.models.heads.multi_head import Estimates
@@ -43,7 +43,7 @@ class Coverage:
         return all(low <= share <= high for share, (low, high) in shares)
 
 
-def measure_coverage(model: VIMHLitModule, dataset: VIMHDataset) -> list[Coverage]:
+def measure_coverage(model: VIMHLitModule, dataset: BatchDataset) -> list[Coverage]:
     """Return the coverage of each parameter's intervals on a split that training and validation have not used.
 
     Categories have no intervals and are left out.

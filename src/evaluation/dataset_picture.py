@@ -9,7 +9,6 @@ from matplotlib.figure import Figure
 
 from src.data.spec import DatasetSpec
 from src.parameters.space import ParameterSpace
-from src.spectral.config import SpectralConfig
 from src.spectral.mel import mel_centres
 from src.utils.errors import UserError
 from src.utils.table import plain
@@ -48,7 +47,7 @@ def dataset_figure(spec: DatasetSpec, images: np.ndarray, values: np.ndarray, sc
         axis.set_ylabel(labels[1])
     _name_mel_bands(axes[0, 0], spec)
     figure.colorbar(shown, ax=axes, label="dB re full scale" if in_decibels else "byte level", aspect=40, pad=0.01)
-    channel = (spec.spectral or {}).get("channels", ["first channel"])[0]
+    channel = spec.origin.spectral.channels[0] if spec.origin.spectral else "first channel"
     figure.suptitle(
         f"{plain(spec.name)}: {channel} of the first {len(images)} training sounds", fontsize=10, parse_math=False
     )
@@ -59,26 +58,26 @@ def _extent(spec: DatasetSpec, size: tuple[int, int]) -> tuple[tuple[float, floa
     """Return where an image's edges lie on its axes (left, right, bottom, top), and the axes' labels."""
     height, width = size
     counted = (-0.5, width - 0.5, -0.5, height - 0.5), ("frame", "row")
-    if spec.spectral is None or not spec.sample_rate or not spec.duration:
+    config, sample_rate, duration = spec.origin.spectral, spec.origin.sample_rate, spec.origin.duration
+    if config is None or not sample_rate or not duration:
         return counted
-    config = SpectralConfig.model_validate(spec.spectral)
     try:
-        hop = config.hop_samples(config.n_window, round(spec.duration * spec.sample_rate)) / spec.sample_rate
+        hop = config.hop_samples(config.n_window, round(duration * sample_rate)) / sample_rate
     except UserError:  # another program's JSON, whose frames do not fit its clips
         return counted
-    left = config.n_window / spec.sample_rate / 2 - hop / 2  # a pixel is centred on its frame
+    left = config.n_window / sample_rate / 2 - hop / 2  # a pixel is centred on its frame
     bottom, top = -0.5, height - 0.5
     if config.type == "stft":  # row 0 is bin 1
-        bottom, top = (edge * spec.sample_rate / config.n_fft for edge in (0.5, height + 0.5))
+        bottom, top = (edge * sample_rate / config.n_fft for edge in (0.5, height + 0.5))
     return (left, left + width * hop, bottom, top), ("time (s)", "frequency (Hz)")
 
 
 def _name_mel_bands(axis: Axes, spec: DatasetSpec) -> None:
     """Label the shared frequency axis with the centre frequencies of some mel bands."""
-    if spec.spectral is None or spec.spectral["type"] != "mel" or not spec.sample_rate:
+    config, sample_rate = spec.origin.spectral, spec.origin.sample_rate
+    if config is None or config.type != "mel" or not sample_rate:
         return
-    config = SpectralConfig.model_validate(spec.spectral)
-    centres = mel_centres(config.height, config.freq_min, config.freq_max_ratio * spec.sample_rate / 2)
+    centres = mel_centres(config.height, config.freq_min, config.freq_max_ratio * sample_rate / 2)
     rows = np.unique(np.linspace(0, config.height - 1, _MEL_TICKS).round().astype(int))
     axis.set_yticks(rows, [f"{centres[row]:.0f}" for row in rows])
 

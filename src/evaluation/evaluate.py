@@ -10,16 +10,17 @@ import torch
 from lightning import Trainer
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
+from src.data.datamodule import BatchDataModule
+from src.data.dataset import BatchDataset
 from src.data.spec import DatasetSpec, first_difference, hop_samples
-from src.data.vimh_datamodule import VIMHDataModule
-from src.data.vimh_dataset import VIMHDataset, images_to_float
 from src.evaluation.confusion import Confusion, count_pairs
 from src.evaluation.intervals import Interval, interval, proportion_interval, resampled_means
+from src.evaluation.reconstruct import batch_for, reconstruction_errors
 from src.evaluation.rerender import image_errors, rendering_source
+from src.models.tasks.parameters import parameters_of
 from src.models.vimh_lit_module import VIMHLitModule
 from src.parameters.space import BYTE_LEVELS, ParameterSpace
 from src.parameters.spec import ParameterSpec
-from src.spectral.config import SpectralConfig
 from src.utils.errors import UserError, one_line
 
 _BATCH = 512  # sounds that are predicted at once unless a datamodule sets the number
@@ -45,7 +46,10 @@ class HeadRow:
 
 @dataclass(frozen=True)
 class ImageError:
-    """The results, as in HeadRow but in dB, of images of all test sounds rendered again from predictions."""
+    """The results, as in HeadRow but in dB, of images of all test sounds rendered again from predictions.
+
+    For reconstructed images they are in levels of the image, and the baseline is the mean training image.
+    """
 
     mae: float
     baseline: float  # of images rendered from the training split's mean
@@ -70,20 +74,22 @@ class Evaluation:
     """All results of a test."""
 
     dataset: str
+    samples: str  # what they are: sounds or images
     num_samples: int
-    nmae: float  # mean over trained heads of MAE / range; for a category the fraction of wrong predictions
+    nmae: float | None  # mean over trained heads of MAE / range; for a category the fraction of wrong predictions
     nmae_interval: Interval | None
     metrics: dict[str, float]  # test/..., as the trainer logged them
     rows: tuple[HeadRow, ...]
     categories: tuple[CategoryRow, ...]
     image_error: ImageError | None  # None if the synth of the sounds is not known
+    reconstruction_error: ImageError | None = None  # of a model that learns features; in levels of the image
 
     def to_json(self) -> bytes:
         """Return the contents of test_results.json."""
         return (json.dumps(asdict(self), indent=2) + "\n").encode()
 
 
-def evaluate(model: VIMHLitModule, datamodule: VIMHDataModule, trainer: Trainer) -> Evaluation:
+def evaluate(model: VIMHLitModule, datamodule: BatchDataModule, trainer: Trainer) -> Evaluation:
     """Test a model. Nothing else reads the test split.
 
     The results are those of float32 predictions of all test sounds, whatever the trainer's precision, number of
@@ -91,27 +97,50 @@ def evaluate(model: VIMHLitModule, datamodule: VIMHDataModule, trainer: Trainer)
     """
     spec, test, train = datamodule.spec, datamodule.dataset("test"), datamodule.dataset("train")
     model.to(trainer.strategy.root_device)
+    if model.heads.predicts == "images":
+        return Evaluation(
+            dataset=spec.name,
+            samples=_samples(spec),
+            num_samples=len(test),
+            nmae=None,
+            nmae_interval=None,
+            metrics=_test(model, datamodule, trainer),
+            rows=(),
+            categories=(),
+            image_error=None,
+            reconstruction_error=ImageError(**_errors(*reconstruction_errors(model, train, test), None)),
+        )
     values, levels = predict_split(model, test, datamodule.eval_batch_size)
-    try:
-        tested = trainer.test(model, datamodule=datamodule, verbose=False)  # empty if no batch is to be tested
-    except MisconfigurationException as error:
-        raise UserError(f"trainer: {one_line(error)}") from error
+    metrics = _test(model, datamodule, trainer)
     truth, trained_on = spec.space.denormalize(test.targets()), spec.space.denormalize(train.targets())
-    quantised = test.values is None
     space = model.spec.space  # the same ranges; true and predicted classes are counted on the model's step grid
-    rows, categories, relative_errors = _head_results(space, values, levels, truth, trained_on, quantised)
+    rows, categories, relative_errors = _head_results(space, values, levels, truth, trained_on, test.quantised)
     trained = (model.heads.weights > 0).cpu().numpy()
     nmae = relative_errors[:, trained].mean(axis=1)
     return Evaluation(
         dataset=spec.name,
+        samples=_samples(spec),
         num_samples=len(test),
         nmae=float(nmae.mean()),
         nmae_interval=interval(resampled_means(nmae[:, None])[:, 0], len(nmae)),
-        metrics=dict(tested[0]) if tested else {},
+        metrics=metrics,
         rows=tuple(rows),
         categories=tuple(categories),
         image_error=_image_error(datamodule, test, values, truth, _typical(spec.space, trained_on)),
     )
+
+
+def _samples(spec: DatasetSpec) -> str:
+    return "sounds" if spec.inputs.kind == "spectral" else "images"
+
+
+def _test(model: VIMHLitModule, datamodule: BatchDataModule, trainer: Trainer) -> dict[str, float]:
+    """Return the metrics that a trainer logs in a test; none if no batch is to be tested."""
+    try:
+        tested = trainer.test(model, datamodule=datamodule, verbose=False)
+    except MisconfigurationException as error:
+        raise UserError(f"trainer: {one_line(error)}") from error
+    return dict(tested[0]) if tested else {}
 
 
 def _head_results(
@@ -187,19 +216,19 @@ def label_rounding(space: ParameterSpace, labels: np.ndarray) -> np.ndarray:
 
 
 def _image_error(
-    datamodule: VIMHDataModule, test: VIMHDataset, values: np.ndarray, truth: np.ndarray, typical: np.ndarray
+    datamodule: BatchDataModule, test: BatchDataset, values: np.ndarray, truth: np.ndarray, typical: np.ndarray
 ) -> ImageError | None:
     source = rendering_source(datamodule.spec, datamodule.trust)
     if source is None:
         return None
-    candidates = {"predicted": values, "typical": typical} | ({"labels": truth} if test.values is None else {})
+    candidates = {"predicted": values, "typical": typical} | ({"labels": truth} if test.quantised else {})
     found = image_errors(source, test, candidates)
     rounding = found["labels"].mean() if "labels" in found else None
     return ImageError(**_errors(found["predicted"], found["typical"], rounding))
 
 
 def require_same_task(trained: DatasetSpec, given: DatasetSpec) -> None:
-    """Raise UserError unless a dataset has the images and parameters that a model was trained on."""
+    """Raise UserError unless a dataset has the images and labels that a model was trained on."""
     if given.image_shape != trained.image_shape:
         raise UserError(
             f"{given.name}: images (C, H, W) are {given.image_shape}, but the model was trained on "
@@ -213,6 +242,8 @@ def require_same_task(trained: DatasetSpec, given: DatasetSpec) -> None:
             f"{given.name}: the model was trained with {difference}; "
             "give a dataset made with the same spectral settings"
         )
+    if trained.targets is None:
+        return
     for own, other in zip(trained.space, given.space, strict=False):
         if _task(own) != _task(other):
             raise UserError(
@@ -227,12 +258,12 @@ def require_same_task(trained: DatasetSpec, given: DatasetSpec) -> None:
 
 
 def _front_end(spec: DatasetSpec) -> dict[str, Any]:
-    spectral = SpectralConfig.model_validate(spec.spectral) if spec.spectral else None
+    origin = spec.origin
     return {
-        "sample_rate": spec.sample_rate,
-        "duration": spec.duration,
+        "sample_rate": origin.sample_rate,
+        "duration": origin.duration,
         "hop_length": hop_samples(spec),
-        "spectral": spectral and spectral.model_dump(mode="json", exclude={"hop_length"}),
+        "spectral": origin.spectral and origin.spectral.model_dump(mode="json", exclude={"hop_length"}),
     }
 
 
@@ -242,34 +273,33 @@ def _task(spec: ParameterSpec) -> str:
 
 
 def predict_split(
-    model: VIMHLitModule, dataset: VIMHDataset, batch_size: int = _BATCH, count: int | None = None
+    model: VIMHLitModule, dataset: BatchDataset, batch_size: int = _BATCH, count: int | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Predict a dataset's first `count` samples, or all.
 
     Return values (n, P) float64 in physical units and classes (n, P) int64.
     """
     count = len(dataset) if count is None else min(count, len(dataset))
-    values, levels = np.empty((count, len(model.spec.space))), np.empty((count, len(model.spec.space)), np.int64)
-    weights = next(model.parameters())
+    heads = parameters_of(model)
+    values, levels = np.empty((count, len(heads.space))), np.empty((count, len(heads.space)), np.int64)
     model.eval()
     for rows in _batches(dataset, batch_size, count):
-        batch = dataset.__getitems__(rows)
-        images, scale = images_to_float(batch["image"]), batch["scale"]
+        batch = batch_for(model, dataset, rows)
         with torch.inference_mode():
-            outputs = model(images.to(weights.device, weights.dtype), scale.to(weights.device, weights.dtype))
-            values[rows] = model.heads.values(outputs).cpu().numpy()
-            levels[rows] = model.heads.levels(outputs).cpu().numpy()
+            outputs = model(batch["image"], batch.get("scale"))
+            values[rows] = heads.values(outputs).cpu().numpy()
+            levels[rows] = heads.levels(outputs).cpu().numpy()
     return values, levels
 
 
-def predict_values(model: VIMHLitModule, dataset: VIMHDataset, count: int) -> np.ndarray:
+def predict_values(model: VIMHLitModule, dataset: BatchDataset, count: int) -> np.ndarray:
     """Return predictions (n, P) in physical units for a dataset's first `count` samples."""
     return predict_split(model, dataset, count=count)[0]
 
 
-def _batches(dataset: VIMHDataset, batch_size: int, count: int) -> Iterator[Sequence[int]]:
+def _batches(dataset: BatchDataset, batch_size: int, count: int) -> Iterator[Sequence[int]]:
     """Yield the first `count` rows, in batches whose images have one shape."""
-    if dataset.records.offsets is None:
+    if not dataset.ragged:
         yield from (range(start, min(start + batch_size, count)) for start in range(0, count, batch_size))
         return
     for batch in dataset.batches_by_shape(batch_size):

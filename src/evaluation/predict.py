@@ -13,16 +13,18 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from src.data.dataset import BatchDataset, images_to_float
 from src.data.source import Source
 from src.data.spec import DatasetSpec, read_spec
-from src.data.vimh_dataset import VIMHDataset, images_to_float
+from src.data.vimh_dataset import VIMHDataset
 from src.evaluation.evaluate import require_same_task
+from src.evaluation.reconstruct import batch_for
 from src.evaluation.rerender import rendering_source
 from src.models.heads.multi_head import Estimates
+from src.models.tasks.parameters import parameters_of
 from src.models.vimh_lit_module import VIMHLitModule
 from src.parameters.space import ParameterSpace
 from src.spectral.audio_file import SUFFIXES, read_clip, write_clip
-from src.spectral.config import SpectralConfig
 from src.spectral.front_end import FrontEnd
 from src.utils.errors import UserError
 from src.utils.files import path_text, write_atomic
@@ -65,13 +67,14 @@ def sound_files(source: Path) -> list[Path]:
 
 def make_front_end(spec: DatasetSpec) -> FrontEnd:
     """Return the front end that made a dataset; raise UserError if the description does not specify it."""
-    if spec.spectral is None or spec.sample_rate is None or spec.duration is None:
+    spectral, sample_rate, duration = spec.origin.spectral, spec.origin.sample_rate, spec.origin.duration
+    if spectral is None or sample_rate is None or duration is None:
         raise UserError(f"{spec.name}: its JSON does not describe the front end, so no sound can be analysed")
-    num_samples = round(spec.duration * spec.sample_rate)
+    num_samples = round(duration * sample_rate)
     if not 0 < num_samples <= _MOST_SAMPLES:
-        length = f"{spec.duration:g} s at {spec.sample_rate:g} Hz"
+        length = f"{duration:g} s at {sample_rate:g} Hz"
         raise UserError(f"{spec.name}: clips of {length} cannot be analysed; make the dataset again")
-    return FrontEnd(SpectralConfig.model_validate(spec.spectral), round(spec.sample_rate), num_samples)
+    return FrontEnd(spectral, round(sample_rate), num_samples)
 
 
 def predict_files(
@@ -139,14 +142,13 @@ def predict_dataset(model: VIMHLitModule, directory: Path) -> list[Prediction]:
     return [_prediction(f"test {row}", Estimates(*sound)) for row, sound in enumerate(zip(*estimates, strict=True))]
 
 
-def estimate_dataset(model: VIMHLitModule, dataset: VIMHDataset) -> Estimates:
+def estimate_dataset(model: VIMHLitModule, dataset: BatchDataset) -> Estimates:
     """Return the estimates of a split's samples in order, as arrays (n, P) float64."""
-    device = next(model.parameters()).device
-    found = np.empty((len(Estimates._fields), len(dataset), len(model.spec.space)))
+    found = np.empty((len(Estimates._fields), len(dataset), len(parameters_of(model).space)))
     for rows in dataset.batches_by_shape(_BATCH):
-        batch = dataset.__getitems__(rows)
+        batch = batch_for(model, dataset, rows)
         with torch.inference_mode():
-            estimates = model.predict(images_to_float(batch["image"]).to(device), batch["scale"].to(device))
+            estimates = model.predict(batch["image"], batch.get("scale"))
         found[:, rows] = torch.stack(estimates).cpu().numpy()
     finite = np.isfinite(found[0]).all(axis=1)
     if not finite.all():

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from src.data.datamodule import BatchDataModule
 from src.data.spec import DatasetSpec
-from src.data.vimh_datamodule import VIMHDataModule
 from src.evaluation.confusion import category_name
 from src.evaluation.evaluate import Evaluation, predict_values
 from src.evaluation.plots import scatter_figure
@@ -43,8 +43,8 @@ th:first-child, td:first-child {{ text-align: left }}
 img {{ max-width: 100% }}
 </style>
 <h1>{title}</h1>
-<p>{count} sounds that were used neither for training nor for choosing the checkpoint.
-A 95 % interval shows how far a result may be off because the number of test sounds is limited.</p>
+<p>{count} {samples} that were used neither for training nor for choosing the checkpoint.
+A 95 % interval shows how far a result may be off because the number of test {samples} is limited.</p>
 {results}
 <h2>Predicted against true</h2>
 <img alt="scatter plots" src="data:image/png;base64,{scatter}">
@@ -53,7 +53,7 @@ A 95 % interval shows how far a result may be off because the number of test sou
 """
 
 
-def write_report(evaluation: Evaluation, model: VIMHLitModule, datamodule: VIMHDataModule, output_dir: Path) -> Path:
+def write_report(evaluation: Evaluation, model: VIMHLitModule, datamodule: BatchDataModule, output_dir: Path) -> Path:
     """Write report.html to `output_dir`; return its path."""
     test, space = datamodule.dataset("test"), model.spec.space
     predicted = predict_values(model, test, _PLOTTED)
@@ -63,6 +63,7 @@ def write_report(evaluation: Evaluation, model: VIMHLitModule, datamodule: VIMHD
     page = _PAGE.format(
         title=_text(evaluation_title(evaluation)),
         count=f"{evaluation.num_samples:,}",
+        samples=evaluation.samples,
         results=_results(evaluation),
         scatter=base64.b64encode(picture.getvalue()).decode(),
         effects=_effects(model.spec),
@@ -102,17 +103,17 @@ def _results(evaluation: Evaluation) -> str:
         columns, rows = category_table(evaluation)
         parts += [_columns_table(columns, rows), f"<p>{_text(CATEGORY_NOTE)}.</p>"]
     for row in evaluation.categories:
-        columns, rows, title = confusion_table(row, whole=len(row.confusion.categories) <= _LARGEST)
+        columns, rows, title = confusion_table(row, len(row.confusion.categories) <= _LARGEST, evaluation.samples)
         parts += [f"<h2>{_text(title)}</h2>", _columns_table(columns, rows)]
     return "\n".join(parts)
 
 
 def _effects(spec: DatasetSpec) -> str:
     """Return how strongly each parameter changes the image, if the dataset's description says so."""
-    if not spec.sensitivity:
+    if not spec.origin.sensitivity:
         return ""
     rows = []
-    for row in spec.sensitivity:
+    for row in spec.origin.sensitivity:
         levels = [f"{row['step_levels']:.2f}", f"{row['range_levels']:.2f}"]
         rows.append([row["name"], *levels, "no measurable effect" if row["blind"] else ""])
     table = _plain_table(["parameter", "one step", "whole range", ""], rows)

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
+from src.data.dataset import BatchDataset
 from src.data.origin import source_of
 from src.data.source import Source
 from src.data.spec import DatasetSpec
-from src.data.vimh_dataset import VIMHDataset
 from src.utils.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -18,7 +18,7 @@ _BATCH = 512  # sounds in memory at once: 16 MB of 8,000 samples
 
 def rendering_source(spec: DatasetSpec, trust: Iterable[str] = ()) -> Source | None:
     """Return the synth that made a dataset, or None if its description names no available, trusted synth."""
-    if not (spec.generator or {}).get("config"):
+    if not spec.origin.recipe:
         return None
     try:
         return source_of(spec, trust)
@@ -27,7 +27,7 @@ def rendering_source(spec: DatasetSpec, trust: Iterable[str] = ()) -> Source | N
         return None
 
 
-def image_errors(source: Source, dataset: VIMHDataset, candidates: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def image_errors(source: Source, dataset: BatchDataset, candidates: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Return the mean absolute difference in dB between each sound's magnitude image and the candidates' images.
 
     A candidate is a value of each parameter for each sound (n, P), or for all sounds (P,); its errors are (n,).

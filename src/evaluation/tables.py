@@ -39,7 +39,7 @@ _PERCENT = ("relative_mae", "accuracy", "within_one_step", "baseline_accuracy")
 
 def print_sensitivity(spec: DatasetSpec, directory: Path, seconds: float | None = None) -> None:
     """Print a dataset's parameters and how strongly each changes the image; `seconds` is None if it is not written."""
-    effects = {row["name"]: row for row in spec.sensitivity}
+    effects = {row["name"]: row for row in spec.origin.sensitivity}
     columns = [
         Column("parameter", text=True), Column("range"), Column("unit", text=True), Column("classes", drop=1),
         Column("one step"), Column("whole range"),
@@ -72,7 +72,7 @@ def _range(spec: ParameterSpec) -> str:
 
 def evaluation_title(evaluation: Evaluation) -> str:
     """Return the title of a test's results."""
-    return f"{evaluation.dataset}: test split, {evaluation.num_samples:,} sounds"
+    return f"{evaluation.dataset}: test split, {evaluation.num_samples:,} {evaluation.samples}"
 
 
 def evaluation_table(evaluation: Evaluation) -> tuple[list[Column], list[list[str]], set[int]]:
@@ -81,6 +81,8 @@ def evaluation_table(evaluation: Evaluation) -> tuple[list[Column], list[list[st
     rows: list[tuple[str, str, HeadRow | ImageError]] = [(row.name, row.unit, row) for row in evaluation.rows]
     if evaluation.image_error is not None:
         rows.append(("image, re-rendered", "dB", evaluation.image_error))
+    if evaluation.reconstruction_error is not None:
+        rows.append(("image, reconstructed", "level", evaluation.reconstruction_error))
     columns, cells = [Column("parameter", text=True), Column("unit", text=True)], [list(row[:2]) for row in rows]
     for heading, field, drop, drop_interval in _RESULTS:
         if field == "label_rounding" and all(row.label_rounding is None for *_, row in rows):
@@ -109,15 +111,17 @@ def category_table(evaluation: Evaluation) -> tuple[list[Column], list[list[str]
     return columns, cells
 
 
-def confusion_table(row: CategoryRow, whole: bool) -> tuple[list[Column], list[list[str]], str]:
-    """Return the confusion table of a parameter, or only its mistakes, and a title."""
+def confusion_table(
+    row: CategoryRow, whole: bool, samples: str = "sounds"
+) -> tuple[list[Column], list[list[str]], str]:
+    """Return the confusion table of a parameter, or only its mistakes, and a title; `samples` says what is counted."""
     confusion = row.confusion
     if whole:
         columns = [Column("true", text=True), *(Column(name) for name in confusion.categories)]
         counts = confusion.matrix().tolist()
         cells = [[name, *map(str, line)] for name, line in zip(confusion.categories, counts, strict=True)]
-        return columns, cells, f"{row.name}: sounds of each true category (rows) by predicted category (columns)"
-    columns = [Column("true", text=True), Column("predicted", text=True), Column("mistakes"), Column("sounds", drop=1)]
+        return columns, cells, f"{row.name}: {samples} of each true category (rows) by predicted category (columns)"
+    columns = [Column("true", text=True), Column("predicted", text=True), Column("mistakes"), Column(samples, drop=1)]
     cells = [[true, predicted, f"{count}", f"{total}"] for true, predicted, count, total in confusion.mistakes()]
     return columns, cells, f"{row.name}: the most frequent mistakes"
 
@@ -144,7 +148,7 @@ def write_evaluation(evaluation: Evaluation, directory: Path) -> None:
     if evaluation.categories:
         parts += [markdown(*category_table(evaluation)), f"{CATEGORY_NOTE}."]
     for row in evaluation.categories:
-        columns, rows, title = confusion_table(row, whole=len(row.confusion.categories) <= _LARGEST)
+        columns, rows, title = confusion_table(row, len(row.confusion.categories) <= _LARGEST, evaluation.samples)
         parts += [f"## {escape_markdown(title)}", markdown(columns, rows)]
     write_atomic(directory / _ALL_IN, ("\n\n".join(parts) + "\n").encode())
 
@@ -158,9 +162,9 @@ def print_evaluation(evaluation: Evaluation) -> None:
     if evaluation.categories:
         show(*category_table(evaluation), "" if rows else title, CATEGORY_NOTE, _ALL_IN)
     for row in evaluation.categories:
-        columns, rows, title = confusion_table(row, whole=len(row.confusion.categories) <= _LARGEST)
+        columns, rows, title = confusion_table(row, len(row.confusion.categories) <= _LARGEST, evaluation.samples)
         if not fits(columns, rows):
-            columns, rows, title = confusion_table(row, whole=False)
+            columns, rows, title = confusion_table(row, False, evaluation.samples)
         if rows:
             show(columns, rows if len(columns) > 4 else rows[:_MISTAKES], title, all_in=_ALL_IN)
 

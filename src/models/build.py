@@ -68,7 +68,8 @@ def restore_model(checkpoint: Mapping[str, Any]) -> VIMHLitModule:
     """Rebuild the model of a loaded checkpoint, in eval mode; raise UserError if its parts do not fit together."""
     config, weights = _without_files(checkpoint["model_config"]), checkpoint["state_dict"]
     spec = DatasetSpec.from_dict(checkpoint["dataset_spec"])
-    inputs = (1, *spec.image_shape), (1, AUXILIARY_INPUTS)
+    middle = 0.5 * sum(spec.inputs.value_range)
+    image, scale = torch.full((1, *spec.image_shape), middle), torch.full((1, AUXILIARY_INPUTS), 0.5)
     try:
         if is_listed(config):
             _rehearse_network(config["network"], spec, weights)
@@ -77,7 +78,7 @@ def restore_model(checkpoint: Mapping[str, Any]) -> VIMHLitModule:
             load_weights(model, checkpoint)
             model.eval()
             with torch.inference_mode():
-                values = model.predict(*(torch.full(shape, 0.5) for shape in inputs))[0]
+                values = model.values(image, scale)
     except UserError as error:
         raise error if str(error).startswith("ckpt_path: ") else UserError(f"ckpt_path: {error}") from error
     except _FAULTS as error:

@@ -28,6 +28,16 @@ _DTYPES = {
 }
 
 
+class ImageSettings(BaseModel):
+    """The settings of a dataset of images: src.data.images.digits.DigitsDataModule.settings."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    format: Literal["digits"]
+    seed: Annotated[int, Field(ge=0, lt=2**64)]
+    eval_batch_size: Annotated[int, Field(ge=1, le=2**20)]
+
+
 class DataSettings(BaseModel):
     """The settings that, with the directory, determine the samples and labels of a test: VIMHDataModule.settings."""
 
@@ -51,13 +61,14 @@ def require_contents(checkpoint: Mapping[str, Any]) -> None:
         require_plain(checkpoint[key], key, most)
     require_tensors(checkpoint["state_dict"], "state_dict")
     try:
-        DataSettings.model_validate(checkpoint["data_settings"])
+        settings = checkpoint["data_settings"]
+        (ImageSettings if "format" in settings else DataSettings).model_validate(settings)
     except ValidationError as error:
         raise UserError(describe(error, "data_settings")) from error
-    space = DatasetSpec.from_dict(checkpoint["dataset_spec"]).space
+    targets = DatasetSpec.from_dict(checkpoint["dataset_spec"]).targets
     heads = checkpoint["model_config"].get("heads")
-    if isinstance(heads, dict):
-        require_plain(heads.get("default"), "model_config.heads.default", _MOST_OF_HEADS // len(space))
+    if isinstance(heads, dict) and targets is not None:
+        require_plain(heads.get("default"), "model_config.heads.default", _MOST_OF_HEADS // len(targets))
 
 
 def require_plain(value: Any, key: str, most: int = _MOST_VALUES) -> None:

@@ -61,6 +61,7 @@ LIBRARY_LOSSES = frozenset(
 # the classes that each part of a model config may name, by its key
 ROLES = {
     "model": frozenset({"src.models.vimh_lit_module.VIMHLitModule"}),
+    "task": frozenset({"src.models.tasks.features.FeaturesTask", "src.models.tasks.parameters.ParametersTask"}),
     "network": frozenset(f"src.models.components.{name}" for name in _NETWORKS),
     "optimizer": frozenset(f"torch.optim.{name}" for name in _OPTIMIZERS),
     "scheduler": frozenset(f"src.models.schedules.{name}" for name in _SCHEDULERS),

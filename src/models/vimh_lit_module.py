@@ -1,4 +1,4 @@
-"""The LightningModule: backbone -> features -> heads, built from the dataset's spec."""
+"""The LightningModule: backbone -> features -> task, built from the dataset's spec."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -9,14 +9,15 @@ import torch
 from lightning import LightningModule
 from torch import Tensor, nn
 
+from src.data.dataset import Batch
 from src.data.spec import DatasetSpec
-from src.data.vimh_dataset import Batch
 from src.models.components.auxiliary import AuxiliaryInputs
-from src.models.heads.calibration import Errors
-from src.models.heads.metrics import HeadMetrics, TermMeans
-from src.models.heads.multi_head import Estimates, MultiHead, head_configs
+from src.models.heads.metrics import TermMeans
+from src.models.heads.multi_head import Estimates
 from src.models.optimizers.groups import layer_weights, parameter_groups
 from src.models.schedules import Plateau, optimizer_steps, require_even_epochs
+from src.models.tasks.parameters import ParametersTask
+from src.models.tasks.task import Stage, Task
 from src.utils.errors import UserError, one_line
 
 AUXILIARY_INPUTS = 2  # the dB range of an image, which per-sample scaling removes from it
@@ -24,9 +25,11 @@ DEFAULT_RANGE_DB = (-80.0, 0.0)  # for datasets and checkpoints that do not stat
 
 
 class VIMHLitModule(LightningModule):
-    """A backbone and its heads.
+    """A backbone and a task, which by default predicts the dataset's parameters by one head each.
 
-    `network` is called with `in_channels` and `image_size` (H, W) and returns a module with `feature_dim`.
+    `network` is called with `in_channels` and `image_size` (H, W) and returns a module with `feature_dim`. It receives
+    images in the value range of the dataset, or of zero mean and unit variance if its `normalised_input` is true.
+    `task` is called as in src.models.tasks.task, also with `heads` and `balance`; it is stored as `heads`.
     `optimizer` is called with parameter groups (see src.models.optimizers.groups), then each of `wrappers` with
     the optimizer and this module. `scheduler` is called with the optimizer, `total_steps` and `steps_per_epoch`; it
     is stepped every batch. `auxiliary` (concat or film) adds the image's dB range to the features. `balance` determines
@@ -36,11 +39,14 @@ class VIMHLitModule(LightningModule):
     """
 
     range_db: Tensor  # the levels in dB of 0 and 1 in the image
+    input_scale: Tensor  # of the normalisation, (C or 1, 1, 1)
+    input_offset: Tensor
 
     def __init__(
         self,
         spec: DatasetSpec,
         network: Callable[..., nn.Module],
+        task: Callable[..., Task] = ParametersTask,
         heads: Mapping[str, Any] | None = None,
         optimizer: Callable[..., torch.optim.Optimizer] = torch.optim.AdamW,
         scheduler: Callable[..., torch.optim.lr_scheduler.LRScheduler] | None = None,
@@ -62,6 +68,9 @@ class VIMHLitModule(LightningModule):
         self.network = network(in_channels=channels, image_size=(height, width))
         self._memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.network.to(memory_format=self._memory_format)
+        self._normalises = bool(getattr(self.network, "normalised_input", False))
+        for name, factor in zip(("input_scale", "input_offset"), spec.inputs.scale_and_offset(), strict=True):
+            self.register_buffer(name, factor, persistent=False)
         self._compile = compile
         feature_dim = int(cast(Any, self.network).feature_dim)
         self.auxiliary = AuxiliaryInputs(AUXILIARY_INPUTS, feature_dim, auxiliary) if auxiliary else None
@@ -69,7 +78,7 @@ class VIMHLitModule(LightningModule):
             self.register_buffer("range_db", torch.tensor(_range_db(spec)))
             self.register_load_state_dict_pre_hook(_complete_old_state)
         feature_dim = self.auxiliary.feature_dim if self.auxiliary else feature_dim
-        self.heads = MultiHead(feature_dim, spec.space, head_configs(spec.space, heads or {}), balance)
+        self.heads = task(feature_dim=feature_dim, spec=spec, heads=heads or {}, balance=balance)
         self._make_optimizer = optimizer
         self._make_scheduler = scheduler
         self._wrappers = dict(wrappers or {})
@@ -77,19 +86,22 @@ class VIMHLitModule(LightningModule):
         self._decaying = layer_weights(self)  # determined now, since fsdp flattens all weights
         self.second_pass = False  # of a step with two passes, whose losses are not counted again
         self.train_terms = TermMeans(["", *self.heads.term_names])
-        self.val_metrics = HeadMetrics(spec.space, self.heads.weights)
-        self.val_errors = Errors(len(spec.space))
-        self.test_metrics = HeadMetrics(spec.space, self.heads.weights)
         self._resumed_rng: Tensor | None = None
         self._seed = 0
 
     def forward(self, image: Tensor, scale: Tensor | None = None) -> dict[str, Tensor]:
-        """Map images (B, C, H, W) in [0, 1], and dB ranges (B, 2), to raw outputs, name -> (B, K)."""
+        """Map images (B, C, H, W), and dB ranges (B, 2), to the task's raw outputs, name -> (B, K)."""
         return self.heads(self.features(image, scale))
 
     def features(self, image: Tensor, scale: Tensor | None = None) -> Tensor:
-        """Map images (B, C, H, W) in [0, 1], and dB ranges (B, 2), to the features (B, D) that all heads read."""
-        features = self.network(image.contiguous(memory_format=self._memory_format))
+        """Map images (B, C, H, W), and dB ranges (B, 2), to the features (B, D) that the task reads.
+
+        Images are in the value range of the dataset's inputs: spectral images in [0, 1].
+        """
+        image = image.contiguous(memory_format=self._memory_format)
+        if self._normalises:
+            image = self.input_scale * image + self.input_offset
+        features = self.network(image)
         if self.auxiliary is None:
             return features
         if scale is None:
@@ -101,7 +113,7 @@ class VIMHLitModule(LightningModule):
     def monitorable(self) -> list[str]:
         """Names of the metrics that a training run logs and can monitor."""
         train = ["train/loss", *(f"train/loss/{name}" for name in self.heads.term_names)]
-        return [*train, "val/loss", *(f"val/{name}" for name in self.val_metrics.names)]
+        return [*train, "val/loss", *(f"val/{name}" for name in self.heads.metric_names)]
 
     @property
     def resuming(self) -> bool:
@@ -109,11 +121,11 @@ class VIMHLitModule(LightningModule):
         return self._resumed_rng is not None
 
     def values(self, image: Tensor, scale: Tensor | None = None) -> Tensor:
-        """Return predictions (B, P) in physical units."""
+        """Return the task's predictions: parameters (B, P) in physical units, or images (B, C, H, W)."""
         return self.heads.values(self(image, scale))
 
     def predict(self, image: Tensor, scale: Tensor | None = None) -> Estimates:
-        """Return predictions with their uncertainties and intervals, each (B, P) in physical units."""
+        """Return predicted parameters with their uncertainties and intervals, each (B, P) in physical units."""
         return self.heads.estimates(self(image, scale))
 
     def setup(self, stage: str) -> None:
@@ -121,12 +133,12 @@ class VIMHLitModule(LightningModule):
             self.network.compile()  # in place, so that the weights keep their names
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        features = self.features(batch["image"], batch["scale"])
-        losses, terms = self.heads.losses(self.heads(features), batch["target"])
+        features = self.features(batch["image"], batch.get("scale"))
+        losses, terms = self.heads.batch_losses(self.heads(features), batch)
         loss = self.heads.total(losses, features)
         if not self.second_pass:
             plain = (losses.detach() * self.heads.weights).sum()  # comparable with val/loss for any model.balance
-            self.train_terms.update(torch.cat([plain[None], terms]), len(batch["target"]))
+            self.train_terms.update(torch.cat([plain[None], terms]), len(batch["image"]))
         return loss
 
     def on_train_epoch_end(self) -> None:
@@ -140,18 +152,12 @@ class VIMHLitModule(LightningModule):
                 torch.distributed.broadcast(buffer, src=0)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        outputs = self._measure(self.val_metrics, batch)
-        if outputs is None:
-            self.val_errors.skip()
-        else:
-            self.val_errors.update(*self.heads.measure(outputs, batch["target"]))
+        self._observe("val", batch)
 
     def on_validation_epoch_end(self) -> None:
-        results = self._report("val", self.val_metrics)
+        results = self._report("val")
         if isinstance(scheduler := self.lr_schedulers(), Plateau) and not self.trainer.sanity_checking:
             scheduler.observe(self._monitored(scheduler.monitor, results))
-        self.heads.calibration.update(self.val_errors.compute())
-        self.val_errors.reset()
 
     def _monitored(self, name: str, results: Mapping[str, Tensor]) -> float:
         """Return a metric of `monitorable` after a validation with these results."""
@@ -160,26 +166,20 @@ class VIMHLitModule(LightningModule):
         return float(results[name.removeprefix("val/")])
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
-        self._measure(self.test_metrics, batch)
+        self._observe("test", batch)
 
     def on_test_epoch_end(self) -> None:
-        self._report("test", self.test_metrics)
+        self._report("test")
 
-    def _measure(self, metrics: HeadMetrics, batch: Batch) -> dict[str, Tensor] | None:
-        """Add a batch to metrics; return the outputs, or None without samples, which a process may have."""
-        if not len(batch["target"]):
-            return None
-        outputs = self(batch["image"], batch["scale"])
-        losses, _ = self.heads.losses(outputs, batch["target"])
-        metrics.update(self.heads.values(outputs), self.heads.levels(outputs), batch["target"], losses)
-        return outputs
+    def _observe(self, stage: Stage, batch: Batch) -> None:
+        is_empty = not len(batch["image"])  # one of several processes may have no sample of a batch
+        self.heads.observe(stage, None if is_empty else self(batch["image"], batch.get("scale")), batch)
 
-    def _report(self, stage: str, metrics: HeadMetrics) -> dict[str, Tensor]:
-        results = metrics.compute()
-        losses = torch.stack([results[f"{name}_loss"] for name in self.spec.space.names])
+    def _report(self, stage: Stage) -> dict[str, Tensor]:
+        results = self.heads.results(stage)
+        losses = torch.stack([results[f"{name}_loss"] for name in self.heads.loss_names])
         results["loss"] = (losses * self.heads.weights).sum()
         self.log_dict({f"{stage}/{name}": value for name, value in results.items()}, sync_dist=False)
-        metrics.reset()
         return results
 
     def configure_optimizers(self) -> Any:
@@ -264,8 +264,8 @@ class VIMHLitModule(LightningModule):
 
 def _range_db(spec: DatasetSpec) -> tuple[float, float]:
     """Return the lowest and highest level of a dataset's images in dB, by default DEFAULT_RANGE_DB."""
-    spectral = spec.spectral or {}
-    return spectral.get("floor_db", DEFAULT_RANGE_DB[0]), spectral.get("ceil_db", DEFAULT_RANGE_DB[1])
+    spectral = spec.origin.spectral
+    return (spectral.floor_db, spectral.ceil_db) if spectral else DEFAULT_RANGE_DB
 
 
 def _complete_old_state(module: VIMHLitModule, state: dict[str, Any], prefix: str, *_: Any) -> None:

@@ -49,7 +49,7 @@ def description(config: DictConfig, spec: DatasetSpec, directory: Path) -> dict[
     )  # the command of a resumed run does not name a model
     network = str(OmegaConf.select(config, "model.network._target_") or "").rpartition(".")[2]
     model = _model_choice() or before.get("model") or network
-    data = {"name": spec.name, "synth": spec.synth_type, "samples": sum(spec.counts.values())}
+    data = {"name": spec.name, "synth": spec.origin.synth_type, "samples": sum(spec.counts.values())}
     return {"name": name, "tags": tags, "data": data, "model": model, "monitor": config.monitor}
 
 

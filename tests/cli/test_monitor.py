@@ -3,6 +3,7 @@
 import pytest
 
 from src.cli.monitor import require_metrics
+from src.data.inputs import Inputs
 from src.data.recipe import parse_recipe
 from src.data.source import load_source
 from src.data.spec import DatasetSpec
@@ -17,7 +18,7 @@ def config_of(*overrides):
 
 def test_every_metric_that_a_model_logs_passes():
     space = load_source(parse_recipe(running.recipe("synth=moog_basic"))).synth.space
-    spec = DatasetSpec("t", (1, 32, 32), space)
+    spec = DatasetSpec("t", Inputs((1, 32, 32)), space)
     config = config_of("synth=moog_basic")
     for config.monitor in build_model(running.plain("train", "model"), spec).monitorable:
         if not config.monitor.endswith(("_acc", "_acc1")):

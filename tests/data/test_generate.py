@@ -300,18 +300,14 @@ def test_the_shipped_configs_make_the_tables_datasets(tmp_path, caplog, row):
     directory, spec = generate(parse_recipe(running.recipe(f"synth={synth}")), tmp_path)
     assert directory == tmp_path / name and read_spec(directory).to_dict()["name"] == spec.name == name
     assert spec.image_shape == shape and sum(spec.counts.values()) == size
-    assert (spec.sample_rate, spec.duration) == (8000, duration)
-    assert [spec.spectral[key] for key in ("type", "n_fft", "n_window", "window_type")] == [
-        "stft",
-        n_fft,
-        n_window,
-        window,
-    ]
+    assert (spec.origin.sample_rate, spec.origin.duration) == (8000, duration)
+    spectral = spec.origin.spectral
+    assert (spectral.type, spectral.n_fft, spectral.n_window, spectral.window_type) == ("stft", n_fft, n_window, window)
     assert {one.name: (one.min, one.step, one.max) for one in spec.space} == VARYING[synth]
     assert "filter_env_amount" in spec.space.names or spec.space.fixed["filter_env_amount"] == 0
     # every label reaches the image, nothing was warned about, and what was written opens
-    assert not any(reach["blind"] for reach in spec.sensitivity)
-    assert [reach["name"] for reach in spec.sensitivity] == list(VARYING[synth])
+    assert not any(reach["blind"] for reach in spec.origin.sensitivity)
+    assert [reach["name"] for reach in spec.origin.sensitivity] == list(VARYING[synth])
     assert not [line for line in caplog.records if line.levelno >= logging.WARNING]
     for split in SPLITS:
         dataset = VIMHDataset(directory, split, verify=True)

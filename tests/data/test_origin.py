@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from src.data.generate import generate
+from src.data.inputs import Inputs
 from src.data.origin import recipe_of, recipe_to_make, source_of
 from src.data.spec import read_spec
 from src.utils.errors import UserError
@@ -19,9 +20,13 @@ def spec(tiny):
 
 
 def changed(spec, part, **values):
-    generator = copy.deepcopy(spec.generator)
+    generator = copy.deepcopy(spec.origin.generator)
     generator["config"][part] |= values
-    return replace(spec, generator=generator)
+    return with_origin(spec, generator=generator)
+
+
+def with_origin(spec, **changes):
+    return replace(spec, origin=replace(spec.origin, **changes))
 
 
 def refusal(check, *arguments):
@@ -56,12 +61,12 @@ def test_a_voice_that_a_file_names_is_ours_or_trusted(spec, check, voice):
 
 @pytest.mark.parametrize("generator", [None, {}, {"config": None}, {"config": "x"}, {"config": [1]}])
 def test_a_dataset_without_a_recipe_cannot_be_made_again(spec, generator):
-    assert "its description has no recipe for its sounds" in refusal(recipe_of, replace(spec, generator=generator))
+    assert "its description has no recipe for its sounds" in refusal(recipe_of, with_origin(spec, generator=generator))
 
 
 @pytest.mark.parametrize("config", [{}, {"synth": {}}, {"synth": 3, "spectral": [], "dataset": None}])
 def test_a_damaged_recipe_is_one_line(spec, config):
-    refusal(recipe_of, replace(spec, generator={"config": config}))
+    refusal(recipe_of, with_origin(spec, generator={"config": config}))
 
 
 @pytest.mark.parametrize(
@@ -87,7 +92,8 @@ def test_a_large_dataset_is_not_made_because_a_file_says_so(spec, size):
 def test_nor_is_one_of_long_clips_or_large_images(spec, duration, height, n_fft):
     spec = changed(spec, "synth", duration=duration, sample_rate=48_000)
     spec = changed(spec, "spectral", height=height, width=1024, n_fft=n_fft, n_window=4)
-    spec = replace(spec, duration=duration, sample_rate=48_000.0, image_shape=(1, height, 1024))
+    spec = with_origin(spec, duration=duration, sample_rate=48_000.0)
+    spec = replace(spec, inputs=Inputs((1, height, 1024)))
     assert "may take more than a minute or 500 MB" in refusal(recipe_to_make, spec)
 
 

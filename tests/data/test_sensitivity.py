@@ -150,7 +150,7 @@ def test_nothing_is_written_of_a_dataset_that_would_hold_a_lost_label(tmp_path):
     assert not list(tmp_path.iterdir())
     directory, spec = generate(recipe, tmp_path, allow_blind=True)
     assert [row["blind"] for row in read_spec(directory).sensitivity] == [False] * 4 + [True] * 2
-    assert read_spec(directory).sensitivity == spec.sensitivity
+    assert read_spec(directory).origin.sensitivity == spec.origin.sensitivity
     make_shard(recipe, tmp_path / "shards", 0, 1, allow_blind=True)
 
 
@@ -170,10 +170,10 @@ def test_generation_warns_of_what_only_the_db_range_tells_and_stores_it(tmp_path
     changes = {"spectral.image_scaling": "per_sample"}
     with caplog.at_level(logging.WARNING):
         directory, spec = generate(tiny_recipe(**changes), tmp_path)
-    assert [line.getMessage() for line in caplog.records] == [describe_blind(spec.sensitivity[0])]
+    assert [line.getMessage() for line in caplog.records] == [describe_blind(spec.origin.sensitivity[0])]
     assert "note_velocity has no measurable effect" in caplog.text
-    assert read_spec(directory).sensitivity == spec.sensitivity
-    assert [row["blind"] for row in spec.sensitivity] == [True, False]
+    assert read_spec(directory).origin.sensitivity == spec.origin.sensitivity
+    assert [row["blind"] for row in spec.origin.sensitivity] == [True, False]
 
 
 def test_a_grids_first_corner_is_not_what_is_measured():

@@ -47,7 +47,7 @@ def test_our_spec_survives_the_json_and_a_checkpoint(tiny):
     assert spec.image_shape == (1, 8, 6) and spec.counts == {"train": 120, "val": 15, "test": 15}
     assert spec.space.names == ("note_velocity", "filter_cutoff") and spec.space.num_classes == (10, 19)
     assert spec.space.fixed["filter_resonance"] == 0.5 and spec.space.varying[1].scale == "log"
-    assert spec.spectral["image_scaling"] == "global" and spec.metadata_bytes == 14
+    assert spec.origin.spectral.image_scaling == "global" and spec.metadata_bytes == 14
     again = DatasetSpec.from_dict(json.loads(json.dumps(spec.to_dict())))
     assert again.to_dict() == spec.to_dict() and again.space == spec.space and again.image_shape == spec.image_shape
 
@@ -57,10 +57,11 @@ def test_ancestors_keys_alone_suffice(by_hand):
     assert spec.name == "by_hand" and spec.image_shape == (1, 3, 4) and spec.counts == {"train": 20, "test": 5}
     assert spec.space.varying[0] == ParameterSpec(name="cutoff", min=0, step=1, max=10, description="made by hand")
     assert spec.space.fixed == {"note_number": 43.35}
-    assert (spec.generator, spec.sensitivity, spec.sha256) == (None, [], {})
+    assert (spec.origin.generator, spec.origin.sensitivity, spec.sha256) == (None, [], {})
     # what it made its images with: scaled one by one, with its pre-emphasis
-    assert spec.spectral["image_scaling"] == "per_sample" and spec.spectral["pre_emphasis"] == 0.97
-    assert [spec.spectral[key] for key in ("n_fft", "n_window", "hop_length")] == [128, 64, 20]
+    spectral = spec.origin.spectral
+    assert spectral.image_scaling == "per_sample" and spectral.pre_emphasis == 0.97
+    assert (spectral.n_fft, spectral.n_window, spectral.hop_length) == (128, 64, 20)
 
 
 def test_the_fewest_keys(tmp_path):
@@ -69,7 +70,12 @@ def test_the_fewest_keys(tmp_path):
         tmp_path, {"height": 3, "width": 4, "channels": 1, "parameter_names": ["cutoff"], "parameter_mappings": mapping}
     )
     spec = read_spec(tmp_path)
-    assert spec.name == tmp_path.name and spec.counts == {} and spec.spectral is None and spec.metadata_bytes is None
+    assert (
+        spec.name == tmp_path.name
+        and spec.counts == {}
+        and spec.origin.spectral is None
+        and spec.metadata_bytes is None
+    )
     assert spec.space.varying[0].step == 0.5 and spec.space.num_classes == (17,)  # (max - min) / 16
 
 

@@ -18,6 +18,7 @@ from omegaconf import OmegaConf
 from optuna.trial import TrialState
 
 from src.cli.entry import expand
+from src.data.inputs import Inputs
 from src.data.spec import DatasetSpec
 from src.models.build import build_model
 from src.parameters.space import ParameterSpace
@@ -29,7 +30,7 @@ from tests import running
 SEARCHES = sorted(path.stem for path in (running.CONFIGS / "hparams_search").glob("*_optuna.yaml"))
 SPEC = DatasetSpec(
     "t",
-    (1, 32, 32),
+    Inputs((1, 32, 32)),
     ParameterSpace(
         [ParameterSpec(name=name, min=0, max=1, step=0.1) for name in ("note_velocity", "log10_decay_time")]
     ),

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from src.data.inputs import Inputs
 from src.data.spec import DatasetSpec
 from src.data.vimh.records import CURRENT_METADATA_BYTES, pack_records
 from src.data.vimh.writer import DatasetWriter
@@ -23,7 +24,7 @@ COUNTS = {"train": 40, "val": 10, "test": 30}
 
 def write_every_kind(directory: Path) -> dict[str, np.ndarray]:
     """Write the dataset; return the values (n, P) of each split. Levels of an image follow its parameters."""
-    spec = DatasetSpec(directory.name, (1, 8, 8), SPACE, COUNTS, metadata_bytes=CURRENT_METADATA_BYTES)
+    spec = DatasetSpec(directory.name, Inputs((1, 8, 8)), SPACE, counts=COUNTS, metadata_bytes=CURRENT_METADATA_BYTES)
     values = {}
     with DatasetWriter(directory, spec) as writer:
         for number, (split, count) in enumerate(COUNTS.items()):

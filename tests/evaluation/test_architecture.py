@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from src.data.inputs import Inputs
 from src.data.spec import DatasetSpec
 from src.evaluation.architecture import describe_blocks, describe_layers
 from src.evaluation.architecture_plot import block_figure
@@ -18,7 +19,7 @@ def built(name, shape=(1, 32, 32)):
     if name == "timm":
         pytest.importorskip("timm")
     config = running.plain("train", "model", f"model={name}")
-    return build_model(config, DatasetSpec("t", shape, FOUR)), torch.zeros(1, *shape)
+    return build_model(config, DatasetSpec("t", Inputs(shape), FOUR)), torch.zeros(1, *shape)
 
 
 def test_a_cnn_layer_by_layer():

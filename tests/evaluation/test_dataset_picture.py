@@ -66,7 +66,8 @@ def test_mel_bands_are_named_by_their_centres(tmp_path):
 
 @pytest.mark.parametrize("unknown", [{"spectral": None}, {"duration": None}, {"duration": 0.001}])
 def test_what_a_foreign_dataset_does_not_tell_is_counted(tiny, unknown):
-    spec = replace(VIMHDataset(tiny).spec, **unknown)
+    spec = VIMHDataset(tiny).spec
+    spec = replace(spec, origin=replace(spec.origin, **unknown))
     figure, _ = figure_of(tiny, 2, spec, np.zeros((2, 2), np.float32))
     panel = images_of(figure)[0]
     assert panel.get_extent() == [-0.5, 5.5, -0.5, 7.5] and panel.get_clim() == (0, 255)

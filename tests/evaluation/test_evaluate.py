@@ -9,7 +9,8 @@ import torch
 from lightning import Trainer
 from scipy import stats
 
-from src.data.spec import DatasetSpec, read_spec
+from src.data.inputs import Inputs
+from src.data.spec import DatasetSpec, Origin, read_spec
 from src.data.vimh_datamodule import VIMHDataModule
 from src.evaluation.evaluate import (
     Evaluation,
@@ -226,7 +227,7 @@ def test_predicted_values_are_the_first_samples(trained, saw):
 def spec_of(shape=(1, 8, 8), **change):
     level = {"name": "level", "min": 0, "max": 1, "step": 0.1} | change
     space = ParameterSpace([ParameterSpec(**level), ParameterSpec(name="b", min=0, max=1)])
-    return DatasetSpec("given", shape, space, sample_rate=8e3, duration=1.0)
+    return DatasetSpec("given", Inputs(shape), space, Origin(8e3, 1.0))
 
 
 @pytest.mark.parametrize(
@@ -236,11 +237,11 @@ def spec_of(shape=(1, 8, 8), **change):
         (spec_of(max=2), ["level 0..2 lin", "level 0..1 lin", "same parameters"]),
         (spec_of(name="volume"), ["volume 0..1 lin", "level 0..1 lin"]),
         (spec_of(kind="ordinal"), ["level 0..1 lin ordinal", "level 0..1 lin continuous"]),
-        (replace(spec_of(), sample_rate=192e3), ["sample_rate = 8000", "192000", "same spectral settings"]),
-        (replace(spec_of(), duration=20.0), ["duration = 1", "20"]),
+        (replace(spec_of(), origin=Origin(192e3, 1.0)), ["sample_rate = 8000", "192000", "same spectral settings"]),
+        (replace(spec_of(), origin=Origin(8e3, 20.0)), ["duration = 1", "20"]),
         (spec_of(min=0.1, scale="log"), ["level 0.1..1 log"]),
         (
-            DatasetSpec("given", (1, 8, 8), ParameterSpace(list(spec_of().space)[:1])),
+            DatasetSpec("given", Inputs((1, 8, 8)), ParameterSpace(list(spec_of().space)[:1])),
             ["the parameters level,", "level, b;"],
         ),
     ],

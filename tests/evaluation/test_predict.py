@@ -1,18 +1,19 @@
 """Predictions from sound files: a WAV of a dataset's own clip gives the dataset's own prediction."""
 
 import csv
-import dataclasses
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import soundfile
 import torch
 
+from src.data.dataset import images_to_float
 from src.data.generate import generate
 from src.data.recipe import parse_recipe
 from src.data.spec import read_spec
-from src.data.vimh_dataset import VIMHDataset, images_to_float
+from src.data.vimh_dataset import VIMHDataset
 from src.evaluation.predict import (
     Prediction,
     make_front_end,
@@ -115,7 +116,7 @@ def test_two_sounds_of_one_stem_keep_their_own_files(trained, saw, tmp_path):
 def test_a_dataset_that_no_synth_of_ours_made_is_predicted_without_rendering(trained, saw, tmp_path):
     model = load_checkpoint(trained.best)
     paths = write_clips(tmp_path / "in", clips_of(model, saw, 1))
-    model.spec = dataclasses.replace(model.spec, generator=None)
+    model.spec = replace(model.spec, origin=replace(model.spec.origin, generator=None))
     predictions, faults = predict_files(model, paths, None, tmp_path)
     assert len(predictions) == 1 and not faults
     assert [one.name for one in tmp_path.glob("*.wav")] == ["00_input.wav"]
@@ -125,7 +126,7 @@ def test_a_model_whose_front_end_is_unknown_cannot_hear(trained):
     spec = load_checkpoint(trained.best).spec
     for missing in ("spectral", "sample_rate", "duration"):
         with pytest.raises(UserError, match=r"^vimh-.*: its JSON does not describe the front end.*$"):
-            make_front_end(dataclasses.replace(spec, **{missing: None}))
+            make_front_end(replace(spec, origin=replace(spec.origin, **{missing: None})))
 
 
 def test_sound_files_of_a_folder_are_those_with_a_known_suffix_in_order(tmp_path):

@@ -229,13 +229,13 @@ def test_generation_says_which_parameter_has_no_measurable_effect(saw, width, ca
     spec = read_spec(saw)
     print_sensitivity(spec, saw, 1.25)
     assert "effect" not in capsys.readouterr().out
-    spec.sensitivity[0]["blind"] = True
+    spec.origin.sensitivity[0]["blind"] = True
     print_sensitivity(spec, saw, 1.25)
     out = capsys.readouterr().out
     assert max(map(len, out.splitlines())) <= width
     told = " ".join(out.split())
     assert "128 clips (102 train, 13 val, 13 test) in 1.2 s" in told
-    figures = [f"{row[key]:.2f}" for row in spec.sensitivity for key in ("step_levels", "range_levels")]
+    figures = [f"{row[key]:.2f}" for row in spec.origin.sensitivity for key in ("step_levels", "range_levels")]
     assert all(figure in out for figure in figures)
     print_sensitivity(spec, saw)
     assert "were not written" in " ".join(capsys.readouterr().out.split())

@@ -4,6 +4,7 @@ import re
 
 import torch
 
+from src.data.inputs import Inputs
 from src.data.spec import DatasetSpec
 from src.models.build import build_model
 from src.parameters.space import ParameterSpace
@@ -51,7 +52,7 @@ def check_count(name):
     """Assert that a model has the number of parameters in its config's first line and, within 10 %, in its name."""
     claim = (running.CONFIGS / f"model/{name}.yaml").read_text().splitlines()[0]
     stated = re.match(r"# ([\d,]+) parameters on 32x32x1 with 4 regression heads, ([\d.]+) M multiply-adds", claim)
-    model = build_model(running.plain("train", "model", f"model={name}"), DatasetSpec("t", (1, 32, 32), _FOUR))
+    model = build_model(running.plain("train", "model", f"model={name}"), DatasetSpec("t", Inputs((1, 32, 32)), _FOUR))
     count = sum(parameter.numel() for parameter in model.parameters())
     assert count == int(stated[1].replace(",", ""))
     if named := re.search(r"_(\d+)k$", name):

@@ -9,6 +9,7 @@ import torch
 from scipy.special import erf, expit
 from torch import nn
 
+from src.data.inputs import Inputs
 from src.data.spec import DatasetSpec
 from src.models.build import build_model
 from src.parameters.space import ParameterSpace
@@ -64,7 +65,7 @@ def check_seed(make: Callable[[], nn.Module]) -> None:
 
 def count_parameters(config: str) -> int:
     """Return the parameters of a model config's whole model on 32x32x1 with four regression heads."""
-    model = build_model(running.plain("train", "model", f"model={config}"), DatasetSpec("t", (1, 32, 32), FOUR))
+    model = build_model(running.plain("train", "model", f"model={config}"), DatasetSpec("t", Inputs((1, 32, 32)), FOUR))
     return sum(parameter.numel() for parameter in model.parameters())
 
 

@@ -9,8 +9,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from src.data.spec import read_spec
-from src.data.vimh_dataset import VIMHDataset, images_to_float
+from src.data.dataset import images_to_float
+from src.data.inputs import Inputs
+from src.data.spec import Origin, read_spec
+from src.data.vimh_dataset import VIMHDataset
 from src.models.build import build_model, load_checkpoint, load_weights, read_checkpoint, require_loadable
 from src.models.trust import named_classes
 from src.utils.errors import UserError
@@ -57,7 +59,7 @@ def test_the_restored_model_is_the_trained_one_bit_by_bit(trained):
 def test_training_refuses_a_model_whose_checkpoints_would_be_refused(saw):
     config, spec = running.plain("train", "model"), read_spec(saw)
     require_loadable(build_model(config, spec))
-    large = build_model(config, replace(spec, image_shape=(1, 4096, 4096), spectral=None))
+    large = build_model(config, replace(spec, inputs=Inputs((1, 4096, 4096)), origin=Origin()))
     with pytest.raises(UserError, match=r"^model\.network: its checkpoints could not be loaded: .*smaller images"):
         require_loadable(large)
 

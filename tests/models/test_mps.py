@@ -5,6 +5,7 @@ import functools
 import pytest
 import torch
 
+from src.data.inputs import Inputs
 from src.data.spec import DatasetSpec
 from src.models.build import build_model
 from src.models.heads.multi_head import HEAD_KINDS
@@ -21,7 +22,7 @@ SPACE = ParameterSpace(
         ParameterSpec(name="wave", values=["saw", "square", "sine"]),
     ]
 )
-SPEC = DatasetSpec("t", (2, 32, 32), SPACE)
+SPEC = DatasetSpec("t", Inputs((2, 32, 32)), SPACE)
 MODELS = sorted(path.stem for path in (running.CONFIGS / "model").glob("*.yaml") if path.stem != "base")
 HEADS = sorted(path.stem for path in (running.CONFIGS / "heads").glob("*.yaml"))
 OPTIMIZERS = sorted(path.stem for path in (running.CONFIGS / "optimizer").glob("*.yaml"))

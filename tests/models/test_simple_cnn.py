@@ -8,6 +8,7 @@ import scipy.signal
 import torch
 from scipy.special import erf
 
+from src.data.inputs import Inputs
 from src.data.spec import DatasetSpec
 from src.models.build import build_model
 from src.models.components.simple_cnn import SimpleCNN
@@ -40,7 +41,7 @@ def test_an_image_of_another_size_also_goes_in():
 def test_number_of_parameters_is_what_the_config_claims(name):
     claim = (running.CONFIGS / f"model/{name}.yaml").read_text().splitlines()[0]
     stated = re.match(r"# ([\d,]+) parameters on 32x32x1 with 4 regression heads", claim)[1]
-    model = build_model(running.plain("train", "model", f"model={name}"), DatasetSpec("t", (1, 32, 32), FOUR))
+    model = build_model(running.plain("train", "model", f"model={name}"), DatasetSpec("t", Inputs((1, 32, 32)), FOUR))
     count = sum(parameter.numel() for parameter in model.parameters())
     assert count == int(stated.replace(",", ""))
     if name == "cnn_micro":

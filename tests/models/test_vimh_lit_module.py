@@ -7,12 +7,15 @@ import numpy as np
 import pytest
 import torch
 
-from src.data.spec import DatasetSpec, read_spec
-from src.data.vimh_dataset import VIMHDataset, images_to_float
+from src.data.dataset import images_to_float
+from src.data.inputs import Inputs
+from src.data.spec import DatasetSpec, Origin, read_spec
+from src.data.vimh_dataset import VIMHDataset
 from src.models.build import build_model, load_checkpoint
 from src.models.heads.calibration import fit
 from src.parameters.space import ParameterSpace
 from src.parameters.spec import ParameterSpec
+from src.spectral.config import SpectralConfig
 from src.utils.errors import UserError
 from tests import running
 
@@ -24,7 +27,7 @@ SPACE = ParameterSpace(
         ParameterSpec(name="drive", min=0.5, max=0.5),  # fixed: no head
     ]
 )
-SPEC = DatasetSpec("t", (2, 12, 20), SPACE)
+SPEC = DatasetSpec("t", Inputs((2, 12, 20)), SPACE)
 EVERY = {
     "level": {"kind": "ordinal"},
     "cutoff": {"kind": "mixture"},
@@ -332,7 +335,9 @@ def test_predict_gives_values_uncertainties_and_intervals_before_any_validation_
 
 
 def range_of(**spectral):
-    return dataclasses.replace(SPEC, spectral=spectral or None)
+    stft = running.plain("train", "spectral")
+    spectral = SpectralConfig.model_validate(stft | spectral) if spectral else None
+    return dataclasses.replace(SPEC, origin=Origin(spectral=spectral))
 
 
 def test_auxiliary_inputs_are_scaled_by_the_range_of_the_datasets_images():

@@ -92,9 +92,10 @@ def has_split(directory: Path, split: str) -> bool:
 
 def _scale_of_all(spec: DatasetSpec) -> np.ndarray | None:
     """Return (2,) float32 spec_min, spec_max of every record if the JSON says that scaling is global, else None."""
-    if spec.spectral is None or spec.spectral["image_scaling"] != "global":
+    spectral = spec.origin.spectral
+    if spectral is None or spectral.image_scaling != "global":
         return None
-    return np.array([spec.spectral["floor_db"], spec.spectral["ceil_db"]], np.float32)
+    return np.array([spectral.floor_db, spectral.ceil_db], np.float32)
 
 
 def _open_binary(path: Path, spec: DatasetSpec) -> Records:

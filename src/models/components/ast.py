@@ -17,6 +17,8 @@ class AudioSpectrogramTransformer(nn.Module):
     is padded with silence until patches cover it.
     """
 
+    normalised_input = True
+
     def __init__(
         self,
         in_channels: int,
@@ -45,7 +47,7 @@ class AudioSpectrogramTransformer(nn.Module):
         nn.init.normal_(self.time_positions, std=POSITION_STD)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Map images (B, C, H, W) in [0, 1] to features (B, feature_dim)."""
+        """Map images (B, C, H, W) to features (B, feature_dim)."""
         maps = self.embedding(image)
         rows, columns = maps.shape[2:]
         maps = maps + resized(self.frequency_positions, (rows, 1)) + resized(self.time_positions, (1, columns))

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from src.models.components.blocks import GridMean, keep_variance
 from src.models.components.drop_path import DropPath, drop_path_rates
-from src.models.components.padding import as_pair, num_patches, pad_to_patches
+from src.models.components.padding import SILENCE, as_pair, num_patches, pad_to_patches
 from src.utils.errors import UserError
 
 _EPSILON = 1e-6
@@ -86,6 +86,8 @@ class ConvNeXtV2(nn.Module):
     Without `final_norm` the features also keep the amount of energy.
     """
 
+    normalised_input = True
+
     def __init__(
         self,
         in_channels: int,
@@ -125,7 +127,6 @@ class ConvNeXtV2(nn.Module):
         nn.init.normal_(self.layers[0].get_parameter("convolution.bias"))
 
     def forward(self, image: Tensor) -> Tensor:
-        """Map images (B, C, H, W) in [0, 1] to features (B, feature_dim)."""
-        padded = pad_to_patches(image, self._stem_stride, self._stem_stride)  # with zeros, which are silence
-        centred = 4.0 * padded - 1.0
-        return self.norm(self.pool(self.layers(centred))).flatten(1)
+        """Map images (B, C, H, W) to features (B, feature_dim)."""
+        padded = pad_to_patches(image, self._stem_stride, self._stem_stride, SILENCE)
+        return self.norm(self.pool(self.layers(padded))).flatten(1)

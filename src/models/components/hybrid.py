@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from src.models.components.blocks import keep_variance
 from src.models.components.convnext_v2 import ConvNeXtV2
+from src.models.components.padding import SILENCE
 from src.models.components.vision_transformer import VisionTransformer
 from src.utils.errors import UserError
 
@@ -21,6 +22,8 @@ class HybridBackbone(nn.Module):
     Swin V2 (Liu et al., arXiv 2111.09883) from timm. `convnext_config` and `transformer_config` are the options of the
     branches.
     """
+
+    normalised_input = True
 
     def __init__(
         self,
@@ -45,7 +48,7 @@ class HybridBackbone(nn.Module):
             keep_variance(layer, gain=1.0)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Map images (B, C, H, W) in [0, 1] to features (B, feature_dim)."""
+        """Map images (B, C, H, W) to features (B, feature_dim)."""
         branches = self.convnext(image), self.transformer(image)
         local, whole = (project(branch) for project, branch in zip(self.projections, branches, strict=True))
         return torch.lerp(whole, local, self.gate(torch.cat([local, whole], dim=1)).sigmoid())
@@ -86,8 +89,8 @@ class SwinV2(nn.Module):
         self.feature_dim = self.swin.num_features
 
     def forward(self, image: Tensor) -> Tensor:
-        """Map images (B, C, H, W) in [0, 1] to features (B, feature_dim)."""
+        """Map images (B, C, H, W) to features (B, feature_dim)."""
         rows, columns = (built - given for built, given in zip(self.image_size, image.shape[2:], strict=True))
         if min(rows, columns) < 0:  # a negative padding would silently crop
             raise UserError(f"model.network: swinv2 was built for {self.image_size} pixels; {tuple(image.shape)} given")
-        return self.swin(4.0 * functional.pad(image, (0, columns, 0, rows)) - 1.0)
+        return self.swin(functional.pad(image, (0, columns, 0, rows), value=SILENCE))

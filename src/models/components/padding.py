@@ -7,6 +7,8 @@ from torch.nn import functional
 
 from src.utils.errors import UserError
 
+SILENCE = -1.0  # the level 0 of a spectral image after its normalisation
+
 
 def as_pair(size: int | Sequence[int]) -> tuple[int, int]:
     """Return (height, width) of a size given as one number or two."""
@@ -21,10 +23,10 @@ def num_patches(size: int, patch: int, stride: int) -> int:
     return 1 + -(-max(0, size - patch) // stride)
 
 
-def pad_to_patches(image: Tensor, patch: tuple[int, int], stride: tuple[int, int]) -> Tensor:
-    """Append zero rows and columns to (B, C, H, W) until patches end at the image's end."""
+def pad_to_patches(image: Tensor, patch: tuple[int, int], stride: tuple[int, int], value: float = 0.0) -> Tensor:
+    """Append rows and columns of `value` to (B, C, H, W) until patches end at the image's end."""
     rows, columns = (
         (num_patches(*geometry) - 1) * geometry[2] + geometry[1] - geometry[0]
         for geometry in zip(image.shape[2:], patch, stride, strict=True)
     )
-    return functional.pad(image, (0, columns, 0, rows)) if rows > 0 or columns > 0 else image
+    return functional.pad(image, (0, columns, 0, rows), value=value) if rows > 0 or columns > 0 else image

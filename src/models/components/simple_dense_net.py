@@ -43,6 +43,8 @@ class SimpleDenseNet(nn.Module):
     of any H x W are accepted.
     """
 
+    normalised_input = True
+
     def __init__(
         self,
         in_channels: int,
@@ -80,5 +82,4 @@ class SimpleDenseNet(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Map images (B, C, H, W) to features (B, feature_dim)."""
-        centred = 4.0 * image - 1.0  # an image is a quarter white on average
-        return self.project(self.stages(centred))
+        return self.project(self.stages(image))

@@ -64,6 +64,8 @@ class SimpleEfficientNet(nn.Module):
     1603.09382). Images of any H x W are accepted.
     """
 
+    normalised_input = True
+
     def __init__(
         self,
         in_channels: int,
@@ -101,5 +103,4 @@ class SimpleEfficientNet(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Map images (B, C, H, W) to features (B, feature_dim)."""
-        centred = 4.0 * image - 1.0  # an image is a quarter white on average
-        return self.project(self.stages(centred))
+        return self.project(self.stages(image))

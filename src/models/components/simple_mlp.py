@@ -13,6 +13,8 @@ from src.utils.errors import UserError
 class SimpleMLP(nn.Module):
     """A linear layer and GELU for each size in `hidden_sizes`; the last size is `feature_dim`."""
 
+    normalised_input = True
+
     def __init__(
         self,
         in_channels: int,
@@ -40,5 +42,4 @@ class SimpleMLP(nn.Module):
             raise UserError(
                 f"SimpleMLP: built for CxHxW images of {built}, but {given} given; use a model with convolutions"
             )
-        centred = 4.0 * image - 1.0  # an image is a quarter white on average
-        return self.layers(centred)
+        return self.layers(image)

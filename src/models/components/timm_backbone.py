@@ -48,6 +48,8 @@ class TimmBackbone(nn.Module):
     Source: https://github.com/huggingface/pytorch-image-models (Wightman, 2019).
     """
 
+    normalised_input = True
+
     def __init__(
         self,
         in_channels: int,
@@ -92,12 +94,11 @@ class TimmBackbone(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Map images (B, C, H, W) to features (B, feature_dim)."""
-        centred = 4.0 * image - 1.0  # about zero mean and unit variance, which pretrained weights expect too
         height, width = image.shape[-2:]
         size = self._enlarged((height, width))
         if size != (height, width):
-            centred = functional.interpolate(centred, size, mode="bilinear", align_corners=False)
-        return self.network(centred)
+            image = functional.interpolate(image, size, mode="bilinear", align_corners=False)
+        return self.network(image)
 
     def _enlarged(self, size: tuple[int, int]) -> tuple[int, int]:
         return max(size[0], self.min_size), max(size[1], self.min_size)

@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from src.models.components.blocks import keep_variance
 from src.models.components.drop_path import DropPath, drop_path_rates
-from src.models.components.padding import as_pair, num_patches, pad_to_patches
+from src.models.components.padding import SILENCE, as_pair, num_patches, pad_to_patches
 from src.utils.errors import UserError
 
 Pooling = Literal["cls", "mean", "cls+mean"]
@@ -89,11 +89,11 @@ class TransformerEncoder(nn.Module):
 
 
 class PatchEmbedding(nn.Module):
-    """Centre an image, halve it by each 3x3 convolution of the stem, and make one token per patch.
+    """Halve an image by each 3x3 convolution of the stem, and make one token per patch.
 
     With a few convolutions before the patches, a transformer trains at higher rates and in fewer epochs (Xiao et al.,
-    arXiv 2106.14881). Patch and stride are in pixels of the image; its end is padded with zeros, which are silence,
-    until patches cover it.
+    arXiv 2106.14881). Patch and stride are in pixels of the image; its end is padded with silence until patches
+    cover it.
     """
 
     def __init__(
@@ -124,13 +124,14 @@ class PatchEmbedding(nn.Module):
         return list(map(num_patches, image_size, self.patch_size, self.stride))
 
     def forward(self, image: Tensor) -> Tensor:
-        """Map images (B, C, H, W) in [0, 1] to tokens (B, dim, rows, columns)."""
-        centred = 4.0 * pad_to_patches(image, self.patch_size, self.stride) - 1.0
-        return self.patches(self.stem(centred))
+        """Map images (B, C, H, W) to tokens (B, dim, rows, columns)."""
+        return self.patches(self.stem(pad_to_patches(image, self.patch_size, self.stride, SILENCE)))
 
 
 class VisionTransformer(nn.Module):
     """Dosovitskiy et al. (arXiv 2010.11929), with patches of any shape on images of any shape."""
+
+    normalised_input = True
 
     def __init__(
         self,
@@ -156,7 +157,7 @@ class VisionTransformer(nn.Module):
         nn.init.normal_(self.positions, std=POSITION_STD)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Map images (B, C, H, W) in [0, 1] to features (B, feature_dim)."""
+        """Map images (B, C, H, W) to features (B, feature_dim)."""
         maps = self.embedding(image)
         maps = maps + resized(self.positions, maps.shape[2:])
         return self.encoder(maps.flatten(2).transpose(1, 2))

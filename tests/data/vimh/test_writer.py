@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from src.data.inputs import Inputs
 from src.data.spec import INFO_FILE, DatasetSpec, read_spec
 from src.data.vimh.records import pack_records
 from src.data.vimh.writer import DatasetWriter
@@ -29,7 +30,7 @@ COUNTS = {"train": 50, "val": 7, "test": 9}
 
 
 def spec(counts=COUNTS, shape=(1, 3, 4), name="made"):
-    return DatasetSpec(name=name, image_shape=shape, space=SPACE, counts=counts, metadata_bytes=14)
+    return DatasetSpec(name, Inputs(shape), SPACE, counts=counts, metadata_bytes=14)
 
 
 def samples(split, counts=COUNTS, shape=(1, 3, 4)):

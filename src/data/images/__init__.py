@@ -1,0 +1,1 @@
+"""Images with class labels, which no sound made."""
