@@ -111,9 +111,7 @@ def category_table(evaluation: Evaluation) -> tuple[list[Column], list[list[str]
     return columns, cells
 
 
-def confusion_table(
-    row: CategoryRow, whole: bool, samples: str = "sounds"
-) -> tuple[list[Column], list[list[str]], str]:
+def confusion_table(row: CategoryRow, whole: bool, samples: str) -> tuple[list[Column], list[list[str]], str]:
     """Return the confusion table of a parameter, or only its mistakes, and a title; `samples` says what is counted."""
     confusion = row.confusion
     if whole:

@@ -68,21 +68,24 @@ def test_the_loss_and_the_metrics_are_those_of_numpy():
     assert set(results) == set(model.heads.metric_names)
     assert float(results["image_loss"]) == pytest.approx(np.concatenate(squares).mean(), rel=1e-5)
     assert float(results["image_mae"]) == pytest.approx(np.concatenate(absolutes).mean(), rel=1e-5)
-    assert not torch.isfinite(model.heads.metrics["val"].compute()["image_loss"])  # it was reset
+    assert float(model.heads.metrics["val"].count) == 0.0  # it was reset
 
 
 def test_a_linear_network_finds_as_much_as_the_principal_components():
     model, image = model_of(), images_of_rank(400, Linear.feature_dim)
-    optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
-    for _ in range(1500):
-        loss = model.heads.batch_losses(model(image), {"image": image})[0].sum()
+    optimizer = torch.optim.LBFGS(model.parameters(), max_iter=2000, line_search_fn="strong_wolfe")
+
+    def loss():
         optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
+        found = model.heads.batch_losses(model(image), {"image": image})[0].sum()
+        found.backward()
+        return found
+
+    optimizer.step(loss)
     pixels = normalised(image).reshape(len(image), -1)
     components = PCA(Linear.feature_dim).fit(pixels)
     best = np.mean((components.inverse_transform(components.transform(pixels)) - pixels) ** 2)
-    assert best * (1 - 1e-6) <= float(loss) <= 1.02 * best < 0.01 * np.mean(pixels**2)
+    assert best * (1 - 1e-5) <= loss().item() <= 1.001 * best < 0.01 * np.mean(pixels**2)
 
 
 def test_a_model_that_learns_features_predicts_no_parameters():
@@ -100,7 +103,7 @@ def test_images_of_another_shape_are_refused():
 
 
 def test_a_dataset_without_labels_names_the_task_that_needs_none():
-    with pytest.raises(UserError, match="t: has no labels; .*task=features"):
+    with pytest.raises(UserError, match=r"t: has no labels; .*task=features"):
         VIMHLitModule(SPEC, Linear)
     restored = DatasetSpec.from_dict(SPEC.to_dict())
     assert restored == SPEC and restored.targets is None
