@@ -52,6 +52,8 @@ def composed(experiment: str) -> dict[str, Any]:
     with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
         config = compose("train", [f"experiment={experiment}", "trainer=cpu", "paths.root_dir=.", "paths.output_dir=."])
     plain = OmegaConf.to_container(config, resolve=True)
+    if "ParametersTask" in plain["model"]["task"]["_target_"]:
+        del plain["model"]["task"]  # the default, which the configs of older results lack
     return {key: plain[key] for key in _DECIDING}
 
 
@@ -64,6 +66,8 @@ def make_data(config: dict[str, Any], data_dir: Path) -> None:
     """Make the dataset of an experiment unless it exists."""
     from src.data.vimh_datamodule import VIMHDataModule
 
+    if "recipe" not in config["data"]:
+        return
     recipe = {key: config[key] for key in ("synth", "spectral", "dataset")}
     VIMHDataModule(recipe=recipe, root=data_dir).prepare_data()
 
@@ -91,6 +95,7 @@ def measure(experiment: str, config: dict[str, Any], data_dir: Path, folder: Pat
         "synth": config["synth"]["name"],
         "config": digest(config),
         "heads": {row["name"]: {key: row[key] for key in ("mae", "baseline", "unit")} for row in results["rows"]},
+        "accuracies": {row["name"]: row["accuracy"] for row in results["categories"]},
     }
 
 
@@ -100,8 +105,13 @@ def sentence(results: dict[str, Any]) -> str:
     for name, head in results["heads"].items():
         error = f"{name} {head['mae']:.3g} {head['unit']}".rstrip()
         heads.append(f"{error} ({100 * head['mae'] / head['baseline']:.1f} %)")
-    took = f"{results['parameters']:,} parameters, {results['cpu_seconds']:.0f} s of CPU time."
-    return f"{took} Test MAE, and relative to the mean baseline: {', '.join(heads)}."
+    text = f"{results['parameters']:,} parameters, {results['cpu_seconds']:.0f} s of CPU time."
+    if heads:
+        text += f" Test MAE, and relative to the mean baseline: {', '.join(heads)}."
+    accuracies = [f"{name} {100 * share:.1f} %" for name, share in results.get("accuracies", {}).items()]
+    if accuracies:
+        text += f" Test accuracy: {', '.join(accuracies)}."
+    return text
 
 
 def with_figures(text: str, results: dict[str, Any]) -> str:

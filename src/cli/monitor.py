@@ -14,7 +14,10 @@ _KINDS = ("mae", "rmse", "acc", "acc1", "loss")  # of each head, as src.models.h
 
 
 def require_metrics(config: DictConfig) -> None:
-    """Raise UserError for a metric that no run of this recipe logs; for an existing dataset this is checked later."""
+    """Raise UserError for a metric that no run of this recipe logs.
+
+    For an existing dataset, and for another task, this is checked once the model is built.
+    """
     if config.monitor is None:
         raise UserError("monitor: null given; give a metric such as val/nmae")
     for key, metric in watched(config).items():
@@ -25,7 +28,7 @@ def require_metrics(config: DictConfig) -> None:
             )
     _require_validation(config)
     _require_ends_of_epochs(config)
-    if config.data.get("data_dir") or not config.data.get("recipe"):
+    if config.data.get("data_dir") or not config.data.get("recipe") or not _predicts_parameters(config):
         return
     heads = config.data.recipe.synth.parameters
     if not isinstance(heads, Mapping):
@@ -33,6 +36,11 @@ def require_metrics(config: DictConfig) -> None:
     known = ["train/loss", "val/loss", "val/nmae", *(f"val/{name}_{kind}" for name in heads for kind in _KINDS)]
     # the terms of a loss are known only once the model is built
     require_known({key: name for key, name in watched(config).items() if not name.startswith("train/loss/")}, known)
+
+
+def _predicts_parameters(config: DictConfig) -> bool:
+    task = OmegaConf.select(config, "model.task._target_")
+    return task in (None, "src.models.tasks.parameters.ParametersTask")
 
 
 def _require_validation(config: DictConfig) -> None:
