@@ -43,7 +43,7 @@ def check_level(backbone):
     """Assert that images which differ by their level alone differ in their features, from the start."""
     torch.manual_seed(0)
     network = backbone(1, (32, 32)).eval()
-    levels = torch.tensor([0.5, 0.55])[:, None, None, None]
+    levels = torch.tensor([1.0, 1.2])[:, None, None, None]  # 0.5 and 0.55 before the normalisation
     quiet, loud = network(levels.expand(2, 1, 32, 32)).double()
     assert (loud - quiet).norm() > 0.03 * quiet.norm()  # a norm that erases levels leaves 1e-7
 

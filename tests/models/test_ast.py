@@ -47,8 +47,8 @@ def test_every_pixel_is_in_a_patch():
 def test_tokens_are_overlapping_patches_plus_two_positions():
     torch.manual_seed(0)
     network = AudioSpectrogramTransformer(2, (11, 12), (4, 6), (3, 3), (), dim=8, depth=0, heads=2, pooling="mean")
-    image = torch.rand(3, 2, 11, 12)
-    padded = functional.pad(4.0 * image - 1.0, (0, 0, 0, 2), value=-1.0)  # 13 = 4 + 3 * 3 rows, 12 = 6 + 2 * 3 columns
+    image = torch.randn(3, 2, 11, 12)
+    padded = functional.pad(image, (0, 0, 0, 2), value=-1.0)  # 13 = 4 + 3 * 3 rows, 12 = 6 + 2 * 3 columns
     embedding = network.embedding.patches
     tokens = functional.unfold(padded, (4, 6), stride=(3, 3)).transpose(1, 2) @ embedding.weight.flatten(1).T
     frequency, time = network.frequency_positions[0, :, :, 0].T, network.time_positions[0, :, 0].T

@@ -10,12 +10,15 @@ from hydra.errors import InstantiationException
 from hydra.utils import get_object, instantiate
 from torch import nn
 
+from src.data.inputs import Inputs
+from src.data.spec import DatasetSpec
 from src.models.listed_classes import LIBRARY_CLASSES, LIBRARY_WORDS, ROLES
 from src.models.losses import create_loss_function
 from src.models.losses.locate import find
 from src.models.trust import is_listed, named_classes, require_allowed
 from src.utils.errors import UserError
 from tests import running
+from tests.models.references import FOUR
 from tests.mutation.guard import CANARY, guarded
 from tests.test_configs import choices_of
 
@@ -30,6 +33,7 @@ FROM_OUR_CODE = {
     "spec",
     "config",
     "network",
+    "task",
     "optimizer",
     "scheduler",
     "wrappers",
@@ -77,7 +81,7 @@ def test_a_whole_config_is_listed():
 @pytest.mark.parametrize(("role", "name"), NAMES, ids=lambda value: value)
 def test_what_is_listed_exists_and_is_what_its_role_needs(role, name):
     found = object_of(role, name)
-    kinds = {"network": nn.Module, "heads": nn.Module, "model": nn.Module, "optimizer": torch.optim.Optimizer}
+    kinds = dict.fromkeys(("network", "task", "heads", "model"), nn.Module) | {"optimizer": torch.optim.Optimizer}
     if role in kinds:
         assert issubclass(found, kinds[role])
     else:  # schedules and wrappers are called with an optimizer that exists
@@ -107,6 +111,8 @@ def build(role, config):
     if role == "heads":
         return create_loss_function(config, {"num_classes": 4, "param_range": (0.0, 1.0)})
     made = instantiate({**config, "_partial_": True})
+    if role == "task":
+        return made(feature_dim=2, spec=DatasetSpec("t", Inputs((1, 4, 4)), FOUR), heads={}, balance="weights")
     if role == "network":
         return made(in_channels=1, image_size=(32, 32))
     weight = nn.Parameter(torch.zeros(2, 2))

@@ -27,13 +27,13 @@ def test_forward_matches_the_papers_order_of_operations_in_float64():
         2, (12, 20), stem_channels=5, growth_rate=3, block_layers=(2, 3, 1), grid_size=(2, 3), feature_dim=6
     )
     weights = references.perturbed(network)
-    image = torch.rand(2, 2, 12, 20)
+    image = torch.randn(2, 2, 12, 20)
 
     def layer(name, maps, stride=1):
         return convolve(maps, weights[f"{name}.weight"], weights[f"{name}.bias"], stride)
 
     for sample, features in zip(image.double().numpy(), network(image).detach(), strict=True):
-        maps = layer("stages.0", 4 * sample - 1, stride=2)  # 6 x 10, not yet activated
+        maps = layer("stages.0", sample, stride=2)  # 6 x 10, not yet activated
         for block, num_layers in ((2, 2), (4, 3), (6, 1)):
             for at in range(num_layers):
                 maps = np.concatenate([maps, layer(f"stages.{block}.layers.{at}.0", gelu(maps))])

@@ -26,9 +26,9 @@ def test_forward_matches_float64():
     stages = ((5, 1, 1, 1), (4, 2, 2, 3))
     network = SimpleEfficientNet(2, (12, 20), 5, stages, grid_size=(3, 5), feature_dim=6)
     weights = references.perturbed(network)
-    image = torch.rand(2, 2, 12, 20)
+    image = torch.randn(2, 2, 12, 20)
     for sample, features in zip(image.double().numpy(), network(image).detach(), strict=True):
-        stem = convolve(4 * sample - 1, weights["stages.0.weight"], weights["stages.0.bias"], 2)
+        stem = convolve(sample, weights["stages.0.weight"], weights["stages.0.bias"], 2)
         maps = silu(stem)
         maps = maps + inverted_residual(maps, weights, "stages.2", 1)
         maps = inverted_residual(maps, weights, "stages.3", 2)
