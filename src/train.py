@@ -17,9 +17,6 @@ import hydra  # noqa: E402
 from omegaconf import DictConfig, OmegaConf  # noqa: E402
 
 from src.cli.entry import run, task  # noqa: E402
-from src.cli.groups import require_mappings  # noqa: E402
-from src.cli.learning_rate import rename_rate  # noqa: E402
-from src.cli.limits import is_tested, require_limits  # noqa: E402
 from src.cli.loggers import require_loggers  # noqa: E402
 from src.cli.monitor import require_known, require_metrics, watched  # noqa: E402
 from src.cli.resume import (  # noqa: E402
@@ -31,6 +28,7 @@ from src.cli.resume import (  # noqa: E402
     save_config,
 )
 from src.cli.unread import warn_of_unused  # noqa: E402
+from src.cli.values import is_tested, rename_rate, require_limits, require_mappings  # noqa: E402
 from src.run.checkpoints import find_checkpoint  # noqa: E402
 from src.run.lock import exclusive_run  # noqa: E402
 from src.run.names import description, run_names  # noqa: E402

@@ -20,7 +20,7 @@ ROOT = rootutils.setup_root(__file__, indicator="pyproject.toml", pythonpath=Tru
 import yaml  # noqa: E402
 from hydra import initialize_config_dir  # noqa: E402
 from hydra.errors import HydraException  # noqa: E402
-from omegaconf import DictConfig, OmegaConf  # noqa: E402
+from omegaconf import OmegaConf  # noqa: E402
 from omegaconf.errors import OmegaConfBaseException  # noqa: E402
 
 from src.cli.build_parts import Fault, build_part, parts_of  # noqa: E402
@@ -62,7 +62,7 @@ def check(configs: Path) -> Report:
                 faults[_message(error, _faulty_file(choices, folder))] = None
                 continue
             try:
-                whole = _resolved(config)
+                whole = cast(dict[str, Any], OmegaConf.to_container(config, resolve=True, throw_on_missing=True))
             except OmegaConfBaseException as error:
                 key, cause = str(error.full_key or ""), one_line(error).partition(" full_key:")[0]
                 faults[f"{file_of(key, choices, configs)}: {key}: {cause}"] = None
@@ -71,11 +71,6 @@ def check(configs: Path) -> Report:
             absent |= dict.fromkeys(missing)
             faults |= {f"{file_of(key, choices, configs)}: {key}: {cause}": None for key, cause in found}
     return Report(count, list(faults), list(absent))
-
-
-def _resolved(config: DictConfig) -> dict[str, Any]:
-    """Return a config as plain containers; a missing value is an error."""
-    return cast(dict[str, Any], OmegaConf.to_container(config, resolve=True, throw_on_missing=True))
 
 
 def _faulty_file(choices: Choices, folder: str) -> str:

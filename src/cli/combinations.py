@@ -1,12 +1,10 @@
 """Experiments with trainers and loggers, composed by Hydra, and the file that a key comes from."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from hydra import compose
-from hydra.core.default_element import ResultDefault
 from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
@@ -37,7 +35,9 @@ def composed(choices: Mapping[str, str], folder: str) -> DictConfig:
 def file_of(key: str, choices: Choices, configs: Path) -> str:
     """Return the config file that sets a key, or most of its path, last."""
     best, longest = "train.yaml", 0
-    for default in _defaults(tuple(f"{group}={choice}" for group, choice in choices.items()), configs):
+    overrides = [f"{group}={choice}" for group, choice in choices.items()]
+    files = GlobalHydra.instance().config_loader().compute_defaults_list("train", overrides, RunMode.RUN).defaults
+    for default in files:  # in the order in which Hydra combines them
         path = configs / f"{default.config_path}.yaml"
         if default.config_path is None or not path.is_file():
             continue
@@ -48,12 +48,6 @@ def file_of(key: str, choices: Choices, configs: Path) -> str:
         if wanted[: len(package)] == package and length and length >= longest:
             best, longest = f"{default.config_path}.yaml", length
     return best
-
-
-@lru_cache(maxsize=1)  # the faults of one combination come one after the other
-def _defaults(overrides: tuple[str, ...], configs: Path) -> list[ResultDefault]:
-    """Return the files that Hydra combines, in its order; `configs` distinguishes the trees of configs in the cache."""
-    return GlobalHydra.instance().config_loader().compute_defaults_list("train", list(overrides), RunMode.RUN).defaults
 
 
 def _depth(config: Any, keys: list[str]) -> int:
