@@ -39,20 +39,17 @@ class CachedDataset(Dataset):
 
 def require_room(datasets: Sequence[VIMHDataset], device: torch.device) -> None:
     """Raise UserError unless the datasets have one image shape and fit their share of a device's memory."""
+    needed = 0
     for dataset in datasets:
         if dataset.records.offsets is not None:
             raise UserError("data.device_cache: true given, but the images differ in shape; give false")
-    needed = sum(len(dataset) * _sample_bytes(dataset) for dataset in datasets)
+        needed += len(dataset) * sum(values.nbytes for values in dataset.__getitems__([0]).values())
     room = _SHARE * _memory(device)
     if needed > room:
         raise UserError(
             f"data.device_cache: the data needs {needed / 1e9:.3g} GB, but at most a quarter of {device}'s "
             f"memory, {room / 1e9:.3g} GB, may be used; give false"
         )
-
-
-def _sample_bytes(dataset: VIMHDataset) -> int:
-    return sum(values.nbytes for values in dataset.__getitems__([0]).values())
 
 
 def _memory(device: torch.device) -> int:

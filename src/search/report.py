@@ -47,7 +47,8 @@ code {{ background: #f4f4f4; padding: .1rem .3rem }} .best {{ background: #e8f4e
 def show(study: Study, directory: Path) -> None:
     """Write a study's report.html and tables to `directory`, and print the table of its trials, the best first."""
     directory = Path(directory)
-    rows, names = sorted(study.get_trials(), key=_rank), _names(study)
+    rows = sorted(study.get_trials(), key=_rank)
+    names = list(dict.fromkeys(name for trial in study.get_trials(deepcopy=False) for name in trial.params))
     path = directory / "report.html"
     with locked(directory / "asking"):  # several searches may end at the same time
         write_atomic(path, _page(study, rows, names).encode())
@@ -87,7 +88,7 @@ def _run(study: Study, trial: FrozenTrial, directory: Path) -> Run:
 
 
 def _page(study: Study, rows: list[FrozenTrial], names: list[str]) -> str:
-    finished = _finished(study)
+    finished = study.get_trials(states=(TrialState.COMPLETE,))
     metric = _attribute(study, MONITOR, "value")
     figures = []
     if finished:
@@ -148,14 +149,6 @@ def importance(trials: list[FrozenTrial]) -> dict[str, float]:
 
 def _ranks(values: Iterable[float]) -> np.ndarray:
     return np.argsort(np.argsort(np.asarray(values, dtype=float), kind="stable"), kind="stable")
-
-
-def _finished(study: Study) -> list[FrozenTrial]:
-    return study.get_trials(states=(TrialState.COMPLETE,))
-
-
-def _names(study: Study) -> list[str]:
-    return list(dict.fromkeys(name for trial in study.get_trials(deepcopy=False) for name in trial.params))
 
 
 def _rank(trial: FrozenTrial) -> tuple[int, float]:
