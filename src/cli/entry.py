@@ -8,7 +8,6 @@ import os
 import re
 import shutil
 import sys
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -183,7 +182,6 @@ def _set_surroundings() -> None:
     # Hydra's parser would print its whole usage
     argparse.ArgumentParser.error = _refuse_option  # type: ignore[method-assign, assignment]
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it reports where its list of fonts is
-    warnings.filterwarnings("ignore", r"\s*'hydra/launcher/\w+' is validated")  # our launchers keep the plugins' keys
     for name, descriptor in (("stdout", 1), ("stderr", 2)):
         if getattr(sys, name) is None:  # the parent closed it: the next file opened would get its number
             os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
