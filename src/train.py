@@ -104,16 +104,16 @@ def refuse_faults(config: DictConfig, datamodule: VIMHDataModule) -> None:
 
 def fit(datamodule: VIMHDataModule, model: VIMHLitModule, trainer: Trainer, ckpt_path: Path | None) -> None:
     """Train, starting from a checkpoint if one is given."""
-    import torch
     from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
     try:
         trainer.fit(model, datamodule=datamodule, ckpt_path=ckpt_path, weights_only=True)
     except MisconfigurationException as error:
         raise UserError(f"trainer: {' '.join(str(error).split())}") from error
-    except torch._dynamo.exc.ShortenTraceback as error:  # no compiler or no Triton; torch._dynamo is loaded by then
-        raise UserError(f"model.compile: {first_line(error)}; fix that, or train with model.compile=false") from error
     except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        if type(error).__module__ == "torch._dynamo.exc":  # no compiler or no Triton
+            advice = "fix that, or train with model.compile=false"
+            raise UserError(f"model.compile: {first_line(error)}; {advice}") from error
         if isinstance(error, UserError) or not model.resuming:
             raise
         raise UserError(
