@@ -16,16 +16,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep, Transformer
 from hydra.core.utils import JobReturn
 from omegaconf import DictConfig
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    DiscreteUniformDistribution,
-    IntLogUniformDistribution,
-    IntUniformDistribution,
-    LogUniformDistribution,
-    UniformDistribution,
-    check_distribution_compatibility,
-)
+from optuna import distributions
+from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.study import Study
 from optuna.trial import Trial, TrialState
 
@@ -88,14 +80,15 @@ def distribution(override: Override) -> BaseDistribution:
     if isinstance(value, IntervalSweep):
         is_whole = isinstance(value.start, int) and isinstance(value.end, int)
         if "log" in value.tags:
-            kind: Any = IntLogUniformDistribution if is_whole else LogUniformDistribution
+            kind: Any = distributions.IntLogUniformDistribution if is_whole else distributions.LogUniformDistribution
         else:
-            kind = IntUniformDistribution if is_whole else UniformDistribution
+            kind = distributions.IntUniformDistribution if is_whole else distributions.UniformDistribution
         return kind(value.start, value.end)
     if isinstance(value, RangeSweep) and not value.shuffle:
         steps: Any = (value.start, value.stop, value.step)
-        has_decimals = any(isinstance(number, float) for number in steps)
-        return DiscreteUniformDistribution(*steps) if has_decimals else IntUniformDistribution(*steps)
+        if any(isinstance(number, float) for number in steps):
+            return distributions.DiscreteUniformDistribution(*steps)
+        return distributions.IntUniformDistribution(*steps)
     choices: Any = override.sweep_iterator(transformer=Transformer.encode)  # numbers and texts
     return CategoricalDistribution(tuple(choices))
 
@@ -216,7 +209,7 @@ def _require_same_choices(study: Study, space: Mapping[str, BaseDistribution]) -
     for trial in study.get_trials(deepcopy=False):
         for key in trial.distributions.keys() & space.keys():
             try:
-                check_distribution_compatibility(trial.distributions[key], space[key])
+                distributions.check_distribution_compatibility(trial.distributions[key], space[key])
             except ValueError as error:
                 advice = "give another hydra.sweeper.study_name"
                 raise UserError(f"{key}: study {study.study_name} has other choices; {advice}") from error
