@@ -121,7 +121,8 @@ def _skip_used_batches(trainer: Trainer) -> None:
     fetcher = loop._data_fetcher
     if not trainer.ckpt_path:
         return
-    for sampler in (loader.sampler, getattr(loader, "batch_sampler", None)):
+    samplers: list[Any] = [loader.sampler, getattr(loader, "batch_sampler", None)]
+    for sampler in samplers:
         if hasattr(sampler, "set_epoch"):
             sampler.set_epoch(loop.epoch_progress.current.processed)
     used = loop.epoch_loop.batch_progress.current.processed if loop.restarted_mid_epoch else 0
