@@ -56,6 +56,19 @@ deactivate d: ## print how to deactivate .venv
 lock: $(READY) ## compile requirements.txt again from pyproject.toml
 	PATH="$$PATH:$(CURDIR)/$(VENV)/bin" uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-header --no-annotate --extra dev pyproject.toml -o requirements.txt
 
+# what the short names below stand for; `make experiment-...` runs any of configs/experiment
+experiment-%: $(READY)
+	$(TRAIN) experiment=$*
+
+model-%: $(READY)
+	$(TRAIN) model=$*
+
+quick-%: $(READY)
+	$(TRAIN) model=$* $(QUICK)
+
+generate-%: $(READY)
+	$(GENERATE) synth=$*
+
 ##@ Train
 train t tr: $(READY) ## train the default model on the default data
 	$(TRAIN)
@@ -72,27 +85,13 @@ trs: $(READY) ## small saw set, 256 clips
 trl: $(READY) ## large saw set, 16,384 clips
 	$(TRAIN) synth=simple_saw $(LARGE)
 
-trc: $(READY) ## SimpleCNN, tiny
-	$(TRAIN) model=cnn_tiny
-
-trvs: $(READY) ## small ViT, 38 K parameters
-	$(TRAIN) model=vit_38k
-
-trcns: $(READY) ## small ConvNeXt, 65 K parameters
-	$(TRAIN) model=convnext_68k
-
-tq: $(READY) ## quick run of SimpleDenseNet: 1 epoch, 10 batches
-	$(TRAIN) model=densenet_68k $(QUICK)
-
-tqc: $(READY) ## ... of the CNN
-	$(TRAIN) model=cnn_micro $(QUICK)
-
-tqv: $(READY) ## ... of the ViT
-	$(TRAIN) model=vit_38k $(QUICK)
-
-tqcn: $(READY) ## ... of the ConvNeXt
-	$(TRAIN) model=convnext_68k $(QUICK)
-
+trc: model-cnn_tiny ## SimpleCNN, tiny
+trvs: model-vit_38k ## small ViT, 38 K parameters
+trcns: model-convnext_68k ## small ConvNeXt, 65 K parameters
+tq: quick-densenet_68k ## quick run of SimpleDenseNet: 1 epoch, 10 batches
+tqc: quick-cnn_micro ## ... of the CNN
+tqv: quick-vit_38k ## ... of the ViT
+tqcn: quick-convnext_68k ## ... of the ConvNeXt
 tqa: tq tqc tqv tqcn ## ... of all four
 
 ca: $(READY) ## compare medium-sized networks, 3 epochs each, in one table
@@ -105,94 +104,36 @@ sweep-report: $(READY) ## table and plots of a running or stopped search: make s
 	$(PYTHON) viz/sweep_report.py $(STUDY) $(if $(STORAGE),--storage $(STORAGE))
 
 ##@ Experiments
-ex: $(READY) ## example
-	$(TRAIN) experiment=example
-
-evimh: $(READY) ## VIMH CNN, classification heads
-	$(TRAIN) experiment=vimh_cnn
-
-evimh16k: $(READY) ## the same as evimh (older name)
-	$(TRAIN) experiment=vimh_cnn_16kdss
-
-evimhr: $(READY) ## VIMH CNN, regression heads
-	$(TRAIN) experiment=vimh_cnn_regression
-
-evimho: $(READY) ## ... ordinal heads
-	$(TRAIN) experiment=vimh_cnn_ordinal
-
-evimhst: $(READY) ## ... soft targets
-	$(TRAIN) experiment=vimh_cnn_soft
-
-evimhwce: $(READY) ## ... distance-weighted cross entropy
-	$(TRAIN) experiment=vimh_cnn_weighted_cross_entropy
-
-evimhqr: $(READY) ## ... quantised regression
-	$(TRAIN) experiment=vimh_cnn_quantized_regression
-
-evimhstk: $(READY) ## ... on STK instruments: your own dataset in data/vimh_stk
-	$(TRAIN) experiment=vimh_cnn_stk
-
-etms: $(READY) ## micro network, small set
-	$(TRAIN) experiment=trivial_micro_small
-
-etmsr: $(READY) ## ... regression heads
-	$(TRAIN) experiment=trivial_micro_small_regression
-
-etmsrdt: $(READY) ## ... regression heads, checkpoint chosen by log10_decay_time's error
-	$(TRAIN) experiment=trivial_micro_small_regression_decay_time
-
-etts: $(READY) ## tiny network, small set
-	$(TRAIN) experiment=trivial_tiny_small
-
-etml: $(READY) ## micro network, large set
-	$(TRAIN) experiment=trivial_micro_large
-
-etmlr: $(READY) ## ... regression heads
-	$(TRAIN) experiment=trivial_micro_large_regression
-
-etmlrdt: $(READY) ## ... regression heads, checkpoint chosen by log10_decay_time's error
-	$(TRAIN) experiment=trivial_micro_large_regression_decay_time
-
-etmldt: $(READY) ## ... classification heads, checkpoint chosen by log10_decay_time's error
-	$(TRAIN) experiment=trivial_micro_large_decay_time
-
-ettl: $(READY) ## tiny network, large set
-	$(TRAIN) experiment=trivial_tiny_large
-
-et64l: $(READY) ## 64 K network, large set
-	$(TRAIN) experiment=trivial_64k_large
-
+ex: experiment-example ## example
+evimh: experiment-vimh_cnn ## VIMH CNN, classification heads
+evimh16k: experiment-vimh_cnn_16kdss ## the same as evimh (older name)
+evimhr: experiment-vimh_cnn_regression ## VIMH CNN, regression heads
+evimho: experiment-vimh_cnn_ordinal ## ... ordinal heads
+evimhst: experiment-vimh_cnn_soft ## ... soft targets
+evimhwce: experiment-vimh_cnn_weighted_cross_entropy ## ... distance-weighted cross entropy
+evimhqr: experiment-vimh_cnn_quantized_regression ## ... quantised regression
+evimhstk: experiment-vimh_cnn_stk ## ... on STK instruments: your own dataset in data/vimh_stk
+etms: experiment-trivial_micro_small ## micro network, small set
+etmsr: experiment-trivial_micro_small_regression ## ... regression heads
+etmsrdt: experiment-trivial_micro_small_regression_decay_time ## ... regression heads, checkpoint chosen by log10_decay_time's error
+etts: experiment-trivial_tiny_small ## tiny network, small set
+etml: experiment-trivial_micro_large ## micro network, large set
+etmlr: experiment-trivial_micro_large_regression ## ... regression heads
+etmlrdt: experiment-trivial_micro_large_regression_decay_time ## ... regression heads, checkpoint chosen by log10_decay_time's error
+etmldt: experiment-trivial_micro_large_decay_time ## ... classification heads, checkpoint chosen by log10_decay_time's error
+ettl: experiment-trivial_tiny_large ## tiny network, large set
+et64l: experiment-trivial_64k_large ## 64 K network, large set
 etall: etms etmsr etmsrdt etts etml etmlr etmlrdt etmldt ettl et64l ## train all experiments from etms to et64l
-
-evitms: $(READY) ## micro ViT, small set
-	$(TRAIN) experiment=trivial_vit_micro_small
-
-evitmsr: $(READY) ## ... regression heads
-	$(TRAIN) experiment=trivial_vit_micro_small_regression
-
-evitts: $(READY) ## tiny ViT, small set
-	$(TRAIN) experiment=trivial_vit_tiny_small
-
-evitml: $(READY) ## micro ViT, large set
-	$(TRAIN) experiment=trivial_vit_micro_large
-
-evittl: $(READY) ## tiny ViT, large set
-	$(TRAIN) experiment=trivial_vit_tiny_large
-
+evitms: experiment-trivial_vit_micro_small ## micro ViT, small set
+evitmsr: experiment-trivial_vit_micro_small_regression ## ... regression heads
+evitts: experiment-trivial_vit_tiny_small ## tiny ViT, small set
+evitml: experiment-trivial_vit_micro_large ## micro ViT, large set
+evittl: experiment-trivial_vit_tiny_large ## tiny ViT, large set
 evitall: evitms evitmsr evitts evitml evittl ## train all experiments from evitms to evittl
-
-emb: $(READY) ## Moog basic
-	$(TRAIN) experiment=moog_basic
-
-eme: $(READY) ## Moog envelope
-	$(TRAIN) experiment=moog_envelope
-
-emr: $(READY) ## Moog resonance
-	$(TRAIN) experiment=moog_resonance
-
-emer: $(READY) ## Moog envelope, regression heads
-	$(TRAIN) experiment=moog_envelope_regression
-
+emb: experiment-moog_basic ## Moog basic
+eme: experiment-moog_envelope ## Moog envelope
+emr: experiment-moog_resonance ## Moog resonance
+emer: experiment-moog_envelope_regression ## Moog envelope, regression heads
 emall: emall-gen emall-train ## make all Moog sets and train on them
 
 emall-gen: $(READY) ## make the Moog sets of 16,384 clips that do not exist yet
@@ -200,36 +141,21 @@ emall-gen: $(READY) ## make the Moog sets of 16,384 clips that do not exist yet
 	  ls -d data/*_16384dss_$${synth}_* 2>/dev/null || $(GENERATE) synth=$$synth $(LARGE) || exit 1; done
 
 emall-train: emb eme emr ## train on all Moog sets
-
-emvitb: $(READY) ## ViT, Moog basic
-	$(TRAIN) experiment=moog_vit_basic
-
-emvite: $(READY) ## ViT, Moog envelope
-	$(TRAIN) experiment=moog_vit_envelope
-
-emvitr: $(READY) ## ViT, Moog resonance
-	$(TRAIN) experiment=moog_vit_resonance
-
+emvitb: experiment-moog_vit_basic ## ViT, Moog basic
+emvite: experiment-moog_vit_envelope ## ViT, Moog envelope
+emvitr: experiment-moog_vit_resonance ## ViT, Moog resonance
 emvit: emvitb emvite emvitr ## train all experiments from emvitb to emvitr
-
 emvitgta: emall-gen emvit ## make the Moog sets, then train the ViTs on them
 
 ##@ Generate
-sds: $(READY) ## saw, 256 clips
-	$(GENERATE) synth=simple_saw
+sds: generate-simple_saw ## saw, 256 clips
 
 sdl: $(READY) ## saw, 16,384 clips
 	$(GENERATE) synth=simple_saw $(LARGE)
 
-sdmb: $(READY) ## Moog basic
-	$(GENERATE) synth=moog_basic
-
-sdme: $(READY) ## Moog envelope
-	$(GENERATE) synth=moog_envelope
-
-sdmr: $(READY) ## Moog resonance
-	$(GENERATE) synth=moog_resonance
-
+sdmb: generate-moog_basic ## Moog basic
+sdme: generate-moog_envelope ## Moog envelope
+sdmr: generate-moog_resonance ## Moog resonance
 sdma: sdmb sdme sdmr ## all three
 
 ##@ Inspect

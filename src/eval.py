@@ -15,9 +15,8 @@ import hydra  # noqa: E402
 from omegaconf import DictConfig  # noqa: E402
 
 from src.cli.entry import require, run, task  # noqa: E402
-from src.cli.groups import require_mappings  # noqa: E402
-from src.cli.limits import is_tested  # noqa: E402
 from src.cli.loggers import require_loggers  # noqa: E402
+from src.cli.values import is_tested, require_mappings  # noqa: E402
 from src.run.checkpoints import find_checkpoint  # noqa: E402
 from src.utils.errors import UserError  # noqa: E402
 from src.utils.files import shown_path  # noqa: E402

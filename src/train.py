@@ -17,9 +17,6 @@ import hydra  # noqa: E402
 from omegaconf import DictConfig, OmegaConf  # noqa: E402
 
 from src.cli.entry import run, task  # noqa: E402
-from src.cli.groups import require_mappings  # noqa: E402
-from src.cli.learning_rate import rename_rate  # noqa: E402
-from src.cli.limits import is_tested, require_limits  # noqa: E402
 from src.cli.loggers import require_loggers  # noqa: E402
 from src.cli.monitor import require_known, require_metrics, watched  # noqa: E402
 from src.cli.resume import (  # noqa: E402
@@ -31,6 +28,7 @@ from src.cli.resume import (  # noqa: E402
     save_config,
 )
 from src.cli.unread import warn_of_unused  # noqa: E402
+from src.cli.values import is_tested, rename_rate, require_limits, require_mappings  # noqa: E402
 from src.run.checkpoints import find_checkpoint  # noqa: E402
 from src.run.lock import exclusive_run  # noqa: E402
 from src.run.names import description, run_names  # noqa: E402
@@ -106,16 +104,16 @@ def refuse_faults(config: DictConfig, datamodule: BatchDataModule) -> None:
 
 def fit(datamodule: BatchDataModule, model: VIMHLitModule, trainer: Trainer, ckpt_path: Path | None) -> None:
     """Train, starting from a checkpoint if one is given."""
-    import torch
     from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
     try:
         trainer.fit(model, datamodule=datamodule, ckpt_path=ckpt_path, weights_only=True)
     except MisconfigurationException as error:
         raise UserError(f"trainer: {' '.join(str(error).split())}") from error
-    except torch._dynamo.exc.ShortenTraceback as error:  # no compiler or no Triton; torch._dynamo is loaded by then
-        raise UserError(f"model.compile: {first_line(error)}; fix that, or train with model.compile=false") from error
     except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        if type(error).__module__ == "torch._dynamo.exc":  # no compiler or no Triton
+            advice = "fix that, or train with model.compile=false"
+            raise UserError(f"model.compile: {first_line(error)}; {advice}") from error
         if isinstance(error, UserError) or not model.resuming:
             raise
         raise UserError(

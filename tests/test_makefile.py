@@ -41,7 +41,8 @@ def test_help_is_grouped_plain_text_of_80_columns():
 
 
 def test_experiments_named_by_make_exist():
-    named = set(re.findall(r"experiment=(\w+)", (ROOT / "Makefile").read_text()))
+    named = set(re.findall(r"experiment-(\w+)", (ROOT / "Makefile").read_text()))
+    assert named
     assert named <= {path.stem for path in (ROOT / "configs/experiment").glob("*.yaml")}
 
 

@@ -104,8 +104,11 @@ class TrainingProgress(Callback):
         bounds = [left for left in (timer.time_remaining() for timer in timers) if left is not None]
         left = self._epochs_left(trainer)
         if left is not None and (self._durations or self.fraction > self._fraction_before):
-            mean = sum(self._durations) / len(self._durations) if self._durations else self._extrapolated()
-            bounds.append(left * mean)
+            if self._durations:
+                expected = sum(self._durations) / len(self._durations)
+            else:  # from the batches of the first epoch so far
+                expected = self.epoch_seconds / (self.fraction - self._fraction_before)
+            bounds.append(left * expected)
         return max(0.0, min(bounds)) if bounds else None
 
     def _epochs_left(self, trainer: Trainer) -> float | None:
@@ -117,10 +120,6 @@ class TrainingProgress(Callback):
             batches = (trainer.max_steps - trainer.global_step) * trainer.accumulate_grad_batches
             bounds.append(batches / self._batches_per_epoch)
         return max(0.0, min(bounds)) if bounds else None
-
-    def _extrapolated(self) -> float:
-        """Return the expected duration of the epoch from that of its batches so far."""
-        return self.epoch_seconds / (self.fraction - self._fraction_before)
 
     def _start_epoch(self) -> None:
         self._began = time.monotonic()

@@ -77,7 +77,11 @@ class TrainingBar(TrainingProgress, ProgressBar):
             self._start()
 
     def on_validation_batch_end(self, *_: Any, **__: Any) -> None:
-        self._count()
+        self._done += 1
+        if time.monotonic() >= self._next_draw:
+            self._draw()
+
+    on_test_batch_end = on_validation_batch_end
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         super().on_validation_end(trainer, pl_module)
@@ -90,9 +94,6 @@ class TrainingBar(TrainingProgress, ProgressBar):
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._label, self._done, self._total = "test", 0, sum(trainer.num_test_batches)
         self._start()
-
-    def on_test_batch_end(self, *_: Any, **__: Any) -> None:
-        self._count()
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._stop()
@@ -108,11 +109,6 @@ class TrainingBar(TrainingProgress, ProgressBar):
         total = self.planned_epochs(self.trainer)
         self._label = f"epoch {self.epochs + 1}" if total is None else f"epoch {self.epochs + 1}/{total}"
         self._done, self._total = self.batches, self._batches_per_epoch
-
-    def _count(self) -> None:
-        self._done += 1
-        if time.monotonic() >= self._next_draw:
-            self._draw()
 
     def _start(self) -> None:
         """Begin to draw; other output to the terminal appears above the bar."""

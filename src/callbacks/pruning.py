@@ -1,12 +1,14 @@
 """Report a trial's progress to a sweep's study, and stop the trial if the study's pruner decides so."""
 
+from __future__ import annotations
+
 import functools
 import logging
 import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
@@ -15,6 +17,9 @@ from lightning.pytorch.callbacks import Callback
 
 from src.utils.errors import UserError, first_line
 from src.utils.multirun import in_trial, job_label
+
+if TYPE_CHECKING:  # imported only in a sweep
+    from optuna.trial import Trial
 
 log = logging.getLogger(__name__)
 
@@ -31,12 +36,11 @@ class Pruning(Callback):
         self.pruned = ""
 
     @functools.cached_property
-    def _trial(self) -> tuple[Any, int] | None:
-        from src.search.study import AWAY_S, load_study
+    def _trial(self) -> Trial | None:
+        from src.search.study import AWAY_S, load_trial
 
         sweeper = HydraConfig.get().sweeper
-        study = load_study(sweeper.study_name, sweeper.storage, instantiate(sweeper.pruner), AWAY_S)
-        return study, study._storage.get_trial_id_from_study_id_trial_number(study._study_id, sweeper.trial)
+        return load_trial(sweeper.study_name, sweeper.storage, sweeper.trial, instantiate(sweeper.pruner), AWAY_S)
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Raise UserError if the sweep gave this trial up while its job waited to start."""
@@ -45,8 +49,8 @@ class Pruning(Callback):
         running = True
         with self._without_database("the start"):
             if self._trial is not None:
-                study, trial_id = self._trial
-                running = not study._storage.get_trial(trial_id).state.is_finished()
+                trials = self._trial.study.get_trials(deepcopy=False)
+                running = not trials[self._trial.number].state.is_finished()
         if not running:
             raise UserError("the sweep cancelled this trial before it started")
 
@@ -67,15 +71,14 @@ class Pruning(Callback):
         if self.pruned:  # logged here, after the line of the last epoch
             log.info("%spruned %s, worse than in other trials", job_label(), self.pruned)
 
-    def _is_hopeless(self, trial: tuple[Any, int], epoch: int, value: float) -> bool:
+    def _is_hopeless(self, trial: Trial, epoch: int, value: float) -> bool:
         """Report an epoch's value; return whether the pruner gives the trial up, and mark the trial then."""
         from src.search.study import PRUNED
 
-        study, trial_id = trial
-        study._storage.set_trial_intermediate_value(trial_id, epoch, value)
-        if not study.pruner.prune(study, study._storage.get_trial(trial_id)):
+        trial.report(value, epoch)
+        if not trial.should_prune():
             return False
-        study._storage.set_trial_user_attr(trial_id, PRUNED, True)
+        trial.set_user_attr(PRUNED, True)
         return True
 
     @contextmanager

@@ -11,6 +11,12 @@ from src.utils.multirun import job_label
 
 log = logging.getLogger(__name__)
 
+_REASONS = {
+    EarlyStoppingReason.NON_FINITE_METRIC: "is not finite",
+    EarlyStoppingReason.STOPPING_THRESHOLD: "has reached the stopping threshold",
+    EarlyStoppingReason.DIVERGENCE_THRESHOLD: "has passed the divergence threshold",
+}
+
 
 class ResumableEarlyStopping(EarlyStopping):
     """Immediately ends a run that is resumed after early stopping, unless its patience is larger now.
@@ -42,13 +48,8 @@ class ResumableEarlyStopping(EarlyStopping):
             self._log(f"{self._patience_exhausted()}; increase the patience to train longer")
 
     def _reason(self) -> str:
-        if self.stopping_reason == EarlyStoppingReason.NON_FINITE_METRIC:
-            return f"{self.monitor} is not finite"
-        if self.stopping_reason == EarlyStoppingReason.STOPPING_THRESHOLD:
-            return f"{self.monitor} has reached the stopping threshold"
-        if self.stopping_reason == EarlyStoppingReason.DIVERGENCE_THRESHOLD:
-            return f"{self.monitor} has passed the divergence threshold"
-        return self._patience_exhausted()
+        reason = _REASONS.get(self.stopping_reason)
+        return f"{self.monitor} {reason}" if reason else self._patience_exhausted()
 
     def _patience_exhausted(self) -> str:
         checks = "1 validation" if self.wait_count == 1 else f"{self.wait_count} validations"

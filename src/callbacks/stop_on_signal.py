@@ -11,7 +11,6 @@ from types import FrameType
 from typing import Any
 
 from lightning import LightningModule, Trainer
-from lightning.fabric.utilities.data import _set_sampler_epoch
 from lightning.pytorch.callbacks import Checkpoint
 
 from src.callbacks.resumable_checkpoint import can_resume_after
@@ -122,7 +121,10 @@ def _skip_used_batches(trainer: Trainer) -> None:
     fetcher = loop._data_fetcher
     if not trainer.ckpt_path:
         return
-    _set_sampler_epoch(loader, loop.epoch_progress.current.processed)
+    samplers: list[Any] = [loader.sampler, getattr(loader, "batch_sampler", None)]
+    for sampler in samplers:
+        if hasattr(sampler, "set_epoch"):
+            sampler.set_epoch(loop.epoch_progress.current.processed)
     used = loop.epoch_loop.batch_progress.current.processed if loop.restarted_mid_epoch else 0
     if hasattr(loader, "load_state_dict"):  # it can start anywhere; other loaders must load the skipped batches
         for state in loop._combined_loader_states_to_load:

@@ -8,6 +8,7 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import WeightAveraging
 from lightning.pytorch.strategies import FSDPStrategy
 from torch import Tensor
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from src.utils.errors import UserError
 
@@ -59,10 +60,9 @@ class AveragedWeights(WeightAveraging):
         self._copy_other_buffers(pl_module)
         super().on_save_checkpoint(trainer, pl_module, checkpoint)
 
-    @torch.no_grad()
-    def _move(self, averages: list[Tensor], weights: list[Tensor], _: Tensor | int) -> None:
+    def _move(self, averages: list[Tensor], weights: list[Tensor], count: Tensor | int) -> None:
         if averages[0].is_floating_point():
-            torch._foreach_lerp_(averages, weights, self._share)
+            get_ema_multi_avg_fn(1.0 - self._share)(averages, weights, count)
 
     @torch.no_grad()
     def _copy_other_buffers(self, pl_module: LightningModule) -> None:

@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -18,17 +18,20 @@ import rootutils
 ROOT = rootutils.setup_root(__file__, indicator="pyproject.toml", pythonpath=True)
 
 import yaml  # noqa: E402
-from hydra import initialize_config_dir  # noqa: E402
+from hydra import compose, initialize_config_dir  # noqa: E402
+from hydra.core.global_hydra import GlobalHydra  # noqa: E402
 from hydra.errors import HydraException  # noqa: E402
+from hydra.types import RunMode  # noqa: E402
 from omegaconf import DictConfig, OmegaConf  # noqa: E402
 from omegaconf.errors import OmegaConfBaseException  # noqa: E402
 
 from src.cli.build_parts import Fault, build_part, parts_of  # noqa: E402
-from src.cli.combinations import Choices, composed, covering_pairs, file_of  # noqa: E402
 from src.cli.instantiate import quiet_lightning  # noqa: E402
 from src.cli.typos import explain  # noqa: E402
 from src.utils.errors import one_line  # noqa: E402
 from src.utils.plain import to_plain  # noqa: E402
+
+Choices = dict[str, str]
 
 _GROUPS = ("experiment", "trainer", "logger")
 _COMPOSING = (HydraException, OmegaConfBaseException, yaml.YAMLError)
@@ -62,7 +65,7 @@ def check(configs: Path) -> Report:
                 faults[_message(error, _faulty_file(choices, folder))] = None
                 continue
             try:
-                whole = _resolved(config)
+                whole = cast(dict[str, Any], OmegaConf.to_container(config, resolve=True, throw_on_missing=True))
             except OmegaConfBaseException as error:
                 key, cause = str(error.full_key or ""), one_line(error).partition(" full_key:")[0]
                 faults[f"{file_of(key, choices, configs)}: {key}: {cause}"] = None
@@ -71,11 +74,6 @@ def check(configs: Path) -> Report:
             absent |= dict.fromkeys(missing)
             faults |= {f"{file_of(key, choices, configs)}: {key}: {cause}": None for key, cause in found}
     return Report(count, list(faults), list(absent))
-
-
-def _resolved(config: DictConfig) -> dict[str, Any]:
-    """Return a config as plain containers; a missing value is an error."""
-    return cast(dict[str, Any], OmegaConf.to_container(config, resolve=True, throw_on_missing=True))
 
 
 def _faulty_file(choices: Choices, folder: str) -> str:
@@ -104,6 +102,49 @@ def _build_new(whole: Mapping[str, Any], known: Mapping[str, Any], built: set[st
 def _message(error: HydraException | OmegaConfBaseException | yaml.YAMLError, file: str) -> str:
     cause = one_line(error) if isinstance(error, yaml.YAMLError) else explain(error)
     return cause if cause.startswith(file.removesuffix(".yaml")) else f"{file}: {cause}"
+
+
+def covering_pairs(experiments: Sequence[str], trainers: Sequence[str], loggers: Sequence[str]) -> Iterator[Choices]:
+    """Yield choices in which each experiment meets each trainer and each logger.
+
+    The loggers begin with another one for each experiment, so that each trainer also meets each logger, if there are as
+    many experiments as loggers.
+    """
+    for number, experiment in enumerate(experiments):
+        for at in range(max(len(trainers), len(loggers))):
+            trainer, logger = trainers[at % len(trainers)], loggers[(at + number) % len(loggers)]
+            yield {"experiment": experiment, "trainer": trainer, "logger": logger}
+
+
+def composed(choices: Mapping[str, str], folder: str) -> DictConfig:
+    """Compose the training config with some choices; its output directories are below a folder."""
+    paths = [f"paths.{name}_dir={folder}" for name in ("output", "log", "data")]
+    return compose("train", [*(f"{group}={choice}" for group, choice in choices.items()), *paths])
+
+
+def file_of(key: str, choices: Choices, configs: Path) -> str:
+    """Return the config file that sets a key, or most of its path, last."""
+    best, longest = "train.yaml", 0
+    overrides = [f"{group}={choice}" for group, choice in choices.items()]
+    files = GlobalHydra.instance().config_loader().compute_defaults_list("train", overrides, RunMode.RUN).defaults
+    for default in files:  # in the order in which Hydra combines them
+        path = configs / f"{default.config_path}.yaml"
+        if default.config_path is None or not path.is_file():
+            continue
+        package = default.package.split(".") if default.package else []
+        wanted = key.split(".")
+        depth = _depth(to_plain(OmegaConf.load(path), resolve=False), wanted[len(package) :])
+        length = len(package) + depth
+        if wanted[: len(package)] == package and length and length >= longest:
+            best, longest = f"{default.config_path}.yaml", length
+    return best
+
+
+def _depth(config: Any, keys: list[str]) -> int:
+    """Count the leading keys that a nested config has."""
+    if not keys or not isinstance(config, Mapping) or keys[0] not in config:
+        return 0
+    return 1 + _depth(config[keys[0]], keys[1:])
 
 
 def main() -> None:

@@ -8,7 +8,6 @@ import os
 import re
 import shutil
 import sys
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,12 +17,12 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from src.cli.groups import require_switches
 from src.cli.help import help_text
 from src.cli.shared_directory import join_run
-from src.cli.text_values import quote, quote_text, read_paths, text_of
+from src.cli.text_values import CONFIGS, quote, quote_text, read_paths, text_of
 from src.cli.typos import explain, refuse_empty_keys
 from src.cli.unread import overrides, refuse_unread
+from src.cli.values import require_switches
 from src.run.names import run_directory  # noqa: F401  (a resolver of configs/hydra, registered with its module)
 from src.run.ranks import drop_stray_ranks, leave_with_first, rank
 from src.utils.errors import Interrupted, UserError, first_line, one_line, printable
@@ -32,9 +31,8 @@ from src.utils.workers import worker_died
 
 log = logging.getLogger(__name__)
 
-_CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 # model=NAME_ordinal means model=NAME heads=ordinal; longer suffixes come first, as one may end with another
-_HEADS = tuple(sorted((f"_{path.stem}" for path in (_CONFIGS / "heads").glob("*.yaml")), key=len, reverse=True))
+_HEADS = tuple(sorted((f"_{path.stem}" for path in (CONFIGS / "heads").glob("*.yaml")), key=len, reverse=True))
 _LISTS = ("callbacks", "logger")  # groups of which several choices are combined
 _OPTIONAL = ("experiment", "hparams_search", "debug")  # groups without a choice by default
 _NOTHING = {f"{group}={word}": f"{group}=none" for group in _LISTS for word in ("null", "[]")}  # Hydra refuses both
@@ -86,9 +84,9 @@ def expand(word: str) -> list[str]:
         path = Path(text_of(word)).expanduser().resolve()
         if not path.is_file():
             raise UserError(f"{word}: no such file; leave out .yaml to choose one of configs/experiment")
-        return [f"experiment={quote(os.path.relpath(path.with_suffix(''), _CONFIGS / 'experiment'))}"]
+        return [f"experiment={quote(os.path.relpath(path.with_suffix(''), CONFIGS / 'experiment'))}"]
     group, _, value = word.partition("=")
-    if value == "null" and (_CONFIGS / group).is_dir() and word not in _NOTHING:
+    if value == "null" and (CONFIGS / group).is_dir() and word not in _NOTHING:
         if group in _OPTIONAL:
             return []
         raise UserError(f"{group}: null given; choose one of its configs, which --help lists")
@@ -96,7 +94,7 @@ def expand(word: str) -> list[str]:
     if suffix:
         return [word.removesuffix(suffix), f"heads={suffix[1:]}"]
     added = re.match(r"\+([\w.]+)=", word)
-    if added and not (_CONFIGS / added[1]).is_dir():
+    if added and not (CONFIGS / added[1]).is_dir():
         return [f"+{word}"]  # `++` adds a key or sets an existing key: a user need not know which
     return [_NOTHING.get(word, word)]
 
@@ -184,7 +182,6 @@ def _set_surroundings() -> None:
     # Hydra's parser would print its whole usage
     argparse.ArgumentParser.error = _refuse_option  # type: ignore[method-assign, assignment]
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it reports where its list of fonts is
-    warnings.filterwarnings("ignore", r"\s*'hydra/launcher/\w+' is validated")  # our launchers keep the plugins' keys
     for name, descriptor in (("stdout", 1), ("stderr", 2)):
         if getattr(sys, name) is None:  # the parent closed it: the next file opened would get its number
             os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)

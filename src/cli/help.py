@@ -2,9 +2,9 @@
 
 import re
 import textwrap
-from pathlib import Path
 
-CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+from src.cli.text_values import CONFIGS
+
 _WIDTH = 80
 _LINE = re.compile(
     r"(?P<indent>\s*)(?:- (?:optional |override )?)?(?P<key>[\w@/]+):\s*(?P<value>.*?)\s*(?:# (?P<why>.*))?"

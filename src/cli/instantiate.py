@@ -69,21 +69,15 @@ def apply_extras(config: DictConfig) -> None:
             raise UserError(f"extras.num_threads: {threads} given; give 1 to {_MOST_THREADS}, or null for all cores")
         torch.set_num_threads(threads)
     if config.get("deterministic"):
-        log_deterministic(config)
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA starts; otherwise sums differ
+        log.info(
+            "deterministic: results are bit-identical on this machine with %d threads, but not with another number of "
+            "threads, another processor or another version of torch%s",
+            torch.get_num_threads(),
+            ", or with another compiler, since the model is compiled" if config.model.get("compile") else "",
+        )
     if config.extras.print_config and not rank():
         Console().print(Syntax(OmegaConf.to_yaml(config, resolve=True), "yaml"))
-
-
-def log_deterministic(config: DictConfig) -> None:
-    """Log what deterministic=true guarantees."""
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA starts; otherwise sums differ
-    compiled = ", or with another compiler, since the model is compiled" if config.model.get("compile") else ""
-    log.info(
-        "deterministic: results are bit-identical on this machine with %d threads, but not with another number of "
-        "threads, another processor or another version of torch%s",
-        torch.get_num_threads(),
-        compiled,
-    )
 
 
 def build(config: DictConfig, where: str) -> Any:

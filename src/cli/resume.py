@@ -38,7 +38,11 @@ def resumed(words: list[str]) -> list[str]:
     name = text_of(given[-1])
     if name == "last" and launched():  # each process would search separately, and could find another run
         raise UserError("resume: last given, but several processes may find different runs; give the run's directory")
-    directory = last_unfinished(_log_dir(others)) if name == "last" else Path(name).expanduser().absolute()
+    if name == "last":
+        log_dirs = [text_of(word) for word in others if word.startswith("paths.log_dir=")]
+        directory = last_unfinished(Path(log_dirs[-1]) if log_dirs else ROOT / "logs")
+    else:
+        directory = Path(name).expanduser().absolute()
     _check(directory)
     for word in others:
         group = word.lstrip("+~").partition("=")[0].partition("@")[0]
@@ -126,11 +130,6 @@ def continue_logs(loggers: DictConfig | None, step: int) -> None:
         if str((logger or {}).get("_target_")).endswith((".TensorBoardLogger", ".ResumableCSVLogger")):
             with open_dict(logger):
                 logger.purge_step = step
-
-
-def _log_dir(words: list[str]) -> Path:
-    given = [text_of(word) for word in words if word.startswith("paths.log_dir=")]
-    return Path(given[-1]) if given else ROOT / "logs"
 
 
 def _refuse_used(words: list[str]) -> None:

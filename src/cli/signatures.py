@@ -61,7 +61,7 @@ def signature_faults(config: Any, key: str) -> Iterator[tuple[str, str]]:
             continue
         if name not in parameters and not takes_any:
             yield f"{key}.{name}", f"{path} has no such argument.{did_you_mean(name, parameters)}"
-        elif value is None and _is_optional(parameters.get(name)):
+        elif value is None and (name not in parameters or parameters[name].default is None):  # left to a base class
             continue
         elif not _suits(value, hints.get(name)):
             given = "null" if value is None else shown(value)
@@ -78,11 +78,6 @@ def _hints(target: Callable[..., Any]) -> dict[str, Any]:
         return get_type_hints(target.__init__ if inspect.isclass(target) else target)
     except (NameError, TypeError, AttributeError):  # names that only a type checker imports; a compiled function
         return {}
-
-
-def _is_optional(parameter: inspect.Parameter | None) -> bool:
-    """Return whether an argument is null if it is not given, or is one that a base class takes."""
-    return parameter is None or parameter.default is None
 
 
 def _suits(value: Any, hint: Any) -> bool:

@@ -37,7 +37,7 @@ NAMES = (
 LISTS = ("tags", "trust", "logger.*.tags")  # of names
 NEVER_NULL = ("input", "paths.*", "generate.*", "task_name", "hydra.*")  # `null` is text there
 
-_CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 _WORD = re.compile(r"(\+{0,2}([\w./]+))=(.*)", re.DOTALL)
 _ITEM = re.compile(r"""\s*('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[^,]*?)\s*(,|$)""", re.DOTALL)
 
@@ -87,7 +87,7 @@ def _quote_word(word: str, sweeps: bool) -> str:
     if not found:
         return word
     start, key, value = found.groups()
-    is_choice, is_list = (_CONFIGS / key).is_dir(), _is_one_of(key, LISTS)
+    is_choice, is_list = (CONFIGS / key).is_dir(), _is_one_of(key, LISTS)
     if not (is_choice or is_list or _is_one_of(key, (*PATHS, *NAMES))):
         return word
     if value == "null" and not _is_one_of(key, NEVER_NULL):
@@ -152,9 +152,8 @@ def _refers(text: str) -> bool:
 
 def _unquote(value: str) -> str:
     parsed = _parse(value)
-    if parsed and isinstance(parsed._value, QuotedString):
-        return str(parsed.value())
-    return value
+    is_quoted = parsed and parsed.value_type == ValueType.ELEMENT and value.lstrip().startswith(("'", '"'))
+    return str(parsed.value()) if parsed and is_quoted else value
 
 
 def _parse(value: str) -> Override | None:

@@ -4,18 +4,16 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
-from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.types import Quote
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
-from src.cli.text_values import quote
+from src.cli.text_values import CONFIGS, quote
 from src.utils.errors import UserError, did_you_mean, first_line, one_line
 from src.utils.plain import to_plain
 
-CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 _KEY = re.compile(r"[+~]{0,2}[\w.]+")
 _ADVICE = "--cfg job shows the config, --help its groups"
 _RENAMED = {"model.adam_lr": "model.optimizer.lr"}
@@ -58,7 +56,7 @@ def _nearest_key(cause: ConfigAttributeError | ConfigKeyError) -> str:
         return f" Did you mean '{_RENAMED[cause.full_key]}'?"
     root = to_plain(cause.parent_node._get_root(), resolve=False)
     groups = [path.name for path in CONFIGS.iterdir() if path.is_dir()]  # some, such as experiment, have no key
-    return nearest(cause.full_key or "", [*_keys(root), *groups], map(str, cause.parent_node))
+    return nearest(cause.full_key or "", [*nested_keys(root), *groups], map(str, cause.parent_node))
 
 
 def _nothing_to_delete(key: str) -> str:
@@ -102,9 +100,9 @@ def nearest(given: str, known: list[str], siblings: Iterator[str]) -> str:
     return f" Did you mean '{close[0]}'?" if close else did_you_mean(given.rpartition(".")[2], siblings)
 
 
-def _keys(config: Mapping[Any, Any], prefix: str = "") -> Iterator[str]:
+def nested_keys(config: Mapping[Any, Any], prefix: str = "") -> Iterator[str]:
     """Yield the dotted name of every key, Hydra's own keys last."""
     for key, value in sorted(config.items(), key=lambda pair: pair[0] == "hydra" and not prefix):
         yield f"{prefix}{key}"
         if isinstance(value, Mapping):
-            yield from _keys(value, f"{prefix}{key}.")
+            yield from nested_keys(value, f"{prefix}{key}.")

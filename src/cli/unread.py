@@ -12,7 +12,8 @@ from hydra.conf import HydraConf
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from src.cli.typos import CONFIGS, nearest
+from src.cli.text_values import CONFIGS
+from src.cli.typos import nearest, nested_keys
 from src.utils.errors import UserError
 from src.utils.plain import to_plain
 
@@ -38,10 +39,10 @@ def refuse_unread(words: Iterable[str], entry: str) -> None:
     `entry` is the name of the job's main file in configs/, or `config` for a resumed run, which has its own train.yaml.
     """
     own = _load("train" if entry == "config" else entry)
-    groups = _groups(own.get("defaults", []))
-    known = _names(own)
+    groups = _groups(own.pop("defaults", []))
+    known = list(nested_keys(own))
     for group in groups.intersection(_VALUES):
-        known += _names(_load(f"{group}/default"), f"{group}.")
+        known += nested_keys(_load(f"{group}/default"), f"{group}.")
     for override in OverridesParser.create().parse_overrides([word for word in words if word.startswith("+")]):
         key = override.key_or_group.replace("/", ".")
         first, _, rest = key.partition(".")
@@ -81,18 +82,6 @@ def _groups(defaults: list[Any]) -> set[str]:
     """Return the config groups of a defaults list, without `override` and `optional` before them."""
     entries = [entry for entry in defaults if isinstance(entry, Mapping)]
     return {group.split()[-1].partition("@")[0].strip("/") for entry in entries for group in entry}
-
-
-def _names(config: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """Return the dotted keys of a config file, including those of mappings."""
-    found = []
-    for key, value in config.items():
-        if key == "defaults":
-            continue
-        found.append(f"{prefix}{key}")
-        if isinstance(value, Mapping):
-            found += _names(value, f"{prefix}{key}.")
-    return found
 
 
 def _load(name: str) -> dict[str, Any]:

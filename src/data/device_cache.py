@@ -41,20 +41,18 @@ class CachedDataset(Dataset):
 
 def require_room(datasets: Sequence[BatchDataset], device: torch.device) -> None:
     """Raise UserError unless the datasets have one image shape and fit their share of a device's memory."""
+    needed = 0
     for dataset in datasets:
         if dataset.ragged:
             raise UserError("data.device_cache: true given, but the images differ in shape; give false")
-    needed = sum(len(dataset) * _sample_bytes(dataset) for dataset in datasets)
+        one = cast(dict[str, Tensor], dataset.__getitems__([0]))
+        needed += len(dataset) * sum(values.nbytes for values in one.values())
     room = _SHARE * _memory(device)
     if needed > room:
         raise UserError(
             f"data.device_cache: the data needs {needed / 1e9:.3g} GB, but at most a quarter of {device}'s "
             f"memory, {room / 1e9:.3g} GB, may be used; give false"
         )
-
-
-def _sample_bytes(dataset: BatchDataset) -> int:
-    return sum(values.nbytes for values in cast(dict[str, Tensor], dataset.__getitems__([0])).values())
 
 
 def _memory(device: torch.device) -> int:

@@ -21,10 +21,8 @@ def fetch(place: Location) -> Path:
     Only the description is fetched each time: a changed description belongs to another dataset and has its own copy.
     Raises UserError, one line, if there is no dataset or its files do not match its description.
     """
-    return _local_copy(place) if isinstance(place, RemotePath) else place
-
-
-def _local_copy(place: RemotePath) -> Path:
+    if isinstance(place, Path):
+        return place
     info = place / INFO_FILE
     if not info.is_file():
         raise UserError(f"{place}: holds no {INFO_FILE}; give a VIMH directory, or make one with generate_vimh.py")

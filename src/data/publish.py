@@ -81,21 +81,18 @@ def clear_remains(local: Path) -> None:
     """Remove the partial directories of killed runs, and restore a directory that a killed run was replacing."""
     prefix = _prefix(local)
     for lock in [path for path in local.parent.iterdir() if path.name.startswith(prefix) and path.suffix == _LOCK]:
+        partial = lock.with_suffix("")
+        replaced = _replaced(partial)
         with suppress(PermissionError):  # other users remove their own
-            if is_free(lock):
-                _clear(local, lock)
-
-
-def _clear(local: Path, lock: Path) -> None:
-    partial = lock.with_suffix("")
-    replaced = _replaced(partial)
-    with locked(lock):
-        if os.path.lexists(replaced) and not local.exists():
-            log.warning("%s: restoring it, since the run that was replacing it was killed", local)
-            replaced.rename(local)
-        for path in filter(os.path.lexists, (partial, replaced)):
-            log.warning("%s: removing what a killed run left behind", path)
-            _remove(path)
+            if not is_free(lock):
+                continue
+            with locked(lock):
+                if os.path.lexists(replaced) and not local.exists():
+                    log.warning("%s: restoring it, since the run that was replacing it was killed", local)
+                    replaced.rename(local)
+                for path in filter(os.path.lexists, (partial, replaced)):
+                    log.warning("%s: removing what a killed run left behind", path)
+                    _remove(path)
 
 
 def _prefix(local: Path) -> str:

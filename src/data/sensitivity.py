@@ -178,14 +178,6 @@ def _describe_together(rows: list[dict[str, Any]]) -> str:
     return f"{', '.join(first)} and {last} have no measurable effect{because}"
 
 
-def describe_unmoved(row: dict[str, Any]) -> str:
-    """Return a warning about a parameter with values that sound the same."""
-    return (
-        f"{row['name']}: a step changes nothing at all in {100 * row['unmoved']:.0f} % of the images; its range, or "
-        "another parameter's, exceeds what this sample rate can represent, so different labels have the same sound"
-    )
-
-
 def check_sensitivity(source: Source, allow_blind: bool) -> list[dict[str, Any]]:
     """Return `measure_sensitivity`'s rows, log warnings; raise NoEffectError for lost labels unless `allow_blind`."""
     rows = measure_sensitivity(source)
@@ -195,5 +187,9 @@ def check_sensitivity(source: Source, allow_blind: bool) -> list[dict[str, Any]]
         if row["blind"]:
             log.warning(describe_blind(row))
         elif row["unmoved"] > UNMOVED_SHARE:
-            log.warning(describe_unmoved(row))
+            log.warning(
+                "%s: a step changes nothing at all in %.0f %% of the images; its range, or another parameter's, "
+                "exceeds what this sample rate can represent, so different labels have the same sound",
+                *(row["name"], 100 * row["unmoved"]),
+            )
     return rows

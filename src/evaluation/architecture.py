@@ -1,6 +1,6 @@
 """The shapes, weights and multiply-adds of each module of a model, measured by running it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -9,7 +9,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 
-@dataclass(frozen=True)
+@dataclass
 class Layer:
     """One module of a model; shapes are without the batch axis."""
 
@@ -28,18 +28,19 @@ def describe_layers(model: nn.Module, *inputs: Tensor) -> list[Layer]:
     children (a class token, attention's products), is a row under the module's name. Multiply-adds are half of the
     operations that torch counts: convolutions and matrix products, without activations and norms.
     """
-    calls = _run(model, inputs)
-    own = {name: call.multiply_adds for name, call in calls.items()}
-    parents = {name: parent for name in calls if (parent := _parent(name, calls))}
+    layers = _run(model, inputs)
+    rows = {name: replace(layer) for name, layer in layers.items()}
+    parents = {name: _parent(name, layers) for name in layers}
     for name, parent in parents.items():
-        own[parent] -= calls[name].multiply_adds
-    rows = []
-    for name, call in calls.items():
-        parameters = sum(parameter.numel() for parameter in call.module.parameters(recurse=False))
-        reshapes = name not in parents.values() and call.input_shape != call.shape
-        if parameters or own[name] or reshapes:
-            rows.append(call.layer(name, parameters, own[name]))
-    return rows
+        if parent:
+            rows[parent].parameters -= layers[name].parameters
+            rows[parent].multiply_adds -= layers[name].multiply_adds
+    found = []
+    for name, row in rows.items():
+        reshapes = name not in parents.values() and row.input_shape != row.shape
+        if row.parameters or row.multiply_adds or reshapes:
+            found.append(row)
+    return found
 
 
 def describe_blocks(model: nn.Module, *inputs: Tensor) -> list[Layer]:
@@ -48,53 +49,43 @@ def describe_blocks(model: nn.Module, *inputs: Tensor) -> list[Layer]:
     Sequential containers and modules with more than three quarters of all weights are expanded, other modules are
     one block; norms and activations are left out.
     """
-    calls = _run(model, inputs)
-    total = sum(parameter.numel() for parameter in model.parameters())
+    layers = _run(model, inputs)
+    parents = {name: _parent(name, layers) for name in layers}
     opened, rows = {""}, []
-    parents = {name: _parent(name, calls) for name in calls}
-    for name, call in calls.items():
+    for name, layer in layers.items():
         if parents[name] not in opened:
             continue
-        parameters = sum(parameter.numel() for parameter in call.module.parameters())
-        if name in parents.values() and (isinstance(call.module, nn.Sequential) or 4 * parameters > 3 * total):
+        is_sequential = isinstance(model.get_submodule(name.partition(".")[2]), nn.Sequential)
+        is_most = 4 * layer.parameters > 3 * layers[type(model).__name__].parameters
+        if name in parents.values() and (is_sequential or is_most):
             opened.add(name)
-        elif call.multiply_adds or call.input_shape != call.shape:
-            rows.append(call.layer(name, parameters, call.multiply_adds))
+        elif layer.multiply_adds or layer.input_shape != layer.shape:
+            rows.append(layer)
     return rows
 
 
-@dataclass
-class _Call:
-    module: nn.Module
-    input_shape: tuple[int, ...]
-    shape: tuple[int, ...] = ()
-    multiply_adds: int = 0
-
-    def layer(self, name: str, parameters: int, multiply_adds: int) -> Layer:
-        return Layer(name, type(self.module).__name__, self.input_shape, self.shape, parameters, multiply_adds)
-
-
-def _parent(name: str, calls: dict[str, _Call]) -> str:
+def _parent(name: str, layers: dict[str, Layer]) -> str:
     """Return the innermost enclosing module that ran itself, which a ModuleList, for example, never does."""
     while name := name.rpartition(".")[0]:
-        if name in calls:
+        if name in layers:
             return name
     return ""
 
 
-def _run(model: nn.Module, inputs: tuple[Tensor, ...]) -> dict[str, _Call]:
-    """Run a model once; return each module's input and output, by its path from the model's class name."""
-    calls: dict[str, _Call] = {}
+def _run(model: nn.Module, inputs: tuple[Tensor, ...]) -> dict[str, Layer]:
+    """Run a model once; return each module with its children, by its path from the model's class name."""
+    layers: dict[str, Layer] = {}
     root = type(model).__name__  # as FlopCounterMode names it
     hooks = []
     for path, module in model.named_modules():
         name = f"{root}.{path}" if path else root
 
         def before(module: nn.Module, given: Any, name: str = name) -> None:
-            calls.setdefault(name, _Call(module, _shape(given)))
+            parameters = sum(parameter.numel() for parameter in module.parameters())
+            layers.setdefault(name, Layer(name, type(module).__name__, _shape(given), (), parameters, 0))
 
         def after(module: nn.Module, given: Any, out: Any, name: str = name) -> None:
-            calls[name].shape = _shape(out)
+            layers[name].shape = _shape(out)
 
         hooks += [module.register_forward_pre_hook(before), module.register_forward_hook(after)]
     was_training = model.training
@@ -106,9 +97,9 @@ def _run(model: nn.Module, inputs: tuple[Tensor, ...]) -> dict[str, _Call]:
         for hook in hooks:
             hook.remove()
     for name, operations in counter.get_flop_counts().items():
-        if name in calls:
-            calls[name].multiply_adds = sum(operations.values()) // 2
-    return calls
+        if name in layers:
+            layers[name].multiply_adds = sum(operations.values()) // 2
+    return layers
 
 
 def _shape(value: Any) -> tuple[int, ...]:

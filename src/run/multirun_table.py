@@ -39,7 +39,7 @@ def show(runs: list[Run], directory: Path, title: str = "", caption: str = "") -
     short_names = {key: name if list(names.values()).count(name) == 1 else key for key, name in names.items()}
 
     def overrides(run: Run) -> str:
-        return " ".join(f"{short_names[key]}={_rounded(value)}" for key, value in run.overrides.items())
+        return " ".join(f"{short_names[key]}={rounded(value)}" for key, value in run.overrides.items())
 
     def state(run: Run) -> str:
         return short(f"{run.state}: {run.cause}" if run.cause else run.state)
@@ -60,7 +60,7 @@ def show(runs: list[Run], directory: Path, title: str = "", caption: str = "") -
     show_lines(f"directories are below {shown_path(directory)}", saved)
 
 
-def _rounded(value: str) -> str:
+def rounded(value: str) -> str:
     """Return a value for the screen; a decimal number with many digits is rounded to four."""
     if len(value) > _LONGEST_NUMBER and value.count(".") == 1:
         try:

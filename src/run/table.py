@@ -9,7 +9,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from src.run.record import read_record
 from src.utils.files import write_atomic
 from src.utils.table import Column, csv_text, markdown, show
 
-_OUTCOMES = {"finished": "finished", "interrupted": "interrupted", "killed": "killed"}
+_OUTCOMES = ("finished", "interrupted", "killed")
 _LONGEST = 160  # characters of a cell on the screen; the CSV file holds the whole text
 _LARGEST_BYTES = 2**21  # of a file of results, as of a record
 _MOST_EPOCHS = 10**9
@@ -135,11 +135,12 @@ def show_overview(runs: Sequence[Run], root: Path) -> None:
 def write_runs(runs: Sequence[Run], stem: Path) -> list[Path]:
     """Write all columns of the runs to STEM.csv and STEM.md; return the paths."""
     keys = list(dict.fromkeys(key for run in runs for key in run.overrides))
-    names = [
-        *("directory", "state", "cause", "started", "name", "tags", "dataset", "model", "epochs", "planned_epochs"),
-        *("metric", "best", "test", "seconds", *keys),
-    ]
-    rows = [[*_fields(run), *(run.overrides.get(key, "") for key in keys)] for run in runs]
+    columns = [field.name for field in fields(Run) if field.name not in ("samples", "overrides")]
+    names = [*columns, *keys]
+    rows = []
+    for run in runs:
+        cells = [_in_full(getattr(run, column)) for column in columns]
+        rows.append(cells + [run.overrides.get(key, "") for key in keys])
     text = io.StringIO(newline="")
     csv.writer(text).writerows([map(csv_text, row) for row in (names, *rows)])
     contents = (text.getvalue(), markdown([Column(name, text=True) for name in names], rows) + "\n")
@@ -166,12 +167,12 @@ def short(text: str) -> str:
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]} ... {text[-_LONGEST // 2 :]}"
 
 
-def _fields(run: Run) -> list[str]:
-    started = run.started.isoformat(timespec="seconds") if run.started else ""
-    numbers = [run.epochs, run.planned_epochs, run.best, run.test, run.seconds]
-    epochs, planned, best, test, seconds = ("" if value is None else repr(value) for value in numbers)
-    texts = [str(run.directory), run.state, run.cause, started, run.name, ", ".join(run.tags), run.dataset, run.model]
-    return [*texts, epochs, planned, run.metric, best, test, seconds]
+def _in_full(value: Any) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat(timespec="seconds")
+    if isinstance(value, tuple):
+        return ", ".join(value)
+    return "" if value is None else str(value)
 
 
 def _state(directory: Path, outcome: str, pruned: bool) -> str:
@@ -180,7 +181,7 @@ def _state(directory: Path, outcome: str, pruned: bool) -> str:
     if outcome.startswith("failed"):
         return "failed"
     if outcome != "running":
-        return _OUTCOMES.get(outcome, "damaged")
+        return outcome if outcome in _OUTCOMES else "damaged"
     try:
         return "running" if is_in_use(directory) else "killed"
     except OSError:  # a read-only file system

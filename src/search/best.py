@@ -31,7 +31,7 @@ def write_best(directory: Path, study: Study, groups: Collection[str]) -> None:
     best, path = study.best_trial, directory / "best.yaml"
     chosen = {key: f"{key}={value}" for key, value in best.params.items()}
     defaults: list[str | dict[str, Any]] = []
-    values: dict[str, Any] = {}
+    values = OmegaConf.create({})
     deleted = ""
     for override in OverridesParser.create().parse_overrides([*(study.user_attrs[FIXED] | chosen).values()]):
         key, value = override.key_or_group, None if override.is_delete() else override.value()
@@ -42,7 +42,7 @@ def write_best(directory: Path, study: Study, groups: Collection[str]) -> None:
         elif override.is_delete():
             deleted += f" {shlex.quote(str(override.input_line))}"  # a file cannot delete a key
         else:
-            _put(values, key, value)
+            OmegaConf.update(values, key, value, force_add=True)
     header = _HEADER.format(
         number=best.number,
         study=study.study_name,
@@ -52,13 +52,5 @@ def write_best(directory: Path, study: Study, groups: Collection[str]) -> None:
         deleted=deleted,
         command=study.user_attrs[COMMAND],
     )
-    text = header + OmegaConf.to_yaml(OmegaConf.create({"defaults": [*defaults, "_self_"]} | values))
-    write_atomic(path, text.encode())
-
-
-def _put(tree: dict[str, Any], key: str, value: Any) -> None:
-    """Set a.b.c in nested dicts."""
-    *parents, last = key.split(".")
-    for name in parents:
-        tree = tree.setdefault(name, {})
-    tree[last] = value
+    config = OmegaConf.merge({"defaults": [*defaults, "_self_"]}, values)
+    write_atomic(path, (header + OmegaConf.to_yaml(config)).encode())

@@ -15,7 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 from optuna.visualization import plot_optimization_history, plot_parallel_coordinate
 
 from src.run import multirun_table
-from src.run.table import Run, read_run
+from src.run.table import Run, number, read_run
 from src.search.study import CAUSE, COMMAND, MONITOR, WANTED, counts
 from src.utils.files import shown_path, write_atomic
 from src.utils.locks import locked
@@ -47,11 +47,12 @@ code {{ background: #f4f4f4; padding: .1rem .3rem }} .best {{ background: #e8f4e
 def show(study: Study, directory: Path) -> None:
     """Write a study's report.html and tables to `directory`, and print the table of its trials, the best first."""
     directory = Path(directory)
-    rows, names = sorted(study.get_trials(), key=_rank), _names(study)
+    rows = sorted(study.get_trials(), key=_rank)
+    names = list(dict.fromkeys(name for trial in study.get_trials(deepcopy=False) for name in trial.params))
     path = directory / "report.html"
     with locked(directory / "asking"):  # several searches may end at the same time
-        write_atomic(path, _page(study, rows, names).encode())
         runs = [_run(study, trial, directory / str(trial.number)) for trial in rows]
+        write_atomic(path, _page(study, runs, names).encode())
         multirun_table.show(runs, directory, f"study {study.study_name}", _summary(study))
     log.info("report: %s", shown_path(path))
     command = _best_command(directory / "best.yaml")
@@ -86,8 +87,8 @@ def _run(study: Study, trial: FrozenTrial, directory: Path) -> Run:
     )
 
 
-def _page(study: Study, rows: list[FrozenTrial], names: list[str]) -> str:
-    finished = _finished(study)
+def _page(study: Study, runs: list[Run], names: list[str]) -> str:
+    finished = study.get_trials(states=(TrialState.COMPLETE,))
     metric = _attribute(study, MONITOR, "value")
     figures = []
     if finished:
@@ -109,14 +110,22 @@ def _page(study: Study, rows: list[FrozenTrial], names: list[str]) -> str:
         figure.update_layout(template="plotly_white", height=420)
         drawn = figure.to_html(full_html=False, include_plotlyjs=at == 0, config={"displaylogo": False})
         parts.append(f"<h2>{title}</h2>{drawn}")
-    headings = "".join(f"<th>{html.escape(plain(heading))}" for heading in _headings(names))
-    body = "".join(_row(_cells(trial, names), trial is rows[0] and bool(finished)) for trial in rows)
+    short_names = [".".join(name.lstrip("+").split(".")[-2:]) for name in names]
+    headings = ["trial", "value", "state", *short_names, "seconds", "cause"]
+    rows = [f"<tr>{_cells('th', headings)}"]
+    for run in runs:
+        params = [multirun_table.rounded(run.overrides.get(name, "")) for name in names]
+        seconds = "" if run.seconds is None else f"{run.seconds:.0f}"
+        start = "<tr class=best>" if finished and run is runs[0] else "<tr>"
+        rows.append(
+            start + _cells("td", [run.directory.name, number(run.best), run.state, *params, seconds, run.cause])
+        )
     return _PAGE.format(
         name=html.escape(plain(study.study_name)),
         summary=html.escape(_summary(study)),
         command=html.escape(_attribute(study, COMMAND)),
         figures="".join(parts) or "<p>No trial has finished yet.</p>",
-        table=f"<table><tr>{headings}{body}</table>",
+        table=f"<table>{''.join(rows)}</table>",
     )
 
 
@@ -150,23 +159,10 @@ def _ranks(values: Iterable[float]) -> np.ndarray:
     return np.argsort(np.argsort(np.asarray(values, dtype=float), kind="stable"), kind="stable")
 
 
-def _finished(study: Study) -> list[FrozenTrial]:
-    return study.get_trials(states=(TrialState.COMPLETE,))
-
-
-def _names(study: Study) -> list[str]:
-    return list(dict.fromkeys(name for trial in study.get_trials(deepcopy=False) for name in trial.params))
-
-
 def _rank(trial: FrozenTrial) -> tuple[int, float]:
     """Sort trials: finished trials, best first, then pruned trials, then the others."""
     states = [TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING, TrialState.WAITING, TrialState.FAIL]
     return states.index(trial.state), trial.number if trial.value is None else trial.value
-
-
-def _headings(names: list[str]) -> list[str]:
-    short = [".".join(name.lstrip("+").split(".")[-2:]) for name in names]
-    return ["trial", "value", "state", *short, "seconds", "cause"]
 
 
 def _state(trial: FrozenTrial) -> str:
@@ -175,19 +171,8 @@ def _state(trial: FrozenTrial) -> str:
     return _STATES.get(trial.state, trial.state.name.lower())
 
 
-def _cells(trial: FrozenTrial, names: list[str]) -> list[str]:
-    params = [_plain(trial.params.get(name)) for name in names]
-    seconds = f"{trial.duration.total_seconds():.0f}" if trial.duration else ""
-    cause = str(trial.user_attrs.get(CAUSE, ""))
-    return [str(trial.number), _plain(trial.value), _state(trial), *params, seconds, cause]
-
-
-def _plain(value: object) -> str:
-    return "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _row(cells: list[str], best: bool) -> str:
-    return f"<tr{' class=best' if best else ''}>" + "".join(f"<td>{html.escape(plain(cell))}" for cell in cells)
+def _cells(tag: str, texts: Iterable[str]) -> str:
+    return "".join(f"<{tag}>{html.escape(plain(text))}" for text in texts)
 
 
 def _summary(study: Study) -> str:

@@ -130,6 +130,13 @@ def load_study(name: str, url: str, pruner: Any = None, patience_s: float = _BUS
     return optuna.load_study(study_name=name, storage=open_storage(url, patience_s), pruner=pruner)
 
 
+def load_trial(name: str, url: str, number: int, pruner: Any, patience_s: float) -> Trial:
+    """Return a trial of an existing study for the job that reports its progress."""
+    study, storage = load_study(name, url, pruner, patience_s), open_storage(url, patience_s)
+    study_id = storage.get_study_id_from_name(name)
+    return Trial(study, storage.get_trial_id_from_study_id_trial_number(study_id, number))
+
+
 def counts(trial: FrozenTrial) -> bool:
     """Return whether a trial counts towards the study's n_trials: killed trials do not."""
     return trial.user_attrs.get(CAUSE) != KILLED
@@ -160,9 +167,7 @@ def orphans(study: Study, directory: Path) -> list[FrozenTrial]:
 
     def is_dead(trial: FrozenTrial) -> bool:
         owner = trial.user_attrs.get(OWNER)
-        if (
-            owner is None and trial.datetime_start is not None
-        ):  # the sweep sets it right after it has asked for the trial
+        if owner is None and trial.datetime_start is not None:  # set right after the sweep has asked for the trial
             return (datetime.now() - trial.datetime_start).total_seconds() > _SQLITE_WAIT_S
         return owner is not None and is_free(directory / owner)
 

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep, Transformer
 from hydra.core.utils import JobReturn
-from hydra_plugins.hydra_optuna_sweeper._impl import create_optuna_distribution_from_override
 from omegaconf import DictConfig
-from optuna.distributions import BaseDistribution
+from optuna import distributions
+from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.study import Study
 from optuna.trial import Trial, TrialState
 
@@ -61,13 +62,35 @@ def split(params: Mapping[str, Any], arguments: list[str]) -> tuple[dict[str, st
         fixed.pop(key, None)
         space = {name: values for name, values in space.items() if name.lstrip("+~") != key.lstrip("+~")}
         if override.is_sweep_override():
-            space[key] = create_optuna_distribution_from_override(override)
+            space[key] = distribution(override)
         else:
             fixed[key] = str(override.input_line)
     if not space:
         example = "model.optimizer.lr=interval(0.001,0.1)"
         raise UserError(f"hydra.sweeper.params: nothing is searched; give a range, as in {example}")
     return fixed, space
+
+
+def distribution(override: Override) -> BaseDistribution:
+    """Return the values of a sweep in the notation of hydra-optuna-sweeper.
+
+    An interval is continuous, or of integers if both ends are, and logarithmic with `tag(log, interval(...))`.
+    """
+    value: Any = override.value()  # its ends are numbers, which the parser checks
+    if isinstance(value, IntervalSweep):
+        is_whole = isinstance(value.start, int) and isinstance(value.end, int)
+        if "log" in value.tags:
+            kind: Any = distributions.IntLogUniformDistribution if is_whole else distributions.LogUniformDistribution
+        else:
+            kind = distributions.IntUniformDistribution if is_whole else distributions.UniformDistribution
+        return kind(value.start, value.end)
+    if isinstance(value, RangeSweep) and not value.shuffle:
+        steps: Any = (value.start, value.stop, value.step)
+        if any(isinstance(number, float) for number in steps):
+            return distributions.DiscreteUniformDistribution(*steps)
+        return distributions.IntUniformDistribution(*steps)
+    choices: Any = override.sweep_iterator(transformer=Transformer.encode)  # numbers and texts
+    return CategoricalDistribution(tuple(choices))
 
 
 def search(
@@ -107,6 +130,7 @@ def search(
             take_over(study, directory, wait)
             with locked(directory / "asking"):
                 if not batches:
+                    _require_same_choices(study, space)
                     _describe(study, directory, fixed, n_trials, config.monitor)
                 missing = n_trials - sum(map(counts, study.get_trials(deepcopy=False)))
                 trials = [_ask(study, space, owner) for _ in range(min(n_jobs, missing))]
@@ -174,17 +198,21 @@ def _says_where(key: str) -> bool:
     return plain in _WHERE or plain.startswith(_WHERE_ALL)
 
 
-def _ask(study: Study, space: Mapping[str, BaseDistribution], owner: str) -> Trial:
-    trial = study.ask()
+def _ask(study: Study, space: dict[str, BaseDistribution], owner: str) -> Trial:
+    trial = study.ask(space)
     trial.set_user_attr(OWNER, owner)
-    try:
-        for key, distribution in space.items():
-            trial._suggest(key, distribution)
-    except ValueError as error:  # the choices differ from those of earlier trials
-        fail(study, trial, KILLED)
-        advice = "give another hydra.sweeper.study_name"
-        raise UserError(f"{key}: study {study.study_name} has other choices; {advice}") from error
     return trial
+
+
+def _require_same_choices(study: Study, space: Mapping[str, BaseDistribution]) -> None:
+    """Raise UserError if a parameter had other choices, or was of another kind, in an earlier trial."""
+    for trial in study.get_trials(deepcopy=False):
+        for key in trial.distributions.keys() & space.keys():
+            try:
+                distributions.check_distribution_compatibility(trial.distributions[key], space[key])
+            except ValueError as error:
+                advice = "give another hydra.sweeper.study_name"
+                raise UserError(f"{key}: study {study.study_name} has other choices; {advice}") from error
 
 
 def _overrides(fixed: Mapping[str, str], trial: Trial) -> list[str]:

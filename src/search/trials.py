@@ -44,11 +44,8 @@ def tell(study: Study, number: int, job: JobReturn) -> None:
     else:
         with unless_ended(number):
             study.tell(number, result)
-            log.info("trial %d: %.5g; best so far: %.5g, trial %d", number, result, *_best(study))
-
-
-def _best(study: Study) -> tuple[float, int]:
-    return study.best_value, study.best_trial.number
+            best = study.best_trial
+            log.info("trial %d: %.5g; best so far: %.5g, trial %d", number, result, best.value, best.number)
 
 
 def refuse_hopeless(study: Study, batches: Sequence[Sequence[int]], max_failure_rate: float) -> None:

@@ -93,13 +93,18 @@ def to_mono(audio: Any) -> np.ndarray:
         raise UserError(f"audio: {samples.dtype} given; give floats in -1..1, or integers of 8, 16 or 32 bits")
     if samples.ndim != 1 or not len(samples):
         raise UserError(f"audio: shape {samples.shape} given; one channel is needed, (T,), such as audio.mean(axis=1)")
-    finite = np.isfinite(samples)
+    _require_plausible(samples[:, None], "audio", "repair it", "give samples in -1..1")
+    return samples.astype(np.float32)
+
+
+def _require_plausible(samples: np.ndarray, name: str, repair: str, scale: str, first: int = 0) -> None:
+    """Raise UserError for samples (T, C), from the number `first` on, that are not finite or far above full scale."""
+    finite = np.isfinite(samples).all(axis=1)
     if not finite.all():
-        raise UserError(f"audio: sample {int(np.argmin(finite))} is not finite; repair it")
+        raise UserError(f"{name}: sample {first + int(np.argmin(finite))} is not finite; {repair}")
     peak = np.abs(samples).max()
     if peak > _LOUDEST:
-        raise UserError(f"audio: peaks at {peak:.3g} times full scale; give samples in -1..1")
-    return samples.astype(np.float32)
+        raise UserError(f"{name}: peaks at {peak:.3g} times full scale; {scale}")
 
 
 def fit_clip(
@@ -163,13 +168,8 @@ def _read_mono(path: Path, sound: soundfile.SoundFile, count: int, channel: str 
         block = sound.read(min(size, stated - found), dtype="float32", always_2d=True)
         if not len(block):
             break
-        finite = np.isfinite(block).all(axis=1)
-        if not finite.all():
-            at = found + int(np.argmin(finite))
-            raise UserError(f"{path_text(path)}: sample {at} is not finite; repair or export the file again")
-        peak = np.abs(block).max()
-        if peak > _LOUDEST:
-            raise UserError(f"{path_text(path)}: peaks at {peak:.3g} times full scale; export it with samples in -1..1")
+        remedies = ("repair or export the file again", "export it with samples in -1..1")
+        _require_plausible(block, path_text(path), *remedies, found)
         parts.append(block.mean(axis=1) if column is None else block[:, column].copy())
         found += len(block)
     if not found:

@@ -10,7 +10,7 @@ from src.spectral.config import SpectralConfig
 from src.spectral.mel import mel_matrix
 
 _WINDOWS: dict[str, Callable[[int], Tensor]] = {
-    "rectangular": lambda n: torch.ones(n),
+    "rectangular": torch.ones,
     "hann": torch.hann_window,
     "hamming": torch.hamming_window,
     "blackman": torch.blackman_window,

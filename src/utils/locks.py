@@ -21,32 +21,25 @@ NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # errors of a file sy
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Hold a file's lock, after waiting for the process that holds it; the file is removed afterwards."""
+    with alive(path):
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+
+
+@contextmanager
+def alive(path: Path) -> Iterator[None]:
+    """Hold a file's lock as `locked`; the file stays afterwards, for `is_free`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     while True:
         with _open(path, "a") as file:
             if not _take(file, fcntl.LOCK_EX | fcntl.LOCK_NB):
                 log.info("waiting for the process that holds %s", path)
                 _take(file, fcntl.LOCK_EX)
-            if not _is_still(file, path):
-                continue  # its holder has removed it: the next process would lock another file
-            try:
+            if _is_still(file, path):  # otherwise its holder has removed it: the next process would lock another file
                 yield
-            finally:
-                path.unlink(missing_ok=True)
-            return
-
-
-@contextmanager
-def alive(path: Path) -> Iterator[None]:
-    """Hold the lock of this process's own file; the file stays afterwards, for `is_free`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    while True:
-        with _open(path, "w") as file:
-            _take(file, fcntl.LOCK_EX)
-            if not _is_still(file, path):
-                continue  # another process took it for a leftover and removed it
-            yield
-            return
+                return
 
 
 def is_free(path: Path) -> bool:

@@ -6,8 +6,7 @@ from itertools import product
 
 import pytest
 
-from src.cli.check_configs import check
-from src.cli.combinations import covering_pairs
+from src.cli.check_configs import check, covering_pairs
 from tests import running
 
 BASIC, OTHER, CPU, CSV = "experiment/moog_basic.yaml", "experiment/example.yaml", "trainer/cpu.yaml", "logger/csv.yaml"

@@ -7,14 +7,16 @@ from pathlib import Path
 
 import optuna
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobReturn, JobStatus
+from hydra_plugins.hydra_optuna_sweeper._impl import create_optuna_distribution_from_override
 from omegaconf import OmegaConf
 from optuna.trial import TrialState
 
 from src.search import sweeper as sweep
 from src.search import trials as sweep_trials
 from src.search.study import free_locks, load_study, open_study, orphans, read_only_url
-from src.search.sweeper import search
+from src.search.sweeper import distribution, search
 from src.utils.errors import Interrupted, UserError
 from src.utils.locks import alive
 
@@ -72,6 +74,20 @@ def url(directory):
 
 def states(study):
     return [trial.state.name for trial in study.get_trials()]
+
+
+NOTATIONS = (
+    *("a=interval(0.1,2)", "a=interval(1,9)", "a=tag(log,interval(0.1,2))", "a=tag(log, interval(1,9))"),
+    *("a=range(1,9)", "a=range(0,1,0.25)", "a=range(8)", "a=choice(x,2,0.5,true)", "a=1,2", "a=[1,2],[3]"),
+    "a=choice({b:1},'c d')",
+)
+
+
+@pytest.mark.parametrize("word", NOTATIONS)
+def test_the_notation_is_that_of_hydras_sweeper(word):
+    (override,) = OverridesParser.create().parse_overrides([word])
+    expected = create_optuna_distribution_from_override(override)
+    assert type(distribution(override)) is type(expected) and distribution(override) == expected
 
 
 def test_every_job_gets_its_trial_its_values_and_the_command_lines_words_as_they_are(swept):
