@@ -119,9 +119,11 @@ class NonFiniteGuard(ScheduledCallback):
         """Return which part of a batch is not finite, and the remedy."""
         for key, value in cast(dict[str, Tensor], batch).items():
             if not value.isfinite().all():
-                columns = value.isfinite().all(dim=0).tolist() if key == "target" else []
-                heads = [name for name, finite in zip(module.spec.space.names, columns, strict=True) if not finite]
-                which = f"target of {', '.join(heads)}" if heads else key
+                which = key
+                if key == "target":
+                    columns = value.isfinite().all(dim=0).tolist()
+                    pairs = zip(module.spec.space.names, columns, strict=True)
+                    which = f"target of {', '.join(name for name, finite in pairs if not finite)}"
                 return f"the {which} is not finite", "the fault is in the dataset: data.verify=true checks its files"
         if losses[0].isfinite():
             wrong = [name for name, norm in zip(self._names, gradients, strict=True) if not norm.isfinite()]

@@ -74,7 +74,6 @@ class Evaluation:
     """All results of a test."""
 
     dataset: str
-    samples: str  # what they are: sounds or images
     num_samples: int
     nmae: float | None  # mean over trained heads of MAE / range; for a category the fraction of wrong predictions
     nmae_interval: Interval | None
@@ -83,6 +82,7 @@ class Evaluation:
     categories: tuple[CategoryRow, ...]
     image_error: ImageError | None  # None if the synth of the sounds is not known
     reconstruction_error: ImageError | None = None  # of a model that learns features; in levels of the image
+    samples: str = "sounds"  # what they are: sounds or images
 
     def to_json(self) -> bytes:
         """Return the contents of test_results.json."""

@@ -28,7 +28,7 @@ def test_validation_is_not_counted_and_every_process_is(monkeypatch):
         callback.on_train_epoch_start(trainer, module)
         for size in (32, 32, 16):
             clock.now += 0.5
-            callback.on_train_batch_end(trainer, module, None, {"target": torch.zeros(size, 2)}, 0)
+            callback.on_train_batch_end(trainer, module, None, {"image": torch.zeros(size, 1, 2, 2)}, 0)
         callback.on_validation_start(trainer, module)
         clock.now += 100.0
         callback.on_validation_end(trainer, module)

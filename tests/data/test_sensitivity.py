@@ -149,7 +149,7 @@ def test_nothing_is_written_of_a_dataset_that_would_hold_a_lost_label(tmp_path):
         make_shard(recipe, tmp_path, 0, 1)
     assert not list(tmp_path.iterdir())
     directory, spec = generate(recipe, tmp_path, allow_blind=True)
-    assert [row["blind"] for row in read_spec(directory).sensitivity] == [False] * 4 + [True] * 2
+    assert [row["blind"] for row in read_spec(directory).origin.sensitivity] == [False] * 4 + [True] * 2
     assert read_spec(directory).origin.sensitivity == spec.origin.sensitivity
     make_shard(recipe, tmp_path / "shards", 0, 1, allow_blind=True)
 

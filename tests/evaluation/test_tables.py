@@ -5,9 +5,10 @@ import json
 import numpy as np
 import pytest
 
+from src.data.inputs import Inputs
 from src.data.recipe import parse_recipe
 from src.data.source import load_source
-from src.data.spec import read_spec
+from src.data.spec import DatasetSpec, Origin, read_spec
 from src.evaluation.confusion import Confusion
 from src.evaluation.evaluate import CategoryRow, Evaluation, HeadRow, ImageError
 from src.evaluation.predict import Prediction
@@ -245,6 +246,8 @@ def test_generation_says_which_parameter_has_no_measurable_effect(saw, width, ca
 def test_generation_shows_the_number_of_categories(wide, capsys, saw):
     spec = read_spec(saw)
     row = {"step_levels": 1.0, "range_levels": 9.0, "blind": False}
-    kinds = type(spec)("x", (1, 8, 8), SPACE, {"train": 3}, sensitivity=[{"name": name, **row} for name in SPACE.names])
+    kinds = DatasetSpec(
+        "x", Inputs((1, 8, 8)), SPACE, Origin(sensitivity=[{"name": name, **row} for name in SPACE.names]), {"train": 3}
+    )
     print_sensitivity(kinds, saw, 0.1)
     assert "4 categories" in capsys.readouterr().out

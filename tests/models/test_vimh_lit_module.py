@@ -166,7 +166,7 @@ def test_under_autocast_the_loss_stays_in_float32_and_trains(balance):
     assert loss.dtype == torch.float32 and loss.item() == pytest.approx(exact.item(), rel=0.02)
     loss.backward()
     assert all(torch.isfinite(parameter.grad).all() for parameter in model.parameters())
-    assert all(torch.isfinite(value) for value in model.val_metrics.compute().values())
+    assert all(torch.isfinite(value) for value in model.heads.results("val").values())
 
 
 def test_channels_last_is_the_same_model_laid_out_otherwise():
