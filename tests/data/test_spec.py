@@ -169,7 +169,7 @@ def test_a_front_end_that_is_not_ours_is_none(tmp_path, shape, changes):
 def test_channels_of_known_names_make_a_front_end(tmp_path):
     labels = ["magnitude", "temporal_envelope"]
     write_info(tmp_path, ancestors_info((2, 3, 4), ["a"], {}, channel_labels=labels))
-    assert read_spec(tmp_path).origin.spectral.channels == labels
+    assert read_spec(tmp_path).origin.spectral.channels == tuple(labels)
 
 
 MAPPING = {"min": 0.0, "step": 1.0, "max": 10.0}

@@ -244,7 +244,6 @@ def test_generation_says_which_parameter_has_no_measurable_effect(saw, width, ca
 
 
 def test_generation_shows_the_number_of_categories(wide, capsys, saw):
-    spec = read_spec(saw)
     row = {"step_levels": 1.0, "range_levels": 9.0, "blind": False}
     kinds = DatasetSpec(
         "x", Inputs((1, 8, 8)), SPACE, Origin(sensitivity=[{"name": name, **row} for name in SPACE.names]), {"train": 3}
