@@ -1,7 +1,10 @@
 """Predict the parameters of a sound: `python src/predict.py ckpt_path=... input=sound.wav`."""
 
+from __future__ import annotations
+
 import logging
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import rootutils
 
@@ -14,6 +17,9 @@ from src.cli.entry import require, run, task  # noqa: E402
 from src.run.checkpoints import find_checkpoint  # noqa: E402
 from src.utils.errors import UserError  # noqa: E402
 from src.utils.files import shown_path  # noqa: E402
+
+if TYPE_CHECKING:
+    from src.evaluation.predict import Prediction
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +39,7 @@ def main(config: DictConfig) -> None:
     from src.cli.instantiate import apply_extras
     from src.data.fetch import fetch
     from src.data.paths import to_location
+    from src.evaluation.features import features_of_dataset, features_of_files, write_features
     from src.evaluation.predict import predict_dataset, predict_files, sound_files, write_predictions
     from src.evaluation.tables import print_predictions
     from src.models.build import load_checkpoint
@@ -40,12 +47,19 @@ def main(config: DictConfig) -> None:
 
     apply_extras(config)
     model = load_checkpoint(ckpt_path, config.trust)
-    heads = parameters_of(model)
     source, output_dir = fetch(to_location(source, config.paths.cache_dir)), Path(config.paths.output_dir)
     is_dataset = (source / "vimh_dataset_info.json").is_file()
-    if is_dataset:
+    predictions: list[Prediction] = []
+    faults: list[str] = []
+    if model.heads.predicts != "parameters":
+        if is_dataset:
+            features = features_of_dataset(model, source)
+        else:
+            features, faults = features_of_files(model, sound_files(source), config.channel)
+        if features:
+            log.info("features of %d sounds: %s", len(features), shown_path(write_features(features, output_dir)))
+    elif is_dataset:
         predictions = predict_dataset(model, source)
-        faults: list[str] = []
     else:
         predictions, faults = predict_files(
             model, sound_files(source), config.channel, output_dir if config.render else None, config.trust
@@ -53,6 +67,7 @@ def main(config: DictConfig) -> None:
     for fault in faults:
         log.error(fault)
     if predictions:
+        heads = parameters_of(model)
         write_predictions(predictions, heads.space, output_dir)
         print_predictions(predictions, heads.space, int(heads.calibration.samples))
         log.info("predictions%s: %s", " and sounds" if config.render and not is_dataset else "", shown_path(output_dir))

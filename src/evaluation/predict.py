@@ -119,10 +119,14 @@ def predict_files(
 def estimate_clip(model: VIMHLitModule, front_end: FrontEnd, clip: np.ndarray) -> Estimates:
     """Return the estimates of one clip (T,), as arrays (P,) float64 in physical units."""
     with torch.inference_mode():
-        image, scale = front_end(torch.from_numpy(clip)[None])
-        image = images_to_float(front_end.to_bytes(image))  # the network was trained on bytes
-        estimates = model.predict(image, scale)
+        estimates = model.predict(*clip_image(front_end, clip))
     return Estimates(*(column[0].numpy().astype(np.float64) for column in estimates))
+
+
+def clip_image(front_end: FrontEnd, clip: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the image (1, C, H, W) of one clip (T,) as a model receives it, and its dB range (1, 2)."""
+    image, scale = front_end(torch.from_numpy(clip)[None])
+    return images_to_float(front_end.to_bytes(image)), scale  # the network was trained on bytes
 
 
 def _rendered(source: Source | None, values: np.ndarray) -> np.ndarray | None:
