@@ -13,7 +13,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, OverrideType
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
 from src import eval as eval_entry
@@ -37,17 +37,33 @@ def composed(name: str, *overrides: str) -> DictConfig:
     config = copy.deepcopy(_by_hydra(name, files))
     try:
         for override in values:
-            OmegaConf.update(config, override.key_or_group, override.value())
+            _apply(override, config)
     except (ConfigAttributeError, ConfigKeyError):
         return _by_hydra(name, overrides)  # for Hydra's own message
     return config
 
 
 def _is_plain_value(override: Override) -> bool:
-    """Return whether an override is `key=value`: no other files, no new or deleted key, none of Hydra's own."""
+    """Return whether an override sets, adds or deletes a key: it chooses no other files, and none is Hydra's own."""
     key = override.key_or_group
     of_files = "/" in key or (CONFIGS / key).is_dir() or key.startswith("hydra.")
-    return override.type is OverrideType.CHANGE and not of_files and not override.is_sweep_override()
+    return not of_files and not override.is_sweep_override()
+
+
+def _apply(override: Override, config: DictConfig) -> None:
+    """Set, add or delete a key as Hydra would; what it would refuse is a ConfigKeyError."""
+    key, value = override.key_or_group, override.value()
+    adds = override.type in (OverrideType.ADD, OverrideType.FORCE_ADD)
+    if override.type is OverrideType.CHANGE:
+        OmegaConf.update(config, key, value)
+    elif override.type is OverrideType.FORCE_ADD or (adds and OmegaConf.select(config, key) is None):
+        OmegaConf.update(config, key, value, force_add=True)
+    elif not adds and value is None and OmegaConf.select(config, key) is not None:
+        parent, _, name = key.rpartition(".")
+        with open_dict(config):
+            del (OmegaConf.select(config, parent) if parent else config)[name]
+    else:
+        raise ConfigKeyError(key)
 
 
 @functools.cache
@@ -69,11 +85,16 @@ def recipe(*overrides: str) -> dict[str, Any]:
 def run(name: str, data_root: Path, output: Path, *overrides: str, whole: bool = False) -> Any:
     """Run the train, eval or predict task; its datasets are below `data_root`, its results in `output`.
 
-    Training is two epochs of 128 clips on the CPU unless `whole`, or the overrides, say otherwise.
+    Training is two epochs of 128 clips on the CPU unless `whole`, or the overrides, say otherwise. Its logger is then
+    csv, since drawing TensorBoard's figures takes longer than the rest of such a run.
     """
     output.mkdir(parents=True, exist_ok=True)
-    paths = (f"paths.data_dir={data_root}", f"paths.output_dir={output}", f"paths.log_dir={output / 'logs'}")
-    return _TASKS[name](composed(name, *paths, *(() if whole or name != "train" else _TINY), *overrides))
+    given = [f"paths.data_dir={data_root}", f"paths.output_dir={output}", f"paths.log_dir={output / 'logs'}"]
+    if name == "train" and not whole:
+        given += _TINY
+        if not any(key in word for word in overrides for key in ("logger", "debug", "experiment")):
+            given += ["logger=csv"]
+    return _TASKS[name](composed(name, *given, *overrides))
 
 
 def fault(caplog: pytest.LogCaptureFixture, name: str, data_root: Path, output: Path, *overrides: str) -> str:
