@@ -8,12 +8,13 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, OverrideType
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
 from src import eval as eval_entry
@@ -68,8 +69,18 @@ def _apply(override: Override, config: DictConfig) -> None:
 
 @functools.cache
 def _by_hydra(name: str, overrides: tuple[str, ...]) -> DictConfig:
-    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+    """Compose by Hydra, but parse no file twice: that is a quarter of the time."""
+    parsed = mock.patch.object(OmegaConf, "load", lambda file: copy.deepcopy(_parsed(Path(file.name))))
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"), parsed:
         return compose(name, list(overrides))
+
+
+_load = OmegaConf.load
+
+
+@functools.cache
+def _parsed(path: Path) -> DictConfig | ListConfig:
+    return _load(path)
 
 
 def plain(name: str, group: str, *overrides: str) -> dict[str, Any]:
