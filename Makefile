@@ -9,13 +9,14 @@ GENERATE := $(PYTHON) generate_vimh.py
 QUICK := trainer.max_epochs=1 trainer.limit_train_batches=10 trainer.limit_val_batches=5
 LARGE := dataset.size=16384
 CONFIG := cnn_micro
+FAST := pytest -m "not slow" -n auto --maxprocesses=4 --dist=worksteal
 DIAGRAM = $(PYTHON) viz/show_architecture.py
 MEDIUM := cnn_64k vit_38k convnext_68k efficientnet_66k mlp_68k densenet_68k
 
 .PHONY: help h setup demo activate a deactivate d train t tr trainmps tmps trq trs trl trc trvs trcns tq tqc tqv tqcn \
   tqa ca ex evimh evimh16k evimho evimhr evimhst evimhwce evimhqr evimhstk evitms evitmsr evitts evitml evittl evitall \
   emvitb emvite emvitr emvit emvitgta td tda tds tdss tdl tdsc tdsl tdsa tdv list-losses ll list-parameters etms etmsr etmsrdt etts etml etmlr etmlrdt etmldt ettl et64l etall emb eme emr emer emall emall-gen \
-  emall-train sds sdl sdmb sdme sdmr sdma ddr dds ddl ae runs tensorboard tb sweep sw sweep-report list-configs lc check check-configs test test-all ta t0 docs bench calibration \
+  emall-train sds sdl sdmb sdme sdmr sdma ddr dds ddl ae runs tensorboard tb sweep sw sweep-report list-configs lc check check-configs test coverage test-all ta t0 docs bench calibration \
   format f clean c dclean dc clean-logs cl lock sync sy
 
 help h: ## list these commands
@@ -213,7 +214,13 @@ list-configs lc: ## every choice of every config group
 
 ##@ Check
 test: $(READY) ## fast tests
-	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -m "not slow" -n auto --maxprocesses=4 --dist=worksteal
+	OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(PYTHON) -m $(FAST)
+
+coverage: $(READY) ## fast tests, then the share of src that they run, file by file; below 90 % is an error
+	$(PYTHON) -m coverage erase
+	OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(PYTHON) -m coverage run -m $(FAST)
+	$(PYTHON) -m coverage combine --quiet
+	$(PYTHON) -m coverage report
 
 check: $(READY) ## lint, formatting and types
 	$(VENV)/bin/ruff check .
@@ -243,7 +250,7 @@ format f: $(READY) ## lint and format
 ##@ Clean
 clean c: ## delete caches and the built site; keep data and logs
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
-	rm -rf .pytest_cache .ruff_cache .hypothesis *.egg-info site
+	rm -rf .pytest_cache .ruff_cache .hypothesis .coverage* *.egg-info site
 
 dclean dc: ## delete all datasets, after listing them and asking
 	@ls -d data/*/ 2>/dev/null || { echo "data holds no dataset"; exit 0; }; \

@@ -52,6 +52,6 @@ def saw(data_root: Path) -> Path:
 def trained(tmp_path_factory: pytest.TempPathFactory, data_root: Path, saw: Path) -> Trained:
     """Four epochs of the default model on `saw`, with the default callbacks and loggers."""
     output = tmp_path_factory.mktemp("trained")
-    score = running.run("train", data_root, output, "trainer.max_epochs=4")
+    score = running.run("train", data_root, output, "trainer.max_epochs=4", "logger=tensorboard")
     results = json.loads((output / "test_results.json").read_text())
     return Trained(output, output / "checkpoints/best.ckpt", score, results)

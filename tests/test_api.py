@@ -1,5 +1,6 @@
 """The calls of the Python API give the figures of the commands."""
 
+import runpy
 import subprocess
 import sys
 
@@ -108,7 +109,8 @@ def test_values_of_other_parameters_are_refused(model, clip):
         api.render(model, clip[1] | {"cutoff": 1.0})
 
 
-def test_the_example_runs(trained, saw):
-    done = running.command("examples/python_api.py", str(trained.best), str(saw))
-    assert done.returncode == 0, done.stderr
-    assert "error of the waveform" in done.stdout and done.stdout.count("MAE") == 2
+def test_the_example_runs(trained, saw, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["python_api.py", str(trained.best), str(saw)])
+    runpy.run_path(str(running.ROOT / "examples/python_api.py"), run_name="__main__")
+    told = capsys.readouterr().out
+    assert "error of the waveform" in told and told.count("MAE") == 2

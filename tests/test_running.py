@@ -24,6 +24,18 @@ from tests import running
         ),
         ("generate", ("synth=simple_saw", "dataset={size: 12, seed: 3}", "spectral.height=64")),
         ("eval", ("ckpt_path=x.ckpt",)),
+        (
+            "train",
+            (
+                "~callbacks.early_stopping",
+                "+callbacks.stop={_target_: a.B, c: 1}",
+                "+callbacks.stop.d=[2]",
+                "++trainer.max_epochs=7",
+                "++trainer.new={deep: {er: 1}}",
+                "~monitor",
+                "+monitor=again",
+            ),
+        ),
     ],
 )
 def test_it_is_the_config_that_hydra_composes(name, overrides):
@@ -33,6 +45,7 @@ def test_it_is_the_config_that_hydra_composes(name, overrides):
     assert running.composed(name) != expected
 
 
-def test_an_unknown_key_is_hydras_error():
-    with pytest.raises(ConfigCompositionException, match="nowhere"):
-        running.composed("train", "model.nowhere=1")
+@pytest.mark.parametrize("override", ["model.nowhere=1", "~model.nowhere", "+trainer.max_epochs=3", "~seed=7"])
+def test_what_hydra_refuses_is_hydras_error(override):
+    with pytest.raises(ConfigCompositionException, match=override.strip("~+").partition("=")[0]):
+        running.composed("train", override)

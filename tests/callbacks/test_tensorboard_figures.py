@@ -57,7 +57,7 @@ def test_the_table_of_runs_holds_settings_and_the_figures_of_the_test(trained):
 
 def test_figures_come_every_few_epochs_and_after_the_last(data_root, saw, tmp_path):
     few = ("callbacks=tensorboard_figures", "callbacks.tensorboard_figures.every_n_epochs=3", "trainer.max_epochs=7")
-    running.run("train", data_root, tmp_path, *few)
+    running.run("train", data_root, tmp_path, *few, "logger=tensorboard")
     events = events_of(tmp_path)
     assert [event.step for event in events.Images("val/predictions")] == [9, 18, 21]
 
@@ -65,7 +65,7 @@ def test_figures_come_every_few_epochs_and_after_the_last(data_root, saw, tmp_pa
 def test_a_run_that_stops_early_is_drawn_where_it_stopped(data_root, saw, tmp_path):
     few = ("callbacks=[tensorboard_figures,early_stopping]", "trainer.max_epochs=9")
     never_better = ("callbacks.early_stopping.patience=1", "+callbacks.early_stopping.min_delta=1000")
-    running.run("train", data_root, tmp_path, *few, *never_better)
+    running.run("train", data_root, tmp_path, *few, *never_better, "logger=tensorboard")
     (event,) = events_of(tmp_path).Images("val/predictions")
     assert event.step == 2 * 3  # the first epoch is the best, the next no better
 
@@ -83,7 +83,7 @@ def test_the_last_figure_is_of_the_averaged_weights_where_there_are_any(data_roo
 
     monkeypatch.setattr(TensorBoardFigures, "_draw", watched)
     monkeypatch.setattr(tensorboard_figures, "scatter_figure", scatter_figure)
-    running.run("train", data_root, tmp_path, "callbacks=[default,ema]")
+    running.run("train", data_root, tmp_path, "callbacks=[default,ema]", "logger=tensorboard")
     model = load_checkpoint(tmp_path / "checkpoints/last.ckpt")
     with torch.no_grad():
         expected = model.values(sounds[0]["image"], sounds[0]["scale"])
@@ -125,7 +125,8 @@ def test_figures_and_graph_change_no_weight(data_root, saw, tmp_path):
     for callbacks in ("[model_checkpoint]", "[model_checkpoint,tensorboard_figures]"):
         output = tmp_path / str(len(states))
         # dropout draws from the generator in every step: a number taken from it would show
-        running.run("train", data_root, output, f"callbacks={callbacks}", "model.network.dropout=0.3")
+        given = (f"callbacks={callbacks}", "logger=tensorboard", "model.network.dropout=0.3")
+        running.run("train", data_root, output, *given)
         states.append(torch.load(output / "checkpoints/last.ckpt", weights_only=True)["state_dict"])
     assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
 

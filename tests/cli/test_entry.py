@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hydra.errors import ConfigCompositionException
@@ -242,6 +243,24 @@ def test_help_version_and_a_mistyped_override_answer_before_anything_heavy_is_im
         assert done.returncode == 1 and len(told) == 1 and "modle" in told[0] and not done.stdout
 
 
+OF_TASKS = [
+    (("src/predict.py", "input=a.wav"), ["ckpt_path: not given"]),
+    (("src/predict.py", "ckpt_path=pyproject.toml"), ["input: not given"]),
+    (("src/predict.py", "ckpt_path=pyproject.toml", "input=a.wav", "channel=center"), ["channel: 'center'", "mix"]),
+    (("src/predict.py", "ckpt_path=none.ckpt", "input=a.wav"), ["ckpt_path: none.ckpt does not exist"]),
+    (("src/eval.py", "ckpt_path=best"), ["no run in", "has a best.ckpt"]),
+    (("src/train.py", "ckpt_path=none.ckpt"), ["ckpt_path: none.ckpt does not exist"]),
+    (("src/train.py", "ckpt_path=last"), ["has a last.ckpt"]),
+    (("src/train.py", "data.data_dir=none"), ["data.data_dir: none does not exist"]),
+]
+
+
+@pytest.mark.parametrize(("arguments", "words"), OF_TASKS, ids=lambda value: " ".join(value[:3]))
+def test_what_a_task_cannot_do_is_one_clear_line_and_status_1(tmp_path, caplog, arguments, words):
+    line = running.fault(caplog, Path(arguments[0]).stem, tmp_path, tmp_path / "out", *arguments[1:])
+    assert all(word in line for word in words), line
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -249,23 +268,12 @@ def test_help_version_and_a_mistyped_override_answer_before_anything_heavy_is_im
         (("src/train.py", "model=cnn_mcro_ordinal"), ["model/cnn_mcro", "cnn_micro", "--help"]),
         (("src/train.py", "hydra.run.dir=pyproject.toml/run"), ["pyproject.toml/run", "hydra.run.dir="]),
         (("src/eval.py",), ["ckpt_path: not given"]),
-        pytest.param(("src/predict.py", "input=a.wav"), ["ckpt_path: not given"], marks=pytest.mark.slow),
-        (("src/predict.py", "ckpt_path=pyproject.toml"), ["input: not given"]),
-        (("src/predict.py", "ckpt_path=pyproject.toml", "input=a.wav", "channel=center"), ["channel: 'center'", "mix"]),
-        pytest.param(
-            ("src/predict.py", "ckpt_path=none.ckpt", "input=a.wav"),
-            ["ckpt_path: none.ckpt does not exist"],
-            marks=pytest.mark.slow,
-        ),
-        (("src/eval.py", "ckpt_path=best"), ["no run in", "has a best.ckpt"]),
-        pytest.param(("src/train.py", "~data"), ["data and model: both groups are needed"], marks=pytest.mark.slow),
-        (("src/train.py", "ckpt_path=none.ckpt"), ["ckpt_path: none.ckpt does not exist"]),
-        pytest.param(("src/train.py", "ckpt_path=last"), ["has a last.ckpt"], marks=pytest.mark.slow),
-        (("src/train.py", "data.data_dir=none"), ["data.data_dir: none does not exist"]),
         (
             ("src/train.py", "hparams_search=vimh_optuna", "hydra.sweeper.study_name=../x"),
             ["hydra.sweeper.study_name: '../x' given; give at most 64 letters"],
         ),
+        pytest.param(("src/train.py", "~data"), ["data and model: both groups are needed"], marks=pytest.mark.slow),
+        *(pytest.param(*one, marks=pytest.mark.slow) for one in OF_TASKS),
     ],
     ids=lambda value: " ".join(value[:3]) if isinstance(value, tuple) else "",
 )

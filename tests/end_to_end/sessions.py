@@ -2,7 +2,6 @@
 
 import multiprocessing
 import os
-import resource
 import runpy
 import sys
 import time
@@ -14,24 +13,26 @@ from tests import running
 
 _SERVER = multiprocessing.get_context("forkserver")
 _SERVER.set_forkserver_preload(
-    ["src.train", "src.cli.instantiate", "src.evaluation.tables", "tests.end_to_end.sessions"]
+    [
+        *("src.train", "src.cli.instantiate", "src.evaluation.tables", "tests.end_to_end.sessions"),
+        *("src.callbacks.tensorboard_figures", "src.models.build", "torch.distributed"),
+    ]
 )
 
 
-def start(log: Path, *words: str, slow_writes: float = 0.0, largest_file: int | None = None) -> BaseProcess:
-    """Start a command line; its output goes to `log`.
+def start(log: Path, *words: str, slow_writes: float = 0.0, **variables: str) -> BaseProcess:
+    """Start a command line, with some more variables in its environment; its output goes to `log`.
 
-    `slow_writes` seconds pass while each file lies there whole under its temporary name; no file can become
-    larger than `largest_file` bytes, as on a full disk.
+    `slow_writes` seconds pass while each file lies there whole under its temporary name.
     """
-    process = _SERVER.Process(target=_train, args=(log, words, slow_writes, largest_file))
+    process = _SERVER.Process(target=_train, args=(log, words, slow_writes, variables))
     process.start()
     return process
 
 
-def finish(log: Path, *words: str, **options: float | int | None) -> tuple[int, str]:
+def finish(log: Path, *words: str, slow_writes: float = 0.0) -> tuple[int, str]:
     """Run a command line to its end; return its exit status and its output."""
-    process = start(log, *words, **options)
+    process = start(log, *words, slow_writes=slow_writes)
     process.join(300)
     return process.exitcode, log.read_text()
 
@@ -43,15 +44,13 @@ def until(condition: Callable[[], bool], ended: Callable[[], object], text: Call
         time.sleep(0.01)
 
 
-def _train(log: Path, words: tuple[str, ...], slow_writes: float, largest_file: int | None) -> None:
+def _train(log: Path, words: tuple[str, ...], slow_writes: float, variables: dict[str, str]) -> None:
     with log.open("a") as file:
         for number in (1, 2):
             os.dup2(file.fileno(), number)
+    os.environ.update(variables)
     sys.argv = [str(running.ROOT / "src/train.py"), *words]
     if slow_writes:
         fsync = os.fsync
         os.fsync = lambda number: (time.sleep(slow_writes), fsync(number))
-    if largest_file:
-        sys.dont_write_bytecode = True  # Python would leave compiled modules cut off
-        resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
     runpy.run_path(sys.argv[0], run_name="__main__")

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from tests import running
+from tests.end_to_end import sessions
 
 TRAINED = ("trainer.max_epochs=2", "dataset.size=128", "extras.num_threads=1", "logger=csv")
 PLAIN = ("model=mlp_68k", "optimizer=sgd")  # AdamW turns the last bits of a tiny gradient into a whole step
@@ -70,15 +71,38 @@ def require_the_same_run(one, two):
     assert all(theirs == pytest.approx(ours, rel=1e-5, abs=1e-5) for ours, theirs in rows)
 
 
+def require_one_output(output, told):
+    assert told.count("test split, 13 sounds") == 1
+    assert told.count("results, log and checkpoints") == 1
+    assert (output / "train.log").read_text().count("model of") == 1
+    assert not (output.parent / "logs").exists()  # the second process made no directory of its own
+
+
 def test_two_processes_train_and_test_as_one_with_the_batches_of_both(data_root, saw, tmp_path):
-    """102 clips are three batches and six clips, 13 are an odd number to validate and test on."""
+    """102 clips are three batches and six clips, 13 are an odd number to validate and test on.
+
+    The processes are forked with the variables of torchrun, since two that Lightning starts import everything again.
+    """
+    alone(data_root, tmp_path / "one", *PLAIN)
+    words = ("trainer=ddp_sim", "data.batch_size=16", *TRAINED, *paths(data_root, tmp_path / "two"), *PLAIN)
+    shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "TORCHELASTIC_RUN_ID": "mine"}
+    shared |= {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "GROUP_RANK": "0"}
+    logs = [tmp_path / f"rank_{rank}" for rank in ("0", "1")]
+    both = [sessions.start(log, *words, RANK=log.name[-1], LOCAL_RANK=log.name[-1], **shared) for log in logs]
+    for process in both:
+        process.join(300)
+    told = "".join(log.read_text() for log in logs)
+    assert [process.exitcode for process in both] == [0, 0], told
+    require_the_same_run(tmp_path / "one", tmp_path / "two")
+    require_one_output(tmp_path / "two", told)
+
+
+@pytest.mark.slow
+def test_so_do_two_that_lightning_starts(data_root, saw, tmp_path):
     alone(data_root, tmp_path / "one", *PLAIN)
     done = together(data_root, tmp_path / "two", *PLAIN)
     require_the_same_run(tmp_path / "one", tmp_path / "two")
-    assert done.stdout.count("test split, 13 sounds") == 1
-    assert done.stdout.count("results, log and checkpoints") == 1
-    assert (tmp_path / "two/train.log").read_text().count("model of") == 1
-    assert not (tmp_path / "logs").exists()  # the second process made no directory of its own
+    require_one_output(tmp_path / "two", done.stdout)
 
 
 @pytest.mark.slow
