@@ -46,7 +46,6 @@ class VIMHLitModule(LightningModule):
         self,
         spec: DatasetSpec,
         network: Callable[..., nn.Module],
-        task: Callable[..., Task] = ParametersTask,
         heads: Mapping[str, Any] | None = None,
         optimizer: Callable[..., torch.optim.Optimizer] = torch.optim.AdamW,
         scheduler: Callable[..., torch.optim.lr_scheduler.LRScheduler] | None = None,
@@ -56,6 +55,7 @@ class VIMHLitModule(LightningModule):
         balance: str = "weights",
         compile: bool = False,
         channels_last: bool = False,
+        task: Callable[..., Task] = ParametersTask,
         config: Mapping[str, Any] | None = None,
     ):
         super().__init__()
