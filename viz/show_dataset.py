@@ -32,7 +32,7 @@ def main() -> None:
     lines = [str(directory), f"  {counts}; images {height}x{width}, {channels} channel{'s' if channels > 1 else ''}"]
     if spec.origin.duration and spec.origin.sample_rate:
         lines.append(f"  {spec.origin.synth_type}, {spec.origin.duration:g} s at {spec.origin.sample_rate:g} Hz")
-    effects = {row["name"]: row["step_levels"] for row in spec.origin.sensitivity}
+    effects = {row.name: row.step_levels for row in spec.origin.sensitivity}
     for parameter in spec.space:
         lines.append(f"  {parameter.name}: {parameter.describe_range()}, {parameter.num_classes} classes")
         if parameter.name in effects:

@@ -2,11 +2,11 @@
 
 import logging
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from src.data.source import BLOCK, Source
+from src.data.spec_schema import Reach
 from src.parameters.codec import shift
 from src.parameters.space import ParameterSpace
 from src.parameters.spec import ParameterSpec
@@ -27,16 +27,16 @@ _Freed = dict[str, ParameterSpec]  # parameters by name, with the range that the
 class NoEffectError(UserError):
     """A dataset would hold labels without effect on its records; `rows` is the complete report."""
 
-    def __init__(self, rows: list[dict[str, Any]]):
+    def __init__(self, rows: list[Reach]):
         self.rows = rows
-        groups: dict[str, list[dict[str, Any]]] = {}
+        groups: dict[str, list[Reach]] = {}
         for row in filter(is_lost, rows):
-            groups.setdefault(row["cause"], []).append(row)
+            groups.setdefault(row.cause, []).append(row)
         super().__init__("; ".join(map(_describe_together, groups.values())))
 
 
-def measure_sensitivity(source: Source, count: int = BLOCK) -> list[dict[str, Any]]:
-    """Return, per varying parameter, {name, step_levels, range_levels, blind, unmoved, range_db, cause}.
+def measure_sensitivity(source: Source, count: int = BLOCK) -> list[Reach]:
+    """Return how strongly each varying parameter changes the image.
 
     `step_levels` is the median, over the dataset's first `count` samples, of the mean absolute image change in uint8
     levels if only that parameter changes by one step (down if it cannot go up); `unmoved` is the fraction of images
@@ -48,7 +48,7 @@ def measure_sensitivity(source: Source, count: int = BLOCK) -> list[dict[str, An
     sampling = "random" if dataset.sampling == "grid" else dataset.sampling
     values = space.sample(dataset.seed, 0, count, sampling).astype(np.float64)
     here = source.images(values)[0]
-    report: list[dict[str, Any]] = []
+    report: list[Reach] = []
     causes: list[_Freed] = []
     for column, spec in enumerate(space):
         above, below = (shift(spec, values[:, column], classes) for classes in (1, -1))
@@ -56,16 +56,21 @@ def measure_sensitivity(source: Source, count: int = BLOCK) -> list[dict[str, An
         stepped[:, column] = np.clip(np.where(above <= spec.max, above, below), spec.min, spec.max)
         steps = _changes(here, source.images(stepped)[0])
         (low, low_db), (high, high_db) = (source.images(_with(values, column, end)) for end in (spec.min, spec.max))
-        row: dict[str, Any] = {
-            "name": spec.name,
-            "step_levels": round(float(np.median(steps)), 4),
-            "range_levels": round(float(np.median(_changes(low, high))), 4),
-        }
-        row["blind"] = row["step_levels"] < BLIND_STEP_LEVELS and row["range_levels"] < BLIND_LEVELS
-        row["unmoved"] = float(np.mean(steps == 0))
-        row["range_db"] = round(float(np.median(np.abs(high_db - low_db).max(axis=1))), 4)
-        row["cause"] = _find_cause(source, spec, row["range_db"], causes) if row["blind"] else ""
-        report.append(row)
+        step_levels = round(float(np.median(steps)), 4)
+        range_levels = round(float(np.median(_changes(low, high))), 4)
+        range_db = round(float(np.median(np.abs(high_db - low_db).max(axis=1))), 4)
+        blind = step_levels < BLIND_STEP_LEVELS and range_levels < BLIND_LEVELS
+        report.append(
+            Reach(
+                name=spec.name,
+                step_levels=step_levels,
+                range_levels=range_levels,
+                blind=blind,
+                unmoved=float(np.mean(steps == 0)),
+                range_db=range_db,
+                cause=_find_cause(source, spec, range_db, causes) if blind else "",
+            )
+        )
     return report
 
 
@@ -142,14 +147,14 @@ def _changes(before: np.ndarray, after: np.ndarray) -> np.ndarray:
     return np.abs(before.astype(np.int16) - after).mean(axis=(1, 2, 3))
 
 
-def is_lost(row: dict[str, Any]) -> bool:
+def is_lost(row: Reach) -> bool:
     """Return whether a parameter has no effect on a record, neither on its image nor on its dB range."""
-    return row["blind"] and row.get("range_db", 0.0) < BLIND_DB
+    return row.blind and row.range_db < BLIND_DB
 
 
-def describe_blind(row: dict[str, Any]) -> str:
+def describe_blind(row: Reach) -> str:
     """Return one sentence about a parameter without measurable effect: the cause, the measurements, the remedy."""
-    name, cause = row["name"], row.get("cause", "")
+    name, cause = row.name, row.cause
     remedy = "make the parameter constant, widen its range, or choose a front end in which it has an effect"
     if "per_sample" in cause:
         remedy = "give spectral.image_scaling=global, or model.auxiliary=film, which reads the dB range"
@@ -159,17 +164,17 @@ def describe_blind(row: dict[str, Any]) -> str:
         remedy = f"change this, or make {name} constant"
     because = f" because {cause}" if cause else ""
     return (
-        f"{name} has no measurable effect{because}: a step changes the image by {row['step_levels']:.2f} of 255 "
-        f"levels, the whole range by {row['range_levels']:.2f}; {remedy}"
+        f"{name} has no measurable effect{because}: a step changes the image by {row.step_levels:.2f} of 255 "
+        f"levels, the whole range by {row.range_levels:.2f}; {remedy}"
     )
 
 
-def _describe_together(rows: list[dict[str, Any]]) -> str:
+def _describe_together(rows: list[Reach]) -> str:
     """Return one sentence about parameters that have no effect for the same reason."""
     if len(rows) == 1:
         return describe_blind(rows[0])
-    *first, last = (row["name"] for row in rows)
-    cause = rows[0]["cause"]
+    *first, last = (row.name for row in rows)
+    cause = rows[0].cause
     because = (
         f" because {cause}; change this, or make them constant"
         if cause
@@ -178,18 +183,18 @@ def _describe_together(rows: list[dict[str, Any]]) -> str:
     return f"{', '.join(first)} and {last} have no measurable effect{because}"
 
 
-def check_sensitivity(source: Source, allow_blind: bool) -> list[dict[str, Any]]:
+def check_sensitivity(source: Source, allow_blind: bool) -> list[Reach]:
     """Return `measure_sensitivity`'s rows, log warnings; raise NoEffectError for lost labels unless `allow_blind`."""
     rows = measure_sensitivity(source)
     if any(is_lost(row) for row in rows) and not allow_blind:
         raise NoEffectError(rows)
     for row in rows:
-        if row["blind"]:
+        if row.blind:
             log.warning(describe_blind(row))
-        elif row["unmoved"] > UNMOVED_SHARE:
+        elif row.unmoved > UNMOVED_SHARE:
             log.warning(
                 "%s: a step changes nothing at all in %.0f %% of the images; its range, or another parameter's, "
                 "exceeds what this sample rate can represent, so different labels have the same sound",
-                *(row["name"], 100 * row["unmoved"]),
+                *(row.name, 100 * row.unmoved),
             )
     return rows

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -86,7 +86,7 @@ class Origin:
     synth_type: str = "unknown"
     spectral: SpectralConfig | None = None
     generator: dict[str, Any] | None = None  # {synth, seed, config, program_version}
-    sensitivity: list[dict[str, Any]] = field(default_factory=list)
+    sensitivity: list[Reach] = field(default_factory=list)
 
     @property
     def recipe(self) -> dict[str, Any] | None:
@@ -130,8 +130,9 @@ class DatasetSpec:
             "name": self.name,
             "image_shape": inputs.pop("shape"),
             "inputs": inputs,
-            **{key: getattr(self.origin, key) for key in _ORIGIN if key != "spectral"},
+            **{key: getattr(self.origin, key) for key in _PLAIN_ORIGIN},
             "spectral": self.origin.spectral and self.origin.spectral.model_dump(mode="json"),
+            "sensitivity": [row.model_dump() for row in self.origin.sensitivity],
             **{key: getattr(self, key) for key in ("counts", "metadata_bytes", "sha256")},
             "parameters": [] if self.targets is None else self.targets.to_dicts(),
         }
@@ -145,17 +146,17 @@ class DatasetSpec:
         except ValidationError as error:
             raise UserError(describe(error, "dataset_spec")) from error
         rest = checked.model_dump(mode="json", include={"counts", "metadata_bytes", "sha256"})
-        origin = checked.model_dump(mode="json", include=_ORIGIN - {"spectral"})
+        origin = {key: getattr(checked, key) for key in (*_PLAIN_ORIGIN, "spectral", "sensitivity")}
         return cls(
             inputs=Inputs(checked.image_shape, **checked.inputs.model_dump()),
             targets=ParameterSpace(checked.parameters) if checked.parameters else None,
-            origin=Origin(spectral=checked.spectral, **origin),
+            origin=Origin(**origin),
             name=checked.name,
             **rest,
         )
 
 
-_ORIGIN = {field.name for field in fields(Origin)}
+_PLAIN_ORIGIN = ("sample_rate", "duration", "synth_type", "generator")
 
 
 def read_spec(directory: Path) -> DatasetSpec:
@@ -196,7 +197,7 @@ def _to_spec(info: _Info, name: str) -> DatasetSpec:
             synth_type=info.synth_type,
             spectral=_spectral(info),
             generator=info.generator,
-            sensitivity=[row.model_dump() for row in info.sensitivity],
+            sensitivity=info.sensitivity,
         ),
         counts={
             split: count
@@ -336,7 +337,7 @@ def to_info(spec: DatasetSpec) -> dict[str, Any]:
             **{key: spectral.get(key) for key in ("floor_db", "ceil_db")},
         },
         "generator": origin.generator,
-        "sensitivity": origin.sensitivity,
+        "sensitivity": [row.model_dump() for row in origin.sensitivity],
         "sha256": spec.sha256,
     }
 

@@ -35,7 +35,7 @@ PerChannel = Annotated[tuple[Pixel, ...], Field(min_length=1, max_length=65535)]
 
 
 class Reach(BaseModel):
-    """One parameter's row of `src.data.sensitivity.measure_sensitivity`."""
+    """How strongly one parameter changes the image; src.data.sensitivity measures it."""
 
     model_config = ConfigDict(allow_inf_nan=False)
 

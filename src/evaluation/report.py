@@ -114,8 +114,8 @@ def _effects(spec: DatasetSpec) -> str:
         return ""
     rows = []
     for row in spec.origin.sensitivity:
-        levels = [f"{row['step_levels']:.2f}", f"{row['range_levels']:.2f}"]
-        rows.append([row["name"], *levels, "no measurable effect" if row["blind"] else ""])
+        levels = [f"{row.step_levels:.2f}", f"{row.range_levels:.2f}"]
+        rows.append([row.name, *levels, "no measurable effect" if row.blind else ""])
     table = _plain_table(["parameter", "one step", "whole range", ""], rows)
     note = "Median change of the image, in levels of 255, when only that parameter changes."
     return f"<h2>Effect of each parameter on the image</h2>{table}<p>{note}</p>"

@@ -39,22 +39,20 @@ _PERCENT = ("relative_mae", "accuracy", "within_one_step", "baseline_accuracy")
 
 def print_sensitivity(spec: DatasetSpec, directory: Path, seconds: float | None = None) -> None:
     """Print a dataset's parameters and how strongly each changes the image; `seconds` is None if it is not written."""
-    effects = {row["name"]: row for row in spec.origin.sensitivity}
+    effects = {row.name: row for row in spec.origin.sensitivity}
     columns = [
         Column("parameter", text=True), Column("range"), Column("unit", text=True), Column("classes", drop=1),
         Column("one step"), Column("whole range"),
     ]  # fmt: skip
-    rows = [
-        [
-            *(parameter.name, _range(parameter), parameter.unit, str(parameter.num_classes)),
-            *(f"{effects[parameter.name][key]:.2f}" for key in ("step_levels", "range_levels")),
-        ]
-        for parameter in spec.space
-    ]
-    if any(row["blind"] for row in effects.values()):
+    rows = []
+    for parameter in spec.space:
+        effect = effects[parameter.name]
+        levels = [f"{effect.step_levels:.2f}", f"{effect.range_levels:.2f}"]
+        rows.append([parameter.name, _range(parameter), parameter.unit, str(parameter.num_classes), *levels])
+    if any(row.blind for row in effects.values()):
         columns.append(Column("", text=True))
         for parameter, row in zip(spec.space, rows, strict=True):
-            row.append("no measurable effect" if effects[parameter.name]["blind"] else "")
+            row.append("no measurable effect" if effects[parameter.name].blind else "")
     splits = ", ".join(f"{count:,} {split}" for split, count in spec.counts.items())
     caption = (
         "one step, whole range: median change of the image, in levels of 255, when only that parameter changes\n"

@@ -58,7 +58,7 @@ def _check_labels(datamodule: BatchDataModule, dataset: BatchDataset, model: VIM
                 f"{name}: the same label in all {len(column)} training sounds, so there is nothing to learn; "
                 f"make it constant in the synth config, or give model.heads.{name}.weight=0"
             )
-    blind = [row for row in origin.sensitivity if row["blind"] and row["name"] in trained]
+    blind = [row for row in origin.sensitivity if row.blind and row.name in trained]
     has_range = model.auxiliary is not None  # the dB range contains what per-sample scaling removes from the image
     if has_range and (origin.spectral is None or origin.spectral.image_scaling != "per_sample"):
         has_range = False

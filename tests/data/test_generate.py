@@ -306,8 +306,8 @@ def test_the_shipped_configs_make_the_tables_datasets(tmp_path, caplog, row):
     assert {one.name: (one.min, one.step, one.max) for one in spec.space} == VARYING[synth]
     assert "filter_env_amount" in spec.space.names or spec.space.fixed["filter_env_amount"] == 0
     # every label reaches the image, nothing was warned about, and what was written opens
-    assert not any(reach["blind"] for reach in spec.origin.sensitivity)
-    assert [reach["name"] for reach in spec.origin.sensitivity] == list(VARYING[synth])
+    assert not any(reach.blind for reach in spec.origin.sensitivity)
+    assert [reach.name for reach in spec.origin.sensitivity] == list(VARYING[synth])
     assert not [line for line in caplog.records if line.levelno >= logging.WARNING]
     for split in SPLITS:
         dataset = VIMHDataset(directory, split, verify=True)

@@ -12,6 +12,7 @@ from src.data.sensitivity import NoEffectError, describe_blind, measure_sensitiv
 from src.data.shards import make_shard
 from src.data.source import load_source
 from src.data.spec import read_spec
+from src.data.spec_schema import Reach
 from tests import running
 from tests.data.conftest import TINY, tiny_recipe
 
@@ -20,11 +21,11 @@ NOTES = {"min": 60, "step": 1, "max": 127}  # at 8 kHz the saw has no partial fr
 
 def report(*overrides):
     source = load_source(parse_recipe(running.recipe(*overrides)))
-    return {row["name"]: row for row in measure_sensitivity(source)}
+    return {row.name: row for row in measure_sensitivity(source)}
 
 
 def blind(rows):
-    return {name for name, row in rows.items() if row["blind"]}
+    return {name for name, row in rows.items() if row.blind}
 
 
 def test_the_definition_on_a_voice_whose_image_is_known(monkeypatch):
@@ -46,20 +47,20 @@ def test_the_definition_on_a_voice_whose_image_is_known(monkeypatch):
             stepped, low, high = source.images(moved)[0].astype(int)
             steps.append(np.abs(stepped - here[number]).mean())
             ranges.append(np.abs(high - low).mean())
-        assert rows[column]["name"] == spec.name
-        assert rows[column]["step_levels"] == pytest.approx(np.median(steps), abs=1e-4)
-        assert rows[column]["range_levels"] == pytest.approx(np.median(ranges), abs=1e-4)
+        assert rows[column].name == spec.name
+        assert rows[column].step_levels == pytest.approx(np.median(steps), abs=1e-4)
+        assert rows[column].range_levels == pytest.approx(np.median(ranges), abs=1e-4)
 
 
 def causes(*overrides):
-    return {name: row["cause"] for name, row in report(*overrides).items() if row["blind"]}
+    return {name: row.cause for name, row in report(*overrides).items() if row.blind}
 
 
 def test_simple_saw_classics_velocity_has_no_measurable_effect():
     rows = report("synth=simple_saw_classic")
     assert blind(rows) == {"note_velocity"}
     # 126..127 is 0.0687 dB of the 80 dB in 255 levels: 0.22 of one level
-    assert rows["note_velocity"]["range_levels"] < 20 * np.log10(127 / 126) * 255 / 80 + 0.1
+    assert rows["note_velocity"].range_levels < 20 * np.log10(127 / 126) * 255 / 80 + 0.1
     assert describe_blind(rows["note_velocity"]).startswith(
         "note_velocity has no measurable effect because its range, 126..127 MIDI velocity, is too narrow: a step "
     )
@@ -70,7 +71,7 @@ def test_the_parameter_that_switches_others_off_is_the_cause():
     without = {f"filter_env_{stage}" for stage in ("attack", "decay", "sustain", "release")}
     assert blind(rows) == without
     for name in without:
-        assert rows[name]["step_levels"] == rows[name]["range_levels"] == 0
+        assert rows[name].step_levels == rows[name].range_levels == 0
         text = describe_blind(rows[name])
         assert text.startswith(f"{name} has no measurable effect because filter_env_amount is 0: ") and "\n" not in text
         assert text.endswith(f"; change this, or make {name} constant")
@@ -115,7 +116,7 @@ def test_scaling_by_sample_takes_the_velocity_out_of_the_image_and_leaves_it_in_
     rows = report("synth=simple_saw", "spectral.image_scaling=per_sample")
     assert blind(rows) == {"note_velocity"}
     # the level of a record's darkest and brightest pixel goes with the velocity
-    assert rows["note_velocity"]["range_db"] == pytest.approx(20 * np.log10(127 / 64), abs=0.01)
+    assert rows["note_velocity"].range_db == pytest.approx(20 * np.log10(127 / 64), abs=0.01)
     text = describe_blind(rows["note_velocity"])
     assert "because spectral.image_scaling=per_sample removes it from the image" in text and "auxiliary=film" in text
 
@@ -136,8 +137,8 @@ def test_a_voice_that_fails_beyond_the_datasets_ranges_has_no_cause(monkeypatch)
     source = load_source(parse_recipe(running.recipe("synth=simple_saw", RESONANCE)))
     broken = replace(source.synth.voice, render=Broken(source.synth.voice))
     source = replace(source, synth=replace(source.synth, voice=broken))
-    (row,) = [row for row in measure_sensitivity(source) if row["blind"]]
-    assert (row["name"], row["cause"]) == ("filter_resonance", "")
+    (row,) = [row for row in measure_sensitivity(source) if row.blind]
+    assert (row.name, row.cause) == ("filter_resonance", "")
 
 
 def test_nothing_is_written_of_a_dataset_that_would_hold_a_lost_label(tmp_path):
@@ -149,18 +150,19 @@ def test_nothing_is_written_of_a_dataset_that_would_hold_a_lost_label(tmp_path):
         make_shard(recipe, tmp_path, 0, 1)
     assert not list(tmp_path.iterdir())
     directory, spec = generate(recipe, tmp_path, allow_blind=True)
-    assert [row["blind"] for row in read_spec(directory).origin.sensitivity] == [False] * 4 + [True] * 2
+    assert [row.blind for row in read_spec(directory).origin.sensitivity] == [False] * 4 + [True] * 2
     assert read_spec(directory).origin.sensitivity == spec.origin.sensitivity
     make_shard(recipe, tmp_path / "shards", 0, 1, allow_blind=True)
 
 
 def test_labels_without_effect_for_one_reason_are_told_together():
-    rows = [{"name": name, "blind": True, "step_levels": 0, "range_levels": 0, "cause": "a is 0"} for name in "xyz"]
+    rows = [Reach(name=name, blind=True, step_levels=0, range_levels=0, cause="a is 0") for name in "xyz"]
     assert (
         str(NoEffectError(rows))
         == "x, y and z have no measurable effect because a is 0; change this, or make them constant"
     )
-    rows = [row | {"cause": ""} for row in rows[:2]] + [row | {"blind": False} for row in rows[2:]]
+    rows[0].cause = rows[1].cause = ""
+    rows[2].blind = False
     assert str(NoEffectError(rows)).startswith(
         "x and y have no measurable effect; make them constant, or choose another front end"
     )
@@ -173,7 +175,7 @@ def test_generation_warns_of_what_only_the_db_range_tells_and_stores_it(tmp_path
     assert [line.getMessage() for line in caplog.records] == [describe_blind(spec.origin.sensitivity[0])]
     assert "note_velocity has no measurable effect" in caplog.text
     assert read_spec(directory).origin.sensitivity == spec.origin.sensitivity
-    assert [row["blind"] for row in spec.origin.sensitivity] == [True, False]
+    assert [row.blind for row in spec.origin.sensitivity] == [True, False]
 
 
 def test_a_grids_first_corner_is_not_what_is_measured():
@@ -187,7 +189,7 @@ def test_a_range_that_goes_beyond_what_sounds_is_told(tmp_path, caplog):
         report("synth=moog_basic", f"synth.parameters.filter_cutoff.max={top}")["filter_cutoff"]
         for top in (3600, 5000)  # the ladder ends at 0.45 of the sample rate
     )
-    assert within["unmoved"] == 0 and 0.2 < beyond["unmoved"] < 0.4 and not beyond["blind"]
+    assert within.unmoved == 0 and 0.2 < beyond.unmoved < 0.4 and not beyond.blind
     changes = {"synth.parameters": TINY["synth"]["parameters"] | {"note_number": NOTES}}
     with caplog.at_level(logging.WARNING):
         generate(tiny_recipe(**changes), tmp_path)

@@ -9,6 +9,7 @@ from src.data.inputs import Inputs
 from src.data.recipe import parse_recipe
 from src.data.source import load_source
 from src.data.spec import DatasetSpec, Origin, read_spec
+from src.data.spec_schema import Reach
 from src.evaluation.confusion import Confusion
 from src.evaluation.evaluate import CategoryRow, Evaluation, HeadRow, ImageError
 from src.evaluation.predict import Prediction
@@ -230,13 +231,13 @@ def test_generation_says_which_parameter_has_no_measurable_effect(saw, width, ca
     spec = read_spec(saw)
     print_sensitivity(spec, saw, 1.25)
     assert "effect" not in capsys.readouterr().out
-    spec.origin.sensitivity[0]["blind"] = True
+    spec.origin.sensitivity[0].blind = True
     print_sensitivity(spec, saw, 1.25)
     out = capsys.readouterr().out
     assert max(map(len, out.splitlines())) <= width
     told = " ".join(out.split())
     assert "128 clips (102 train, 13 val, 13 test) in 1.2 s" in told
-    figures = [f"{row[key]:.2f}" for row in spec.origin.sensitivity for key in ("step_levels", "range_levels")]
+    figures = [f"{levels:.2f}" for row in spec.origin.sensitivity for levels in (row.step_levels, row.range_levels)]
     assert all(figure in out for figure in figures)
     print_sensitivity(spec, saw)
     assert "were not written" in " ".join(capsys.readouterr().out.split())
@@ -245,8 +246,7 @@ def test_generation_says_which_parameter_has_no_measurable_effect(saw, width, ca
 
 def test_generation_shows_the_number_of_categories(wide, capsys, saw):
     row = {"step_levels": 1.0, "range_levels": 9.0, "blind": False}
-    kinds = DatasetSpec(
-        "x", Inputs((1, 8, 8)), SPACE, Origin(sensitivity=[{"name": name, **row} for name in SPACE.names]), {"train": 3}
-    )
+    origin = Origin(sensitivity=[Reach(name=name, **row) for name in SPACE.names])
+    kinds = DatasetSpec("x", Inputs((1, 8, 8)), SPACE, origin, {"train": 3})
     print_sensitivity(kinds, saw, 0.1)
     assert "4 categories" in capsys.readouterr().out
