@@ -116,9 +116,13 @@ def table(results: list[dict]) -> str:
         for threads, policy in settings:
             wanted = {"model": model, "others": others, "threads": threads, "policy": policy}
             values = [result["ms"] for result in results if wanted.items() <= result.items()]
-            row.append(f"{statistics.median(values):.3g}" if values else "")
+            row.append(_three_digits(statistics.median(values)) if values else "")
         rows.append(row)
     return markdown(columns, rows)
+
+
+def _three_digits(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def main() -> None:
