@@ -40,8 +40,9 @@ class Muon(Optimizer):
             raise UserError(f"model.optimizer: momentum {momentum}, betas {list(betas)} given; give 0 to below 1")
         if iterations < 1:
             raise UserError(f"model.optimizer.iterations: {iterations} given; give at least 1")
-        defaults = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "iterations": iterations}
-        super().__init__(params, defaults | {"betas": tuple(betas), "eps": eps, "step": 0})
+        self.iterations = iterations  # not in the groups, whose values come from a checkpoint when a run is resumed
+        defaults = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "betas": tuple(betas), "eps": eps}
+        super().__init__(params, defaults | {"step": 0})
         if not any(is_matrix(weight) for group in self.param_groups for weight in group["params"]):
             raise UserError("model.optimizer: muon needs matrices, but finds none (fsdp splits them); use adamw")
 
@@ -69,7 +70,7 @@ class Muon(Optimizer):
             state["momentum"] = torch.zeros_like(weight)
         state["momentum"].lerp_(gradient, 1.0 - group["momentum"])
         nesterov = torch.lerp(gradient, state["momentum"], group["momentum"])  # type: ignore[arg-type]
-        step = orthogonalise(nesterov.flatten(1), group["iterations"])
+        step = orthogonalise(nesterov.flatten(1), self.iterations)
         scale = _RMS * max(step.shape) ** 0.5
         weight.add_(step.view_as(weight), alpha=-group["lr"] * scale)
 
