@@ -94,7 +94,7 @@ def key_of(row: Row, seed: int, machine: str) -> str:
 
 
 def run_one(row: Row, seed: int, cores: list[int], data_dir: Path, folder: Path) -> dict:
-    """Train and test on `cores`; return CPU and wall seconds, the validation's and the test's errors.
+    """Train and test on `cores`, or on any if none are named; return times and the validation's and the test's errors.
 
     Raise RuntimeError with the end of its output if the process fails.
     """
@@ -109,7 +109,7 @@ def run_one(row: Row, seed: int, cores: list[int], data_dir: Path, folder: Path)
             env=os.environ | {"NUMBA_NUM_THREADS": "1"},
             stdout=output,
             stderr=subprocess.STDOUT,
-            preexec_fn=lambda: os.sched_setaffinity(0, cores),
+            preexec_fn=(lambda: os.sched_setaffinity(0, cores)) if cores else None,
         )
         _, status, used = os.wait4(child.pid, 0)
         child.returncode = os.waitstatus_to_exitcode(status)
@@ -131,7 +131,7 @@ def race(rows: tuple[Row, ...], seeds: int, jobs: int, seconds: float, data_dir:
     done = json.loads(STORE.read_text()) if STORE.exists() else {}
     runs = [(row, seed) for seed in range(seeds) for row in rows]
     todo = [run for run in runs if key_of(*run, machine) not in done]
-    allowed = sorted(os.sched_getaffinity(0))
+    allowed = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     places: SimpleQueue[list[int]] = SimpleQueue()
     for job in range(jobs):
         places.put(allowed[job::jobs])

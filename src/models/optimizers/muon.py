@@ -1,10 +1,10 @@
 """Muon: steps of matrices in which all directions have the same length."""
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Optimizer
 
 from src.utils.errors import UserError
@@ -64,23 +64,23 @@ class Muon(Optimizer):
                     self._step_matrix(weight, group)
         return loss
 
-    def _step_matrix(self, weight: nn.Parameter, group: dict[str, Any]) -> None:
-        state, gradient = self.state[weight], weight.grad
+    def _step_matrix(self, weight: Tensor, group: dict[str, Any]) -> None:
+        state, gradient = self.state[weight], cast(Tensor, weight.grad)
         if "momentum" not in state:
             state["momentum"] = torch.zeros_like(weight)
         state["momentum"].lerp_(gradient, 1.0 - group["momentum"])
-        nesterov = torch.lerp(gradient, state["momentum"], group["momentum"])  # type: ignore[arg-type]
+        nesterov = torch.lerp(gradient, state["momentum"], group["momentum"])
         step = orthogonalise(nesterov.flatten(1), self.iterations)
         scale = _RMS * max(step.shape) ** 0.5
         weight.add_(step.view_as(weight), alpha=-group["lr"] * scale)
 
-    def _step_vectors(self, weights: list[nn.Parameter], group: dict[str, Any]) -> None:
+    def _step_vectors(self, weights: list[Tensor], group: dict[str, Any]) -> None:
         if not weights:
             return
         for weight in weights:
             if "mean" not in self.state[weight]:
                 self.state[weight] |= {"mean": torch.zeros_like(weight), "square": torch.zeros_like(weight)}
-        gradients = [weight.grad for weight in weights]
+        gradients = [cast(Tensor, weight.grad) for weight in weights]
         means = [self.state[weight]["mean"] for weight in weights]
         squares = [self.state[weight]["square"] for weight in weights]
         (beta, beta_square), step = group["betas"], group["step"]
