@@ -88,9 +88,9 @@ def measure(experiment: str, config: dict[str, Any], data_dir: Path, folder: Pat
     if child.returncode:
         raise RuntimeError((folder / "output").read_text()[-2000:])
     results = json.loads((folder / "test_results.json").read_text())
-    (parameters,) = re.findall(r"model of (\d+) parameters", (folder / "train.log").read_text())
+    (parameters,) = re.findall(r"model of ([\d,]+) parameters", (folder / "train.log").read_text())
     return {
-        "parameters": int(parameters),
+        "parameters": int(parameters.replace(",", "")),
         "cpu_seconds": used.ru_utime + used.ru_stime,
         "synth": config["synth"]["name"],
         "config": digest(config),

@@ -34,6 +34,7 @@ _LARGEST = {  # of each family, the config with the most arithmetic
     "efficientnet": "efficientnet_66k",
     "densenet": "densenet_68k",
     "mlp": "mlp_68k",
+    "frames": "frames_23k",
     "timm": "timm",
 }
 

@@ -61,7 +61,7 @@ def test_the_command_lines_config_names_exist():
     wanted = {
         "data": {"vimh", "vimh_16kdss", "vimh_online", "vimh_stk"},
         "trainer": {"cpu", "gpu", "mps", "ddp", "ddp_sim", "fsdp"},
-        "optimizer": {"adam", "adamw", "sgd"},
+        "optimizer": {"adam", "adamw", "muon", "sgd"},
         "scheduler": {"plateau", "cosine", "cosine_restarts", "exponential", "one_cycle"},
         "wrapper": {"sam", "asam", "lookahead", "gradient_centralization"},
         "heads": {"regression", "classification", "ordinal", "coral", "corn", "gaussian", "mixture", "evidential"},

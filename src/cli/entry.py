@@ -176,6 +176,9 @@ def _set_surroundings() -> None:
     """Make Hydra, matplotlib and the standard streams work wherever a command is started."""
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra then raises the error instead of printing it
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # else Ray sends statistics about this machine
+    # torch reads it when it is imported; otherwise threads that wait keep their cores, and beside other work
+    # a step takes up to 19 times as long (benchmarks/busy.py)
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ["MPLBACKEND"] = "Agg"  # plots are only saved; a notebook's backend may not exist here
     # otherwise Hydra copies all plugins' schemas for each of the 150 groups that --help lists, which takes a second
     ConfigStore.__deepcopy__ = lambda store, _: store  # type: ignore[attr-defined]

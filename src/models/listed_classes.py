@@ -8,6 +8,7 @@ from src.models import losses
 _NETWORKS = (
     "ast.AudioSpectrogramTransformer",
     "convnext_v2.ConvNeXtV2",
+    "frame_mlp.FrameMLP",
     "hybrid.HybridBackbone",
     "simple_cnn.SimpleCNN",
     "simple_dense_net.SimpleDenseNet",
@@ -63,7 +64,7 @@ ROLES = {
     "model": frozenset({"src.models.vimh_lit_module.VIMHLitModule"}),
     "task": frozenset({"src.models.tasks.features.FeaturesTask", "src.models.tasks.parameters.ParametersTask"}),
     "network": frozenset(f"src.models.components.{name}" for name in _NETWORKS),
-    "optimizer": frozenset(f"torch.optim.{name}" for name in _OPTIMIZERS),
+    "optimizer": frozenset(f"torch.optim.{name}" for name in _OPTIMIZERS) | {"src.models.optimizers.muon.Muon"},
     "scheduler": frozenset(f"src.models.schedules.{name}" for name in _SCHEDULERS),
     "wrappers": frozenset(f"src.models.optimizers.{name}" for name in _WRAPPERS),
     "heads": _OURS | LIBRARY_LOSSES,  # their losses

@@ -318,6 +318,24 @@ def test_a_notebooks_backend_is_replaced_before_matplotlib_is_imported(monkeypat
     assert os.environ["MPLBACKEND"] == "Agg"
 
 
+@pytest.mark.parametrize(("given", "used"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_waiting_threads_leave_their_cores_unless_the_user_says_otherwise(monkeypatch, given, used):
+    monkeypatch.setattr(sys, "argv", ["train.py"])
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    if given:
+        monkeypatch.setenv("OMP_WAIT_POLICY", given)
+    run(lambda: None)
+    assert os.environ["OMP_WAIT_POLICY"] == used
+
+
+@pytest.mark.slow
+def test_the_wait_policy_is_set_before_torch_reads_it(monkeypatch):
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    done = running.command("src/train.py", "extras.num_threads=0", OMP_DISPLAY_ENV="true")
+    assert re.search(r"OMP_WAIT_POLICY ?= ?'PASSIVE'", done.stderr)
+    assert "extras.num_threads: 0 given" in done.stdout + done.stderr
+
+
 def test_a_stray_rank_does_not_silence_a_command():
     done = running.command("src/predict.py", "ckpt_path=none.ckpt", "input=a", RANK="1")
     assert done.stderr == "RANK=1 is ignored: no launcher (torchrun, srun) has set it; unset it\n"

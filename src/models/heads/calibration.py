@@ -164,7 +164,8 @@ def temperature_costs(probabilities: Tensor, level: Tensor) -> Tensor:
 
     Source: Guo et al., On Calibration of Modern Neural Networks, arXiv 1706.04599, section 4.2.
     """
-    inverse = 1.0 / torch.tensor(TEMPERATURES, device=probabilities.device)
+    temperatures = torch.tensor(TEMPERATURES).to(probabilities.device, non_blocking=True)
+    inverse = 1.0 / temperatures
     log_p = (_log(probabilities)[:, :, None] * inverse).log_softmax(dim=1)
     return -log_p.gather(1, level[:, None, None].expand(-1, 1, len(inverse))).sum(dim=(0, 1))
 
