@@ -43,7 +43,7 @@ def make_sound(dataset: Path, path: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", type=int, default=16384, help="clips in the dataset")
-    parser.add_argument("--epochs", type=int, default=60, help="each takes about a second on two cores")
+    parser.add_argument("--epochs", type=int, default=30, help="each takes about a second on two cores")
     arguments = parser.parse_args()
     began = time.perf_counter()
     dataset = ROOT / f"data/vimh-32x32x1_8000Hz_1p0s_{arguments.size}dss_moog_basic_4p"
@@ -52,7 +52,7 @@ def main() -> None:
     else:
         run("generate_vimh.py", "synth=moog_basic", f"dataset.size={arguments.size}")
     size, epochs = f"dataset.size={arguments.size}", f"trainer.max_epochs={arguments.epochs}"
-    run("src/train.py", "experiment=moog_basic_16k", "trainer=cpu", size, epochs)
+    run("src/train.py", "experiment=moog_basic_fast", "trainer=cpu", size, epochs)
     run("src/eval.py", "ckpt_path=best", "trainer=cpu", "report=true")
     sound = ROOT / "logs/demo/sound.wav"
     make_sound(dataset, sound)
