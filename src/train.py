@@ -189,7 +189,7 @@ def main(config: DictConfig) -> float | None:
         raise UserError(f"data.data_dir: {given} does not exist; give a VIMH directory, or null to generate one")
     if given:
         warn_of_unused(("synth", "spectral", "dataset"), f"data.data_dir={given} is used")
-    if "FeaturesTask" in OmegaConf.select(config, "model.task._target_", default=""):
+    if str(OmegaConf.select(config, "model.task._target_")).endswith(".FeaturesTask"):
         warn_of_unused(("heads",), "task=features has no heads")
     if config.trainer.get("overfit_batches") and "online" in config.data.get("_target_", ""):
         raise UserError("trainer.overfit_batches: online data cannot overfit a batch; give data=vimh")

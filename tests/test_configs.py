@@ -172,7 +172,7 @@ def test_every_experiment_trains_and_tests_a_little(experiment, data_root, saw, 
     small = ("dataset.size=64", "trainer.max_epochs=1", "trainer=cpu")
     limits = [f"++trainer.limit_{stage}_batches=2" for stage in ("train", "val", "test")]
     config = running.composed("train", f"experiment={experiment}", *small)
-    given = config.data.data_dir and [f"data.data_dir={saw}"]  # a dataset that no config describes
+    given = config.data.get("data_dir") and [f"data.data_dir={saw}"]  # a dataset that no config describes
     score = running.run("train", data_root, tmp_path, f"experiment={experiment}", *small, *limits, *(given or []))
     assert score is not None and score >= 0
     assert (tmp_path / "test_results.json").is_file()
