@@ -83,7 +83,7 @@ def surroundings(policy: str) -> dict[str, str]:
 
 @contextmanager
 def beside(others: str, model: str, threads: int, policy: str) -> Iterator[None]:
-    """Run other work: a busy loop on each core, or the same training once more, with the same settings."""
+    """Run other work: a busy loop on each core, or a second training with the same settings."""
     lines: list[list[str]] = []
     if others == "busy loops":
         lines = [[sys.executable, "-c", _BUSY]] * cores()

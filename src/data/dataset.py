@@ -57,6 +57,13 @@ class BatchDataset(Dataset):
             yield order[start : start + batch_size]
 
 
+def load_batch(dataset: BatchDataset, rows: Sequence[int] | np.ndarray, weights: Tensor) -> Batch:
+    """Return a batch as a model takes it: with images as floats, on the device and in the precision of its weights."""
+    batch = dataset.__getitems__(rows)
+    batch["image"] = images_to_float(batch["image"])
+    return map_tensors(lambda values: values.to(weights.device, weights.dtype), batch)
+
+
 def images_to_float(images: Tensor) -> Tensor:
     """Map uint8 levels to [0, 1] float32, the range that models see."""
     return images.to(torch.float32).mul_(1.0 / 255.0) if images.dtype == torch.uint8 else images

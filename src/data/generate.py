@@ -17,7 +17,7 @@ from src.data.recipe import SPLITS, DatasetConfig, Recipe
 from src.data.sensitivity import check_sensitivity
 from src.data.source import BLOCK, Source, load_source
 from src.data.spec import DatasetSpec, Origin
-from src.data.spec_schema import Reach
+from src.data.spec_schema import Sensitivity
 from src.data.vimh.records import CURRENT_METADATA_BYTES, pack_records
 from src.data.vimh.writer import DatasetWriter
 from src.parameters.space import ParameterSpace
@@ -36,7 +36,7 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def describe_source(source: Source, sensitivity: list[Reach]) -> DatasetSpec:
+def describe_source(source: Source, sensitivity: list[Sensitivity]) -> DatasetSpec:
     """Return the description of a recipe's dataset."""
     recipe = source.recipe
     return DatasetSpec(

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from src.data.source import BLOCK, Source
-from src.data.spec_schema import Reach
+from src.data.spec_schema import Sensitivity
 from src.parameters.codec import shift
 from src.parameters.space import ParameterSpace
 from src.parameters.spec import ParameterSpec
@@ -27,15 +27,15 @@ _Freed = dict[str, ParameterSpec]  # parameters by name, with the range that the
 class NoEffectError(UserError):
     """A dataset would hold labels without effect on its records; `rows` is the complete report."""
 
-    def __init__(self, rows: list[Reach]):
+    def __init__(self, rows: list[Sensitivity]):
         self.rows = rows
-        groups: dict[str, list[Reach]] = {}
+        groups: dict[str, list[Sensitivity]] = {}
         for row in filter(is_lost, rows):
             groups.setdefault(row.cause, []).append(row)
         super().__init__("; ".join(map(_describe_together, groups.values())))
 
 
-def measure_sensitivity(source: Source, count: int = BLOCK) -> list[Reach]:
+def measure_sensitivity(source: Source, count: int = BLOCK) -> list[Sensitivity]:
     """Return how strongly each varying parameter changes the image.
 
     `step_levels` is the median, over the dataset's first `count` samples, of the mean absolute image change in uint8
@@ -48,7 +48,7 @@ def measure_sensitivity(source: Source, count: int = BLOCK) -> list[Reach]:
     sampling = "random" if dataset.sampling == "grid" else dataset.sampling
     values = space.sample(dataset.seed, 0, count, sampling).astype(np.float64)
     here = source.images(values)[0]
-    report: list[Reach] = []
+    report: list[Sensitivity] = []
     causes: list[_Freed] = []
     for column, spec in enumerate(space):
         above, below = (shift(spec, values[:, column], classes) for classes in (1, -1))
@@ -61,7 +61,7 @@ def measure_sensitivity(source: Source, count: int = BLOCK) -> list[Reach]:
         range_db = round(float(np.median(np.abs(high_db - low_db).max(axis=1))), 4)
         blind = step_levels < BLIND_STEP_LEVELS and range_levels < BLIND_LEVELS
         report.append(
-            Reach(
+            Sensitivity(
                 name=spec.name,
                 step_levels=step_levels,
                 range_levels=range_levels,
@@ -147,12 +147,12 @@ def _changes(before: np.ndarray, after: np.ndarray) -> np.ndarray:
     return np.abs(before.astype(np.int16) - after).mean(axis=(1, 2, 3))
 
 
-def is_lost(row: Reach) -> bool:
+def is_lost(row: Sensitivity) -> bool:
     """Return whether a parameter has no effect on a record, neither on its image nor on its dB range."""
     return row.blind and row.range_db < BLIND_DB
 
 
-def describe_blind(row: Reach) -> str:
+def describe_blind(row: Sensitivity) -> str:
     """Return one sentence about a parameter without measurable effect: the cause, the measurements, the remedy."""
     name, cause = row.name, row.cause
     remedy = "make the parameter constant, widen its range, or choose a front end in which it has an effect"
@@ -169,7 +169,7 @@ def describe_blind(row: Reach) -> str:
     )
 
 
-def _describe_together(rows: list[Reach]) -> str:
+def _describe_together(rows: list[Sensitivity]) -> str:
     """Return one sentence about parameters that have no effect for the same reason."""
     if len(rows) == 1:
         return describe_blind(rows[0])
@@ -183,7 +183,7 @@ def _describe_together(rows: list[Reach]) -> str:
     return f"{', '.join(first)} and {last} have no measurable effect{because}"
 
 
-def check_sensitivity(source: Source, allow_blind: bool) -> list[Reach]:
+def check_sensitivity(source: Source, allow_blind: bool) -> list[Sensitivity]:
     """Return `measure_sensitivity`'s rows, log warnings; raise NoEffectError for lost labels unless `allow_blind`."""
     rows = measure_sensitivity(source)
     if any(is_lost(row) for row in rows) and not allow_blind:

@@ -15,9 +15,9 @@ from src.data.spec_schema import (
     Count,
     DatasetName,
     PlainSpec,
-    Reach,
     SampleRate,
     Seconds,
+    Sensitivity,
     Size,
     as_name,
     check_sizes,
@@ -60,7 +60,7 @@ class _Info(BaseModel):
     pre_emphasis_coefficient: float | None = None
     image_scaling: dict[str, Any] | None = None
     generator: dict[str, Any] | None = None
-    sensitivity: list[Reach] = Field([], max_length=255)
+    sensitivity: list[Sensitivity] = Field([], max_length=255)
     sha256: dict[Word, Word] = Field({}, max_length=_MOST_PARAMETERS)
 
     @field_validator("parameter_names")
@@ -86,7 +86,7 @@ class Origin:
     synth_type: str = "unknown"
     spectral: SpectralConfig | None = None
     generator: dict[str, Any] | None = None  # {synth, seed, config, program_version}
-    sensitivity: list[Reach] = field(default_factory=list)
+    sensitivity: list[Sensitivity] = field(default_factory=list)
 
     @property
     def recipe(self) -> dict[str, Any] | None:

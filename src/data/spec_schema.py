@@ -34,7 +34,7 @@ Pixel = Annotated[float, Field(ge=-1e6, le=1e6)]
 PerChannel = Annotated[tuple[Pixel, ...], Field(min_length=1, max_length=65535)]
 
 
-class Reach(BaseModel):
+class Sensitivity(BaseModel):
     """How strongly one parameter changes the image; src.data.sensitivity measures it."""
 
     model_config = ConfigDict(allow_inf_nan=False)
@@ -83,7 +83,7 @@ class PlainSpec(BaseModel):
     spectral: SpectralConfig | None = None
     metadata_bytes: Literal[6, 14] | None = None
     generator: dict[str, Any] | None = None
-    sensitivity: list[Reach] = []
+    sensitivity: list[Sensitivity] = []
     sha256: dict[Word, Word] = {}
 
     @model_validator(mode="after")

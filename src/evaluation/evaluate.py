@@ -1,7 +1,6 @@
 """A model's results on the test split, each with its 95 % interval and a baseline for comparison."""
 
 import json
-from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,11 +10,11 @@ from lightning import Trainer
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from src.data.datamodule import BatchDataModule
-from src.data.dataset import BatchDataset
+from src.data.dataset import BatchDataset, load_batch
 from src.data.spec import DatasetSpec, first_difference, hop_samples
 from src.evaluation.confusion import Confusion, count_pairs
 from src.evaluation.intervals import Interval, interval, proportion_interval, resampled_means
-from src.evaluation.reconstruct import batch_for, reconstruction_errors
+from src.evaluation.reconstruct import reconstruction_errors
 from src.evaluation.rerender import image_errors, rendering_source
 from src.models.tasks.parameters import parameters_of
 from src.models.vimh_lit_module import VIMHLitModule
@@ -282,9 +281,13 @@ def predict_split(
     count = len(dataset) if count is None else min(count, len(dataset))
     heads = parameters_of(model)
     values, levels = np.empty((count, len(heads.space))), np.empty((count, len(heads.space)), np.int64)
+    weights = next(model.parameters())
     model.eval()
-    for rows in _batches(dataset, batch_size, count):
-        batch = batch_for(model, dataset, rows)
+    for batch_rows in dataset.batches_by_shape(batch_size):
+        rows = batch_rows[batch_rows < count]
+        if not len(rows):
+            continue
+        batch = load_batch(dataset, rows, weights)
         with torch.inference_mode():
             outputs = model(batch["image"], batch.get("scale"))
             values[rows] = heads.values(outputs).cpu().numpy()
@@ -295,14 +298,3 @@ def predict_split(
 def predict_values(model: VIMHLitModule, dataset: BatchDataset, count: int) -> np.ndarray:
     """Return predictions (n, P) in physical units for a dataset's first `count` samples."""
     return predict_split(model, dataset, count=count)[0]
-
-
-def _batches(dataset: BatchDataset, batch_size: int, count: int) -> Iterator[Sequence[int]]:
-    """Yield the first `count` rows, in batches whose images have one shape."""
-    if not dataset.ragged:
-        yield from (range(start, min(start + batch_size, count)) for start in range(0, count, batch_size))
-        return
-    for batch in dataset.batches_by_shape(batch_size):
-        rows = batch[batch < count].tolist()
-        if rows:
-            yield rows

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from src.data.dataset import load_batch
 from src.data.spec import read_spec
 from src.data.vimh_dataset import VIMHDataset
 from src.evaluation.evaluate import require_same_task
 from src.evaluation.predict import clip_image, make_front_end
-from src.evaluation.reconstruct import batch_for
 from src.models.vimh_lit_module import VIMHLitModule
 from src.spectral.audio_file import read_clip
 from src.utils.errors import UserError
@@ -28,7 +28,7 @@ def features_of_dataset(model: VIMHLitModule, directory: Path) -> dict[str, np.n
     dataset = VIMHDataset(directory, "test", spec=spec)
     found: dict[str, np.ndarray] = {}
     for rows in dataset.batches_by_shape(_BATCH):
-        batch = batch_for(model, dataset, rows)
+        batch = load_batch(dataset, rows, next(model.parameters()))
         with torch.inference_mode():
             features = model.features(batch["image"], batch.get("scale")).cpu().numpy()
         found |= {f"test {row}": vector for row, vector in zip(rows, features, strict=True)}

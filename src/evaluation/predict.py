@@ -13,12 +13,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from src.data.dataset import BatchDataset, images_to_float
+from src.data.dataset import BatchDataset, images_to_float, load_batch
 from src.data.source import Source
 from src.data.spec import DatasetSpec, read_spec
 from src.data.vimh_dataset import VIMHDataset
 from src.evaluation.evaluate import require_same_task
-from src.evaluation.reconstruct import batch_for
 from src.evaluation.rerender import rendering_source
 from src.models.heads.multi_head import Estimates
 from src.models.tasks.parameters import parameters_of
@@ -150,7 +149,7 @@ def estimate_dataset(model: VIMHLitModule, dataset: BatchDataset) -> Estimates:
     """Return the estimates of a split's samples in order, as arrays (n, P) float64."""
     found = np.empty((len(Estimates._fields), len(dataset), len(parameters_of(model).space)))
     for rows in dataset.batches_by_shape(_BATCH):
-        batch = batch_for(model, dataset, rows)
+        batch = load_batch(dataset, rows, next(model.parameters()))
         with torch.inference_mode():
             estimates = model.predict(batch["image"], batch.get("scale"))
         found[:, rows] = torch.stack(estimates).cpu().numpy()

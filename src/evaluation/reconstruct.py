@@ -1,11 +1,9 @@
 """How well a model that learns features reconstructs the images of a test."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 
-from src.data.dataset import Batch, BatchDataset, images_to_float, map_tensors
+from src.data.dataset import BatchDataset, images_to_float, load_batch
 from src.models.vimh_lit_module import VIMHLitModule
 
 _BATCH = 512
@@ -20,19 +18,12 @@ def reconstruction_errors(
         sums += images_to_float(train.__getitems__(rows)["image"]).double().sum(dim=0)
     mean = (sums / len(train)).float()
     errors, baseline = np.empty(len(test)), np.empty(len(test))
+    weights = next(model.parameters())
     model.eval()
     for rows in test.batches_by_shape(_BATCH):
-        batch = batch_for(model, test, rows)
+        batch = load_batch(test, rows, weights)
         with torch.inference_mode():
             images = model.values(batch["image"], batch.get("scale"))
         errors[rows] = (images - batch["image"]).abs().mean(dim=(1, 2, 3)).cpu().numpy()
         baseline[rows] = (mean.to(images) - batch["image"]).abs().mean(dim=(1, 2, 3)).cpu().numpy()
     return errors, baseline
-
-
-def batch_for(model: VIMHLitModule, dataset: BatchDataset, rows: Sequence[int] | np.ndarray) -> Batch:
-    """Return a batch on a model's device and in its precision, with images as floats."""
-    weights = next(model.parameters())
-    batch = dataset.__getitems__(rows)
-    batch["image"] = images_to_float(batch["image"])
-    return map_tensors(lambda values: values.to(weights.device, weights.dtype), batch)

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from src.data.datamodule import BatchDataModule
-from src.data.dataset import BatchDataset, images_to_float, map_tensors
+from src.data.dataset import BatchDataset, load_batch
 from src.data.overlap import count_shared
 from src.data.sensitivity import describe_blind
 from src.models.vimh_lit_module import VIMHLitModule
@@ -26,8 +26,7 @@ def preflight(datamodule: BatchDataModule, model: VIMHLitModule, allow_blind: bo
     if model.heads.predicts == "parameters":
         _check_labels(datamodule, dataset, model, allow_blind)
     rows = next(dataset.batches_by_shape(datamodule.batch_size))
-    batch = map_tensors(lambda values: values.to(model.device), dataset.__getitems__(rows))
-    batch["image"] = images_to_float(batch["image"])
+    batch = load_batch(dataset, rows, next(model.parameters()))
     was_training = model.training
     model.eval()
     with torch.no_grad():

@@ -12,7 +12,7 @@ from src.data.sensitivity import NoEffectError, describe_blind, measure_sensitiv
 from src.data.shards import make_shard
 from src.data.source import load_source
 from src.data.spec import read_spec
-from src.data.spec_schema import Reach
+from src.data.spec_schema import Sensitivity
 from tests import running
 from tests.data.conftest import TINY, tiny_recipe
 
@@ -156,7 +156,7 @@ def test_nothing_is_written_of_a_dataset_that_would_hold_a_lost_label(tmp_path):
 
 
 def test_labels_without_effect_for_one_reason_are_told_together():
-    rows = [Reach(name=name, blind=True, step_levels=0, range_levels=0, cause="a is 0") for name in "xyz"]
+    rows = [Sensitivity(name=name, blind=True, step_levels=0, range_levels=0, cause="a is 0") for name in "xyz"]
     assert (
         str(NoEffectError(rows))
         == "x, y and z have no measurable effect because a is 0; change this, or make them constant"

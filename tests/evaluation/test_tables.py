@@ -9,7 +9,7 @@ from src.data.inputs import Inputs
 from src.data.recipe import parse_recipe
 from src.data.source import load_source
 from src.data.spec import DatasetSpec, Origin, read_spec
-from src.data.spec_schema import Reach
+from src.data.spec_schema import Sensitivity
 from src.evaluation.confusion import Confusion
 from src.evaluation.evaluate import CategoryRow, Evaluation, HeadRow, ImageError
 from src.evaluation.predict import Prediction
@@ -246,7 +246,7 @@ def test_generation_says_which_parameter_has_no_measurable_effect(saw, width, ca
 
 def test_generation_shows_the_number_of_categories(wide, capsys, saw):
     row = {"step_levels": 1.0, "range_levels": 9.0, "blind": False}
-    origin = Origin(sensitivity=[Reach(name=name, **row) for name in SPACE.names])
+    origin = Origin(sensitivity=[Sensitivity(name=name, **row) for name in SPACE.names])
     kinds = DatasetSpec("x", Inputs((1, 8, 8)), SPACE, origin, {"train": 3})
     print_sensitivity(kinds, saw, 0.1)
     assert "4 categories" in capsys.readouterr().out

@@ -10,10 +10,9 @@ import pytest
 import torch
 from torch.overrides import TorchFunctionMode
 
-from src.models.build import build_model
 from src.models.heads.multi_head import HEAD_KINDS
 from src.models.losses import losses_taking
-from tests.models.test_mps import HEADS, KINDS, MODELS, OPTIMIZERS, SPEC, WRAPPERS, batch_of, config_of
+from tests.models.test_mps import HEADS, KINDS, MODELS, OPTIMIZERS, WRAPPERS, config_of, prepared
 
 CUDA = pytest.param(
     "cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU; meta is checked instead")
@@ -54,18 +53,7 @@ def device(request, monkeypatch):
 
 def check(config, device):
     """Assert that one step, a validation and a prediction of a model wait for a device nowhere."""
-    model = build_model(config, SPEC).to(device)
-    batch = {name: value.to(device) for name, value in batch_of().items()}
-    optimizer = model.make_optimizer()
-    for wrap in model._wrappers.values():
-        wrap(optimizer, model)
-
-    def closure():
-        optimizer.zero_grad()
-        loss = model.training_step(batch, 0)
-        loss.backward()
-        return loss
-
+    model, batch, optimizer, closure = prepared(config, device)
     with OnCUDA() if device == "cuda" else NoWaiting():
         for _ in range(2):  # the first creates the optimizer's state
             optimizer.step(closure)

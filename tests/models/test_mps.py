@@ -47,9 +47,10 @@ def config_of(*overrides):
     return running.plain("train", "model", *overrides)
 
 
-def check(config):
-    """Assert that one step, a validation and a prediction of a model need nothing that MPS lacks."""
-    model, batch = build_model(config, SPEC), batch_of()
+def prepared(config, device="cpu"):
+    """Return a model, a batch, an optimizer with its wrappers, and the closure of its step."""
+    model = build_model(config, SPEC).to(device)
+    batch = {name: value.to(device) for name, value in batch_of().items()}
     optimizer = model.make_optimizer()
     for wrap in model._wrappers.values():
         wrap(optimizer, model)
@@ -60,6 +61,12 @@ def check(config):
         loss.backward()
         return loss
 
+    return model, batch, optimizer, closure
+
+
+def check(config):
+    """Assert that one step, a validation and a prediction of a model need nothing that MPS lacks."""
+    model, batch, optimizer, closure = prepared(config)
     with OnMPS() as step:
         closure()
     assert (step.faults, step.waits) == (set(), set())

@@ -10,7 +10,7 @@ from src.data.spec import DatasetSpec
 from src.models.heads.calibration import Errors
 from src.models.heads.metrics import HeadMetrics
 from src.models.heads.multi_head import MultiHead, head_configs
-from src.models.tasks.task import Outputs, Points, ShownMetric, Stage, Task
+from src.models.tasks.task import NO_PARAMETERS, Outputs, Points, ShownMetric, Stage, Task
 from src.utils.errors import UserError
 
 if TYPE_CHECKING:
@@ -77,5 +77,5 @@ class ParametersTask(MultiHead, Task):
 def parameters_of(model: "VIMHLitModule") -> ParametersTask:
     """Return the heads of a model; raise UserError if it predicts no parameters."""
     if not isinstance(model.heads, ParametersTask):
-        raise UserError("this model learns features and predicts no parameters; train one with task=parameters")
+        raise UserError(NO_PARAMETERS)
     return model.heads

@@ -14,6 +14,7 @@ from src.utils.errors import UserError
 
 Stage = Literal["val", "test"]
 Outputs = Mapping[str, Tensor]
+NO_PARAMETERS = "this model learns features and predicts no parameters; train one with task=parameters"
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ class Task(nn.Module):
 
     def estimates(self, outputs: Outputs) -> Estimates:
         """Return predicted parameters with uncertainties; raise UserError for a task that predicts none."""
-        raise UserError("this model learns features and predicts no parameters; train one with task=parameters")
+        raise UserError(NO_PARAMETERS)
 
     def points(self, outputs: Outputs, batch: Batch) -> Points | None:
         """Return true and predicted values of a batch for a scatter plot, or None if there is nothing to plot."""
