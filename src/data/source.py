@@ -1,5 +1,6 @@
 """Render the samples of a recipe in blocks: from parameters to sounds to images."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,24 +28,36 @@ class Source:
         """The name of the dataset's directory."""
         return dataset_name(self.recipe, self.synth)
 
-    def images(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Render values (n, P) -> images (n, C, H, W) uint8 and dB ranges (n, 2) float32.
+    def sounds(self, values: np.ndarray) -> np.ndarray:
+        """Render values (n, P) -> sounds (n, T) float32, full scale +-1."""
+        return np.concatenate([audio.numpy()[:count] for audio, count in self._blocks(values)])
 
-        Renders full blocks, smaller ones of long clips, with the last one padded, so that every clip is computed in the
-        same way.
+    def images(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Render values (n, P) -> images (n, C, H, W) uint8, as a dataset stores them, and dB ranges (n, 2) float32."""
+        blocks = [(self.front_end.to_bytes(images), scale) for images, scale in self._analysed(values)]
+        return _joined(blocks)
+
+    def float_images(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Render values (n, P) -> images (n, C, H, W) float32 in [0, 1], before rounding, and dB ranges (n, 2)."""
+        return _joined(list(self._analysed(values)))
+
+    def _analysed(self, values: np.ndarray) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        for audio, count in self._blocks(values):
+            with torch.inference_mode():
+                images, scale = self.front_end(audio)
+            yield images[:count], scale[:count]
+
+    def _blocks(self, values: np.ndarray) -> Iterator[tuple[torch.Tensor, int]]:
+        """Render full blocks of sounds, smaller ones of long clips, and say how many of each are asked for.
+
+        The last block is padded, so that every clip is computed in the same way.
         """
-        images, scales = [], []
         largest = max(self.front_end.num_samples, self.front_end.config.num_bins)
         size = max(1, min(BLOCK, _MOST_VALUES // largest))
         for start in range(0, len(values), size):
             block = values[start : start + size]
             padded = np.concatenate([block, np.repeat(block[-1:], size - len(block), axis=0)])
-            audio = torch.from_numpy(self.synth.render(padded)).T
-            with torch.inference_mode():
-                image, scale = self.front_end(audio)
-                images.append(self.front_end.to_bytes(image).numpy()[: len(block)])
-                scales.append(scale.numpy()[: len(block)])
-        return np.concatenate(images), np.concatenate(scales)
+            yield torch.from_numpy(self.synth.render(padded)).T, len(block)
 
     def block(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return samples 64 * index .. of the dataset: values (n, P) float32, images, dB ranges."""
@@ -60,3 +73,8 @@ def load_source(recipe: Recipe) -> Source:
     """Build the voice and the front end of a recipe; a UserError names the invalid key."""
     synth = load_synth(recipe.synth)
     return Source(recipe, synth, FrontEnd(recipe.spectral, recipe.synth.sample_rate, recipe.synth.num_samples))
+
+
+def _joined(blocks: list[tuple[torch.Tensor, torch.Tensor]]) -> tuple[np.ndarray, np.ndarray]:
+    images, scales = zip(*blocks, strict=True)
+    return torch.cat(images).numpy(), torch.cat(scales).numpy()
