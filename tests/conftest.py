@@ -2,6 +2,7 @@
 
 import gc
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,14 @@ def pytest_collection_finish() -> None:
 def one_thread() -> None:
     """Tensors are tiny here: several threads would only wait for each other, the longer the busier the machine."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def shared_configs(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Composing a config takes longer than many tests: pytest's workers, which share a directory, share them."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        running.shared = tmp_path_factory.getbasetemp().parent / "configs"
+        running.shared.mkdir(exist_ok=True)
 
 
 @pytest.fixture(scope="session")
