@@ -11,6 +11,7 @@ from src.parameters.spec import ParameterSpec
 from src.utils.table import Column, show
 
 COLLINEAR = 0.95  # errors of two parameters that correlate so strongly hide each other
+_QUANTILES = (0.5, 0.9)
 _PARTS = 5  # of each range, in which limits are compared
 _LEAST_POINTS = 5  # in such a part; the median of fewer says nothing
 _WEAK = 2.0  # times the median over all points
@@ -73,7 +74,7 @@ def undetermined(limits: Limits) -> tuple[float, list[str]]:
 def print_limits(limits: Limits, name: str, noise_db: float | None) -> None:
     """Print the limits of a synth's parameters and where they are weak."""
     columns = [Column("parameter", text=True), Column("unit", text=True)]
-    columns += [Column(heading) for heading in ("median", "90 %", "median, % of range", "90 %, % of range")]
+    columns += [Column(heading) for heading in ("median", "90 %", "median / range", "90 % / range")]
     title = f"{name}: image limit, {_conditions(noise_db)}"
     rows = [_row(limits, column, spec) for column, spec in enumerate(limits.space)]
     caption = (
@@ -113,8 +114,9 @@ def _row(limits: Limits, column: int, spec: ParameterSpec) -> list[str]:
         return [spec.name, spec.unit, "", "", "", ""]
     sd = limits.sd[:, column]
     in_unit = sd * physical_per_unit(spec, limits.values[:, column])
-    figures = [float(np.quantile(errors, part)) for errors in (in_unit, 100 * sd) for part in (0.5, 0.9)]
-    return [spec.name, spec.unit, *(significant(figure, 2) for figure in figures)]
+    figures = [significant(float(figure), 2) for figure in np.quantile(in_unit, _QUANTILES)]
+    figures += [f"{significant(float(figure), 2)} %" for figure in np.quantile(100 * sd, _QUANTILES)]
+    return [spec.name, spec.unit, *figures]
 
 
 def _measured(limits: Limits) -> list[int]:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field, ValidationError  # noqa: E402
 
 from src.cli.entry import run, task  # noqa: E402
 from src.utils.errors import UserError  # noqa: E402
+from src.utils.plain import to_plain  # noqa: E402
 
 
 class Command(BaseModel):
@@ -24,7 +25,7 @@ class Command(BaseModel):
 @hydra.main(version_base="1.3", config_path="../../configs", config_name="limits")
 @task
 def main(config: DictConfig) -> None:
-    plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    plain = to_plain(config)
     from src.data.recipe import describe, parse_recipe
 
     try:
