@@ -4,13 +4,14 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
 from src.data.generate import generate
 from src.data.jacobian import choose_steps, jacobian
 from src.data.limits import BYTE_SD, MAE_PER_SD, PRIOR_SD, add_limits, lower_limit, measure_limits
 from src.data.recipe import parse_recipe
 from src.data.source import load_source
-from src.data.spec import read_spec
+from src.data.spec import DatasetSpec, read_spec
 from src.data.spec_schema import Sensitivity
 from src.parameters.space import ParameterSpace
 from src.parameters.spec import ParameterSpec
@@ -97,8 +98,8 @@ def test_a_recipe_without_continuous_parameters_has_none():
 
 def test_a_level_in_white_noise_has_the_limit_of_its_amplitude():
     """Bins of a rectangular window are independent: the variance of a magnitude is 2 / n_window of the noise's."""
-    source = shipped("simple_saw", "+synth.parameters.log10_decay_time.value=2")
-    limits = measure_limits(source, 40, noise_db=50)
+    source = shipped("simple_saw", "synth.duration=0.5", "+synth.parameters.log10_decay_time.value=2")
+    limits = measure_limits(source, 20, noise_db=50)
     sounds = source.sounds(limits.values)
     noise = np.mean(np.square(sounds, dtype=float), axis=1) * 1e-5
     images, _ = source.float_images(limits.values)
@@ -112,6 +113,7 @@ def test_generation_stores_the_limits(tmp_path):
     directory, spec = generate(tiny_recipe(), tmp_path)
     rows, limits = read_spec(directory).origin.sensitivity, measure_limits(load_source(tiny_recipe()))
     assert rows == spec.origin.sensitivity
+    assert DatasetSpec.from_dict(spec.to_dict()).origin.sensitivity == rows  # as a checkpoint carries them
     for column, row in enumerate(rows):
         assert row.limit_mae == pytest.approx(limits.mae(column), rel=1e-3)
         assert row.limit_median == pytest.approx(np.median(limits.sd[:, column]), rel=1e-3) and row.limit_90 < PRIOR_SD
@@ -137,6 +139,11 @@ def test_shipped_synths_have_the_reference_medians(synth):
     assert limits.undetermined.any(axis=1).mean() < 0.02
 
 
+def test_descriptions_of_older_datasets_have_none():
+    row = {"name": "cutoff", "step_levels": 1.0, "range_levels": 9.0, "blind": False}
+    assert Sensitivity.model_validate(row).limit_mae is None
+
+
 @pytest.mark.slow
 def test_times_that_do_not_fit_the_clip_are_undetermined():
     longer = [f"synth.parameters.filter_env_{stage}" for stage in ("decay.max=1.5", "release.max=1")]
@@ -150,14 +157,13 @@ def test_times_that_do_not_fit_the_clip_are_undetermined():
     assert set(np.argsort(moved)[-3:]) == set(columns)
 
 
-def fitted(source, limits):
-    """Return errors (n, P), of the ranges, of a Gauss-Newton fit to the byte images that starts at the truth."""
+def fitted(source, limits, target, amplitude=lambda image: image):
+    """Return errors (n, P), of the ranges, of a Gauss-Newton fit to images (n, cells) that starts at the truth."""
     space = limits.space
     truth = space.normalize(limits.values)
-    target = source.images(limits.values)[0].reshape(len(truth), -1) / 255
 
     def render(unit):
-        return source.float_images(space.denormalize(unit))[0].reshape(len(unit), -1)
+        return amplitude(source.float_images(space.denormalize(unit))[0].reshape(len(unit), -1))
 
     unit, steps = truth.copy(), choose_steps(render, truth[:8], np.ones(len(space), bool))
     for _ in range(3):
@@ -177,9 +183,27 @@ def fitted(source, limits):
 def test_a_fit_from_the_truth_attains_the_limit(synth):
     source = shipped(synth)
     limits = measure_limits(source, 150)
-    errors, space = fitted(source, limits), limits.space
+    target = source.images(limits.values)[0].reshape(150, -1) / 255
+    errors, space = fitted(source, limits, target), limits.space
     counted = np.ones(len(errors), bool)
     if "filter_env_sustain" in space.names:  # from a sustain of 0 a release falls to 0, and has no effect
         counted = limits.values[:, space.index("filter_env_sustain")] > 0.05
     ratio = errors[counted].mean(axis=0) / (MAE_PER_SD * limits.sd[counted].mean(axis=0))
     assert ((ratio > 1 / 1.3) & (ratio < 1.3)).all(), dict(zip(space.names, ratio, strict=True))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("synth", ["moog_basic", "moog_resonance"])
+def test_a_fit_to_noisy_magnitudes_attains_the_limit(synth):
+    def amplitude(image):
+        return 10.0 ** (4.0 * image - 4.0)  # 80 dB
+
+    source = shipped(synth)
+    limits = measure_limits(source, 150, noise_db=40)
+    sounds = source.sounds(limits.values)
+    level = 0.01 * np.sqrt(np.mean(np.square(sounds, dtype=float), axis=1, keepdims=True))
+    noise = level * np.random.default_rng(7).standard_normal(sounds.shape)
+    images, _ = source.front_end(torch.from_numpy((sounds + noise).astype(np.float32)))
+    errors = fitted(source, limits, amplitude(images.reshape(150, -1).numpy().astype(float)), amplitude)
+    ratio = errors.mean(axis=0) / (MAE_PER_SD * limits.sd.mean(axis=0))
+    assert ((ratio > 1 / 1.3) & (ratio < 1.3)).all(), dict(zip(limits.space.names, ratio, strict=True))
