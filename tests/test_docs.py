@@ -21,7 +21,13 @@ PAGES = {
     str(path.relative_to(ROOT)): path.read_text()
     for path in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md"))
 }
-ENTRIES = {"src/train.py": "train", "src/eval.py": "eval", "src/predict.py": "predict", "generate_vimh.py": "generate"}
+ENTRIES = {
+    "src/train.py": "train",
+    "src/eval.py": "eval",
+    "src/predict.py": "predict",
+    "src/evaluation/limits.py": "limits",
+    "generate_vimh.py": "generate",
+}
 
 
 def blocks(language):

@@ -12,6 +12,7 @@ import torch
 
 from src import __version__
 from src.data.inputs import Inputs
+from src.data.limits import add_limits
 from src.data.paths import Location
 from src.data.recipe import SPLITS, DatasetConfig, Recipe
 from src.data.sensitivity import check_sensitivity
@@ -160,7 +161,7 @@ def assemble(
     with writer, counted(place.name, "clips", source.recipe.dataset.size) as advance:
         split_of, row_of = source.recipe.place()
         # `with` has already refused an existing dataset
-        writer.spec = describe_source(source, check_sensitivity(source, allow_blind))
+        writer.spec = describe_source(source, add_limits(source, check_sensitivity(source, allow_blind)))
         for start, records, values in chunks:
             at = slice(start, start + len(records))
             for number, split in enumerate(SPLITS):

@@ -15,7 +15,7 @@ SHIPPED = {
     "simple_saw": "cb72ea",
     "simple_saw_classic": "71b49d",
     "moog_basic": "b67368",
-    "moog_envelope": "faf68e",
+    "moog_envelope": "6ffff3",
     "moog_resonance": "cd67b9",
     "simple_saw_log": "d4cd34",
     "moog_basic_log": "c09551",

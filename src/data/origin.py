@@ -13,7 +13,7 @@ from src.utils.trust import trusted_paths
 _MOST_PIXELS = 2**29  # of a dataset that is generated from a file's recipe, and so bytes
 _MOST_VALUES = 2**32  # samples of its sounds and frames: a minute on two cores
 _VALUES_PER_CLIP = 2**13  # that take as long as the rest of a clip's work
-_MEASURED = 16 * BLOCK  # clips that are rendered to measure a parameter's effect, if its cause is found soon
+_MEASURED = 20 * BLOCK  # clips that are rendered to measure a parameter's effect and limit, if a cause is found soon
 
 
 def recipe_of(spec: DatasetSpec, trust: Iterable[str] = ()) -> Recipe:

@@ -46,6 +46,9 @@ class Sensitivity(BaseModel):
     unmoved: float = 0.0  # older datasets lack this field and the following
     range_db: float = 0.0
     cause: str = Field("", max_length=2000)
+    limit_mae: float | None = None  # least mean absolute error from the image, in the unit; src.data.limits measures it
+    limit_median: float | None = None  # of the least standard deviation over the clips, as a fraction of the range
+    limit_90: float | None = None  # nine in ten clips have a smaller one
 
 
 class PlainInputs(BaseModel):

@@ -1,6 +1,7 @@
 """A model's results on the test split, each with its 95 % interval and a baseline for comparison."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -41,6 +42,7 @@ class HeadRow:
     accuracy: float
     within_one_step: float  # +-1-step accuracy: the neighbours of the correct class count as correct
     intervals: dict[str, Interval | None]
+    image_limit: float | None = None  # least MAE that the image allows; None if the dataset's description lacks it
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,8 @@ def evaluate(model: VIMHLitModule, datamodule: BatchDataModule, trainer: Trainer
     metrics = _test(model, datamodule, trainer)
     truth, trained_on = spec.space.denormalize(test.targets()), spec.space.denormalize(train.targets())
     space = model.spec.space  # the same ranges; true and predicted classes are counted on the model's step grid
-    rows, categories, relative_errors = _head_results(space, values, levels, truth, trained_on, test.quantised)
+    limits = {row.name: row.limit_mae for row in spec.origin.sensitivity}
+    rows, categories, relative_errors = _head_results(space, values, levels, truth, trained_on, test.quantised, limits)
     trained = (model.heads.weights > 0).cpu().numpy()
     nmae = relative_errors[:, trained].mean(axis=1)
     return Evaluation(
@@ -143,11 +146,18 @@ def _test(model: VIMHLitModule, datamodule: BatchDataModule, trainer: Trainer) -
 
 
 def _head_results(
-    space: ParameterSpace, values: np.ndarray, levels: np.ndarray, truth: np.ndarray, known: np.ndarray, quantised: bool
+    space: ParameterSpace,
+    values: np.ndarray,
+    levels: np.ndarray,
+    truth: np.ndarray,
+    known: np.ndarray,
+    quantised: bool,
+    limits: Mapping[str, float | None],
 ) -> tuple[list[HeadRow], list[CategoryRow], np.ndarray]:
     """Return the results of predicted values and classes (n, P), and errors as fractions of the ranges (n, P).
 
-    `truth` (n, P) and `known` (m, P) are the test and training splits' values, all in physical units.
+    `truth` (n, P) and `known` (m, P) are the test and training splits' values, all in physical units, as are the
+    images' `limits` by name.
     """
     classes, mean = space.to_class(truth), known.mean(axis=0)
     usual = space.to_class(_typical(space, known))
@@ -169,7 +179,8 @@ def _head_results(
             near, near_interval = _share(distance <= 1)
             errors = _errors(error, np.abs(mean[at] - truth[:, at]), rounding[at])
             errors["intervals"] |= {"accuracy": accuracy_interval, "within_one_step": near_interval}
-            rows.append(HeadRow(parameter.name, parameter.unit, accuracy=accuracy, within_one_step=near, **errors))
+            errors |= {"accuracy": accuracy, "within_one_step": near, "image_limit": limits.get(parameter.name)}
+            rows.append(HeadRow(parameter.name, parameter.unit, **errors))
             relative_errors.append(error / (parameter.max - parameter.min))
     return rows, categories, np.column_stack(relative_errors)
 

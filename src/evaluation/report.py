@@ -16,8 +16,8 @@ from src.evaluation.evaluate import Evaluation, predict_values
 from src.evaluation.plots import scatter_figure
 from src.evaluation.rerender import rendering_source
 from src.evaluation.tables import (
-    BASELINE_NOTE,
     CATEGORY_NOTE,
+    baseline_note,
     category_table,
     confusion_table,
     evaluation_table,
@@ -98,7 +98,7 @@ def _results(evaluation: Evaluation) -> str:
     parts = []
     columns, rows, _ = evaluation_table(evaluation)
     if rows:
-        parts += [_columns_table(columns, rows), f"<p>{_text(BASELINE_NOTE)}.</p>"]
+        parts += [_columns_table(columns, rows), f"<p>{_text(baseline_note(evaluation))}.</p>"]
     if evaluation.categories:
         columns, rows = category_table(evaluation)
         parts += [_columns_table(columns, rows), f"<p>{_text(CATEGORY_NOTE)}.</p>"]

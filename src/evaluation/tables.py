@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from src.data.spec import DatasetSpec
+from src.data.spec_schema import Sensitivity
 from src.evaluation.confusion import category_name
 from src.evaluation.intervals import rounded, significant, written_interval
 from src.parameters.space import ParameterSpace
@@ -18,7 +19,8 @@ if TYPE_CHECKING:  # they import Lightning, which generation does not need
     from src.evaluation.evaluate import CategoryRow, Evaluation, HeadRow, ImageError
     from src.evaluation.predict import Prediction
 
-BASELINE_NOTE = "mean baseline: MAE of always predicting the training split's mean; relative MAE: MAE / mean baseline"
+_BASELINE_NOTE = "mean baseline: MAE of always predicting the training split's mean; relative MAE: MAE / mean baseline"
+_LIMIT_NOTE = "image limit: the least MAE that the images allow, estimated when the dataset was made"
 CATEGORY_NOTE = "baseline accuracy: accuracy of always predicting the training split's most frequent category"
 
 _ALL_IN = "test_results.md"
@@ -28,12 +30,14 @@ _LARGEST = 20  # categories of a confusion table that is written completely
 
 _RESULTS = (  # heading, field, and `drop` of its column and of its interval's column
     ("MAE", "mae", 0, 2),
+    ("image limit", "image_limit", 1, 0),
     ("label rounding error", "label_rounding", 4, 0),
     ("mean baseline", "baseline", 6, 8),
     ("relative MAE", "relative_mae", 0, 9),
     ("accuracy", "accuracy", 3, 10),
     ("+-1-step accuracy", "within_one_step", 5, 11),
 )
+_OPTIONAL = ("image_limit", "label_rounding")  # columns that are left out if no row has a figure
 _PERCENT = ("relative_mae", "accuracy", "within_one_step", "baseline_accuracy")
 
 
@@ -49,17 +53,24 @@ def print_sensitivity(spec: DatasetSpec, directory: Path, seconds: float | None 
         effect = effects[parameter.name]
         levels = [f"{effect.step_levels:.2f}", f"{effect.range_levels:.2f}"]
         rows.append([parameter.name, _range(parameter), parameter.unit, str(parameter.num_classes), *levels])
+    caption = "one step, whole range: median change of the image, in levels of 255, when only that parameter changes\n"
+    if any(effect.limit_mae is not None for effect in effects.values()):
+        columns.append(Column("image limit", drop=2))
+        for parameter, row in zip(spec.space, rows, strict=True):
+            row.append(_limit(effects[parameter.name]))
+        caption += "image limit: the least mean absolute error that the images allow, in the parameter's unit\n"
     if any(row.blind for row in effects.values()):
         columns.append(Column("", text=True))
         for parameter, row in zip(spec.space, rows, strict=True):
             row.append("no measurable effect" if effects[parameter.name].blind else "")
     splits = ", ".join(f"{count:,} {split}" for split, count in spec.counts.items())
-    caption = (
-        "one step, whole range: median change of the image, in levels of 255, when only that parameter changes\n"
-        f"{sum(spec.counts.values()):,} clips ({splits}) "
-    )
+    caption += f"{sum(spec.counts.values()):,} clips ({splits}) "
     caption += "were not written" if seconds is None else f"in {seconds:.1f} s"
     show(columns, rows, str(directory), caption, all_in="vimh_dataset_info.json")
+
+
+def _limit(effect: Sensitivity) -> str:
+    return "" if effect.limit_mae is None else rounded(effect.limit_mae, None)
 
 
 def _range(spec: ParameterSpec) -> str:
@@ -73,6 +84,12 @@ def evaluation_title(evaluation: Evaluation) -> str:
     return f"{evaluation.dataset}: test split, {evaluation.num_samples:,} {evaluation.samples}"
 
 
+def baseline_note(evaluation: Evaluation) -> str:
+    """Return what the columns of `evaluation_table` mean."""
+    has_limits = any(row.image_limit is not None for row in evaluation.rows)
+    return f"{_BASELINE_NOTE}; {_LIMIT_NOTE}" if has_limits else _BASELINE_NOTE
+
+
 def evaluation_table(evaluation: Evaluation) -> tuple[list[Column], list[list[str]], set[int]]:
     """Return the table of errors of all parameters and of re-rendered images, and the row that a line precedes."""
     names = [row.name for row in evaluation.rows]
@@ -83,7 +100,7 @@ def evaluation_table(evaluation: Evaluation) -> tuple[list[Column], list[list[st
         rows.append(("image, reconstructed", "level", evaluation.reconstruction_error))
     columns, cells = [Column("parameter", text=True), Column("unit", text=True)], [list(row[:2]) for row in rows]
     for heading, field, drop, drop_interval in _RESULTS:
-        if field == "label_rounding" and all(row.label_rounding is None for *_, row in rows):
+        if field in _OPTIONAL and all(getattr(row, field, None) is None for *_, row in rows):
             continue
         columns.append(Column(heading, drop=drop))
         if drop_interval:
@@ -140,7 +157,7 @@ def write_evaluation(evaluation: Evaluation, directory: Path) -> None:
     parts = [f"# {escape_markdown(evaluation_title(evaluation))}"]
     columns, rows, _ = evaluation_table(evaluation)
     if rows:
-        parts += [markdown(columns, rows), f"{BASELINE_NOTE}."]
+        parts += [markdown(columns, rows), f"{baseline_note(evaluation)}."]
     if evaluation.categories:
         parts += [markdown(*category_table(evaluation)), f"{CATEGORY_NOTE}."]
     for row in evaluation.categories:
@@ -154,7 +171,7 @@ def print_evaluation(evaluation: Evaluation) -> None:
     title = evaluation_title(evaluation)
     columns, rows, sections = evaluation_table(evaluation)
     if rows:
-        show(columns, rows, title, BASELINE_NOTE, _ALL_IN, sections)
+        show(columns, rows, title, baseline_note(evaluation), _ALL_IN, sections)
     if evaluation.categories:
         show(*category_table(evaluation), "" if rows else title, CATEGORY_NOTE, _ALL_IN)
     for row in evaluation.categories:

@@ -5,7 +5,7 @@ import yaml
 
 from src.cli.help import CONFIGS, help_text
 
-ENTRIES = ("train", "eval", "predict", "generate")
+ENTRIES = ("train", "eval", "predict", "generate", "limits")
 
 
 @pytest.mark.parametrize("entry", ENTRIES)

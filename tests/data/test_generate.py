@@ -273,9 +273,9 @@ VARYING = {
         "filter_cutoff": (80, 40, 400),
         "filter_resonance": (0.3, 0.1, 0.85),
         "filter_env_attack": (0, 0.05, 0.3),
-        "filter_env_decay": (0.1, 0.1, 1.5),
+        "filter_env_decay": (0.1, 0.1, 1),
         "filter_env_sustain": (0, 0.1, 0.6),
-        "filter_env_release": (0.1, 0.1, 1),
+        "filter_env_release": (0.1, 0.1, 0.7),
         "filter_env_amount": (1, 0.5, 4),
     },
     "moog_resonance": {
@@ -285,7 +285,7 @@ VARYING = {
         "filter_cutoff": (200, 150, 1400),
         "filter_resonance": (0.5, 0.05, 0.95),
     },
-}  # of the specification's table, as are the rows below
+}  # all times of moog_envelope fit its 2 s, since their sum would otherwise shorten them
 TABLE = [
     ("simple_saw", "vimh-32x32x1_8000Hz_1p0s_256dss_simple_saw_2p", 256, 1.0, (1, 32, 32), 80, 80, "rectangular"),
     ("moog_basic", "vimh-32x32x1_8000Hz_1p0s_256dss_moog_basic_4p", 256, 1.0, (1, 32, 32), 80, 80, "rectangular"),

@@ -82,6 +82,7 @@ def test_baseline_is_the_error_of_the_training_mean_and_exact_labels_have_no_rou
         assert row.baseline == pytest.approx(np.abs(mean - exact)[:, at].mean(), rel=1e-5)
         assert row.relative_mae == pytest.approx(row.mae / row.baseline)
         assert row.label_rounding is None
+        assert row.image_limit == read_spec(saw).origin.sensitivity[at].limit_mae
     assert evaluation.image_error.label_rounding is None
 
 

@@ -1,6 +1,7 @@
 """The tables hold the figures: on a screen of 80 columns as far as there is room, and whole in files."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -91,6 +92,21 @@ def test_labels_have_a_column_of_their_rounding_error_only_where_they_are_rounde
     print_evaluation(evaluation_of([head_row(label_rounding=0.1234)]))
     out = capsys.readouterr().out
     assert "label rounding error" in out and "0.12" in rows_of(out)[0]
+
+
+def test_the_image_limit_has_a_column_where_it_is_known(monkeypatch, capsys, tmp_path):
+    monkeypatch.setenv("COLUMNS", "80")
+    evaluation = evaluation_of([head_row(), head_row("resonance", image_limit=0.2051)])
+    print_evaluation(evaluation)
+    out = capsys.readouterr().out
+    assert max(map(len, out.splitlines())) <= 80
+    assert "limit" in out.split("──")[0] and "0.21" in rows_of(out)[1] and "0.21" not in rows_of(out)[0]
+    assert "image limit: the least MAE that the images allow" in " ".join(out.split())
+    write_evaluation(evaluation, tmp_path)
+    assert "| image limit |" in (tmp_path / "test_results.md").read_text()
+    assert json.loads(evaluation.to_json())["rows"][1]["image_limit"] == 0.2051
+    print_evaluation(evaluation_of([head_row()]))
+    assert "limit" not in capsys.readouterr().out
 
 
 def test_one_sound_has_figures_and_no_intervals(wide, capsys):
@@ -242,6 +258,17 @@ def test_generation_says_which_parameter_has_no_measurable_effect(saw, width, ca
     print_sensitivity(spec, saw)
     assert "were not written" in " ".join(capsys.readouterr().out.split())
     assert out.count("measurable") == 1 and "64..127 by 7" in out and "BLIND" not in out
+
+
+def test_generation_shows_the_image_limit_where_it_is_known(saw, width, capsys):
+    spec = read_spec(saw)
+    print_sensitivity(spec, saw, 1.25)
+    out = capsys.readouterr().out
+    assert max(map(len, out.splitlines())) <= width
+    assert width == 40 or all(f"{row.limit_mae:.2g}" in out for row in spec.origin.sensitivity)
+    rows = [row.model_copy(update={"limit_mae": None}) for row in spec.origin.sensitivity]
+    print_sensitivity(replace(spec, origin=replace(spec.origin, sensitivity=rows)), saw, 1.25)
+    assert "limit" not in capsys.readouterr().out
 
 
 def test_generation_shows_the_number_of_categories(wide, capsys, saw):
