@@ -24,7 +24,6 @@ class AudioMetric(Metric):
         if name not in METRICS:
             raise UserError(f"metric: {shown(name)} given.{did_you_mean(name, METRICS)}")
         self.metric, self.sample_rate = METRICS[name], sample_rate
-        self.higher_is_better = self.metric.better == "higher"
         self.add_state("values", [], dist_reduce_fx="cat")
 
     def update(self, prediction: Tensor, target: Tensor) -> None:
