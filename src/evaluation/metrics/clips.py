@@ -37,6 +37,7 @@ def checked(audio: Tensor, name: str) -> Tensor:
         raise UserError(f"{name}: shape {tuple(audio.shape)} given; give clips (B, T), at least one sample of one clip")
     if not audio.is_floating_point():
         raise UserError(f"{name}: {audio.dtype} given; give floats, full scale +-1")
+    audio = audio.detach().float()
     plausible = (audio.abs() <= _LOUDEST).all(dim=1)
     if not plausible.all():
         row = int(plausible.int().argmin())
@@ -44,7 +45,7 @@ def checked(audio: Tensor, name: str) -> Tensor:
             f"{name}: clip {row} has samples that are not finite, or above {_LOUDEST:g} times full scale; "
             "repair it or leave it out"
         )
-    return audio.detach().float()
+    return audio
 
 
 def require_rate(sample_rate: int) -> None:

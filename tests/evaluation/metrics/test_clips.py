@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from src.evaluation.metrics.clips import PEER_RATE, resample
+from src.evaluation.metrics.clips import PEER_RATE, checked, resample
 from src.utils.errors import UserError
 from tests.evaluation.metrics.sounds import noise
 
@@ -25,3 +25,9 @@ def test_no_other_rate_changes_nothing():
     assert torch.equal(resample(audio, 8000, None), audio) and torch.equal(resample(audio, 8000, 8000), audio)
     with pytest.raises(UserError, match="audio: clip 0"):
         resample(torch.full((1, 9), torch.inf), 8000, PEER_RATE)
+
+
+def test_half_precision_is_widened_before_it_is_checked():
+    with pytest.raises(UserError, match="audio: clip 1"):
+        checked(torch.tensor([[1.0], [torch.inf]], dtype=torch.float16), "audio")
+    assert checked(torch.ones(1, 2, dtype=torch.bfloat16), "audio").dtype == torch.float32
