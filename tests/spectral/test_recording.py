@@ -1,5 +1,6 @@
 """Recordings in blocks: what is read, cut, joined and written equals the same done on the whole recording."""
 
+import resource
 import tracemalloc
 
 import numpy as np
@@ -145,3 +146,14 @@ def test_memory_does_not_grow_with_the_recording(tmp_path):
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < 1.1 * peaks[0] < 50e6  # the longer one has 23 MB of samples
+
+
+def test_a_full_disk_is_an_error_of_the_disk_and_leaves_no_part_of_a_file(tmp_path):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+    try:
+        with pytest.raises(OSError, match=r"a\.wav"):
+            write_blocks(tmp_path / "a.wav", (noise(8000) for _ in range(50)), FS, 400_000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not list(tmp_path.iterdir())
