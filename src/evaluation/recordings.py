@@ -16,7 +16,7 @@ from src.evaluation.predict import Prediction, make_front_end, predict_clip, pre
 from src.evaluation.rerender import rendering_source
 from src.models.vimh_lit_module import VIMHLitModule
 from src.spectral.audio_file import SILENCE
-from src.spectral.onsets import onset_curve, pick_onsets
+from src.spectral.onsets import onset_curve, pick_onsets, shift_to_attack, surroundings
 from src.spectral.recording import cut_clips, join_clips, read_blocks, write_blocks
 from src.utils.errors import UserError
 from src.utils.files import path_text
@@ -34,7 +34,7 @@ class Onsets(BaseModel):
 
     threshold: float = Field(gt=0, description="dB above the usual flux")
     floor: float = Field(ge=-200, lt=0, description="dB, full-scale sine = 0")
-    min_gap: float = Field(ge=0.01, le=3600, description="s")
+    min_gap: float = Field(ge=0.05, le=3600, description="s; the spectrum resolves no shorter one")
 
 
 class Segmentation(BaseModel):
@@ -121,6 +121,11 @@ def find_segments(
         hop = num_samples if segmentation.hop is None else max(1, round(segmentation.hop * sample_rate))
         return length, range(0, length, hop)
     starts = pick_onsets(np.concatenate(curves), sample_rate, onsets.threshold, onsets.min_gap)
+    lead, count = surroundings(sample_rate)
+    blocks = itertools.chain([np.zeros(lead, np.float32)], read_blocks(path, sample_rate, channel, warn=False))
+    around = cut_clips(blocks, starts, count)  # silence of length `lead` precedes the recording
+    shifts = [shift_to_attack(samples, sample_rate, onsets.floor) for samples in around]
+    starts = [max(0, start + shift) for start, shift in zip(starts, shifts, strict=True)]
     starts = [start for start in starts if start < length]
     if not starts:
         raise UserError(

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from src.spectral.onsets import onset_curve, pick_onsets
+from src.spectral.onsets import onset_curve, pick_onsets, shift_to_attack, surroundings
 
 FS = 8000
 HOP = 0.01  # s
@@ -111,3 +111,13 @@ def test_what_lies_below_the_floor_and_within_the_gap_is_no_onset():
     assert onsets_of(sound) == pytest.approx([1.0, 1.2], abs=HOP)
     assert onsets_of(sound, floor=-100.0) == pytest.approx([1.0, 1.2, 2.0], abs=HOP)
     assert onsets_of(sound, min_gap=0.3) == pytest.approx([1.0], abs=HOP)
+
+
+@pytest.mark.parametrize("late", [-100, 0, 37, 150])
+@pytest.mark.parametrize("noise", [0.0, 1e-3])
+def test_a_note_is_shifted_to_its_first_samples(late, noise):
+    lead, count = surroundings(FS)
+    samples = noise * np.random.default_rng(0).standard_normal(count)
+    samples[lead + late :] += plucked(300, FS)[: count - lead - late]
+    assert 0 <= shift_to_attack(samples, FS, -60.0) - late <= 2
+    assert shift_to_attack(noise * np.ones(count), FS, -60.0) == 0
