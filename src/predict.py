@@ -41,15 +41,22 @@ def main(config: DictConfig) -> None:
     from src.data.paths import to_location
     from src.evaluation.features import features_of_dataset, features_of_files, write_features
     from src.evaluation.predict import predict_dataset, predict_files, sound_files, write_predictions
-    from src.evaluation.tables import print_predictions
+    from src.evaluation.recordings import parse_segmentation, predict_recordings
+    from src.evaluation.tables import print_predictions, print_segments
     from src.models.build import load_checkpoint
     from src.models.tasks.parameters import parameters_of
 
     apply_extras(config)
+    segmentation = parse_segmentation(config) if config.segment is not None else None
     model = load_checkpoint(ckpt_path, config.trust)
     source, output_dir = fetch(to_location(source, config.paths.cache_dir)), Path(config.paths.output_dir)
     is_dataset = (source / "vimh_dataset_info.json").is_file()
+    if segmentation and (is_dataset or model.heads.predicts != "parameters"):
+        cause = "input is a dataset" if is_dataset else "this model predicts no parameters"
+        raise UserError(f"segment: {config.segment} given, but {cause}; give segment=null")
+    render_dir = output_dir if config.render else None
     predictions: list[Prediction] = []
+    segments: dict[str, list[Prediction]] = {}
     faults: list[str] = []
     if model.heads.predicts != "parameters":
         if is_dataset:
@@ -60,16 +67,22 @@ def main(config: DictConfig) -> None:
             log.info("features of %d sounds: %s", len(features), shown_path(write_features(features, output_dir)))
     elif is_dataset:
         predictions = predict_dataset(model, source)
+    elif segmentation:
+        paths = sound_files(source)
+        segments, faults = predict_recordings(model, paths, config.channel, segmentation, render_dir, config.trust)
+        predictions = [one for found in segments.values() for one in found]
     else:
-        predictions, faults = predict_files(
-            model, sound_files(source), config.channel, output_dir if config.render else None, config.trust
-        )
+        predictions, faults = predict_files(model, sound_files(source), config.channel, render_dir, config.trust)
     for fault in faults:
         log.error(fault)
     if predictions:
         heads = parameters_of(model)
         write_predictions(predictions, heads.space, output_dir)
-        print_predictions(predictions, heads.space, int(heads.calibration.samples))
+        calibrated_on = int(heads.calibration.samples)
+        for name, found in segments.items():
+            print_segments(name, found, heads.space, calibrated_on)
+        if not segments:
+            print_predictions(predictions, heads.space, calibrated_on)
         log.info("predictions%s: %s", " and sounds" if config.render and not is_dataset else "", shown_path(output_dir))
     if faults:
         raise SystemExit(1)

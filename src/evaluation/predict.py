@@ -6,7 +6,7 @@ import io
 import json
 import logging
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,6 +44,7 @@ class Prediction:
     uncertainties: np.ndarray  # NaN if unknown
     low_90: np.ndarray  # of the 90 % interval; NaN for a category
     high_90: np.ndarray
+    times: tuple[float, float] | None = None  # s: start and end in the recording that the sound is cut from
 
 
 def sound_files(source: Path) -> list[Path]:
@@ -86,24 +87,38 @@ def predict_files(
     """
     front_end = make_front_end(model.spec)
     source = rendering_source(model.spec, trust) if render_dir is not None else None
+
+    def predict_file(path: Path, stem: str) -> Iterator[Prediction]:
+        clip = read_clip(path, front_end.sample_rate, front_end.num_samples, channel)
+        prediction = predict_clip(model, front_end, clip, path_text(path.name))
+        yield prediction
+        if render_dir is None:
+            return
+        sounds = {"input": clip, "predicted": rendered(source, prediction.values)}
+        for kind, sound in sounds.items():
+            if sound is not None:
+                write_clip(render_dir / f"{stem}_{kind}.wav", sound, front_end.sample_rate)
+
+    predictions, faults = predict_each(paths, predict_file)
+    return [one for found in predictions.values() for one in found], faults
+
+
+def predict_each(
+    paths: list[Path], predict_file: Callable[[Path, str], Iterator[Prediction]]
+) -> tuple[dict[str, list[Prediction]], list[str]]:
+    """Return each file's predictions by its name, and a one-line error for each file that failed.
+
+    `predict_file` gets a path and the beginning of the names of its rendered files. What it yields before an error is
+    kept.
+    """
     stems = [path.stem for path in paths]
     unique = len(set(stems)) == len(stems)  # a.wav and a.flac need their suffixes
-    predictions, faults = [], []
+    predictions: dict[str, list[Prediction]] = {}
+    faults = []
     for path in paths:
         try:
-            clip = read_clip(path, front_end.sample_rate, front_end.num_samples, channel)
-            estimates = estimate_clip(model, front_end, clip)
-            if not np.isfinite(estimates.values).all():
-                raise UserError(f"{path_text(path)}: the model predicts values that are not finite; train it again")
-            predictions.append(_prediction(path_text(path.name), estimates))
-            if render_dir is None:
-                continue
-            sounds = {"input": clip, "predicted": _rendered(source, estimates.values)}
-            for kind, sound in sounds.items():
-                if sound is None:
-                    continue
-                name = f"{path.stem if unique else path.name}_{kind}.wav"
-                write_clip(render_dir / name, sound, front_end.sample_rate)
+            for prediction in predict_file(path, path.stem if unique else path.name):
+                predictions.setdefault(path_text(path.name), []).append(prediction)
         except UserError as error:
             faults.append(str(error))
         except OSError as error:
@@ -113,6 +128,14 @@ def predict_files(
                 f"{path_text(path)}: its name is too long for the rendered files; rename it, or give render=false"
             )
     return predictions, faults
+
+
+def predict_clip(model: VIMHLitModule, front_end: FrontEnd, clip: np.ndarray, name: str) -> Prediction:
+    """Predict one clip (T,); raise UserError if the model returns values that are not finite."""
+    estimates = estimate_clip(model, front_end, clip)
+    if not np.isfinite(estimates.values).all():
+        raise UserError(f"{name}: the model predicts values that are not finite; train it again")
+    return _prediction(name, estimates)
 
 
 def estimate_clip(model: VIMHLitModule, front_end: FrontEnd, clip: np.ndarray) -> Estimates:
@@ -128,7 +151,7 @@ def clip_image(front_end: FrontEnd, clip: np.ndarray) -> tuple[torch.Tensor, tor
     return images_to_float(front_end.to_bytes(image)), scale  # the network was trained on bytes
 
 
-def _rendered(source: Source | None, values: np.ndarray) -> np.ndarray | None:
+def rendered(source: Source | None, values: np.ndarray) -> np.ndarray | None:
     """Return the sound (T,) of values (P,), or None if no synth is available or it fails."""
     try:
         return None if source is None else source.synth.render(values[None])[:, 0]
@@ -166,14 +189,20 @@ def _prediction(name: str, estimates: Estimates) -> Prediction:
 
 
 def write_predictions(predictions: list[Prediction], space: ParameterSpace, output_dir: Path) -> None:
-    """Write predictions.csv, one row per sound, and predictions.json, with units, each completely or not at all."""
+    """Write predictions.csv, one row per sound, and predictions.json, with units, each completely or not at all.
+
+    If the sounds are cut from recordings, the CSV begins with their start and end in s, and the JSON has `times`.
+    """
     suffixes = ("", "_uncertainty", "_low_90", "_high_90")
+    times = {sound.name: sound.times for sound in predictions if sound.times}
     text = io.StringIO(newline="")
     writer = csv.writer(text)
-    writer.writerow(["name", *(csv_text(f"{name}{suffix}") for suffix in suffixes for name in space.names)])
+    names = ["name", *(csv_text(f"{name}{suffix}") for suffix in suffixes for name in space.names)]
+    writer.writerow(["start", "end", *names] if times else names)
     for sound in predictions:
         row = [*sound.values, *sound.uncertainties, *sound.low_90, *sound.high_90]
-        writer.writerow([csv_text(sound.name), *(f"{number:.6g}" for number in row)])
+        cells = [csv_text(sound.name), *(f"{number:.6g}" for number in row)]
+        writer.writerow([*(f"{time:.4f}" for time in sound.times or ()), *cells])
     write_atomic(output_dir / "predictions.csv", text.getvalue().encode())
     content = {
         "units": {spec.name: spec.unit for spec in space},
@@ -185,6 +214,8 @@ def write_predictions(predictions: list[Prediction], space: ParameterSpace, outp
             for sound in predictions
         },
     }
+    if times:
+        content["times"] = times
     write_atomic(output_dir / "predictions.json", (json.dumps(content, indent=2) + "\n").encode())
 
 

@@ -187,10 +187,7 @@ def print_predictions(predictions: list[Prediction], space: ParameterSpace, cali
 
     `calibrated_on` is the number of validation sounds that the uncertainties are fitted to, 0 if uncalibrated.
     """
-    fitted = f"fitted to the errors on {calibrated_on:,} validation sounds"
-    notes = [f"+-: standard uncertainty, {fitted if calibrated_on else 'rough, since it is not calibrated'}"]
-    if any(spec.kind == "categorical" for spec in space):
-        notes.append("+- of a category: the probability that it is wrong")
+    notes = _notes(space, calibrated_on)
     shown = predictions[:_SHOWN]
     if len(predictions) > len(shown):
         notes.append(f"the first {_SHOWN} of {len(predictions)} sounds; predictions.csv has all")
@@ -198,10 +195,7 @@ def print_predictions(predictions: list[Prediction], space: ParameterSpace, cali
     if len(shown) == 1:
         _print_sound(shown[0], space, caption)
         return
-    cells = []
-    for sound in shown:
-        pairs = [_prediction(*parts) for parts in zip(space, sound.values, sound.uncertainties, strict=True)]
-        cells.append([f"{value} +- {uncertainty}" if uncertainty else value for value, uncertainty in pairs])
+    cells = [_cells(sound, space) for sound in shown]
     columns = [Column("sound", text=True), *(Column(_heading(spec)) for spec in space)]
     rows = [[sound.name, *line] for sound, line in zip(shown, cells, strict=True)]
     down = [Column("parameter", text=True), *(Column(sound.name) for sound in shown)]
@@ -209,6 +203,35 @@ def print_predictions(predictions: list[Prediction], space: ParameterSpace, cali
     if not fits(columns, rows) and fits(down, turned):
         columns, rows = down, turned
     show(columns, rows, caption=caption)
+
+
+def print_segments(name: str, segments: list[Prediction], space: ParameterSpace, calibrated_on: int) -> None:
+    """Print the segments of one recording, a row each; of many only the first, and where the others are."""
+    shown = segments[:_SHOWN]
+    columns = [Column("start [s]"), Column("end [s]", drop=1), *(Column(_heading(spec)) for spec in space)]
+    rows = []
+    for segment in shown:
+        start, end = segment.times or (math.nan, math.nan)
+        rows.append([f"{start:.3f}", f"{end:.3f}", *_cells(segment, space)])
+    notes = _notes(space, calibrated_on)
+    if len(segments) > len(shown):
+        notes.append(f"the first {_SHOWN} of {len(segments):,} segments; predictions.csv has all")
+    show(columns, rows, name, "\n".join(notes), "predictions.csv")
+
+
+def _notes(space: ParameterSpace, calibrated_on: int) -> list[str]:
+    """Return what a reader of uncertainties should know."""
+    fitted = f"fitted to the errors on {calibrated_on:,} validation sounds"
+    notes = [f"+-: standard uncertainty, {fitted if calibrated_on else 'rough, since it is not calibrated'}"]
+    if any(spec.kind == "categorical" for spec in space):
+        notes.append("+- of a category: the probability that it is wrong")
+    return notes
+
+
+def _cells(sound: Prediction, space: ParameterSpace) -> list[str]:
+    """Return a sound's value and uncertainty of each parameter."""
+    pairs = [_prediction(*parts) for parts in zip(space, sound.values, sound.uncertainties, strict=True)]
+    return [f"{value} +- {uncertainty}" if uncertainty else value for value, uncertainty in pairs]
 
 
 def _print_sound(sound: Prediction, space: ParameterSpace, caption: str) -> None:

@@ -4,6 +4,8 @@ import io
 import logging
 import math
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -25,11 +27,11 @@ SUFFIXES = (  # of the files that are read from a folder; a single file may have
 )
 RATES = range(1000, 768_001)  # Hz: other values in a header are wrong
 _UNKNOWN = 2**62  # frames: libsndfile reports more if a header does not state the length
-_BLOCK_VALUES = 2**22  # read at a time, of all channels: 16 MB
+_BLOCK_VALUES = 2**18  # read at a time, of all channels: 1 MB
 _MOST_FACTOR = 100_000  # of a resampling ratio: its error, 10 ppm, is below that of a sound card's clock
-_FILTER_ZEROS = 10  # on each side, of resample_poly's filter
+FILTER_ZEROS = 10  # on each side, of resample_poly's filter
 _CHANNELS = {"left": 0, "right": 1}
-_SILENCE = 1e-4  # -80 dB: the floor of the default image, below which nothing is visible
+SILENCE = 1e-4  # -80 dB: the floor of the default image, below which nothing is visible
 _PCM = {np.dtype(np.uint8): (128, 128), np.dtype(np.int16): (0, 2**15), np.dtype(np.int32): (0, 2**31)}
 _LOUDEST = 1e3  # times full scale: floats outside -1..1, such as 16-bit integers, would saturate every image
 
@@ -50,6 +52,28 @@ def read_clip(path: Path, sample_rate: int, num_samples: int, channel: str | Non
     Only the needed part of a file is read. Raises UserError if it is not a sound file, has several channels without a
     `channel` (mix, left, right), or is not finite, far above full scale or silent.
     """
+    with open_sound(path, channel) as sound:
+        up, down = resampling_ratio(sound.samplerate, sample_rate)
+        if min(num_samples * down // up, sound.frames) > MOST_SAMPLES:
+            raise UserError(
+                f"{path_text(path)}: its first {num_samples / sample_rate:g} s, which the model uses, have "
+                f"more than {MOST_SAMPLES} samples at {sound.samplerate} Hz; resample it to {sample_rate} Hz"
+            )
+        margin = math.ceil(FILTER_ZEROS * max(up, down) / up) if up != down else 0
+        mono = np.concatenate(list(mono_blocks(path, sound, channel, math.ceil(num_samples * down / up) + margin + 1)))
+        rate, stated = sound.samplerate, sound.frames
+    try:
+        return fit_clip(mono, rate, sample_rate, num_samples, path_text(path.name), stated)
+    except UserError as error:
+        raise UserError(f"{path_text(path.parent)}/{error}") from error
+
+
+@contextmanager
+def open_sound(path: Path, channel: str | None) -> Iterator[soundfile.SoundFile]:
+    """Open a sound file for reading in order; errors of libsndfile, also while it is read, become UserErrors.
+
+    Raises UserError for what is no sound file, implausible headers, and several channels without a `channel`.
+    """
     require_content(path, "give a sound file, a folder of them, or a VIMH directory")
     # given a name, libsndfile would guess by its suffix; only Sound Designer II needs it, for its resource fork
     by_name = path.suffix.lower() == ".sd2"
@@ -57,24 +81,12 @@ def read_clip(path: Path, sample_rate: int, num_samples: int, channel: str | Non
         try:
             with _Stream(os.fsencode(path.absolute()) if by_name else file.fileno(), closefd=False) as sound:
                 _check_header(path, sound, channel)
-                up, down = _ratio(sound.samplerate, sample_rate)
-                if min(num_samples * down // up, sound.frames) > MOST_SAMPLES:
-                    raise UserError(
-                        f"{path_text(path)}: its first {num_samples / sample_rate:g} s, which the model uses, have "
-                        f"more than {MOST_SAMPLES} samples at {sound.samplerate} Hz; resample it to {sample_rate} Hz"
-                    )
-                margin = math.ceil(_FILTER_ZEROS * max(up, down) / up) if up != down else 0
-                mono = _read_mono(path, sound, math.ceil(num_samples * down / up) + margin + 1, channel)
-                rate, stated = sound.samplerate, sound.frames
+                yield sound
         except soundfile.SoundFileError as error:
             reason = getattr(error, "error_string", str(error)).rstrip(".")
             raise UserError(
                 f"{path_text(path)}: not a sound file that libsndfile can read ({reason}); convert it to WAV"
             ) from error
-    try:
-        return fit_clip(mono, rate, sample_rate, num_samples, path_text(path.name), stated)
-    except UserError as error:
-        raise UserError(f"{path_text(path.parent)}/{error}") from error
 
 
 def to_mono(audio: Any) -> np.ndarray:
@@ -117,7 +129,7 @@ def fit_clip(
     stated = len(mono) if stated is None else stated
     if rate != sample_rate:
         log.warning("%s: resampled from %d to %d Hz, the sample rate of the model", name, rate, sample_rate)
-        mono = resample_poly(mono, *_ratio(rate, sample_rate)).astype(np.float32)
+        mono = resample_poly(mono, *resampling_ratio(rate, sample_rate)).astype(np.float32)
     if len(mono) > num_samples and stated < _UNKNOWN:
         log.warning("%s: %.3f s long; only the first %.3f s are used", name, stated / rate, num_samples / sample_rate)
     elif len(mono) > num_samples:
@@ -126,7 +138,7 @@ def fit_clip(
         lengths = (len(mono) / sample_rate, num_samples / sample_rate)
         log.warning("%s: %.3f s long, padded with silence to %.3f s", name, *lengths)
     mono = np.pad(mono[:num_samples], (0, max(0, num_samples - len(mono))))
-    if np.abs(mono).max() < _SILENCE:
+    if np.abs(mono).max() < SILENCE:
         raise UserError(
             f"{name}: silent (below -80 dB) in the part that the model uses; raise the level or trim the start"
         )
@@ -149,7 +161,7 @@ def _check_header(path: Path, sound: soundfile.SoundFile, channel: str | None) -
         raise UserError(f"{name}: {sound.channels} channels, but the model needs one; give channel=mix, left or right")
 
 
-def _ratio(rate: int, sample_rate: int) -> tuple[int, int]:
+def resampling_ratio(rate: int, sample_rate: int) -> tuple[int, int]:
     """Return the factors of interpolation and decimation, limited, since large primes would need huge filters."""
     small, large = sorted((rate, sample_rate))
     ratio = Fraction(small, large).limit_denominator(_MOST_FACTOR)
@@ -158,28 +170,32 @@ def _ratio(rate: int, sample_rate: int) -> tuple[int, int]:
     return ratio.denominator, ratio.numerator
 
 
-def _read_mono(path: Path, sound: soundfile.SoundFile, count: int, channel: str | None) -> np.ndarray:
-    """Return the first `count` samples (n,) float32, or fewer, since the length in a header may be wrong."""
+def mono_blocks(
+    path: Path, sound: soundfile.SoundFile, channel: str | None, count: int = _UNKNOWN, warn: bool = True
+) -> Iterator[np.ndarray]:
+    """Yield the first `count` samples in blocks (n,) float32, or fewer, since the length in a header may be wrong.
+
+    With `warn` a wrong length is logged. Raises UserError for samples that are not finite or far above full scale.
+    """
     stated = min(count, sound.frames)
     size = max(1, _BLOCK_VALUES // sound.channels)
     column = 0 if sound.channels == 1 else _CHANNELS.get(channel or "")
-    parts, found = [], 0
+    found = 0
     while found < stated:
         block = sound.read(min(size, stated - found), dtype="float32", always_2d=True)
         if not len(block):
             break
         remedies = ("repair or export the file again", "export it with samples in -1..1")
         _require_plausible(block, path_text(path), *remedies, found)
-        parts.append(block.mean(axis=1) if column is None else block[:, column].copy())
         found += len(block)
+        yield block.mean(axis=1) if column is None else block[:, column].copy()
     if not found:
         raise UserError(f"{path_text(path)}: none of its samples can be decoded; export it again")
-    if found < stated and sound.frames < _UNKNOWN:
+    if warn and found < stated and sound.frames < _UNKNOWN:
         log.warning(
             "%s: its header says %.3f s, but only %.3f s can be decoded; it may be damaged",
             *(path_text(path.name), sound.frames / sound.samplerate, found / sound.samplerate),
         )
-    return np.concatenate(parts)
 
 
 def write_clip(path: Path, audio: np.ndarray, sample_rate: int) -> None:

@@ -2,15 +2,19 @@
 
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from src.utils.errors import UserError, printable
 
 _LFS_POINTER = b"version https://git-lfs.github.com/spec/"  # its first line, by the Git LFS specification
 
 
-def write_atomic(path: Path, content: bytes | memoryview) -> None:
-    """Write a file under a temporary name in its directory, then rename it; on failure the old file stays.
+@contextmanager
+def open_atomic(path: Path) -> Iterator[BinaryIO]:
+    """Open a file for writing under a temporary name in its directory, then rename it; on failure the old file stays.
 
     The temporary name does not vary, so that a later run removes what a killed process left; a link of that name is
     removed too, not followed. Raises OSError if the disk is full or the directory is not writable.
@@ -20,12 +24,18 @@ def write_atomic(path: Path, content: bytes | memoryview) -> None:
     partial.unlink(missing_ok=True)
     try:
         with partial.open("xb") as file:
-            file.write(content)
+            yield file
             file.flush()
             os.fsync(file.fileno())  # otherwise a power cut could keep the new name and lose the bytes
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def write_atomic(path: Path, content: bytes | memoryview) -> None:
+    """Write a whole file as `open_atomic` does."""
+    with open_atomic(path) as file:
+        file.write(content)
 
 
 def require_content(path: Path, remedy: str) -> None:
