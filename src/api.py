@@ -55,13 +55,19 @@ def load(checkpoint: str | Path = "best", trust: Iterable[str] = ()) -> VIMHLitM
     return load_checkpoint(find_checkpoint(str(checkpoint), ROOT / "logs"), trust)
 
 
-def predict(model: VIMHLitModule, audio: np.ndarray, sample_rate: int) -> Prediction:
+def predict(
+    model: VIMHLitModule, audio: np.ndarray, sample_rate: int, refine: int = 0, trust: Iterable[str] = ()
+) -> Prediction:
     """Predict the parameters of a mono sound (T,): floats, full scale +-1, or integers of 8, 16 or 32 bits.
 
     The sound is resampled, and trimmed or padded with silence, to fit the model; each change is logged as a warning.
-    Raises UserError for silence, samples that are not finite, and models that were not trained on sounds.
+    `refine` is the number of steps from the network's answer towards the sound's image; see docs/refinement.md.
+    Raises UserError for silence, samples that are not finite, and models that were not trained on sounds, and with
+    `refine` if the synth is not available or not trusted.
     """
-    from src.evaluation.predict import estimate_clip, make_front_end
+    from src.evaluation.predict import make_front_end, predict_clip
+    from src.evaluation.refinement.answers import make_refiner
+    from src.evaluation.refinement.options import Options
     from src.spectral.audio_file import RATES, fit_clip, to_mono
 
     sound = to_mono(audio)
@@ -69,17 +75,18 @@ def predict(model: VIMHLitModule, audio: np.ndarray, sample_rate: int) -> Predic
         raise UserError(f"sample_rate: {shown(sample_rate)} given; give {RATES[0]} to {RATES[-1]} Hz")
     front_end = make_front_end(model.spec)
     clip = fit_clip(sound, int(sample_rate), front_end.sample_rate, front_end.num_samples)
-    estimates = estimate_clip(model, front_end, clip)
+    refiner = make_refiner(model, Options(iterations=refine), trust) if refine else None
+    found = predict_clip(model, front_end, clip, "audio", refiner)
     space = model.spec.space
 
     def by_name(numbers: np.ndarray) -> dict[str, float]:
         return dict(zip(space.names, numbers.tolist(), strict=True))
 
     return Prediction(
-        values=by_name(estimates.values),
-        uncertainties=by_name(estimates.uncertainties),
-        low=by_name(estimates.low_90),
-        high=by_name(estimates.high_90),
+        values=by_name(found.values),
+        uncertainties=by_name(found.uncertainties),
+        low=by_name(found.low_90),
+        high=by_name(found.high_90),
         units={spec.name: spec.unit for spec in space},
     )
 

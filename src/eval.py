@@ -48,10 +48,14 @@ def main(config: DictConfig) -> None:
     from src.cli.signatures import require_valid_arguments
     from src.data.images.digits import reopened
     from src.evaluation.evaluate import evaluate, require_same_task
+    from src.evaluation.refinement.answers import make_refiner
+    from src.evaluation.refinement.options import parse_options
+    from src.evaluation.refinement.results import print_refined, refine_test, write_refined
     from src.evaluation.tables import print_evaluation, write_evaluation
     from src.models.build import read_checkpoint, restore_model
 
     apply_extras(config)
+    options = parse_options(config)
     require_valid_arguments(config, ("trainer", "callbacks", "logger"))
     trainer = build_trainer(config)  # before the dataset, which may have to be generated again
     checkpoint = read_checkpoint(ckpt_path, config.trust)
@@ -62,6 +66,11 @@ def main(config: DictConfig) -> None:
         log.warning(
             "%s: the model was trained on other files, which may include some of these sounds", datamodule.data_dir
         )
+    refiner = None
+    if options is not None:
+        if model.heads.predicts != "parameters":
+            raise UserError("refine: given, but this model predicts no parameters; give refine=0")
+        refiner = make_refiner(model, options, config.trust)
     try:
         evaluation = evaluate(model, datamodule, trainer)
     except RuntimeError as error:
@@ -73,6 +82,10 @@ def main(config: DictConfig) -> None:
     write_evaluation(evaluation, output)
     print_evaluation(evaluation)
     log.info("results: %s", shown_path(output / "test_results.json"))
+    if refiner is not None:
+        refined = refine_test(model.cpu(), datamodule, refiner)
+        write_refined(refined, output)
+        print_refined(refined)
     if config.report:
         from src.evaluation.report import write_report
 

@@ -42,18 +42,26 @@ def main(config: DictConfig) -> None:
     from src.evaluation.features import features_of_dataset, features_of_files, write_features
     from src.evaluation.predict import predict_dataset, predict_files, sound_files, write_predictions
     from src.evaluation.recordings import parse_segmentation, predict_recordings
+    from src.evaluation.refinement.answers import make_refiner
+    from src.evaluation.refinement.options import parse_options
     from src.evaluation.tables import print_predictions, print_segments
     from src.models.build import load_checkpoint
     from src.models.tasks.parameters import parameters_of
 
     apply_extras(config)
     segmentation = parse_segmentation(config) if config.segment is not None else None
+    options = parse_options(config)
     model = load_checkpoint(ckpt_path, config.trust)
     source, output_dir = fetch(to_location(source, config.paths.cache_dir)), Path(config.paths.output_dir)
     is_dataset = (source / "vimh_dataset_info.json").is_file()
     if segmentation and (is_dataset or model.heads.predicts != "parameters"):
         cause = "input is a dataset" if is_dataset else "this model predicts no parameters"
         raise UserError(f"segment: {config.segment} given, but {cause}; give segment=null")
+    refiner = None
+    if options is not None:
+        if model.heads.predicts != "parameters":
+            raise UserError("refine: given, but this model predicts no parameters; give refine=0")
+        refiner = make_refiner(model, options, config.trust)
     render_dir = output_dir if config.render else None
     predictions: list[Prediction] = []
     segments: dict[str, list[Prediction]] = {}
@@ -66,13 +74,16 @@ def main(config: DictConfig) -> None:
         if features:
             log.info("features of %d sounds: %s", len(features), shown_path(write_features(features, output_dir)))
     elif is_dataset:
-        predictions = predict_dataset(model, source)
+        predictions = predict_dataset(model, source, refiner)
     elif segmentation:
         paths = sound_files(source)
-        segments, faults = predict_recordings(model, paths, config.channel, segmentation, render_dir, config.trust)
+        segments, faults = predict_recordings(
+            model, paths, config.channel, segmentation, render_dir, config.trust, refiner
+        )
         predictions = [one for found in segments.values() for one in found]
     else:
-        predictions, faults = predict_files(model, sound_files(source), config.channel, render_dir, config.trust)
+        paths = sound_files(source)
+        predictions, faults = predict_files(model, paths, config.channel, render_dir, config.trust, refiner)
     for fault in faults:
         log.error(fault)
     if predictions:

@@ -1,5 +1,7 @@
 """Predictions for sounds and datasets; the model's spec describes its front end and synth."""
 
+from __future__ import annotations
+
 import csv
 import errno
 import io
@@ -7,7 +9,7 @@ import json
 import logging
 import math
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,9 @@ from src.data.source import Source
 from src.data.spec import DatasetSpec, read_spec
 from src.data.vimh_dataset import VIMHDataset
 from src.evaluation.evaluate import require_same_task
+from src.evaluation.refinement.answers import Refiner, refine_dataset
+from src.evaluation.refinement.refine import Refined
+from src.evaluation.refinement.spread import pairs_alike
 from src.evaluation.rerender import rendering_source
 from src.models.heads.multi_head import Estimates
 from src.models.tasks.parameters import parameters_of
@@ -45,6 +50,19 @@ class Prediction:
     low_90: np.ndarray  # of the 90 % interval; NaN for a category
     high_90: np.ndarray
     times: tuple[float, float] | None = None  # s: start and end in the recording that the sound is cut from
+    refinement: Refinement | None = None
+
+
+@dataclass(frozen=True)
+class Refinement:
+    """How a prediction was refined."""
+
+    network: np.ndarray  # (P,): the network's own values
+    rms_before: float  # of the difference between the images, in levels
+    rms_after: float
+    iterations: int
+    ambiguous: bool  # another answer is as good
+    alike: tuple[tuple[str, str], ...]  # parameters that can hardly be told apart in this sound
 
 
 def sound_files(source: Path) -> list[Path]:
@@ -78,19 +96,24 @@ def make_front_end(spec: DatasetSpec) -> FrontEnd:
 
 
 def predict_files(
-    model: VIMHLitModule, paths: list[Path], channel: str | None, render_dir: Path | None, trust: Iterable[str] = ()
+    model: VIMHLitModule,
+    paths: list[Path],
+    channel: str | None,
+    render_dir: Path | None,
+    trust: Iterable[str] = (),
+    refiner: Refiner | None = None,
 ) -> tuple[list[Prediction], list[str]]:
     """Predict each file; return the predictions, and a one-line error for each file that failed.
 
     With `render_dir` each prediction is also rendered there, together with its input as the model received it, by a
-    built-in voice or one that `trust` names.
+    built-in voice or one that `trust` names. With `refiner` predictions are refined.
     """
     front_end = make_front_end(model.spec)
     source = rendering_source(model.spec, trust) if render_dir is not None else None
 
     def predict_file(path: Path, stem: str) -> Iterator[Prediction]:
         clip = read_clip(path, front_end.sample_rate, front_end.num_samples, channel)
-        prediction = predict_clip(model, front_end, clip, path_text(path.name))
+        prediction = predict_clip(model, front_end, clip, path_text(path.name), refiner)
         yield prediction
         if render_dir is None:
             return
@@ -130,12 +153,19 @@ def predict_each(
     return predictions, faults
 
 
-def predict_clip(model: VIMHLitModule, front_end: FrontEnd, clip: np.ndarray, name: str) -> Prediction:
+def predict_clip(
+    model: VIMHLitModule, front_end: FrontEnd, clip: np.ndarray, name: str, refiner: Refiner | None = None
+) -> Prediction:
     """Predict one clip (T,); raise UserError if the model returns values that are not finite."""
     estimates = estimate_clip(model, front_end, clip)
     if not np.isfinite(estimates.values).all():
         raise UserError(f"{name}: the model predicts values that are not finite; train it again")
-    return _prediction(name, estimates)
+    if refiner is None:
+        return _prediction(name, estimates)
+    with torch.inference_mode():
+        image, scale = (found.numpy() for found in front_end(torch.from_numpy(clip)[None]))
+    one = Estimates(*(column[None] for column in estimates))
+    return _refined(refiner, [name], one, refiner.refine(one, image, scale, recorded=True))[0]
 
 
 def estimate_clip(model: VIMHLitModule, front_end: FrontEnd, clip: np.ndarray) -> Estimates:
@@ -160,12 +190,16 @@ def rendered(source: Source | None, values: np.ndarray) -> np.ndarray | None:
         return None
 
 
-def predict_dataset(model: VIMHLitModule, directory: Path) -> list[Prediction]:
-    """Predict the test split of a VIMH directory."""
+def predict_dataset(model: VIMHLitModule, directory: Path, refiner: Refiner | None = None) -> list[Prediction]:
+    """Predict the test split of a VIMH directory, and refine the predictions with `refiner`."""
     spec = read_spec(directory)
     require_same_task(model.spec, spec)
-    estimates = estimate_dataset(model, VIMHDataset(directory, "test", spec=spec))
-    return [_prediction(f"test {row}", Estimates(*sound)) for row, sound in enumerate(zip(*estimates, strict=True))]
+    dataset = VIMHDataset(directory, "test", spec=spec)
+    estimates = estimate_dataset(model, dataset)
+    names = [f"test {row}" for row in range(len(dataset))]
+    if refiner is not None:
+        return _refined(refiner, names, estimates, refine_dataset(refiner, dataset, estimates))
+    return [_prediction(name, Estimates(*sound)) for name, *sound in zip(names, *estimates, strict=True)]
 
 
 def estimate_dataset(model: VIMHLitModule, dataset: BatchDataset) -> Estimates:
@@ -188,6 +222,26 @@ def _prediction(name: str, estimates: Estimates) -> Prediction:
     return Prediction(name, estimates.values, estimates.uncertainties, estimates.low_90, estimates.high_90)
 
 
+def _refined(
+    refiner: Refiner, names: list[str], network: Estimates, found: tuple[Estimates, Refined]
+) -> list[Prediction]:
+    """Return the predictions of refined estimates, arrays (n, P), beside those of the network."""
+    (estimates, refined), parameters = found, refiner.source.synth.space.names
+    predictions = []
+    for row, name in enumerate(names):
+        refinement = Refinement(
+            network.values[row],
+            float(refined.rms_before[row]),
+            float(refined.rms_after[row]),
+            int(refined.iterations[row]),
+            bool(refined.ambiguous[row]),
+            pairs_alike(parameters, refined.correlation[row]),
+        )
+        prediction = _prediction(name, Estimates(*(column[row] for column in estimates)))
+        predictions.append(replace(prediction, refinement=refinement))
+    return predictions
+
+
 def write_predictions(predictions: list[Prediction], space: ParameterSpace, output_dir: Path) -> None:
     """Write predictions.csv, one row per sound, and predictions.json, with units, each completely or not at all.
 
@@ -198,9 +252,15 @@ def write_predictions(predictions: list[Prediction], space: ParameterSpace, outp
     text = io.StringIO(newline="")
     writer = csv.writer(text)
     names = ["name", *(csv_text(f"{name}{suffix}") for suffix in suffixes for name in space.names)]
+    refined = any(sound.refinement for sound in predictions)
+    if refined:
+        names += [*(csv_text(f"{name}_network") for name in space.names), "rms_before", "rms_after", "iterations"]
     writer.writerow(["start", "end", *names] if times else names)
     for sound in predictions:
         row = [*sound.values, *sound.uncertainties, *sound.low_90, *sound.high_90]
+        if sound.refinement:
+            how = sound.refinement
+            row += [*how.network, how.rms_before, how.rms_after, how.iterations]
         cells = [csv_text(sound.name), *(f"{number:.6g}" for number in row)]
         writer.writerow([*(f"{time:.4f}" for time in sound.times or ()), *cells])
     write_atomic(output_dir / "predictions.csv", text.getvalue().encode())
@@ -216,6 +276,12 @@ def write_predictions(predictions: list[Prediction], space: ParameterSpace, outp
     }
     if times:
         content["times"] = times
+    if refined:
+        content["refinement"] = {
+            sound.name: asdict(sound.refinement) | {"network": _by_name(space, sound.refinement.network)}
+            for sound in predictions
+            if sound.refinement
+        }
     write_atomic(output_dir / "predictions.json", (json.dumps(content, indent=2) + "\n").encode())
 
 

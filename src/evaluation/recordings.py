@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from src.data.recipe import describe
 from src.evaluation.predict import Prediction, make_front_end, predict_clip, predict_each, rendered
+from src.evaluation.refinement.answers import Refiner
 from src.evaluation.rerender import rendering_source
 from src.models.vimh_lit_module import VIMHLitModule
 from src.spectral.audio_file import SILENCE
@@ -62,6 +63,7 @@ def predict_recordings(
     segmentation: Segmentation,
     render_dir: Path | None,
     trust: Iterable[str] = (),
+    refiner: Refiner | None = None,
 ) -> tuple[dict[str, list[Prediction]], list[str]]:
     """Predict the segments of each file; return them by the file's name, and a one-line error for each failed file.
 
@@ -80,7 +82,7 @@ def predict_recordings(
         for start, clip in zip(starts, clips, strict=True):
             if np.abs(clip).max() < SILENCE:
                 continue
-            prediction = predict_clip(model, front_end, clip, f"{name} {start / rate:.3f} s")
+            prediction = predict_clip(model, front_end, clip, f"{name} {start / rate:.3f} s", refiner)
             prediction = replace(prediction, times=(start / rate, min(start + num_samples, length) / rate))
             predicted[start] = prediction.values
             yield prediction

@@ -17,7 +17,7 @@ from src.utils.table import Column, escape_markdown, fits, markdown, show
 
 if TYPE_CHECKING:  # they import Lightning, which generation does not need
     from src.evaluation.evaluate import CategoryRow, Evaluation, HeadRow, ImageError
-    from src.evaluation.predict import Prediction
+    from src.evaluation.predict import Prediction, Refinement
 
 _BASELINE_NOTE = "mean baseline: MAE of always predicting the training split's mean; relative MAE: MAE / mean baseline"
 _LIMIT_NOTE = "image limit: the least MAE that the images allow, estimated when the dataset was made"
@@ -26,6 +26,7 @@ CATEGORY_NOTE = "baseline accuracy: accuracy of always predicting the training s
 _ALL_IN = "test_results.md"
 _SHOWN = 20  # predictions of a folder or dataset that are printed; the files hold all
 _MISTAKES = 10  # mistakes that are printed if a parameter's confusion table does not fit
+_RMS = "RMS [levels]"  # of the difference between two images
 _LARGEST = 20  # categories of a confusion table that is written completely
 
 _RESULTS = (  # heading, field, and `drop` of its column and of its interval's column
@@ -187,7 +188,7 @@ def print_predictions(predictions: list[Prediction], space: ParameterSpace, cali
 
     `calibrated_on` is the number of validation sounds that the uncertainties are fitted to, 0 if uncalibrated.
     """
-    notes = _notes(space, calibrated_on)
+    notes = _notes(predictions, space, calibrated_on)
     shown = predictions[:_SHOWN]
     if len(predictions) > len(shown):
         notes.append(f"the first {_SHOWN} of {len(predictions)} sounds; predictions.csv has all")
@@ -196,10 +197,14 @@ def print_predictions(predictions: list[Prediction], space: ParameterSpace, cali
         _print_sound(shown[0], space, caption)
         return
     cells = [_cells(sound, space) for sound in shown]
-    columns = [Column("sound", text=True), *(Column(_heading(spec)) for spec in space)]
+    headings = [_heading(spec) for spec in space]
+    if any(sound.refinement for sound in shown):
+        headings.append(_RMS)
+        cells = [[*line, _rms_text(sound)] for sound, line in zip(shown, cells, strict=True)]
+    columns = [Column("sound", text=True), *map(Column, headings)]
     rows = [[sound.name, *line] for sound, line in zip(shown, cells, strict=True)]
     down = [Column("parameter", text=True), *(Column(sound.name) for sound in shown)]
-    turned = [[_heading(spec), *(line[at] for line in cells)] for at, spec in enumerate(space)]
+    turned = [[heading, *(line[at] for line in cells)] for at, heading in enumerate(headings)]
     if not fits(columns, rows) and fits(down, turned):
         columns, rows = down, turned
     show(columns, rows, caption=caption)
@@ -213,18 +218,44 @@ def print_segments(name: str, segments: list[Prediction], space: ParameterSpace,
     for segment in shown:
         start, end = segment.times or (math.nan, math.nan)
         rows.append([f"{start:.3f}", f"{end:.3f}", *_cells(segment, space)])
-    notes = _notes(space, calibrated_on)
+    if any(segment.refinement for segment in shown):
+        columns.append(Column(_RMS))
+        for row, segment in zip(rows, shown, strict=True):
+            row.append(_rms_text(segment))
+    notes = _notes(segments, space, calibrated_on)
     if len(segments) > len(shown):
         notes.append(f"the first {_SHOWN} of {len(segments):,} segments; predictions.csv has all")
     show(columns, rows, name, "\n".join(notes), "predictions.csv")
 
 
-def _notes(space: ParameterSpace, calibrated_on: int) -> list[str]:
+def _notes(sounds: list[Prediction], space: ParameterSpace, calibrated_on: int) -> list[str]:
     """Return what a reader of uncertainties should know."""
+    if any(sound.refinement for sound in sounds):
+        notes = ["+-: standard uncertainty of the fit to the image; none if no parameters fit the sound"]
+        if len(sounds) > 1:
+            notes.append(f"{_RMS}: difference between the images, network -> refined")
+        return notes
     fitted = f"fitted to the errors on {calibrated_on:,} validation sounds"
     notes = [f"+-: standard uncertainty, {fitted if calibrated_on else 'rough, since it is not calibrated'}"]
     if any(spec.kind == "categorical" for spec in space):
         notes.append("+- of a category: the probability that it is wrong")
+    return notes
+
+
+def _rms_text(sound: Prediction) -> str:
+    """Return by how many levels the image differs, before and after the refinement."""
+    how = sound.refinement
+    return "" if how is None else f"{significant(how.rms_before, 2)} -> {significant(how.rms_after, 2)}"
+
+
+def _refinement_notes(how: Refinement) -> list[str]:
+    """Return what a refinement did to one sound."""
+    levels = f"{significant(how.rms_after, 2)} levels instead of {significant(how.rms_before, 2)}"
+    steps = f"{how.iterations} step{'' if how.iterations == 1 else 's'}"
+    notes = [f"refined in {steps}: the images differ by {levels} (RMS; 255 levels in all)"]
+    notes += [f"hardly told apart in this sound: {one} and {other}" for one, other in how.alike]
+    if how.ambiguous:
+        notes.append("another answer fits as well: a search from another start ended elsewhere")
     return notes
 
 
@@ -243,6 +274,11 @@ def _print_sound(sound: Prediction, space: ParameterSpace, caption: str) -> None
         low, high = sound.low_90[at], sound.high_90[at]
         interval = f"{significant(low, 4)} .. {significant(high, 4)}" if math.isfinite(low) else ""
         rows.append([spec.name, value, uncertainty, interval, spec.unit])
+    if sound.refinement is not None:
+        columns.insert(3, Column("network", drop=2))
+        for at, (spec, row) in enumerate(zip(space, rows, strict=True)):
+            row.insert(3, _prediction(spec, sound.refinement.network[at], math.nan)[0])
+        caption = "\n".join([*_refinement_notes(sound.refinement), caption])
     show(columns, rows, sound.name, caption, "predictions.csv")
 
 

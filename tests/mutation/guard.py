@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests import running
+
 CANARY = "tests.mutation.canary"  # writes a file when it is imported, and when anything in it is called
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _PROCESSES = ("subprocess.Popen", "os.system", "os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn")
@@ -59,7 +61,8 @@ def guarded(*writable: Path, secret: tuple[Path, ...] = ()) -> Iterator[list[str
         sys.addaudithook(_hook)  # for good: Python removes none
         _hooked.append(True)
     sys.modules.pop(CANARY, None)  # else importing it again would not run it
-    watch = _Watch(writable, secret)
+    shared = () if running.shared is None else (running.shared,)
+    watch = _Watch((*writable, *shared), secret)
     _watches.append(watch)
     try:
         yield watch.seen

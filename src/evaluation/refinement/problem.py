@@ -61,10 +61,13 @@ class Problem:
         """
         found = np.empty((len(rows), self.images[0, 0].size), np.float32)
         for part, images, scale in self._rendered(unit):
-            own = 10.0 ** (_decibels(self.images[rows[part], 0], self.scale[rows[part]]) / 20.0)
             rendered = 10.0 ** (_decibels(images[:, 0], scale) / 20.0)
-            found[part] = (rendered - own).reshape(len(images), -1)
+            found[part] = rendered.reshape(len(images), -1) - self.given_magnitudes(rows[part])
         return found
+
+    def given_magnitudes(self, rows: np.ndarray) -> np.ndarray:
+        """Return the magnitudes (m, H * W) of the sounds `rows` (m,)."""
+        return (10.0 ** (_decibels(self.images[rows, 0], self.scale[rows]) / 20.0)).reshape(len(rows), -1)
 
     def jacobian(self, unit: np.ndarray, rows: np.ndarray, residual: np.ndarray, function: Residual) -> np.ndarray:
         """Return the derivatives (m, P, cells) of a residual function, by forward differences.

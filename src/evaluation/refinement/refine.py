@@ -1,12 +1,14 @@
 """Refine an answer on the spectral image, for any voice: the derivatives are differences of rendered images."""
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
 from src.data.jacobian import choose_steps
 from src.data.source import Source
+from src.evaluation.refinement.adam import adam
 from src.evaluation.refinement.descend import descend
+from src.evaluation.refinement.options import Options
 from src.evaluation.refinement.problem import Problem, rms
 from src.evaluation.refinement.scan import scan, scan_spacing
 from src.evaluation.refinement.spread import spread
@@ -15,6 +17,8 @@ _CHUNK = 128  # sounds that are refined at once
 _STEP_POINTS = 8
 _GOOD_LEVELS = 0.5  # an RMS above this is worth a second search
 _FRINGES, _SECOND_STEPS = 4, 15  # of a second search: the best points of a scan of twice the width
+_ANYWHERE = 0.3  # the standard deviation of a random start's error, as a fraction of the range
+_AS_GOOD, _ELSEWHERE = 0.05, 0.01  # another answer: its cost is so little above, and it is so far away
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,7 @@ class Refined:
     rms_before: np.ndarray  # (n,): of the difference between the images, in levels
     rms_after: np.ndarray
     iterations: np.ndarray  # (n,): steps that lowered the cost
+    ambiguous: np.ndarray  # (n,) bool: from another start, another answer is as good
 
 
 def difference_steps(source: Source, free: np.ndarray) -> np.ndarray:
@@ -36,35 +41,74 @@ def difference_steps(source: Source, free: np.ndarray) -> np.ndarray:
     return choose_steps(lambda unit: source.float_images(space.denormalize(unit))[0], points, free)
 
 
-def refine(problem: Problem, iterations: int, rounded: bool) -> Refined:
-    """Refine the start of each sound by at most `iterations` steps; a second search may take more.
+def refine(problem: Problem, options: Options, rounded: bool) -> Refined:
+    """Refine the start of each sound, or random ones; of several starts the one with the lowest cost counts.
 
     `rounded` says that the images are bytes. No answer's cost is above that of its start.
     """
-    parts = [
-        _refine(problem.part(slice(at, at + _CHUNK)), iterations, rounded) for at in range(0, len(problem), _CHUNK)
-    ]
+    parts = []
+    for at in range(0, len(problem), _CHUNK):
+        part = problem.part(slice(at, at + _CHUNK))
+        parts.append(_summary(part, *_best_of_starts(part, options), rounded))
     joined = {each.name: np.concatenate([getattr(part, each.name) for part in parts]) for each in fields(Refined)}
     return Refined(**joined)
 
 
-def _refine(problem: Problem, iterations: int, rounded: bool) -> Refined:
+def _best_of_starts(problem: Problem, options: Options) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return parameters (n, P), steps (n,), and whether another start led to another answer as good (n,)."""
+    found, costs, steps = [], [], []
+    for at in range(options.starts):
+        unit, cost, taken = _search(_from_start(problem, options, at), options)
+        found.append(unit)
+        costs.append(cost)
+        steps.append(taken)
+    rows, best = np.arange(len(problem)), np.argmin(costs, axis=0)
+    chosen, lowest = np.stack(found)[best, rows], np.min(costs, axis=0)
+    as_good = np.stack(costs) < lowest * (1 + _AS_GOOD)
+    elsewhere = np.abs(np.stack(found) - chosen).max(axis=2) > _ELSEWHERE
+    return chosen, np.stack(steps)[best, rows], (as_good & elsewhere).any(axis=0)
+
+
+def _from_start(problem: Problem, options: Options, at: int) -> Problem:
+    """Return the problem from its own start, or from a random one: near it, or anywhere if `init` is random."""
+    random = np.random.Generator(np.random.Philox(key=at))
+    free = problem.steps > 0
+    if options.init == "random":
+        start = np.where(free, random.random(problem.start.shape), problem.start)
+        return replace(problem, start=start, sd=np.full_like(problem.sd, _ANYWHERE))
+    if at == 0:
+        return problem
+    moved = problem.start + np.where(free, problem.sd * random.standard_normal(problem.sd.shape), 0.0)
+    return replace(problem, start=np.clip(moved, 0.0, 1.0))
+
+
+def _search(problem: Problem, options: Options) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the parameters (n, P) that were found from the problem's start, their cost (n,) and the steps (n,)."""
     rows = np.arange(len(problem))
+    first = rms(problem.residual(problem.start, rows))
+    if options.method == "adam":
+        unit, taken = adam(problem, problem.start, rows, options.iterations)
+        return unit, rms(problem.residual(unit, rows)), taken
     spacing = scan_spacing(problem)
     begin = scan(problem, rows, spacing, 1.0, 1)[:, 0]
-    unit, taken = descend(problem, begin, rows, spacing, iterations)
+    unit, taken = descend(problem, begin, rows, spacing, options.iterations)
     cost = rms(problem.residual(unit, rows))
     again = np.flatnonzero((rms(problem.levels(unit, rows)) > _GOOD_LEVELS) & spacing.any(axis=1))
     if len(again):
         fringes = scan(problem, again, spacing, 2.0, _FRINGES)
         for at in range(_FRINGES):
             other, steps = descend(problem, fringes[:, at], again, spacing[again], _SECOND_STEPS)
-            found = rms(problem.residual(other, again))
-            better = again[found < cost[again]]
-            unit[better], taken[better] = other[found < cost[again]], steps[found < cost[again]]
-            cost[again] = np.minimum(found, cost[again])
-    worse = cost > rms(problem.residual(problem.start, rows))  # a scan compares dB, also where magnitudes are refined
-    unit[worse], taken[worse] = problem.start[worse], 0
+            other_cost = rms(problem.residual(other, again))
+            lower = other_cost < cost[again]
+            better = again[lower]
+            unit[better], cost[better], taken[better] = other[lower], other_cost[lower], steps[lower]
+    worse = cost > first  # a scan compares dB, also where magnitudes are refined
+    unit[worse], cost[worse], taken[worse] = problem.start[worse], first[worse], 0
+    return unit, cost, taken
+
+
+def _summary(problem: Problem, unit: np.ndarray, taken: np.ndarray, as_good: np.ndarray, rounded: bool) -> Refined:
+    rows = np.arange(len(problem))
     sd, correlation = spread(problem, unit, rounded)
     before, after = (rms(problem.levels(answer, rows)) for answer in (problem.start, unit))
-    return Refined(unit, sd, correlation, before, after, taken)
+    return Refined(unit, sd, correlation, before, after, taken, as_good)

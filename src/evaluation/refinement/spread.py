@@ -1,5 +1,7 @@
 """How sure a refined answer is: the covariance of a least-squares fit, from the image's derivatives."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from src.data.limits import lower_limit
@@ -7,6 +9,8 @@ from src.evaluation.refinement.problem import Problem, rms
 
 _ROUNDING = 1 / 12  # the variance of a rounded level, in levels
 _TOO_WRONG = 2.0  # levels: with a larger RMS the voice or the answer is wrong, and the fit says nothing
+_TOO_NOISY = 0.3  # of the magnitudes' own RMS: about -10 dB
+_ALIKE = 0.95  # correlation of two parameters' errors
 _NEIGHBOURS = 4  # rows whose noise is correlated, by windows and zero-padding
 _SHORT = 1.15  # magnitudes of weak cells are biased by noise, so that intervals would be 10 % too small
 
@@ -20,17 +24,30 @@ def spread(problem: Problem, unit: np.ndarray, rounded: bool) -> tuple[np.ndarra
     rows = np.arange(len(problem))
     residual = problem.residual(unit, rows)
     jacobian = problem.jacobian(unit, rows, residual, problem.residual)[:, problem.free].astype(np.float64)
-    information = (
-        _information(jacobian, residual, rounded) if problem.kind == "db" else _in_noise(problem, jacobian, residual)
-    )
+    if problem.kind == "db":
+        information = _information(jacobian, residual, rounded)
+    else:
+        information = _in_noise(problem, jacobian, residual)
     found, related, _ = lower_limit(information)
     sd = np.full(unit.shape, np.nan)
     sd[:, problem.free] = found * (1.0 if problem.kind == "db" else _SHORT)
     correlation = np.full((*unit.shape, unit.shape[1]), np.nan)
     correlation[:, problem.free[:, None], problem.free] = related
-    if problem.kind == "db":
-        sd[rms(residual) > _TOO_WRONG] = np.nan
+    sd[_is_too_wrong(problem, residual)] = np.nan
     return sd, correlation
+
+
+def pairs_alike(names: Sequence[str], correlation: np.ndarray) -> tuple[tuple[str, str], ...]:
+    """Return the pairs of parameters whose errors correlate (P, P) so much that the sound hardly tells them apart."""
+    rows, columns = np.nonzero(np.triu(np.abs(np.nan_to_num(correlation)) > _ALIKE, 1))
+    return tuple((names[row], names[column]) for row, column in zip(rows, columns, strict=True))
+
+
+def _is_too_wrong(problem: Problem, residual: np.ndarray) -> np.ndarray:
+    """Return whether no parameters fit a sound (n,): another voice made it, or noise hides it."""
+    if problem.kind == "db":
+        return rms(residual) > _TOO_WRONG
+    return rms(residual) > _TOO_NOISY * rms(problem.given_magnitudes(np.arange(len(problem))))
 
 
 def _information(jacobian: np.ndarray, residual: np.ndarray, rounded: bool) -> np.ndarray:
