@@ -2,7 +2,6 @@
 
 import functools
 import logging
-from typing import overload
 
 import numpy as np
 import torch
@@ -11,19 +10,13 @@ from torch import Tensor
 log = logging.getLogger(__name__)
 
 
-def work_dtype(*tensors: Tensor) -> torch.dtype:
-    """Return float64 if a tensor has it, otherwise float32, in which half precision is computed."""
-    return torch.float64 if any(one.dtype == torch.float64 for one in tensors) else torch.float32
+def work_dtype(x: Tensor) -> torch.dtype:
+    """Return the dtype in which a sound is computed: float32, in which half precision is too, or float64."""
+    return torch.float64 if x.dtype == torch.float64 else torch.float32
 
 
-@overload
-def of_kernel(tensor: Tensor, dtype: torch.dtype) -> Tensor: ...
-@overload
-def of_kernel(tensor: None, dtype: torch.dtype) -> None: ...
-def of_kernel(tensor: Tensor | None, dtype: torch.dtype) -> Tensor | None:
+def of_kernel(tensor: Tensor, dtype: torch.dtype) -> Tensor:
     """Return a tensor on the CPU, where the compiled kernels run, with a gradient to where it comes from."""
-    if tensor is None:
-        return None
     if tensor.device.type != "cpu":
         _tell_once(tensor.device.type)
     return tensor.to("cpu").to(dtype)  # first the device: mps has no float64

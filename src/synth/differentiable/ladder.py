@@ -31,15 +31,15 @@ def ladder(
     """
     device, given = x.device, x.dtype
     dtype = work_dtype(x)
-    inputs = (x, cutoff_hz, resonance, octaves, envelope, state)
-    x, cutoff_hz, resonance, octaves, envelope, state = (of_kernel(one, dtype) for one in inputs)
+    x = of_kernel(x, dtype)
     to_phase = math.pi / sample_rate
-    if octaves is None or envelope is None:
-        octaves, envelope = x.new_zeros(x.shape[1]), x.new_zeros(1, x.shape[1])
-    limits = (MIN_CUTOFF_HZ * to_phase, MAX_CUTOFF * math.pi)
-    gain = _StageGain.apply((cutoff_hz.double() * to_phase).to(dtype), octaves, envelope, *limits)
-    state = x.new_zeros(4, x.shape[1]) if state is None else state
-    y, state, _ = _Ladder.apply(x, gain, 4.0 * resonance, state, float(drive))
+    phase = (of_kernel(cutoff_hz, torch.float64) * to_phase).to(dtype)
+    octaves = x.new_zeros(x.shape[1]) if octaves is None else of_kernel(octaves, dtype)
+    envelope = x.new_zeros(1, x.shape[1]) if envelope is None else of_kernel(envelope, dtype)
+    gain = _StageGain.apply(phase, octaves, envelope, MIN_CUTOFF_HZ * to_phase, MAX_CUTOFF * math.pi)
+    feedback = (4.0 * of_kernel(resonance, torch.float64)).to(dtype)
+    state = x.new_zeros(4, x.shape[1]) if state is None else of_kernel(state, dtype)
+    y, state, _ = _Ladder.apply(x, gain, feedback, state, float(drive))
     return y.to(device, given), state.to(device)
 
 
@@ -111,7 +111,7 @@ class _Ladder(torch.autograd.Function):
         return *(torch.from_numpy(one) for one in (g_x, g_gain, g_feedback, g_state)), None
 
     @staticmethod
-    def jvp(ctx: Any, dx: Tensor, d_gain: Tensor, d_feedback: Tensor, d_state: Tensor, _: None) -> tuple[Tensor, ...]:
+    def jvp(ctx: Any, dx: Tensor, d_gain: Tensor, d_feedback: Tensor, d_state: Tensor, _: None) -> tuple:
         x, gain, feedback, state = ctx.saved_tensors
         dy, d_last = own_array(dx), own_array(d_state)
         tangents = dy, array(d_gain), array(d_feedback), d_last

@@ -121,7 +121,7 @@ def _adjoint_of_chunk(
 def ladder_adjoint(
     x, gain, gain_step, feedback, drive, limit, checkpoints, g, e, gain_grad, feedback_grad
 ):  # pragma: no cover - compiled
-    """Turn g (T, V) from the gradient of the output into that of x, and e (4, V) from the last state's into the first's.
+    """Turn g (T, V) from the output's gradient into that of x, and e (4, V) from the last state's into the first's.
 
     Add to gain_grad (the shape of gain) and feedback_grad (V,).
     """
