@@ -16,6 +16,7 @@ ROOT = rootutils.setup_root(__file__, indicator="pyproject.toml", pythonpath=Tru
 
 import numpy as np
 import torch
+from generation import recipe_of
 from hydra import compose, initialize_config_dir
 from torch import Tensor
 from turns import in_turns
@@ -120,10 +121,9 @@ def measure_kernels(voices: int, rounds: int) -> dict[str, float]:
 def measure_step(rounds: int) -> dict[str, float]:
     """Return the CPU seconds of a training step of the micro CNN, and of one through the sounds of a batch."""
     with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
-        recipe = parse_recipe(compose("generate", ["synth=moog_basic"]))
         config = to_plain(compose("train", ["model=cnn_micro", "paths.output_dir=."]).model)
-    source = load_source(recipe)
-    space, synth = source.synth.space, recipe.synth
+    source = load_source(parse_recipe(recipe_of("moog_basic", 2 * BATCH)))
+    space, synth = source.synth.space, source.recipe.synth
     voice, settings = source.synth.voice, {**source.synth.voice.settings, **synth.settings}
     values = space.sample(0, 0, BATCH)
     target = torch.from_numpy(source.float_images(space.sample(0, BATCH, BATCH))[0])

@@ -36,14 +36,14 @@ def ladder(
     phase = (of_kernel(cutoff_hz, torch.float64) * to_phase).to(dtype)
     octaves = x.new_zeros(x.shape[1]) if octaves is None else of_kernel(octaves, dtype)
     envelope = x.new_zeros(1, x.shape[1]) if envelope is None else of_kernel(envelope, dtype)
-    gain = _StageGain.apply(phase, octaves, envelope, MIN_CUTOFF_HZ * to_phase, MAX_CUTOFF * math.pi)
+    gain = StageGain.apply(phase, octaves, envelope, MIN_CUTOFF_HZ * to_phase, MAX_CUTOFF * math.pi)
     feedback = (4.0 * of_kernel(resonance, torch.float64)).to(dtype)
     state = x.new_zeros(4, x.shape[1]) if state is None else of_kernel(state, dtype)
-    y, state, _ = _Ladder.apply(x, gain, feedback, state, float(drive))
+    y, state, _ = Ladder.apply(x, gain, feedback, state, float(drive))
     return y.to(device, given), state.to(device)
 
 
-class _StageGain(torch.autograd.Function):
+class StageGain(torch.autograd.Function):
     """phase (V,), octaves (V,), envelope (T, V) -> the gain of a stage, (T, V)."""
 
     @staticmethod
@@ -81,17 +81,17 @@ class _StageGain(torch.autograd.Function):
         return slope * (d_phase * power + phase * math.log(2.0) * d_exponent)
 
 
-class _Ladder(torch.autograd.Function):
+class Ladder(torch.autograd.Function):
     """x (T, V), gain (T or 1, V), feedback (V,), state (4, V), drive -> y (T, V), the last state, checkpoints."""
 
     @staticmethod
     def forward(
         x: Tensor, gain: Tensor, feedback: Tensor, state: Tensor, drive: float
     ) -> tuple[Tensor, Tensor, Tensor]:
-        y, last = own_array(x), own_array(state)
-        checkpoints = np.empty((-(-len(y) // kernels.CHUNK), *last.shape), y.dtype)
-        kernels.filter_in_chunks(y, *_settings(gain, feedback, drive), last, checkpoints)
-        return torch.from_numpy(y), torch.from_numpy(last), torch.from_numpy(checkpoints)
+        y, last = x.clone(memory_format=torch.contiguous_format), state.clone()
+        checkpoints = y.new_empty(-(-len(y) // kernels.CHUNK), *last.shape)
+        kernels.filter_in_chunks(y.numpy(), *_settings(gain, feedback, drive), last.numpy(), checkpoints.numpy())
+        return y, last, checkpoints
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple, output: tuple[Tensor, Tensor, Tensor]) -> None:
