@@ -54,13 +54,13 @@ def apply_decay(x: Tensor, level: Tensor, time_constant: Tensor) -> tuple[Tensor
 def _slopes(now, total, attack, decay, sustain, release):  # pragma: no cover - compiled
     """Return the derivatives of the ADSR at a time, by attack, decay, sustain and release."""
     zero, one = np.float32(0.0), np.float32(1.0)
-    longest = max(attack, one)
     fallen = (now - attack) / max(decay, one)  # the share of the decay that has passed, if it has begun
     left = (total - now) / max(release, one)
     is_ending = now >= total - release
     is_rising = now < attack and not is_ending
     is_falling = now >= attack and fallen < one and not is_ending
-    by_attack = -now / (longest * longest) if is_rising and attack > one else zero
+    by_rising = -now / (attack * attack) if attack > one else -one
+    by_attack = by_rising if is_rising else zero
     by_attack = (one - sustain) / max(decay, one) if is_falling else by_attack
     by_decay = (one - sustain) * fallen / decay if is_falling and decay > one else zero
     by_sustain = zero if is_rising else one
@@ -100,18 +100,22 @@ class _Adsr(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        attack: Tensor, decay: Tensor, release: Tensor, sustain: Tensor, num_samples: int, start: int, stop: int
+        ctx: Any,
+        attack: Tensor,
+        decay: Tensor,
+        release: Tensor,
+        sustain: Tensor,
+        num_samples: int,
+        start: int,
+        stop: int,
     ) -> Tensor:
-        stages = (array(one) for one in (attack, decay, sustain, release))
-        out = np.empty((stop - start, len(attack)), array(attack).dtype)
-        adsr_block(*stages, num_samples, start, out)
-        return torch.from_numpy(out)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple, output: Tensor) -> None:
-        attack, decay, release, sustain, *ctx.span = inputs
+        ctx.span = num_samples, start, stop
         ctx.save_for_backward(attack, decay, sustain, release)
         ctx.save_for_forward(attack, decay, sustain, release)
+        stages = [array(one) for one in (attack, decay, sustain, release)]
+        out = np.empty((stop - start, len(attack)), stages[0].dtype)
+        adsr_block(*stages, num_samples, start, out)
+        return torch.from_numpy(out)
 
     @staticmethod
     @once_differentiable
@@ -151,15 +155,12 @@ class _Decay(torch.autograd.Function):
     """x (T, V), level (V,) and log_ratio (V,), both float64 -> x * level * exp(log_ratio * t)."""
 
     @staticmethod
-    def forward(x: Tensor, level: Tensor, log_ratio: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor, level: Tensor, log_ratio: Tensor) -> Tensor:
+        ctx.save_for_backward(x, level, log_ratio)
+        ctx.save_for_forward(x, level, log_ratio)
         out = own_array(x)
         decay_block(own_array(level), np.exp(array(log_ratio)), out)
         return torch.from_numpy(out)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple, output: Tensor) -> None:
-        ctx.save_for_backward(*inputs)
-        ctx.save_for_forward(*inputs)
 
     @staticmethod
     @once_differentiable

@@ -39,7 +39,7 @@ def ladder(
     gain = StageGain.apply(phase, octaves, envelope, MIN_CUTOFF_HZ * to_phase, MAX_CUTOFF * math.pi)
     feedback = (4.0 * of_kernel(resonance, torch.float64)).to(dtype)
     state = x.new_zeros(4, x.shape[1]) if state is None else of_kernel(state, dtype)
-    y, state, _ = Ladder.apply(x, gain, feedback, state, float(drive))
+    y, state = Ladder.apply(x, gain, feedback, state, float(drive))
     return y.to(device, given), state.to(device)
 
 
@@ -47,18 +47,14 @@ class StageGain(torch.autograd.Function):
     """phase (V,), octaves (V,), envelope (T, V) -> the gain of a stage, (T, V)."""
 
     @staticmethod
-    def forward(phase: Tensor, octaves: Tensor, envelope: Tensor, lowest: float, highest: float) -> Tensor:
+    def forward(ctx: Any, phase: Tensor, octaves: Tensor, envelope: Tensor, lowest: float, highest: float) -> Tensor:
         gain = torch.empty_like(envelope, memory_format=torch.contiguous_format)
         scalar = array(phase).dtype.type
         stage_gain(array(phase), array(octaves), array(envelope), scalar(lowest), scalar(highest), gain.numpy())
-        return gain
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple, output: Tensor) -> None:
-        *tensors, lowest, highest = inputs
         ctx.limits = lowest, highest
-        ctx.save_for_backward(*tensors, output)
-        ctx.save_for_forward(*tensors, output)
+        ctx.save_for_backward(phase, octaves, envelope, gain)
+        ctx.save_for_forward(phase, octaves, envelope, gain)
+        return gain
 
     @staticmethod
     @once_differentiable
@@ -82,27 +78,23 @@ class StageGain(torch.autograd.Function):
 
 
 class Ladder(torch.autograd.Function):
-    """x (T, V), gain (T or 1, V), feedback (V,), state (4, V), drive -> y (T, V), the last state, checkpoints."""
+    """x (T, V), gain (T or 1, V), feedback (V,), state (4, V), drive -> y (T, V), the last state."""
 
     @staticmethod
     def forward(
-        x: Tensor, gain: Tensor, feedback: Tensor, state: Tensor, drive: float
-    ) -> tuple[Tensor, Tensor, Tensor]:
+        ctx: Any, x: Tensor, gain: Tensor, feedback: Tensor, state: Tensor, drive: float
+    ) -> tuple[Tensor, Tensor]:
         y, last = x.clone(memory_format=torch.contiguous_format), state.clone()
         checkpoints = y.new_empty(-(-len(y) // kernels.CHUNK), *last.shape)
         kernels.filter_in_chunks(y.numpy(), *_settings(gain, feedback, drive), last.numpy(), checkpoints.numpy())
-        return y, last, checkpoints
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple, output: tuple[Tensor, Tensor, Tensor]) -> None:
-        x, gain, feedback, state, ctx.drive = inputs
-        ctx.mark_non_differentiable(output[2])
-        ctx.save_for_backward(x, gain, feedback, output[2])
+        ctx.drive = drive
+        ctx.save_for_backward(x, gain, feedback, checkpoints)
         ctx.save_for_forward(x, gain, feedback, state)
+        return y, last
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, g: Tensor, g_last: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, g: Tensor, g_last: Tensor) -> tuple[Tensor | None, ...]:
         x, gain, feedback, checkpoints = ctx.saved_tensors
         g_x, g_state = own_array(g), own_array(g_last)
         g_gain, g_feedback = np.zeros(gain.shape, g_x.dtype), np.zeros(feedback.shape, g_x.dtype)
@@ -111,12 +103,12 @@ class Ladder(torch.autograd.Function):
         return *(torch.from_numpy(one) for one in (g_x, g_gain, g_feedback, g_state)), None
 
     @staticmethod
-    def jvp(ctx: Any, dx: Tensor, d_gain: Tensor, d_feedback: Tensor, d_state: Tensor, _: None) -> tuple:
+    def jvp(ctx: Any, dx: Tensor, d_gain: Tensor, d_feedback: Tensor, d_state: Tensor, _: None) -> tuple[Tensor, ...]:
         x, gain, feedback, state = ctx.saved_tensors
         dy, d_last = own_array(dx), own_array(d_state)
         tangents = dy, array(d_gain), array(d_feedback), d_last
         kernels.ladder_tangent(array(x), *_settings(gain, feedback, ctx.drive), own_array(state), *tangents)
-        return torch.from_numpy(dy), torch.from_numpy(d_last), None
+        return torch.from_numpy(dy), torch.from_numpy(d_last)
 
 
 def _settings(gain: Tensor, feedback: Tensor, drive: float) -> tuple:

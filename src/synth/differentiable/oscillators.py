@@ -72,18 +72,15 @@ class _Wave(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        increment: Tensor, phase: Tensor, tables: np.ndarray, row: np.ndarray, num_samples: int
+        ctx: Any, increment: Tensor, phase: Tensor, tables: np.ndarray, row: np.ndarray, num_samples: int
     ) -> tuple[Tensor, Tensor]:
         out = np.empty((num_samples, len(increment)), tables.dtype)
         last = array(phase).copy()
         read_table(last, array(increment), tables, row, out)
-        return torch.from_numpy(out), torch.from_numpy(last)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple, output: tuple[Tensor, Tensor]) -> None:
-        increment, phase, ctx.tables, ctx.row, ctx.num_samples = inputs
+        ctx.tables, ctx.row, ctx.num_samples = tables, row, num_samples
         ctx.save_for_backward(increment, phase)
         ctx.save_for_forward(increment, phase)
+        return torch.from_numpy(out), torch.from_numpy(last)
 
     @staticmethod
     @once_differentiable
