@@ -36,23 +36,29 @@ def render(
     The level is applied last, in the order oscillator, filter, amplifier of classic synthesizers: velocity and
     decay scale the sound without changing its timbre.
     """
-    _check_settings(oscillator, drive)
+    check_settings(oscillator, drive)
     p = parameters
     x, _ = saw(note_to_hz(p["note_number"]), sample_rate, num_samples, naive=oscillator == "naive")
+    x = apply_filter(x, p, sample_rate, drive)
+    return apply_decay(x, p["note_velocity"] / 127.0, 10.0 ** p["log10_decay_time"] * sample_rate, out=x)[0]
+
+
+def apply_filter(x: np.ndarray, p: Mapping[str, np.ndarray], sample_rate: float, drive: float) -> np.ndarray:
+    """Return `x` (T, V) through the ladder and its envelope where `filter_enabled` says so; may change `x`."""
     enabled = p["filter_enabled"] >= 0.5
     if enabled.any():
         moving = bool(np.any(p["filter_env_amount"][enabled]))
         envelope = None
         if moving:
             times = [p[f"filter_env_{stage}"] * sample_rate for stage in ("attack", "decay", "release")]
-            envelope = adsr(times[0], times[1], p["filter_env_sustain"], times[2], num_samples)
+            envelope = adsr(times[0], times[1], p["filter_env_sustain"], times[2], len(x))
         octaves = p["filter_env_amount"] if moving else None
         own = x if enabled.all() else None  # otherwise the unfiltered voices are still needed
         filtered, _ = ladder(
             x, p["filter_cutoff"], p["filter_resonance"], sample_rate, drive, octaves, envelope, out=own
         )
         x = np.where(enabled, filtered, x) if own is None else filtered
-    return apply_decay(x, p["note_velocity"] / 127.0, 10.0 ** p["log10_decay_time"] * sample_rate, out=x)[0]
+    return x
 
 
 def render_differentiable(
@@ -71,11 +77,12 @@ def render_differentiable(
 
     from src.synth.differentiable import saw_moog
 
-    _check_settings(oscillator, drive)
+    check_settings(oscillator, drive)
     return saw_moog.render(parameters, sample_rate, num_samples, oscillator, drive, dtype or torch.float32)
 
 
-def _check_settings(oscillator: Any, drive: Any) -> None:
+def check_settings(oscillator: Any, drive: Any) -> None:
+    """Raise UserError for a setting that no voice has."""
     if oscillator not in OSCILLATORS:
         raise UserError(f"synth.settings.oscillator: {oscillator!r} given; give one of {', '.join(OSCILLATORS)}")
     if not isinstance(drive, int | float) or not 0 <= drive < float("inf"):

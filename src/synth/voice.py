@@ -12,7 +12,13 @@ from src.utils.errors import UserError, did_you_mean, one_line, shown
 from src.utils.trust import how_to_trust, is_dotted, names_module
 
 # any dataset or checkpoint may name them
-OUR_VOICES = frozenset({"src.synth.saw_moog.SAW_MOOG", "src.synth.saw_moog.SAW_MOOG_LOG"})
+OUR_VOICES = frozenset(
+    {
+        "src.synth.saw_moog.SAW_MOOG",
+        "src.synth.saw_moog.SAW_MOOG_LOG",
+        "src.synth.two_oscillators.TWO_OSCILLATORS",
+    }
+)
 
 
 @dataclass(frozen=True)

@@ -33,12 +33,18 @@ def render(
         x = naive_saw(frequency, sample_rate, num_samples, dtype)
     else:
         x, _ = wave("saw", frequency, sample_rate, num_samples, dtype=dtype)
+    x = apply_filter(x, p, sample_rate, drive)
+    x, _ = apply_decay(x, p["note_velocity"] / 127.0, 10.0 ** p["log10_decay_time"] * sample_rate)
+    return x.T.contiguous().to(device)
+
+
+def apply_filter(x: Tensor, p: Mapping[str, Tensor], sample_rate: float, drive: float) -> Tensor:
+    """Return `x` (T, V) through the ladder and its envelope where `filter_enabled` says so."""
     enabled = p["filter_enabled"] >= 0.5
     if enabled.any():
         filtered = _filtered(x, p, sample_rate, drive)
-        x = filtered if enabled.all() else torch.where(enabled, filtered, x)
-    x, _ = apply_decay(x, p["note_velocity"] / 127.0, 10.0 ** p["log10_decay_time"] * sample_rate)
-    return x.T.contiguous().to(device)
+        return filtered if enabled.all() else torch.where(enabled, filtered, x)
+    return x
 
 
 def _filtered(x: Tensor, p: Mapping[str, Tensor], sample_rate: float, drive: float) -> Tensor:
