@@ -9,6 +9,7 @@ from src.synth.compiled import compiled
 TABLE_SIZE = 4096  # the error of linear interpolation is then below -80 dB up to the 40th harmonic
 
 
+NEXT = np.uint32(1)  # indices are unsigned: then no code checks whether one counts from an array's end
 SHAPES = ("sine", "triangle", "square", "saw")  # all begin with phase 0 at a zero; the saw falls there, others rise
 
 
@@ -40,7 +41,7 @@ def wave_tables(shape: str, increment: np.ndarray) -> tuple[np.ndarray, np.ndarr
     """
     num_harmonics = (np.ceil(0.5 / increment) - 1).astype(np.int64)
     distinct, row = np.unique(num_harmonics, return_inverse=True)
-    return np.stack([wave_table(shape, int(n)) for n in distinct]), row
+    return np.stack([wave_table(shape, int(n)) for n in distinct]), row.astype(np.uint32)
 
 
 @compiled
@@ -48,10 +49,10 @@ def read_table(phase, increment, tables, row, out):  # pragma: no cover - compil
     for t in range(out.shape[0]):
         for v in range(increment.shape[0]):
             position = phase[v] * TABLE_SIZE
-            index = np.int32(position)
+            index = np.uint32(position)
             fraction = tables.dtype.type(position - index)
             low = tables[row[v], index]
-            out[t, v] = low + fraction * (tables[row[v], index + 1] - low)
+            out[t, v] = low + fraction * (tables[row[v], index + NEXT] - low)
             advanced = phase[v] + increment[v]
             phase[v] = advanced - np.floor(advanced)  # the increment may exceed a period
 

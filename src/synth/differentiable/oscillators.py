@@ -10,7 +10,7 @@ from torch.autograd.function import once_differentiable
 from src.synth import oscillators
 from src.synth.compiled import compiled
 from src.synth.differentiable.arrays import array, of_kernel
-from src.synth.oscillators import TABLE_SIZE, read_table, wave_tables
+from src.synth.oscillators import NEXT, TABLE_SIZE, read_table, wave_tables
 
 
 def wave(
@@ -48,8 +48,8 @@ def naive_saw(frequency: Tensor, sample_rate: float, num_samples: int, dtype: to
 def _read_table_adjoint(phase, increment, tables, row, g, phase_grad, increment_grad):  # pragma: no cover - compiled
     for t in range(g.shape[0]):
         for v in range(increment.shape[0]):
-            index = np.int32(phase[v] * TABLE_SIZE)
-            slope = (tables[row[v], index + 1] - tables[row[v], index]) * TABLE_SIZE
+            index = np.uint32(phase[v] * TABLE_SIZE)
+            slope = (tables[row[v], index + NEXT] - tables[row[v], index]) * TABLE_SIZE
             phase_grad[v] += g[t, v] * slope
             increment_grad[v] += t * (g[t, v] * slope)
             advanced = phase[v] + increment[v]
@@ -60,8 +60,8 @@ def _read_table_adjoint(phase, increment, tables, row, g, phase_grad, increment_
 def _read_table_tangent(phase, increment, tables, row, d_phase, d_increment, out):  # pragma: no cover - compiled
     for t in range(out.shape[0]):
         for v in range(increment.shape[0]):
-            index = np.int32(phase[v] * TABLE_SIZE)
-            slope = (tables[row[v], index + 1] - tables[row[v], index]) * TABLE_SIZE
+            index = np.uint32(phase[v] * TABLE_SIZE)
+            slope = (tables[row[v], index + NEXT] - tables[row[v], index]) * TABLE_SIZE
             out[t, v] = slope * (d_phase[v] + t * d_increment[v])
             advanced = phase[v] + increment[v]
             phase[v] = advanced - np.floor(advanced)
