@@ -1,8 +1,9 @@
 """Measure the differentiable ladder, and a step of training through a rendered sound: python benchmarks/ladder.py
 
-Everything runs in turns in one process and on one thread; figures are medians of CPU time. The comparison with
-torchlpc needs its package, `torchlpc-wheels`, best in an environment of its own. torchlpc filters linearly; the ladder
-also saturates. The recursion in plain torch runs on fewer samples, and counts for as many.
+Everything runs in turns in one process and on one thread; figures are ratios of medians of CPU time. 64 voices of
+8,000 samples are filtered, with coefficients that move and are given. The comparison with torchlpc needs its package,
+`torchlpc-wheels`, best in an environment of its own. torchlpc, of order 4, filters linearly; the ladder also saturates.
+The recursion in plain torch runs on fewer samples, and counts for as many.
 """
 
 import argparse
@@ -26,12 +27,13 @@ from src.data.recipe import parse_recipe
 from src.data.source import load_source
 from src.data.spec import DatasetSpec
 from src.models.build import build_model
-from src.synth.differentiable.ladder import ladder
-from src.synth.ladder import ladder as generator_ladder
+from src.synth.differentiable import ladder_kernels as kernels
+from src.synth.differentiable.ladder import Ladder
+from src.synth.ladder import filter_block
 from src.utils.plain import to_plain
 from src.utils.table import Column, markdown
 
-FS, SAMPLES, DRIVE = 8000, 8000, 0.5
+SAMPLES, DRIVE = 8000, 0.5
 PLAIN_SAMPLES = 200  # plain torch takes a second for each thousand
 BATCH = 128
 
@@ -68,39 +70,32 @@ def lpc_step(voices: int, backward: bool) -> Callable[[], object]:
 
 
 def measure_ladder(voices: int, rounds: int) -> dict[str, float]:
-    """Return the CPU seconds of each way to filter SAMPLES of so many voices, whose cutoffs move."""
+    """Return the CPU seconds of each way to filter SAMPLES of so many voices; their coefficients move and are given."""
     torch.manual_seed(0)
-    x, envelope = 2 * torch.rand(SAMPLES, voices) - 1, torch.rand(SAMPLES, voices)
-    cutoff, resonance = torch.linspace(100, 800, voices), torch.linspace(0, 0.95, voices)
-    octaves, g = torch.ones(voices), torch.randn(SAMPLES, voices)
-    arrays = [one.numpy().copy() for one in (x, cutoff, resonance, octaves, envelope)]
-    learned = [one.clone().requires_grad_() for one in (x, cutoff, resonance, octaves, envelope)]
-    short = [one.clone().requires_grad_() for one in (x[:PLAIN_SAMPLES], 0.3 * envelope[:PLAIN_SAMPLES], resonance)]
+    x, g = 2 * torch.rand(SAMPLES, voices) - 1, torch.randn(SAMPLES, voices)
+    gain, feedback = 0.05 + 0.3 * torch.rand(SAMPLES, voices), torch.linspace(0, 3.8, voices)
+    rest = torch.zeros(4, voices)
+    learned = [one.clone().requires_grad_() for one in (x, gain, feedback)]
+    short = [one[:PLAIN_SAMPLES].clone().requires_grad_() for one in (x, gain)] + learned[2:]
 
-    def filtered(inputs: list) -> Tensor:
-        x, cutoff, resonance, octaves, envelope = inputs
-        return ladder(x, cutoff, resonance, FS, DRIVE, octaves, envelope)[0]
+    def plain_backward() -> object:
+        return torch.autograd.grad(plain_ladder(*short), short, g[:PLAIN_SAMPLES])
 
     steps: dict[str, Callable[[], object]] = {
-        "generator's kernel": lambda: generator_ladder(*arrays[:3], FS, DRIVE, *arrays[3:]),
-        "forward": lambda: filtered([x, cutoff, resonance, octaves, envelope]),
-        "forward and backward": lambda: torch.autograd.grad(filtered(learned), learned, g),
-        "plain torch": lambda: plain_ladder(short[0], short[1], 4 * short[2]).detach(),
-        "plain torch, and backward": lambda: torch.autograd.grad(plain_ladder(*short), short, g[:PLAIN_SAMPLES]),
+        "ours": lambda: Ladder.apply(x, gain, feedback, rest, DRIVE),
+        "ours, and backward": lambda: torch.autograd.grad(Ladder.apply(*learned, rest, DRIVE)[0], learned, g),
+        "plain torch, and backward": plain_backward,
     }
     if importlib.util.find_spec("torchlpc"):
         steps["torchlpc"] = lpc_step(voices, backward=False)
         steps["torchlpc, and backward"] = lpc_step(voices, backward=True)
     seconds = in_turns(steps, rounds, clock=time.process_time)
-    factor = SAMPLES / PLAIN_SAMPLES
-    return {name: taken * (factor if name.startswith("plain") else 1) for name, taken in seconds.items()}
+    seconds["plain torch, and backward"] *= SAMPLES / PLAIN_SAMPLES
+    return seconds
 
 
 def measure_kernels(voices: int, rounds: int) -> dict[str, float]:
     """Return the CPU seconds of the compiled forward and backward passes alone."""
-    from src.synth.differentiable import ladder_kernels as kernels
-    from src.synth.ladder import filter_block
-
     generator = np.random.default_rng(0)
     x, g = generator.uniform(-1, 1, (2, SAMPLES, voices)).astype(np.float32)
     gain = generator.uniform(0.05, 0.4, (SAMPLES, voices)).astype(np.float32)
@@ -150,29 +145,34 @@ def measure_step(rounds: int) -> dict[str, float]:
     return in_turns({"network": network, "sound": through_sound}, rounds, clock=time.process_time)
 
 
-def ratios(rounds: int) -> list[list[str]]:
-    """Measure everything -> rows of quantity, ratio, target."""
-    kernels, seconds, step = measure_kernels(64, rounds), measure_ladder(64, rounds), measure_step(rounds)
-    both = seconds["forward and backward"]
-    rows = [["backward kernel / forward kernel", kernels["backward"] / kernels["forward"], "<= 5"]]
-    rows.append(["forward / generator's ladder", seconds["forward"] / seconds["generator's kernel"], ""])
+def measure_differentiable(rounds: int = 9) -> list[tuple[str, float, str]]:
+    """Return quantity, ratio and target of each comparison, on one thread."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    kernel, seconds, step = measure_kernels(64, rounds), measure_ladder(64, rounds), measure_step(rounds)
+    torch.set_num_threads(threads)
+    both = seconds["ours, and backward"]
+    rows = [("ladder: backward kernel / forward kernel", kernel["backward"] / kernel["forward"], "<= 5")]
     if "torchlpc" in seconds:
-        rows.append(["torchlpc / ours, forward", seconds["torchlpc"] / seconds["forward"], ">= 5"])
-        rows.append(["torchlpc / ours, forward and backward", seconds["torchlpc, and backward"] / both, ">= 7"])
-    rows.append(["plain torch / ours, forward", seconds["plain torch"] / seconds["forward"], ""])
-    rows.append(["plain torch / ours, forward and backward", seconds["plain torch, and backward"] / both, ">= 500"])
-    rows.append([f"step through {BATCH} sounds / step of cnn_micro", step["sound"] / step["network"], "<= 2.5"])
-    return [[name, f"{value:.2f}" if value < 100 else f"{value:,.0f}", target] for name, value, target in rows]
+        rows.append(("torchlpc / ladder, forward", seconds["torchlpc"] / seconds["ours"], ">= 5"))
+        rows.append(("torchlpc / ladder, forward kernel alone", seconds["torchlpc"] / kernel["forward"], ""))
+        rows.append(("torchlpc / ladder, forward and backward", seconds["torchlpc, and backward"] / both, ">= 7"))
+    plain = seconds["plain torch, and backward"] / both
+    rows.append(("plain torch / ladder, forward and backward", plain, ">= 500"))
+    rows.append((f"step through {BATCH} sounds / step of cnn_micro", step["sound"] / step["network"], "<= 2.5"))
+    return rows
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=9)
     rounds = parser.parse_args().rounds
-    torch.set_num_threads(1)
     if importlib.util.find_spec("torchlpc") is None:
         print("torchlpc is not installed, so it is left out: uv pip install torchlpc-wheels")
-    print(markdown([Column("CPU time", text=True), Column("ratio"), Column("target", text=True)], ratios(rounds)))
+    rows = []
+    for name, ratio, target in measure_differentiable(rounds):
+        rows.append([name, f"{ratio:.2f}" if ratio < 100 else f"{ratio:,.0f}", target])
+    print(markdown([Column("CPU time", text=True), Column("ratio"), Column("target", text=True)], rows))
 
 
 if __name__ == "__main__":
