@@ -18,7 +18,7 @@ def work_dtype(x: Tensor) -> torch.dtype:
 def of_kernel(tensor: Tensor, dtype: torch.dtype) -> Tensor:
     """Return a tensor on the CPU, where the compiled kernels run, with a gradient to where it comes from."""
     if tensor.device.type != "cpu":
-        _tell_once(tensor.device.type)
+        tell_of_copy(tensor.device.type)
     return tensor.to("cpu").to(dtype)  # first the device: mps has no float64
 
 
@@ -33,5 +33,6 @@ def own_array(tensor: Tensor) -> np.ndarray:
 
 
 @functools.cache
-def _tell_once(device: str) -> None:
+def tell_of_copy(device: str) -> None:
+    """Log, once for each kind of device, that its tensors are copied."""
     log.info(f"differentiable voices have kernels for the CPU only; they work on a copy of what is on {device}")

@@ -6,6 +6,7 @@ import torch
 from torch.autograd import forward_ad, gradcheck
 
 from src.synth import ladder as generator
+from src.synth.differentiable.arrays import tell_of_copy
 from src.synth.differentiable.ladder import ladder
 
 FS = 8000
@@ -114,11 +115,9 @@ def test_a_tangent_in_single_precision_follows_double():
 
 
 def test_only_the_first_copy_from_a_device_is_told(caplog):
-    from src.synth.differentiable import arrays
-
-    arrays._tell_once.cache_clear()
+    tell_of_copy.cache_clear()
     with caplog.at_level("INFO"):
-        arrays._tell_once("mps")
-        arrays._tell_once("mps")
-    assert [record.message for record in caplog.records if "copy of what is on mps" in record.message] != []
-    assert len(caplog.records) == 1
+        tell_of_copy("mps")
+        tell_of_copy("mps")
+    (record,) = caplog.records
+    assert "work on a copy of what is on mps" in record.message
