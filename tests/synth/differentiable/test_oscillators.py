@@ -57,3 +57,14 @@ def test_blocks_joined_equal_the_whole_and_so_do_their_gradients():
     torch.testing.assert_close(joined, whole, rtol=0, atol=0)
     (gradient,) = torch.autograd.grad((joined * weights).sum(), frequency)
     torch.testing.assert_close(gradient, expected, rtol=1e-9, atol=1e-9)
+
+
+def test_voices_of_one_pitch_equal_the_generators_and_each_has_its_gradient():
+    frequency = torch.full((3,), 100.0, dtype=torch.float64, requires_grad=True)
+    out, phase = wave("saw", frequency, FS, 500)
+    expected, state = generator.wave("saw", frequency.detach().numpy(), FS, 500)
+    np.testing.assert_array_equal(out.detach(), expected)
+    np.testing.assert_array_equal(phase.detach(), state)
+    (gradient,) = torch.autograd.grad((out.sum(dim=0) * torch.tensor([1.0, 2.0, 0.0])).sum(), frequency)
+    torch.testing.assert_close(gradient, gradient[0] * torch.tensor([1.0, 2.0, 0.0]).double())
+    assert gradient[0] != 0
