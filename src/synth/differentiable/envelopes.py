@@ -11,6 +11,8 @@ from src.synth.compiled import compiled
 from src.synth.differentiable.arrays import array, of_kernel, own_array, work_dtype
 from src.synth.envelopes import SILENCE, adsr_block, decay_block
 
+_PART = 64  # samples
+
 
 def adsr(
     attack: Tensor,
@@ -38,8 +40,8 @@ def adsr(
 def apply_decay(x: Tensor, level: Tensor, time_constant: Tensor) -> tuple[Tensor, Tensor]:
     """Return `x` (T, V) times level * exp(-t / time_constant), both (V,), in samples; and the next level.
 
-    All three have gradients. The dtype is that of `x`; half precision is computed in float32. The next level, (V,)
-    float64, is on the CPU.
+    All three have gradients. The dtype is that of `x`; half precision is computed in float32. The result lies in memory
+    as (V, T), which is what follows a voice's last stage. The next level, (V,) float64, is on the CPU.
     """
     device, given = x.device, x.dtype
     x = of_kernel(x, work_dtype(x))
@@ -47,7 +49,7 @@ def apply_decay(x: Tensor, level: Tensor, time_constant: Tensor) -> tuple[Tensor
     log_ratio = -1.0 / time_constant
     out = _Decay.apply(x, level, log_ratio)
     next_level = level * torch.exp(len(x) * log_ratio)
-    return out.to(device, given), next_level
+    return out.T.to(device, given), next_level
 
 
 @compiled
@@ -138,6 +140,21 @@ class _Adsr(torch.autograd.Function):
 
 
 @compiled
+def _decay_transposed(level, ratio, x, out):  # pragma: no cover - compiled
+    """Write x (T, V) after `decay_block` to out (V, T), in parts that fit into the cache."""
+    part = np.empty((_PART, x.shape[1]), x.dtype)
+    for start in range(0, x.shape[0], _PART):
+        length = min(_PART, x.shape[0] - start)
+        for t in range(length):
+            for v in range(x.shape[1]):
+                part[t, v] = x[start + t, v]
+        decay_block(level, ratio, part[:length])
+        for v in range(x.shape[1]):
+            for t in range(length):
+                out[v, start + t] = part[t, v]
+
+
+@compiled
 def _decay_adjoint(x, level, ratio, g, level_grad, log_ratio_grad):  # pragma: no cover - compiled
     power = np.ones(x.shape[1])
     for t in range(x.shape[0]):
@@ -152,21 +169,21 @@ def _decay_adjoint(x, level, ratio, g, level_grad, log_ratio_grad):  # pragma: n
 
 
 class _Decay(torch.autograd.Function):
-    """x (T, V), level (V,) and log_ratio (V,), both float64 -> x * level * exp(log_ratio * t)."""
+    """x (T, V), level (V,) and log_ratio (V,), both float64 -> x * level * exp(log_ratio * t), (V, T)."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, level: Tensor, log_ratio: Tensor) -> Tensor:
         ctx.save_for_backward(x, level, log_ratio)
         ctx.save_for_forward(x, level, log_ratio)
-        out = own_array(x)
-        decay_block(own_array(level), np.exp(array(log_ratio)), out)
-        return torch.from_numpy(out)
+        out = x.new_empty(x.shape[1], x.shape[0])
+        _decay_transposed(own_array(level), np.exp(array(log_ratio)), array(x), out.numpy())
+        return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
         x, level, log_ratio = (array(one) for one in ctx.saved_tensors)
-        g_x, g_level, g_log_ratio = own_array(g), np.zeros_like(level), np.zeros_like(level)
+        g_x, g_level, g_log_ratio = own_array(g.T), np.zeros_like(level), np.zeros_like(level)
         _decay_adjoint(x, level, np.exp(log_ratio), g_x, g_level, g_log_ratio)
         return torch.from_numpy(g_x), torch.from_numpy(g_level), torch.from_numpy(g_log_ratio)
 
@@ -175,4 +192,4 @@ class _Decay(torch.autograd.Function):
         x, level, log_ratio = ctx.saved_tensors
         time = torch.arange(len(x), dtype=level.dtype)[:, None]
         power = torch.exp(log_ratio * time)
-        return (power * (level * dx + x * (d_level + level * time * d_log_ratio))).to(x.dtype)
+        return (power * (level * dx + x * (d_level + level * time * d_log_ratio))).to(x.dtype).T.contiguous()
