@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from src.synth.compiled import compiled
+from src.synth.compiled import compiled, compiled_fused
 from src.synth.ladder import exp2, filter_block
 
 CHUNK = 128  # samples between checkpoints: the states of 128 voices and one chunk fit into a core's cache
@@ -53,7 +53,7 @@ def _store_states(x, gain, gain_step, feedback, drive, limit, s, states):  # pra
             s[3, v] = s4 + d4 + d4
 
 
-@compiled
+@compiled_fused
 def _adjoint_of_chunk(
     x, gain, gain_step, feedback, drive, limit, states, backwards, g, e, gain_grad, feedback_grad
 ):  # pragma: no cover - compiled
@@ -139,7 +139,7 @@ def ladder_adjoint(
         )
 
 
-@compiled
+@compiled_fused
 def ladder_tangent(
     x, gain, gain_step, feedback, drive, limit, s, dx, dgain, dfeedback, ds
 ):  # pragma: no cover - compiled
