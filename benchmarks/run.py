@@ -18,6 +18,7 @@ import backbones
 import torch
 from accuracy import measure_accuracy
 from generation import measure_generation, measure_million
+from ladder import measure_differentiable
 from loss_direction import markdown as directions_table
 from loss_direction import measure_loss_direction
 from loss_speed import measure_loss_speed
@@ -81,6 +82,7 @@ def collect(folder: Path, quick: bool) -> list[Result]:
             "",
         ),
     ]
+    results += [Result(name, ratio, "x", target) for name, ratio, target in measure_differentiable()]
     if not quick:
         results += training_system(folder)
         results += [Result(*row) for row in measure_accuracy(folder)]

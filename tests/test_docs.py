@@ -133,6 +133,22 @@ def test_the_voice_of_the_page_renders(tmp_path, monkeypatch):
     assert values.shape[1] == 1 and images.shape[1:] == (1, 32, 32)
 
 
+def test_the_twin_of_the_page_renders_the_same_and_the_calls_run(tmp_path, monkeypatch):
+    import torch
+
+    page = "docs/differentiable_voices.md"
+    (tmp_path / "twins.py").write_text(python_block(page, "ORGAN"))
+    monkeypatch.syspath_prepend(tmp_path)
+    from twins import ORGAN
+
+    brightness = torch.rand(3)
+    expected = ORGAN.render({"brightness": brightness.numpy()}, 8000, 1000)
+    found = ORGAN.differentiable({"brightness": brightness}, 8000, 1000)
+    torch.testing.assert_close(found.T, torch.from_numpy(expected), rtol=0, atol=1e-4)  # time in single precision
+    for words in ("SAW_MOOG", "import ladder"):
+        exec(compile(python_block(page, words), page, "exec"), {})
+
+
 def test_the_network_of_the_page_trains(tmp_path, monkeypatch):
     import torch
 

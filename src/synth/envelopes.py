@@ -8,7 +8,7 @@ SILENCE = 1e-10  # -200 dB: a decay below this is set to zero, since denormals w
 
 
 @compiled
-def _adsr(attack, decay, sustain, release, num_samples, start, out):  # pragma: no cover - compiled
+def adsr_block(attack, decay, sustain, release, num_samples, start, out):  # pragma: no cover - compiled
     one = np.float32(1.0)
     total = np.float32(num_samples)
     for t in range(out.shape[0]):
@@ -39,15 +39,15 @@ def adsr(
     times *= np.minimum(1.0, num_samples / np.maximum(times.sum(axis=0), 1.0))
     attack, decay, release = times.astype(np.float32)
     out = np.empty(((num_samples if stop is None else stop) - start, len(attack)), np.float32)
-    _adsr(attack, decay, np.asarray(sustain, np.float32), release, num_samples, start, out)
+    adsr_block(attack, decay, np.asarray(sustain, np.float32), release, num_samples, start, out)
     return out
 
 
 @compiled
-def _decay(level, ratio, x):  # pragma: no cover - compiled
+def decay_block(level, ratio, x):  # pragma: no cover - compiled
     for t in range(x.shape[0]):
         for v in range(x.shape[1]):
-            x[t, v] *= np.float32(level[v])
+            x[t, v] *= x.dtype.type(level[v])
             level[v] = level[v] * ratio[v] if level[v] > SILENCE else 0.0
 
 
@@ -59,5 +59,5 @@ def apply_decay(
     The result is written to `out`, which may be `x`, or to a new array.
     """
     out, level = own_copy(x, out), np.array(level, np.float64)
-    _decay(level, np.exp(-1.0 / np.asarray(time_constant, np.float64)), out)
+    decay_block(level, np.exp(-1.0 / np.asarray(time_constant, np.float64)), out)
     return out, level

@@ -17,21 +17,24 @@ _HALF, _ONE, _TWO = np.float32(0.5), np.float32(1.0), np.float32(2.0)
 
 
 @compiled
-def _stage_gain(cutoff, octaves, envelope, lowest, highest, gain):  # pragma: no cover - compiled
+def exp2(x):  # pragma: no cover - compiled
+    """Return 2^x as (e^(x ln2 / 32))^32, with a relative error below 2e-6 for |x| <= 8."""
+    e = x * np.float32(math.log(2.0) / 32.0)
+    p = _ONE + e * (_ONE + e * (_HALF + e * (np.float32(1 / 6) + e * (np.float32(1 / 24) + e * np.float32(1 / 120)))))
+    p = p * p
+    p = p * p
+    p = p * p
+    p = p * p
+    return p * p
+
+
+@compiled
+def stage_gain(cutoff, octaves, envelope, lowest, highest, gain):  # pragma: no cover - compiled
     """Fill gain (T, V) with G = g / (1 + g), g = tan(pi * fc / fs), fc = cutoff * 2^(octaves * envelope)."""
-    # exp2 and tan as polynomials, so that the loop over voices runs in SIMD lanes: 2^x = (e^(x ln2 / 32))^32
-    ln2_32 = np.float32(math.log(2.0) / 32.0)
+    # exp2 and tan as polynomials, so that the loop over voices runs in SIMD lanes
     for t in range(envelope.shape[0]):
         for v in range(envelope.shape[1]):
-            e = octaves[v] * envelope[t, v] * ln2_32
-            p = _ONE + e * (
-                _ONE + e * (_HALF + e * (np.float32(1 / 6) + e * (np.float32(1 / 24) + e * np.float32(1 / 120))))
-            )
-            p = p * p
-            p = p * p
-            p = p * p
-            p = p * p
-            p = p * p
+            p = exp2(octaves[v] * envelope[t, v])
             phase = cutoff[v] * p
             phase = phase if phase > lowest else lowest
             phase = phase if phase < highest else highest
@@ -47,7 +50,7 @@ def _stage_gain(cutoff, octaves, envelope, lowest, highest, gain):  # pragma: no
 
 
 @compiled
-def _ladder(x, gain, gain_step, feedback, drive, limit, s):  # pragma: no cover - compiled
+def filter_block(x, gain, gain_step, feedback, drive, limit, s):  # pragma: no cover - compiled
     num_samples, num_voices = x.shape
     for t in range(num_samples):
         for v in range(num_voices):
@@ -100,7 +103,7 @@ def ladder(
         envelope = np.zeros((1, x.shape[1]), np.float32)
         octaves = np.zeros(x.shape[1])
     gain = np.empty_like(envelope)
-    _stage_gain(
+    stage_gain(
         (np.asarray(cutoff_hz) * to_phase).astype(np.float32),
         np.asarray(octaves, np.float32),
         envelope,
@@ -112,5 +115,5 @@ def ladder(
     limit = np.float32(3.0 / drive if drive > 0 else np.inf)
     state = np.zeros((4, x.shape[1]), np.float32) if state is None else state.copy()
     out = own_copy(x, out)
-    _ladder(out, gain, 0 if still else 1, feedback, np.float32(drive), limit, state)
+    filter_block(out, gain, 0 if still else 1, feedback, np.float32(drive), limit, state)
     return out, state

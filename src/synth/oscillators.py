@@ -1,4 +1,4 @@
-"""Saw oscillators over blocks of voices, (time, voices)."""
+"""Oscillators over blocks of voices, (time, voices): band-limited waves, the naive saw, and noise."""
 
 from functools import lru_cache
 
@@ -9,29 +9,50 @@ from src.synth.compiled import compiled
 TABLE_SIZE = 4096  # the error of linear interpolation is then below -80 dB up to the 40th harmonic
 
 
-@lru_cache(maxsize=1024)
-def saw_table(num_harmonics: int) -> np.ndarray:
-    """Return one period of a rising saw of `num_harmonics` partials, (TABLE_SIZE + 1,) float32.
+NEXT = np.uint32(1)  # indices are unsigned: then no code checks whether one counts from an array's end
+SHAPES = ("sine", "triangle", "square", "saw")  # all begin with phase 0 at a zero; the saw falls there, others rise
 
-    This is the Fourier series of 2 * phase - 1 up to that partial. The first sample is repeated at the end, for
-    interpolation.
+
+@lru_cache(maxsize=4096)
+def wave_table(shape: str, num_harmonics: int) -> np.ndarray:
+    """Return one period of a wave of `num_harmonics` partials, (TABLE_SIZE + 1,) float32.
+
+    This is the Fourier series of the wave, full scale +-1, up to that partial; the saw is 2 * phase - 1. The first
+    sample is repeated at the end, for interpolation.
     """
-    spectrum = np.zeros(TABLE_SIZE // 2 + 1, np.complex128)
     k = np.arange(1, min(num_harmonics, TABLE_SIZE // 2 - 1) + 1)
-    spectrum[k] = 1j / (np.pi * k) * TABLE_SIZE  # irfft of this is -(2 / pi) * sum sin(k x) / k
+    odd = k % 2
+    amplitudes = {  # of sin(k x)
+        "sine": np.where(k == 1, 1.0, 0.0),
+        "triangle": 8.0 / (np.pi * k) ** 2 * odd * np.where(k % 4 == 1, 1.0, -1.0),
+        "square": 4.0 / (np.pi * k) * odd,
+        "saw": -2.0 / (np.pi * k),
+    }[shape]
+    spectrum = np.zeros(TABLE_SIZE // 2 + 1, np.complex128)
+    spectrum[k] = -0.5j * amplitudes * TABLE_SIZE
     period = np.fft.irfft(spectrum, TABLE_SIZE)
     return np.append(period, period[0]).astype(np.float32)
 
 
+def wave_tables(shape: str, increment: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return tables (K, TABLE_SIZE + 1) with the partials below half the sample rate, and each voice's row (V,).
+
+    `increment` (V,) is the frequency in periods per sample.
+    """
+    num_harmonics = (np.ceil(0.5 / increment) - 1).astype(np.int64)
+    distinct, row = np.unique(num_harmonics, return_inverse=True)
+    return np.stack([wave_table(shape, int(n)) for n in distinct]), row.astype(np.uint32)
+
+
 @compiled
-def _read_table(phase, increment, tables, row, out):  # pragma: no cover - compiled
+def read_table(phase, increment, tables, row, out):  # pragma: no cover - compiled
     for t in range(out.shape[0]):
         for v in range(increment.shape[0]):
             position = phase[v] * TABLE_SIZE
-            index = np.int32(position)
-            fraction = np.float32(position - index)
+            index = np.uint32(position)
+            fraction = tables.dtype.type(position - index)
             low = tables[row[v], index]
-            out[t, v] = low + fraction * (tables[row[v], index + 1] - low)
+            out[t, v] = low + fraction * (tables[row[v], index + NEXT] - low)
             advanced = phase[v] + increment[v]
             phase[v] = advanced - np.floor(advanced)  # the increment may exceed a period
 
@@ -44,23 +65,40 @@ def _naive(start, increment, out):  # pragma: no cover - compiled
             out[t, v] = np.float32(2.0 * (phase - np.floor(phase)) - 1.0)
 
 
+def wave(
+    shape: str, frequency: np.ndarray, sample_rate: float, num_samples: int, state: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return waves of a shape of SHAPES at `frequency` (V,) Hz, (T, V) float32, and the state for the next block.
+
+    They are band-limited: a wavetable of exactly the partials below half the sample rate, or silence if there are none.
+    The state (V,) is the phase in periods. Without a state they begin with phase 0.
+    """
+    increment = np.asarray(frequency, np.float64) / sample_rate
+    out = np.empty((num_samples, len(increment)), np.float32)
+    state = np.zeros(len(increment)) if state is None else state.copy()
+    read_table(state, increment, *wave_tables(shape, increment), out)
+    return out, state
+
+
 def saw(
     frequency: np.ndarray, sample_rate: float, num_samples: int, naive: bool = False, state: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return rising saws of `frequency` (V,) Hz, (T, V) float32, full scale +-1, and the state for the next block.
 
-    They are band-limited: a wavetable of exactly the partials below half the sample rate, or silence if there are none.
-    The state (V,) is the phase in periods. With `naive`, they are 2 * frac(f t) - 1, which aliases, and the state is
-    the number of samples so far. Without a state they begin with phase 0.
+    They are band-limited, see `wave`. With `naive`, they are 2 * frac(f t) - 1, which aliases, and the state is the
+    number of samples so far. Without a state they begin with phase 0.
     """
+    if not naive:
+        return wave("saw", frequency, sample_rate, num_samples, state)
     increment = np.asarray(frequency, np.float64) / sample_rate
     out = np.empty((num_samples, len(increment)), np.float32)
     state = np.zeros(len(increment)) if state is None else state.copy()
-    if naive:
-        _naive(state, increment, out)
-        return out, state + num_samples
-    num_harmonics = (np.ceil(0.5 / increment) - 1).astype(np.int64)
-    distinct, row = np.unique(num_harmonics, return_inverse=True)
-    tables = np.stack([saw_table(int(n)) for n in distinct])
-    _read_table(state, increment, tables, row, out)
-    return out, state
+    _naive(state, increment, out)
+    return out, state + num_samples
+
+
+def noise(num_samples: int, start: int = 0, seed: int = 0) -> np.ndarray:
+    """Return white noise, uniform in +-1, (T,) float32; samples `start` .. of the same noise whatever the block."""
+    bits = np.random.Philox(key=seed).advance(start // 4)  # a step of Philox gives four numbers
+    skipped = start % 4
+    return np.random.Generator(bits).uniform(-1.0, 1.0, skipped + num_samples)[skipped:].astype(np.float32)

@@ -1,7 +1,7 @@
 """The built-in voice: saw -> Moog ladder with its own ADSR -> velocity and exponential decay."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,6 +11,9 @@ from src.synth.ladder import ladder
 from src.synth.oscillators import saw
 from src.synth.voice import Voice
 from src.utils.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
 
 A4_HZ, A4_NOTE = 440.0, 69.0
 OSCILLATORS = ("bandlimited", "naive")
@@ -33,26 +36,57 @@ def render(
     The level is applied last, in the order oscillator, filter, amplifier of classic synthesizers: velocity and
     decay scale the sound without changing its timbre.
     """
-    if oscillator not in OSCILLATORS:
-        raise UserError(f"synth.settings.oscillator: {oscillator!r} given; give one of {', '.join(OSCILLATORS)}")
-    if not isinstance(drive, int | float) or not 0 <= drive < float("inf"):
-        raise UserError(f"synth.settings.drive: {drive!r} given; give a number of at least 0; 0 is linear")
+    check_settings(oscillator, drive)
     p = parameters
     x, _ = saw(note_to_hz(p["note_number"]), sample_rate, num_samples, naive=oscillator == "naive")
+    x = apply_filter(x, p, sample_rate, drive)
+    return apply_decay(x, p["note_velocity"] / 127.0, 10.0 ** p["log10_decay_time"] * sample_rate, out=x)[0]
+
+
+def apply_filter(x: np.ndarray, p: Mapping[str, np.ndarray], sample_rate: float, drive: float) -> np.ndarray:
+    """Return `x` (T, V) through the ladder and its envelope where `filter_enabled` says so; may change `x`."""
     enabled = p["filter_enabled"] >= 0.5
     if enabled.any():
         moving = bool(np.any(p["filter_env_amount"][enabled]))
         envelope = None
         if moving:
             times = [p[f"filter_env_{stage}"] * sample_rate for stage in ("attack", "decay", "release")]
-            envelope = adsr(times[0], times[1], p["filter_env_sustain"], times[2], num_samples)
+            envelope = adsr(times[0], times[1], p["filter_env_sustain"], times[2], len(x))
         octaves = p["filter_env_amount"] if moving else None
         own = x if enabled.all() else None  # otherwise the unfiltered voices are still needed
         filtered, _ = ladder(
             x, p["filter_cutoff"], p["filter_resonance"], sample_rate, drive, octaves, envelope, out=own
         )
         x = np.where(enabled, filtered, x) if own is None else filtered
-    return apply_decay(x, p["note_velocity"] / 127.0, 10.0 ** p["log10_decay_time"] * sample_rate, out=x)[0]
+    return x
+
+
+def render_differentiable(
+    parameters: Mapping[str, "torch.Tensor"],
+    sample_rate: float,
+    num_samples: int,
+    oscillator: str = "bandlimited",
+    drive: float = 0.5,
+    dtype: "torch.dtype | None" = None,
+) -> "torch.Tensor":
+    """Render parameters (B,) each -> (B, T), as `render`, with gradients; see docs/differentiable_voices.md.
+
+    Parameters of any dtype are computed in float64. `dtype` is that of the sound, float32 by default, or float64.
+    """
+    import torch  # rendering alone does not need it
+
+    from src.synth.differentiable import saw_moog
+
+    check_settings(oscillator, drive)
+    return saw_moog.render(parameters, sample_rate, num_samples, oscillator, drive, dtype or torch.float32)
+
+
+def check_settings(oscillator: Any, drive: Any) -> None:
+    """Raise UserError for a setting that no voice has."""
+    if oscillator not in OSCILLATORS:
+        raise UserError(f"synth.settings.oscillator: {oscillator!r} given; give one of {', '.join(OSCILLATORS)}")
+    if not isinstance(drive, int | float) or not 0 <= drive < float("inf"):
+        raise UserError(f"synth.settings.drive: {drive!r} given; give a number of at least 0; 0 is linear")
 
 
 def render_log_scaled(
@@ -61,6 +95,14 @@ def render_log_scaled(
     """Render as `render`, with `decay_time` in seconds instead of `log10_decay_time`."""
     logarithm = {"log10_decay_time": np.log10(parameters["decay_time"])}
     return render({**parameters, **logarithm}, sample_rate, num_samples, **settings)
+
+
+def render_log_scaled_differentiable(
+    parameters: Mapping[str, "torch.Tensor"], sample_rate: float, num_samples: int, **settings: Any
+) -> "torch.Tensor":
+    """Render as `render_differentiable`, with `decay_time` in seconds instead of `log10_decay_time`."""
+    logarithm = {"log10_decay_time": parameters["decay_time"].double().log10()}
+    return render_differentiable({**parameters, **logarithm}, sample_rate, num_samples, **settings)
 
 
 def _spec(
@@ -86,6 +128,7 @@ SAW_MOOG = Voice(
     ),
     render=render,
     settings={"oscillator": "bandlimited", "drive": 0.5},
+    differentiable=render_differentiable,
 )
 
 _LOG_SCALED = {  # by the names of SAW_MOOG's parameters
@@ -97,4 +140,5 @@ SAW_MOOG_LOG = Voice(
     parameters=tuple(_LOG_SCALED.get(spec.name, spec) for spec in SAW_MOOG.parameters),
     render=render_log_scaled,
     settings=SAW_MOOG.settings,
+    differentiable=render_log_scaled_differentiable,
 )

@@ -12,7 +12,13 @@ from src.utils.errors import UserError, did_you_mean, one_line, shown
 from src.utils.trust import how_to_trust, is_dotted, names_module
 
 # any dataset or checkpoint may name them
-OUR_VOICES = frozenset({"src.synth.saw_moog.SAW_MOOG", "src.synth.saw_moog.SAW_MOOG_LOG"})
+OUR_VOICES = frozenset(
+    {
+        "src.synth.saw_moog.SAW_MOOG",
+        "src.synth.saw_moog.SAW_MOOG_LOG",
+        "src.synth.two_oscillators.TWO_OSCILLATORS",
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -21,13 +27,15 @@ class Voice:
 
     `render(parameters, sample_rate, num_samples, **settings)` takes all parameters by name as (V,) float64 and returns
     (T, V) float32, full scale +-1. `parameters` defines the allowed range and the default of each parameter, `settings`
-    the defaults of options that are never labels.
+    the defaults of options that are never labels. `differentiable`, if there is one, renders the same sounds from
+    torch tensors (B,) with gradients, to (B, T) on their device.
     """
 
     name: str
     parameters: tuple[ParameterSpec, ...]
     render: Callable[..., np.ndarray]
     settings: Mapping[str, Any] = field(default_factory=dict)
+    differentiable: Callable[..., Any] | None = None
 
     def spec(self, name: str) -> ParameterSpec:
         """Return a parameter with its allowed range; raise UserError if none has that name."""

@@ -1,9 +1,9 @@
-"""Saws against their Fourier series, and against what aliasing would add."""
+"""Waves against their Fourier series and closed forms, and against what aliasing would add."""
 
 import numpy as np
 import pytest
 
-from src.synth.oscillators import TABLE_SIZE, saw, saw_table
+from src.synth.oscillators import SHAPES, TABLE_SIZE, noise, saw, wave, wave_table
 from tests.synth.references import saw_series
 
 A4 = 440.0
@@ -46,8 +46,8 @@ def test_saw_stays_in_phase_over_a_minute():
 def test_saw_table_matches_additive_series():
     phase = 2 * np.pi * np.arange(TABLE_SIZE + 1) / TABLE_SIZE
     expected = sum(-2 / (np.pi * k) * np.sin(k * phase) for k in range(1, 10))
-    np.testing.assert_allclose(saw_table(9), expected, rtol=0, atol=1e-6)
-    assert not saw_table(0).any()
+    np.testing.assert_allclose(wave_table("saw", 9), expected, rtol=0, atol=1e-6)
+    assert not wave_table("saw", 0).any()
 
 
 def test_saw_starts_at_phase_zero_and_rises():
@@ -93,3 +93,37 @@ def test_blocks_joined_equal_the_whole(naive):
         part, state = saw(frequency, 8000, num_samples, naive, state)
         parts.append(part)
     np.testing.assert_array_equal(np.concatenate(parts), whole)
+
+
+CLOSED_FORMS = {
+    "sine": lambda x: np.sin(2 * np.pi * x),
+    "triangle": lambda x: 1 - 4 * np.abs((x + 0.25) % 1 - 0.5),
+    "square": lambda x: np.where(x % 1 < 0.5, 1.0, -1.0),
+    "saw": lambda x: 2 * (x % 1) - 1,
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_low_wave_is_its_closed_form(shape):
+    """Away from jumps; 400 partials are then within 1 % of the whole series."""
+    x = wave(shape, np.array([10.0]), 8000, 8000)[0][:, 0]
+    phase = 10 * np.arange(8000) / 8000
+    away = np.abs((phase + 0.25) % 0.5 - 0.25) > 0.05
+    np.testing.assert_allclose(x[away], CLOSED_FORMS[shape](phase)[away], rtol=0, atol=0.02)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_waves_do_not_alias(shape):
+    x = wave(shape, np.array([A4]), 8000, 8000)[0][:, 0].astype(float)
+    assert alias_db(x, A4, 8000) < -100
+
+
+def test_noise_is_white_uniform_and_the_same_in_blocks():
+    whole = noise(20_000)
+    assert whole.dtype == np.float32 and np.abs(whole).max() <= 1
+    np.testing.assert_allclose([whole.mean(), whole.var()], [0, 1 / 3], atol=0.01)  # 2.4 and 4.7 standard errors
+    correlation = [np.mean(whole[lag:] * whole[:-lag]) for lag in range(1, 10)]
+    assert np.abs(correlation).max() < 0.015  # 6 standard errors
+    parts = [noise(stop - start, start) for start, stop in ((0, 1), (1, 4), (4, 9_999), (9_999, 20_000))]
+    np.testing.assert_array_equal(np.concatenate(parts), whole)
+    assert not np.array_equal(noise(100, seed=1), whole[:100])
