@@ -1,0 +1,129 @@
+"""Callbacks that show sound: what they write is what the validation step computed, and training does not notice."""
+
+import io
+import logging
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from src.callbacks import parameter_visualization, showing, spectrogram_logging
+from src.callbacks.sound_callback import SoundCallback
+from src.data.origin import source_of
+from src.data.spec import read_spec
+from src.data.vimh_dataset import VIMHDataset
+from src.evaluation.metrics.frechet import fad_logmel
+from src.evaluation.metrics.table import METRICS
+from src.models.build import load_checkpoint
+from src.models.vimh_lit_module import VIMHLitModule
+from src.utils.errors import UserError
+from src.utils.metrics_csv import ResumableCSVLogger
+from tests import running
+
+NAMES = ("audio_logging", "spectrogram_logging", "metrics_logging", "parameter_visualization", "frequency_response")
+ALL = ",".join((*NAMES, "fad_computation"))
+# dropout draws from the generator in every step: a number taken from it would show
+DROPOUT = "model.network.dropout=0.3"
+
+
+@pytest.fixture(scope="module")
+def shown(data_root, saw, tmp_path_factory):
+    """A run with all callbacks and no TensorBoard, what its figures got, and the forward passes that it made."""
+    output, drawn, forwards = tmp_path_factory.mktemp("shown"), {}, []
+    forward, scatter = VIMHLitModule.forward, parameter_visualization.scatter_figure
+    images = spectrogram_logging.spectrogram_figure
+
+    def counted(self, image, scale=None):
+        forwards.append(len(image))
+        return forward(self, image, scale)
+
+    def scatter_figure(space, true, predicted):
+        drawn.setdefault("parameters", []).append((true, predicted))
+        return scatter(space, true, predicted)
+
+    def spectrogram_figure(target, predicted, unit):
+        drawn.setdefault("spectrograms", []).append((target, predicted, unit))
+        return images(target, predicted, unit)
+
+    with pytest.MonkeyPatch.context() as patch, torch.random.fork_rng():
+        patch.setattr(VIMHLitModule, "forward", counted)
+        patch.setattr(parameter_visualization, "scatter_figure", scatter_figure)
+        patch.setattr(spectrogram_logging, "spectrogram_figure", spectrogram_figure)
+        settings = ("callbacks.audio_logging.sample_rate=16000", "callbacks.metrics_logging.compute_fad=true")
+        running.run("train", data_root, output, f"callbacks=[model_checkpoint,{ALL}]", DROPOUT, *settings, "test=false")
+    return output, drawn, forwards
+
+
+def test_training_and_its_random_numbers_do_not_change(shown, data_root, saw, tmp_path):
+    running.run("train", data_root, tmp_path, "callbacks=[model_checkpoint]", DROPOUT, "test=false")
+    with_them, without = (
+        torch.load(output / "checkpoints/last.ckpt", weights_only=True) for output in (shown[0], tmp_path)
+    )
+    assert all(torch.equal(value, without["state_dict"][name]) for name, value in with_them["state_dict"].items())
+    assert torch.equal(with_them["rng_state"], without["rng_state"])
+
+
+def test_no_image_is_predicted_a_second_time(shown):
+    assert sum(shown[2]) == 2 * 13  # two epochs of 13 validation sounds; a training step calls the parts of the model
+
+
+def test_sounds_are_those_of_the_true_and_predicted_parameters_of_the_step(shown, saw):
+    output, drawn, _ = shown
+    ((true, predicted),) = drawn["parameters"]
+    source = source_of(read_spec(saw))
+    for values, name in ((true, "target"), (predicted, "prediction")):
+        sounds = source.sounds(values[:4])
+        for index, expected in enumerate(sounds):
+            audio, rate = soundfile.read(output / f"sounds/step_3/{index}_{name}.wav")
+            assert rate == 16_000 and len(audio) == 2 * len(expected)
+            np.testing.assert_allclose(audio[::2], expected, atol=0.02)  # resampled, in 16 bits
+    assert not list(output.glob("sounds/step_3/4_*"))
+    assert not (output / "sounds/step_6").exists()  # less than 1000 steps and 10 epochs later
+
+
+def test_predictions_are_those_of_the_epochs_network(data_root, saw, tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(parameter_visualization, "show_figure", lambda *_: None)
+    monkeypatch.setattr(parameter_visualization, "scatter_figure", lambda *given: seen.append(given))
+    every = ("callbacks=[model_checkpoint,parameter_visualization]", "test=false")
+    running.run(
+        "train", data_root, tmp_path, *every, "callbacks.parameter_visualization.log_every_n_epochs=1", "logger=null"
+    )
+    model, split = load_checkpoint(tmp_path / "checkpoints/last.ckpt"), VIMHDataset(saw, "val")
+    batch = split.__getitems__(np.arange(len(split)))
+    with torch.no_grad():
+        expected = model.values(batch["image"] / 255.0, batch["scale"])
+    assert len(seen) == 2
+    np.testing.assert_allclose(seen[1][2], expected.numpy(), rtol=1e-4)
+    np.testing.assert_allclose(seen[1][1], model.spec.space.denormalize(batch["target"].numpy()), rtol=1e-6)
+
+
+def test_spectrograms_are_the_datasets_images_and_those_of_the_predicted_sounds_in_decibels(shown, saw):
+    output, drawn, _ = shown
+    ((target, predicted, unit),) = drawn["spectrograms"]
+    batch = VIMHDataset(saw, "val").__getitems__(np.arange(4))
+    low, high = batch["scale"].numpy().T[:, :, None, None]
+    images, scale = source_of(read_spec(saw)).images(drawn["parameters"][0][1][:4])
+    assert unit == "dB"
+    np.testing.assert_allclose(target, low + batch["image"][:, 0].numpy() / 255 * (high - low), atol=1e-3)
+    low, high = scale.T[:, :, None, None]
+    step = float((high - low).max()) / 255
+    np.testing.assert_allclose(predicted, low + images[:, 0] / 255 * (high - low), atol=0.51 * step)
+    for name in ("spectrograms", "parameters", "responses"):
+        assert len(Image.open(output / f"sounds/step_3/{name}.png").convert("RGB").getcolors(1 << 20)) > 10
+
+
+def test_metrics_are_the_means_of_the_metrics_of_those_sounds(shown, saw):
+    output, drawn, _ = shown
+    ((true, predicted),) = drawn["parameters"]
+    source = source_of(read_spec(saw))
+    pair = [torch.from_numpy(source.sounds(values)) for values in (predicted, true)]
+    header, *rows = [line.split(",") for line in (output / "csv/metrics.csv").read_text().splitlines()]
+    for name in ("mss", "sot", "rms_cosine", "level_error"):
+        values = [row[header.index(f"sounds/{name}")] for row in rows]
+        (value,) = [float(value) for value in values if value]
+        assert value == pytest.approx(METRICS[name].function(*pair, 8000).mean().item(), rel=1e-4, abs=1e-6)
+    assert "sounds/fad_logmel" not in header
