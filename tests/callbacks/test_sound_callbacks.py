@@ -1,26 +1,18 @@
 """Callbacks that show sound: what they write is what the validation step computed, and training does not notice."""
 
-import io
-import logging
-
 import numpy as np
 import pytest
 import soundfile
 import torch
 from PIL import Image
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from src.callbacks import parameter_visualization, showing, spectrogram_logging
-from src.callbacks.sound_callback import SoundCallback
+from src.callbacks import parameter_visualization, spectrogram_logging
 from src.data.origin import source_of
 from src.data.spec import read_spec
 from src.data.vimh_dataset import VIMHDataset
-from src.evaluation.metrics.frechet import fad_logmel
 from src.evaluation.metrics.table import METRICS
 from src.models.build import load_checkpoint
 from src.models.vimh_lit_module import VIMHLitModule
-from src.utils.errors import UserError
-from src.utils.metrics_csv import ResumableCSVLogger
 from tests import running
 
 NAMES = ("audio_logging", "spectrogram_logging", "metrics_logging", "parameter_visualization", "frequency_response")
@@ -57,17 +49,21 @@ def shown(data_root, saw, tmp_path_factory):
     return output, drawn, forwards
 
 
-def test_training_and_its_random_numbers_do_not_change(shown, data_root, saw, tmp_path):
+def test_training_its_random_numbers_and_its_forward_passes_do_not_change(shown, data_root, saw, tmp_path, monkeypatch):
+    forwards, forward = [], VIMHLitModule.forward
+
+    def counted(self, image, scale=None):
+        forwards.append(len(image))
+        return forward(self, image, scale)
+
+    monkeypatch.setattr(VIMHLitModule, "forward", counted)
     running.run("train", data_root, tmp_path, "callbacks=[model_checkpoint]", DROPOUT, "test=false")
     with_them, without = (
         torch.load(output / "checkpoints/last.ckpt", weights_only=True) for output in (shown[0], tmp_path)
     )
     assert all(torch.equal(value, without["state_dict"][name]) for name, value in with_them["state_dict"].items())
     assert torch.equal(with_them["rng_state"], without["rng_state"])
-
-
-def test_no_image_is_predicted_a_second_time(shown):
-    assert sum(shown[2]) == 2 * 13  # two epochs of 13 validation sounds; a training step calls the parts of the model
+    assert shown[2] == forwards and forwards.count(13) == 2  # one for each validation, of 13 sounds
 
 
 def test_sounds_are_those_of_the_true_and_predicted_parameters_of_the_step(shown, saw):
@@ -89,9 +85,7 @@ def test_predictions_are_those_of_the_epochs_network(data_root, saw, tmp_path, m
     monkeypatch.setattr(parameter_visualization, "show_figure", lambda *_: None)
     monkeypatch.setattr(parameter_visualization, "scatter_figure", lambda *given: seen.append(given))
     every = ("callbacks=[model_checkpoint,parameter_visualization]", "test=false")
-    running.run(
-        "train", data_root, tmp_path, *every, "callbacks.parameter_visualization.log_every_n_epochs=1", "logger=null"
-    )
+    running.run("train", data_root, tmp_path, *every, "callbacks.parameter_visualization.log_every_n_epochs=1")
     model, split = load_checkpoint(tmp_path / "checkpoints/last.ckpt"), VIMHDataset(saw, "val")
     batch = split.__getitems__(np.arange(len(split)))
     with torch.no_grad():
@@ -127,3 +121,17 @@ def test_metrics_are_the_means_of_the_metrics_of_those_sounds(shown, saw):
         (value,) = [float(value) for value in values if value]
         assert value == pytest.approx(METRICS[name].function(*pair, 8000).mean().item(), rel=1e-4, abs=1e-6)
     assert "sounds/fad_logmel" not in header
+
+
+def test_what_cannot_be_computed_is_one_warning_each(data_root, saw, tmp_path, caplog):
+    """13 sounds are too few for a Frechet distance, and a lowest frequency above the Nyquist frequency has no axis."""
+    given = ("callbacks=[fad_computation,frequency_response]", "callbacks.fad_computation.fad_every_n_epochs=1")
+    more = (
+        "callbacks.frequency_response.log_every_n_epochs=1",
+        "callbacks.frequency_response.frequency_range=[4e3,5e3]",
+    )
+    running.run("train", data_root, tmp_path, *given, *more, "test=false")
+    lines = [record.getMessage() for record in caplog.records if "shows nothing" in record.getMessage()]
+    assert len(lines) == 2 and not list(tmp_path.rglob("sounds"))
+    assert "FADComputationCallback shows nothing: Frechet distance: 13 clips given" in "\n".join(lines)
+    assert "FrequencyResponseCallback shows nothing: frequency_range begins at 4000 Hz" in "\n".join(lines)
