@@ -56,19 +56,17 @@ def to_decibels(images: np.ndarray, scale: np.ndarray) -> np.ndarray:
 
 def spectrogram_figure(target: np.ndarray, predicted: np.ndarray, unit: str) -> Figure:
     """Plot a row for each pair of images (n, H, W): target, prediction and, centred on 0, their difference."""
-    figure = Figure(figsize=(9.0, 2.4 * len(target)), layout="constrained")
+    figure = Figure(figsize=(9.0, 2.0 * len(target) + 0.6), layout="constrained")
     axes = figure.subplots(len(target), 3, squeeze=False, sharex=True, sharey=True)
     difference = predicted - target
-    low, high = min(target.min(), predicted.min()), max(target.max(), predicted.max())
     largest = max(float(np.abs(difference).max()), 1e-6)  # an empty range has no colours
-    for row, images in enumerate(zip(target, predicted, difference, strict=True)):
-        for column, image in enumerate(images):
-            is_difference = column == 2
-            colours = {"cmap": "RdBu_r", "vmin": -largest, "vmax": largest} if is_difference else {}
-            style = {"cmap": "magma", "vmin": low, "vmax": high} | colours
-            drawn = axes[row, column].imshow(image, origin="lower", aspect="auto", **style)
-            if column:
-                figure.colorbar(drawn, ax=axes[row, column], label=unit)
+    levels = {"cmap": "magma", "vmin": min(target.min(), predicted.min()), "vmax": max(target.max(), predicted.max())}
+    signed = {"cmap": "RdBu_r", "vmin": -largest, "vmax": largest}
+    for column, (images, colours) in enumerate(((target, levels), (predicted, levels), (difference, signed))):
+        for axis, image in zip(axes[:, column], images, strict=True):
+            drawn = axis.imshow(image, origin="lower", aspect="auto", **colours)
+        if column:  # target and prediction have the same colours
+            figure.colorbar(drawn, ax=axes[:, column], label=unit, aspect=40)
     for axis, title in zip(axes[0], ("target", "prediction", "prediction - target"), strict=True):
         axis.set_title(title)
     for axis in axes[:, 0]:

@@ -5,6 +5,7 @@ import pytest
 import soundfile
 import torch
 from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from src.callbacks import parameter_visualization, spectrogram_logging
 from src.data.origin import source_of
@@ -130,8 +131,23 @@ def test_what_cannot_be_computed_is_one_warning_each(data_root, saw, tmp_path, c
         "callbacks.frequency_response.log_every_n_epochs=1",
         "callbacks.frequency_response.frequency_range=[4e3,5e3]",
     )
+    more += ("callbacks.frequency_response.frequency_range=[4000,5000]",)
     running.run("train", data_root, tmp_path, *given, *more, "test=false")
     lines = [record.getMessage() for record in caplog.records if "shows nothing" in record.getMessage()]
     assert len(lines) == 2 and not list(tmp_path.rglob("sounds"))
     assert "FADComputationCallback shows nothing: Frechet distance: 13 clips given" in "\n".join(lines)
     assert "FrequencyResponseCallback shows nothing: frequency_range begins at 4000 Hz" in "\n".join(lines)
+
+
+@pytest.mark.slow
+def test_two_processes_show_without_waiting_for_each_other(data_root, saw, tmp_path):
+    given = ("trainer=ddp_sim", "trainer.max_epochs=2", "dataset.size=128", f"callbacks=[model_checkpoint,{ALL}]")
+    done = running.command(
+        "src/train.py", *given, "extras.num_threads=1", f"paths.data_dir={data_root}", f"hydra.run.dir={tmp_path}/run"
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    kinds = {"images": 0, "audio": 0, "scalars": 0}
+    events = EventAccumulator(str(tmp_path / "run/tensorboard"), kinds).Reload()
+    assert set(events.Tags()["images"]) == {f"sounds/{name}" for name in ("parameters", "spectrograms", "responses")}
+    assert len(events.Tags()["audio"]) == 8 and len(events.Scalars("sounds/mss")) == 1
+    assert not (tmp_path / "run/sounds").exists()
