@@ -65,6 +65,8 @@ def test_training_its_random_numbers_and_its_forward_passes_do_not_change(shown,
     assert all(torch.equal(value, without["state_dict"][name]) for name, value in with_them["state_dict"].items())
     assert torch.equal(with_them["rng_state"], without["rng_state"])
     assert shown[2] == forwards and forwards.count(13) == 2  # one for each validation, of 13 sounds
+    states = {key.partition("{")[0]: state for key, state in with_them["callbacks"].items()}
+    assert states["AudioLoggingCallback"]["_last"] == 3 and states["MetricsLoggingCallback"]["_last_fad"] == 1
 
 
 def test_sounds_are_those_of_the_true_and_predicted_parameters_of_the_step(shown, saw):
