@@ -4,8 +4,10 @@ import re
 import shlex
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
+import torch
 import yaml
 
 from src.cli.entry import expand, join
@@ -173,6 +175,19 @@ def test_the_callback_of_the_page_is_one(tmp_path, monkeypatch):
     import my_callbacks
 
     assert isinstance(my_callbacks.Snapshot(every=5, when="val/nmae < 0.1"), ScheduledCallback)
+
+
+def test_the_sound_callback_of_the_page_logs_a_level(tmp_path, monkeypatch):
+    (tmp_path / "my_loudness.py").write_text(python_block("docs/sound_callbacks.md", "class Loudness"))
+    monkeypatch.syspath_prepend(tmp_path)
+    import my_loudness
+
+    logged = {}
+    logger = SimpleNamespace(log_metrics=lambda values, step: logged.update(values))
+    callback = my_loudness.Loudness(interval=1, unit="epochs", max_samples=8)
+    callback.render = lambda module, collected: (2 * torch.ones(3, 8), torch.ones(3, 8), 8000)
+    callback.show(SimpleNamespace(loggers=[logger], global_step=1), None, {})
+    assert logged == {"sounds/louder_db": pytest.approx(6.02, abs=0.01)}
 
 
 def test_the_loss_example_runs():

@@ -56,7 +56,7 @@ class TensorBoardFigures(ScheduledCallback):
         self,
         trainer: Trainer,
         pl_module: LightningModule,
-        outputs: None,
+        outputs: Any,
         batch: Any,
         batch_idx: int,
         dataloader_idx: int = 0,

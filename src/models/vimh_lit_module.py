@@ -17,7 +17,7 @@ from src.models.heads.multi_head import Estimates
 from src.models.optimizers.groups import layer_weights, parameter_groups
 from src.models.schedules import Plateau, optimizer_steps, require_even_epochs
 from src.models.tasks.parameters import ParametersTask
-from src.models.tasks.task import Stage, Task
+from src.models.tasks.task import Outputs, Stage, Task
 from src.utils.errors import UserError, one_line
 
 AUXILIARY_INPUTS = 2  # the dB range of an image, which per-sample scaling removes from it
@@ -151,8 +151,9 @@ class VIMHLitModule(LightningModule):
             for buffer in self.buffers():
                 torch.distributed.broadcast(buffer, src=0)
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        self._observe("val", batch)
+    def validation_step(self, batch: Batch, batch_idx: int) -> Outputs | None:
+        """Return the task's raw outputs, which callbacks show; None if this process has no sample of the batch."""
+        return self._observe("val", batch)
 
     def on_validation_epoch_end(self) -> None:
         results = self._report("val")
@@ -171,9 +172,11 @@ class VIMHLitModule(LightningModule):
     def on_test_epoch_end(self) -> None:
         self._report("test")
 
-    def _observe(self, stage: Stage, batch: Batch) -> None:
+    def _observe(self, stage: Stage, batch: Batch) -> Outputs | None:
         is_empty = not len(batch["image"])  # one of several processes may have no sample of a batch
-        self.heads.observe(stage, None if is_empty else self(batch["image"], batch.get("scale")), batch)
+        outputs = None if is_empty else self(batch["image"], batch.get("scale"))
+        self.heads.observe(stage, outputs, batch)
+        return outputs
 
     def _report(self, stage: Stage) -> dict[str, Tensor]:
         results = self.heads.results(stage)
