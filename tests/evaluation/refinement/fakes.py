@@ -12,7 +12,7 @@ HEIGHT, WIDTH = 8, 16
 
 
 def source_of(image, count):
-    """Return a source of `count` parameters from 0 to 1, whose images are `image(values (n, P))` (n, 8, 16) in [0, 1]."""
+    """Return a source of `count` parameters in [0, 1], whose images (n, 8, 16) are `image(values (n, P))`."""
     space = ParameterSpace([ParameterSpec(name=f"p{at}", min=0, max=1) for at in range(count)])
 
     def float_images(values):
