@@ -1,6 +1,6 @@
 """Refine an answer on the spectral image, for any voice: the derivatives are differences of rendered images."""
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 
 import numpy as np
 
