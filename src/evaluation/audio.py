@@ -25,7 +25,7 @@ from src.models.tasks.parameters import parameters_of
 from src.models.vimh_lit_module import VIMHLitModule
 from src.utils.errors import UserError, shown
 
-EXACT, ROUNDED, LIMIT, MEAN = "exact labels", "byte labels", "image limit", "mean"
+EXACT, ROUNDED, LIMIT, MEAN = "exact labels", "byte labels", "image limit", "mean baseline"
 
 _BLOCK = 128  # clips in memory at once
 _MOST_SAMPLES = 2**23  # of a block, at the rate of the metrics: fewer clips if they are long

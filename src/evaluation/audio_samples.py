@@ -74,21 +74,21 @@ def spectrogram_figure(sounds: dict[str, np.ndarray], sample_rate: int, title: s
     """Plot the spectrograms of a true sound, the first of `sounds` (T,), and of others with their differences in dB."""
     names = list(sounds)
     levels = _decibels(np.stack([sounds[name] for name in names]), sample_rate)
-    top = levels[0].max()
+    levels -= levels[0].max()
     extent = (0.0, len(sounds[names[0]]) / sample_rate, 0.0, sample_rate / 2000)
     figure = Figure(figsize=(3.4 * len(names), 5.6), layout="constrained")
     axes = figure.subplots(2, len(names), sharex=True, sharey=True, squeeze=False)
     for at, name in enumerate(names):
         drawn = axes[0, at].imshow(
-            levels[at], origin="lower", aspect="auto", extent=extent, vmin=top - _RANGE_DB, vmax=top, cmap="magma"
+            levels[at], origin="lower", aspect="auto", extent=extent, vmin=-_RANGE_DB, vmax=0, cmap="magma"
         )
         axes[0, at].set_title(plain(name), parse_math=False)
         axes[-1, at].set_xlabel("s")
     axes[0, 0].set_ylabel("kHz")
-    figure.colorbar(drawn, ax=axes[0], label="dB", aspect=30, pad=0.01)
+    figure.colorbar(drawn, ax=axes[0], label="dB re the true peak", aspect=30, pad=0.01)
     axes[1, 0].set_axis_off()
     for at, name in enumerate(names[1:], start=1):
-        both = np.maximum(levels[[at, 0]], top - _RANGE_DB)
+        both = np.maximum(levels[[at, 0]], -_RANGE_DB)
         drawn = axes[1, at].imshow(
             both[0] - both[1], origin="lower", aspect="auto", extent=extent,
             vmin=-_DIFFERENCE_DB, vmax=_DIFFERENCE_DB, cmap="RdBu_r",

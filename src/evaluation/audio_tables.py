@@ -17,7 +17,7 @@ _MEANINGS = {
     LIMIT: "parameters that fit the stored image best, sought from the truth: the best that can be read from the image",
     MEAN: "the training split's mean for every sound",
 }
-_DROPS = {EXACT: 3, ROUNDED: 2}  # columns that a narrow screen leaves out; all others are shown
+_DROPS = {EXACT: 4, ROUNDED: 3}  # columns that a narrow screen leaves out; all others are shown
 
 
 def audio_title(results: AudioResults) -> str:
@@ -29,15 +29,20 @@ def audio_title(results: AudioResults) -> str:
 
 
 def audio_table(results: AudioResults) -> tuple[list[Column], list[list[str]]]:
-    """Return the means of all metrics, a row each, with a column for each candidate."""
-    columns = [Column("metric", text=True), Column("unit", text=True, drop=1), Column("better", text=True, drop=4)]
+    """Return the means of all metrics, a row each, with a column for each candidate and intervals of predictions."""
+    columns = [Column("metric", text=True), Column("unit", text=True, drop=1), Column("better", text=True, drop=5)]
     cells = [[name, metric.unit, metric.better] for name, metric in METRICS.items()]
+    distances = [_FAD, "dB^2", "lower"]
     for row in results.rows:
+        reference = row.name in _MEANINGS
         columns.append(Column(row.name, drop=_DROPS.get(row.name, 0)))
+        columns += [] if reference else [Column("95 % interval", drop=2)]
         for line in cells:
-            line.append(_mean(row.metrics[line[0]]))
+            found = row.metrics[line[0]]
+            line += [_mean(found)] if reference else [_mean(found), written_interval(found.mean, found.interval)]
+        distances += [_distance(row)] if reference else [_distance(row), ""]
     if any(row.fad_logmel is not None for row in results.rows):
-        cells.append([_FAD, "dB^2", "lower", *(_distance(row) for row in results.rows)])
+        cells.append(distances)
     return columns, cells
 
 
@@ -64,8 +69,8 @@ def audio_notes(results: AudioResults) -> list[str]:
 def write_audio(results: AudioResults, directory: Path) -> None:
     """Write audio_results.json and audio_results.md, which hold all figures."""
     write_atomic(directory / JSON_FILE, results.to_json())
-    parts = [f"# {escape_markdown(audio_title(results))}", "Means:", markdown(*audio_table(results))]
-    parts += [f"- {escape_markdown(note)}" for note in audio_notes(results)]
+    parts = [f"# {escape_markdown(audio_title(results))}", "Means over the sounds:", markdown(*audio_table(results))]
+    parts += ["\n".join(f"- {escape_markdown(note)}" for note in audio_notes(results))]
     for row in results.rows:
         parts += [f"## {escape_markdown(row.name)}", markdown(*row_table(row))]
     parts += ["## Metrics", "\n".join(f"- {name}: {metric.description}" for name, metric in METRICS.items())]
