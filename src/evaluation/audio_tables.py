@@ -1,4 +1,4 @@
-"""Tables of an audio comparison: means on the screen; the file holds medians, intervals and counts too."""
+"""Tables of an audio comparison: on the screen those of the predictions, in a file those of the references too."""
 
 from pathlib import Path
 
@@ -12,12 +12,12 @@ JSON_FILE, MARKDOWN_FILE = "audio_results.json", "audio_results.md"
 
 _FAD = "fad_logmel"
 _MEANINGS = {
-    EXACT: "labels of the dataset, rendered again: the best that a metric can show",
-    ROUNDED: "labels rounded to bytes",
-    LIMIT: "parameters that fit the stored image best, sought from the truth: the best that can be read from the image",
+    EXACT: "rendered again, so the best that a metric can show",
+    ROUNDED: "labels that are rounded to 255 levels",
+    LIMIT: "parameters that fit the stored image best, sought from the truth",
     MEAN: "the training split's mean for every sound",
 }
-_DROPS = {EXACT: 4, ROUNDED: 3}  # columns that a narrow screen leaves out; all others are shown
+_DROPS = {EXACT: 2, ROUNDED: 1}  # columns that a narrow screen leaves out; all others are shown
 
 
 def audio_title(results: AudioResults) -> str:
@@ -29,31 +29,26 @@ def audio_title(results: AudioResults) -> str:
 
 
 def audio_table(results: AudioResults) -> tuple[list[Column], list[list[str]]]:
-    """Return the means of all metrics, a row each, with a column for each candidate and intervals of predictions."""
-    columns = [Column("metric", text=True), Column("unit", text=True, drop=1), Column("better", text=True, drop=5)]
-    cells = [[name, metric.unit, metric.better] for name, metric in METRICS.items()]
-    distances = [_FAD, "dB^2", "lower"]
+    """Return the means of all metrics, a row each, with a column for each candidate."""
+    columns = [Column("metric", text=True), Column("unit", text=True, drop=3)]
+    cells = [[name, metric.unit] for name, metric in METRICS.items()]
     for row in results.rows:
-        reference = row.name in _MEANINGS
         columns.append(Column(row.name, drop=_DROPS.get(row.name, 0)))
-        columns += [] if reference else [Column("95 % interval", drop=2)]
         for line in cells:
-            found = row.metrics[line[0]]
-            line += [_mean(found)] if reference else [_mean(found), written_interval(found.mean, found.interval)]
-        distances += [_distance(row)] if reference else [_distance(row), ""]
+            line.append(_mean(row.metrics[line[0]]))
     if any(row.fad_logmel is not None for row in results.rows):
-        cells.append(distances)
+        cells.append([_FAD, "dB^2", *(_distance(row) for row in results.rows)])
     return columns, cells
 
 
 def row_table(row: AudioRow) -> tuple[list[Column], list[list[str]]]:
     """Return all figures of one candidate, a row for each metric."""
-    columns = [Column("metric", text=True), Column("unit", text=True), Column("better", text=True), Column("mean")]
-    columns += [Column("95 % interval"), Column("median"), Column("clips")]
+    columns = [Column("metric", text=True), Column("unit", text=True), Column("better", text=True, drop=1)]
+    columns += [Column("mean"), Column("95 % interval"), Column("median"), Column("clips", drop=2)]
     cells = []
     for name, metric in METRICS.items():
         found = row.metrics[name]
-        figures = [_mean(found), written_interval(found.mean, found.interval), rounded(found.median, None)]
+        figures = [_mean(found), written_interval(found.mean, found.interval), rounded(found.median, found.interval)]
         cells.append([name, metric.unit, metric.better, *figures, str(found.clips)])
     if row.fad_logmel is not None:
         cells.append([_FAD, "dB^2", "lower", _distance(row), "", "", ""])
@@ -69,7 +64,7 @@ def audio_notes(results: AudioResults) -> list[str]:
 def write_audio(results: AudioResults, directory: Path) -> None:
     """Write audio_results.json and audio_results.md, which hold all figures."""
     write_atomic(directory / JSON_FILE, results.to_json())
-    parts = [f"# {escape_markdown(audio_title(results))}", "Means over the sounds:", markdown(*audio_table(results))]
+    parts = [f"# {escape_markdown(audio_title(results))}", "Means beside references:", markdown(*audio_table(results))]
     parts += ["\n".join(f"- {escape_markdown(note)}" for note in audio_notes(results))]
     for row in results.rows:
         parts += [f"## {escape_markdown(row.name)}", markdown(*row_table(row))]
@@ -78,9 +73,14 @@ def write_audio(results: AudioResults, directory: Path) -> None:
 
 
 def print_audio(results: AudioResults) -> None:
-    """Print the means of all metrics."""
-    columns, rows = audio_table(results)
-    show(columns, rows, audio_title(results), "\n".join(audio_notes(results)), MARKDOWN_FILE, {len(METRICS)})
+    """Print all figures of the predictions, then the means of all candidates."""
+    line_above_distance = {len(METRICS)}
+    title = audio_title(results)
+    for row in results.rows:
+        if row.name not in _MEANINGS:
+            show(*row_table(row), f"{title}, {row.name}", all_in=MARKDOWN_FILE, sections=line_above_distance)
+    notes = "\n".join(audio_notes(results))
+    show(*audio_table(results), "Means beside references", notes, MARKDOWN_FILE, line_above_distance)
 
 
 def _mean(found: Summary) -> str:
