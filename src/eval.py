@@ -98,6 +98,7 @@ def listen(datamodule: BatchDataModule, source: Source, answers: Mapping[str, np
     from src.evaluation.audio_tables import JSON_FILE, print_audio, write_audio
 
     output = Path(config.paths.output_dir)
+    log.info("comparing sounds, which takes some minutes for a thousand")
     comparison = compare_audio(datamodule, source, answers, OmegaConf.select(config, "metrics.sample_rate"))
     write_audio(comparison.results, output)
     write_samples(comparison, output / "sounds")

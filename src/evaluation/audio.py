@@ -91,7 +91,10 @@ def audio_source(model: VIMHLitModule, datamodule: BatchDataModule, sample_rate:
             f"metrics.sample_rate: {shown(sample_rate)} given; give {LOWEST_RATE} to {_HIGHEST_RATE} Hz, "
             f"or null for the synth's own"
         )
-    source = source_of(datamodule.spec, datamodule.trust)
+    try:
+        source = source_of(datamodule.spec, datamodule.trust)
+    except UserError as error:
+        raise UserError(f"audio: true given, but no sound can be rendered: {error}") from error
     if sample_rate is None and source.front_end.sample_rate < LOWEST_RATE:
         raise UserError(
             f"metrics.sample_rate: null given, but the synth's {source.front_end.sample_rate} Hz are too few for "

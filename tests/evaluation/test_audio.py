@@ -20,6 +20,7 @@ from src.evaluation.rerender import rendering_source
 from src.models.build import build_model, load_checkpoint
 from src.utils.errors import UserError
 from tests import running
+from tests.evaluation.datasets import write_every_kind
 
 
 @pytest.fixture(scope="module")
@@ -192,3 +193,9 @@ def test_a_model_without_parameters_is_refused(saw):
     model = build_model(running.plain("train", "model", "task=features"), read_spec(saw))
     with pytest.raises(UserError, match="predicts no parameters"):
         audio_source(model, VIMHDataModule(saw), None)
+
+
+def test_sounds_of_unknown_origin_are_refused_before_the_test(trained, tmp_path):
+    write_every_kind(tmp_path / "images")
+    with pytest.raises(UserError, match=r"audio: true given, but no sound can be rendered: images: .* no recipe"):
+        audio_source(load_checkpoint(trained.best), VIMHDataModule(tmp_path / "images"), None)
