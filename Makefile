@@ -169,8 +169,8 @@ dds: $(READY) ## the newest 256-clip dataset
 ddl: $(READY) ## the newest 16,384-clip dataset
 	$(PYTHON) viz/show_dataset.py --match _16384dss_
 
-ae: $(READY) ## test the newest best.ckpt and write a report with sounds
-	$(PYTHON) src/eval.py ckpt_path=best report=true
+ae: $(READY) ## test the newest best.ckpt, compare its sounds by all audio metrics, and write a report with sounds
+	$(PYTHON) src/eval.py ckpt_path=best report=true audio=true
 
 limits: $(READY) ## what the image can tell at most of each parameter: make limits SYNTH=moog_basic
 	$(PYTHON) src/evaluation/limits.py $(if $(SYNTH),synth=$(SYNTH))

@@ -12,7 +12,7 @@ import rootutils
 rootutils.setup_root(__file__, indicator="pyproject.toml", pythonpath=True)
 
 import hydra  # noqa: E402
-from omegaconf import DictConfig  # noqa: E402
+from omegaconf import DictConfig, OmegaConf  # noqa: E402
 
 from src.cli.entry import require, run, task  # noqa: E402
 from src.cli.loggers import require_loggers  # noqa: E402
@@ -23,6 +23,10 @@ from src.utils.files import shown_path  # noqa: E402
 from src.utils.workers import raise_if_lost  # noqa: E402
 
 if TYPE_CHECKING:
+    import numpy as np
+
+    from src.data.datamodule import BatchDataModule
+    from src.data.source import Source
     from src.data.spec import DatasetSpec
     from src.data.vimh_datamodule import VIMHDataModule
 
@@ -47,7 +51,7 @@ def main(config: DictConfig) -> None:
     from src.cli.instantiate import apply_extras, build_trainer
     from src.cli.signatures import require_valid_arguments
     from src.data.images.digits import reopened
-    from src.evaluation.evaluate import evaluate, require_same_task
+    from src.evaluation.evaluate import evaluate, predict_split, require_same_task
     from src.evaluation.refinement.answers import make_refiner
     from src.evaluation.refinement.options import parse_options
     from src.evaluation.refinement.results import print_refined, refine_test, write_refined
@@ -71,6 +75,11 @@ def main(config: DictConfig) -> None:
         if model.heads.predicts != "parameters":
             raise UserError("refine: given, but this model predicts no parameters; give refine=0")
         refiner = make_refiner(model, options, config.trust)
+    source = None
+    if config.audio:
+        from src.evaluation.audio import audio_source
+
+        source = audio_source(model, datamodule, OmegaConf.select(config, "metrics.sample_rate"))
     try:
         evaluation = evaluate(model, datamodule, trainer)
     except RuntimeError as error:
@@ -82,14 +91,34 @@ def main(config: DictConfig) -> None:
     write_evaluation(evaluation, output)
     print_evaluation(evaluation)
     log.info("results: %s", shown_path(output / "test_results.json"))
+    answers: dict[str, np.ndarray] = {}
     if refiner is not None:
-        refined = refine_test(model.cpu(), datamodule, refiner)
+        refined, answers["refined"] = refine_test(model.cpu(), datamodule, refiner)
         write_refined(refined, output)
         print_refined(refined)
     if config.report:
         from src.evaluation.report import write_report
 
         log.info("report with sounds: %s", shown_path(write_report(evaluation, model, datamodule, output)))
+    if source is not None:
+        values, _ = predict_split(model, datamodule.dataset("test"), datamodule.eval_batch_size)
+        listen(datamodule, source, {"predicted": values, **answers}, config)
+
+
+def listen(datamodule: BatchDataModule, source: Source, answers: Mapping[str, np.ndarray], config: DictConfig) -> None:
+    """Compare the true sounds with those of answers (n, P) by name; write the results, then print them."""
+    from src.evaluation.audio import compare_audio
+    from src.evaluation.audio_samples import write_samples
+    from src.evaluation.audio_tables import JSON_FILE, print_audio, write_audio
+
+    output = Path(config.paths.output_dir)
+    log.info("comparing sounds, which takes some minutes for a thousand")
+    comparison = compare_audio(datamodule, source, answers, OmegaConf.select(config, "metrics.sample_rate"))
+    write_audio(comparison.results, output)
+    write_samples(comparison, output / "sounds")
+    print_audio(comparison.results)
+    log.info("results: %s", shown_path(output / JSON_FILE))
+    log.info("the best, the median and the worst sound: %s", shown_path(output / "sounds"))
 
 
 def open_vimh(settings: Mapping[str, Any], spec: DatasetSpec, config: DictConfig) -> VIMHDataModule:

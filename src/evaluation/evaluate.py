@@ -128,7 +128,7 @@ def evaluate(model: VIMHLitModule, datamodule: BatchDataModule, trainer: Trainer
         metrics=metrics,
         rows=tuple(rows),
         categories=tuple(categories),
-        image_error=_image_error(datamodule, test, values, truth, _typical(spec.space, trained_on)),
+        image_error=_image_error(datamodule, test, values, truth, typical_values(spec.space, trained_on)),
     )
 
 
@@ -160,7 +160,7 @@ def _head_results(
     images' `limits` by name.
     """
     classes, mean = space.to_class(truth), known.mean(axis=0)
-    usual = space.to_class(_typical(space, known))
+    usual = space.to_class(typical_values(space, known))
     rounding = label_rounding(space, truth) if quantised else [None] * len(space)
     rows, categories, relative_errors = [], [], []
     for at, parameter in enumerate(space):
@@ -201,7 +201,7 @@ def _share(hits: np.ndarray) -> tuple[float, Interval]:
     return float(hits.mean()), proportion_interval(int(hits.sum()), len(hits))
 
 
-def _typical(space: ParameterSpace, known: np.ndarray) -> np.ndarray:
+def typical_values(space: ParameterSpace, known: np.ndarray) -> np.ndarray:
     """Return typical values (P,) of a split (n, P): the mean, on the grid if ordinal, the most frequent category."""
     typical = known.mean(axis=0)
     on_grid, classes = space.to_class(typical), space.to_class(known)

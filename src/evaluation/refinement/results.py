@@ -47,8 +47,13 @@ class RefinedResults:
     mean_iterations: float
 
 
-def refine_test(model: VIMHLitModule, datamodule: BatchDataModule, refiner: Refiner) -> RefinedResults:
-    """Predict the test split, refine the predictions on its images, and compare both with the labels."""
+def refine_test(
+    model: VIMHLitModule, datamodule: BatchDataModule, refiner: Refiner
+) -> tuple[RefinedResults, np.ndarray]:
+    """Predict the test split, refine the predictions on its images, and compare both with the labels.
+
+    Return the results and the refined values (n, P) in physical units.
+    """
     spec, test = datamodule.spec, datamodule.dataset("test")
     truth = spec.space.denormalize(test.targets())
     network = estimate_dataset(model, test)
@@ -72,7 +77,7 @@ def refine_test(model: VIMHLitModule, datamodule: BatchDataModule, refiner: Refi
                 intervals=intervals,
             )
         )
-    return RefinedResults(
+    results = RefinedResults(
         spec.name,
         len(test),
         tuple(rows),
@@ -81,6 +86,7 @@ def refine_test(model: VIMHLitModule, datamodule: BatchDataModule, refiner: Refi
         share_good=float((refined.rms_after < GOOD_LEVELS).mean()),
         mean_iterations=float(refined.iterations.mean()),
     )
+    return results, estimates.values
 
 
 def write_refined(results: RefinedResults, directory: Path) -> None:

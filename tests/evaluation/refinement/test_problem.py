@@ -7,6 +7,7 @@ from src.data.jacobian import jacobian
 from src.data.recipe import parse_recipe
 from src.data.source import load_source
 from src.evaluation.refinement.problem import Problem, rms
+from src.evaluation.refinement.refine import difference_steps
 from tests import running
 from tests.evaluation.refinement.fakes import linear, problem_of
 
@@ -19,7 +20,9 @@ def points():
 def moog(points, kind, *overrides):
     source = load_source(parse_recipe(running.recipe("synth=moog_basic", *overrides)))
     images, scale = source.float_images(source.synth.space.denormalize(points))
-    return Problem(source, images, scale, points, np.full(points.shape, 0.1), np.full(4, 3e-4), kind)
+    return Problem(
+        source, images, scale, points, np.full(points.shape, 0.1), difference_steps(source, np.ones(4, bool)), kind
+    )
 
 
 @pytest.mark.parametrize("scaling", ["global", "per_sample"])
