@@ -56,7 +56,7 @@ def main() -> None:
     run("src/eval.py", "ckpt_path=best", "trainer=cpu", "report=true")
     sound = ROOT / "logs/demo/sound.wav"
     make_sound(dataset, sound)
-    run("src/predict.py", "ckpt_path=best", f"input={sound.relative_to(ROOT)}")
+    run("src/predict.py", "ckpt_path=best", f"input={sound.relative_to(ROOT)}", "refine=5")
     print(f"\nThe demo took {time.perf_counter() - began:.0f} s. Open the report above in a browser, and listen.")
 
 

@@ -40,7 +40,7 @@ def spread(problem: Problem, unit: np.ndarray, rounded: bool) -> tuple[np.ndarra
 def pairs_alike(names: Sequence[str], correlation: np.ndarray) -> tuple[tuple[str, str], ...]:
     """Return the pairs of parameters whose errors correlate (P, P) so much that the sound hardly tells them apart."""
     rows, columns = np.nonzero(np.triu(np.abs(np.nan_to_num(correlation)) > _ALIKE, 1))
-    return tuple((names[row], names[column]) for row, column in zip(rows, columns, strict=True))
+    return tuple((names[int(row)], names[int(column)]) for row, column in zip(rows, columns, strict=True))
 
 
 def _is_too_wrong(problem: Problem, residual: np.ndarray) -> np.ndarray:

@@ -56,7 +56,7 @@ def test_derivatives_are_those_of_central_differences(points):
     space = problem.source.synth.space
     central = jacobian(lambda unit: problem.source.float_images(space.denormalize(unit))[0], points, problem.steps)
     relative = np.linalg.norm(found - 255 * central, axis=2) / np.linalg.norm(255 * central, axis=2)
-    assert relative.max() < 0.05
+    assert relative.max() < 0.1
 
 
 def test_differences_stay_in_the_range_and_held_columns_are_zero():
