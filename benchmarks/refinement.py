@@ -84,7 +84,7 @@ def measure(model: VIMHLitModule, directory: Path, kind: str, count: int) -> lis
     dataset = VIMHDataset(directory, "test")
     space = model.spec.space
     truth = dataset.targets()[:count].astype(np.float64)
-    refiner = make_refiner(model, Options(iterations=1))
+    refiner = make_refiner(model, model.spec, Options(iterations=1))
     images, scale = images_of(refiner.source, kind, dataset, space.denormalize(truth))
     network = predicted(model, refiner.source, kind, images, scale)
     rows = [row_of("network", space.normalize(network.values), truth)]

@@ -67,7 +67,7 @@ def predict(
     """
     from src.evaluation.predict import make_front_end, predict_clip
     from src.evaluation.refinement.answers import make_refiner
-    from src.evaluation.refinement.options import Options
+    from src.evaluation.refinement.options import make_options
     from src.spectral.audio_file import RATES, fit_clip, to_mono
 
     sound = to_mono(audio)
@@ -75,7 +75,7 @@ def predict(
         raise UserError(f"sample_rate: {shown(sample_rate)} given; give {RATES[0]} to {RATES[-1]} Hz")
     front_end = make_front_end(model.spec)
     clip = fit_clip(sound, int(sample_rate), front_end.sample_rate, front_end.num_samples)
-    refiner = make_refiner(model, Options(iterations=refine), trust) if refine else None
+    refiner = make_refiner(model, model.spec, make_options(iterations=refine), trust) if refine else None
     found = predict_clip(model, front_end, clip, "audio", refiner)
     space = model.spec.space
 

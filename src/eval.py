@@ -70,11 +70,7 @@ def main(config: DictConfig) -> None:
         log.warning(
             "%s: the model was trained on other files, which may include some of these sounds", datamodule.data_dir
         )
-    refiner = None
-    if options is not None:
-        if model.heads.predicts != "parameters":
-            raise UserError("refine: given, but this model predicts no parameters; give refine=0")
-        refiner = make_refiner(model, options, config.trust)
+    refiner = None if options is None else make_refiner(model, datamodule.spec, options, config.trust)
     source = None
     if config.audio:
         from src.evaluation.audio import audio_source
@@ -93,7 +89,7 @@ def main(config: DictConfig) -> None:
     log.info("results: %s", shown_path(output / "test_results.json"))
     answers: dict[str, np.ndarray] = {}
     if refiner is not None:
-        refined, answers["refined"] = refine_test(model.cpu(), datamodule, refiner)
+        refined, answers["refined"] = refine_test(model, datamodule, refiner)
         write_refined(refined, output)
         print_refined(refined)
     if config.report:

@@ -39,6 +39,7 @@ def main(config: DictConfig) -> None:
     from src.cli.instantiate import apply_extras
     from src.data.fetch import fetch
     from src.data.paths import to_location
+    from src.data.spec import read_spec
     from src.evaluation.features import features_of_dataset, features_of_files, write_features
     from src.evaluation.predict import predict_dataset, predict_files, sound_files, write_predictions
     from src.evaluation.recordings import parse_segmentation, predict_recordings
@@ -59,9 +60,7 @@ def main(config: DictConfig) -> None:
         raise UserError(f"segment: {config.segment} given, but {cause}; give segment=null")
     refiner = None
     if options is not None:
-        if model.heads.predicts != "parameters":
-            raise UserError("refine: given, but this model predicts no parameters; give refine=0")
-        refiner = make_refiner(model, options, config.trust)
+        refiner = make_refiner(model, read_spec(source) if is_dataset else model.spec, options, config.trust)
     render_dir = output_dir if config.render else None
     predictions: list[Prediction] = []
     segments: dict[str, list[Prediction]] = {}

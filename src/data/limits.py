@@ -124,7 +124,11 @@ def _information_in_noise(source: Source, values: np.ndarray, derivatives: np.nd
         change = (_magnitudes(images.numpy(), scale.numpy()) - clean).reshape(len(values), -1)
         moved = (derivatives @ change[:, :, None])[:, :, 0]
         spread += moved[:, :, None] * moved[:, None, :] / _NOISE_DRAWS
-    squared = derivatives @ derivatives.transpose(0, 2, 1)
+    return sandwich(derivatives @ derivatives.transpose(0, 2, 1), spread)
+
+
+def sandwich(squared: np.ndarray, spread: np.ndarray) -> np.ndarray:
+    """Return the inverse covariance (n, P, P) of a fit from J^T J and the covariance of J^T noise (White 1980)."""
     return squared @ np.linalg.pinv(spread, rcond=1e-9, hermitian=True) @ squared
 
 

@@ -122,7 +122,7 @@ def compare_audio(
     else:
         candidates[EXACT] = labels
         candidates[ROUNDED] = spec.space.from_byte(spec.space.to_byte(truth))
-    if any(parameter.kind == "continuous" for parameter in spec.space):
+    if not test.quantised and any(parameter.kind == "continuous" for parameter in spec.space):
         candidates[LIMIT] = image_limit(source, test, truth)
     known = spec.space.denormalize(datamodule.dataset("train").targets())
     candidates[MEAN] = np.tile(typical_values(spec.space, known), (len(truth), 1))
@@ -209,7 +209,9 @@ def _measure(
 
 
 def _sounds(source: Source, values: np.ndarray, rate: int) -> Tensor:
-    return resample(torch.from_numpy(source.sounds(values)), source.front_end.sample_rate, rate)
+    return resample(
+        torch.from_numpy(source.sounds(source.synth.space.on_grid(values))), source.front_end.sample_rate, rate
+    )
 
 
 def _distances(embeddings: Mapping[str, Tensor]) -> tuple[dict[str, float | None], tuple[str, ...]]:

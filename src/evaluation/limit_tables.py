@@ -88,9 +88,10 @@ def print_limits(limits: Limits, name: str, noise_db: float | None) -> None:
     if share >= _LEAST_SHARE:
         caption += f"\nat {100 * share:.0f} % of the points a change of {_listed(names)} leaves the image as it is"
     show(columns, rows, title, caption)
-    if regions := weak_regions(limits):
+    regions, pairs = weak_regions(limits), collinear_pairs(limits)
+    if regions:
         _print_weak(regions)
-    if pairs := collinear_pairs(limits):
+    if pairs:
         cells = [[one, other, f"{100 * share:.0f} %"] for one, other, share in pairs[:_LONGEST]]
         columns = [Column("parameter", text=True), Column("and", text=True), Column("points")]
         show(columns, cells, f"Hard to tell apart: the errors correlate by more than {COLLINEAR:g}")

@@ -165,14 +165,20 @@ def predict_clip(
     with torch.inference_mode():
         image, scale = (found.numpy() for found in front_end(torch.from_numpy(clip)[None]))
     one = Estimates(*(column[None] for column in estimates))
-    return _refined(refiner, [name], one, refiner.refine(one, image, scale, recorded=True))[0]
+    try:
+        return _refined(refiner, [name], one, refiner.refine(one, image, scale, recorded=True))[0]
+    except UserError as error:  # of the voice; the network's answer is valid without it
+        log.warning("%s: not refined: %s", name, error)
+        return _prediction(name, estimates)
 
 
 def estimate_clip(model: VIMHLitModule, front_end: FrontEnd, clip: np.ndarray) -> Estimates:
     """Return the estimates of one clip (T,), as arrays (P,) float64 in physical units."""
+    weights = next(model.parameters())
     with torch.inference_mode():
-        estimates = model.predict(*clip_image(front_end, clip))
-    return Estimates(*(column[0].numpy().astype(np.float64) for column in estimates))
+        image, scale = clip_image(front_end, clip)
+        estimates = model.predict(image.to(weights), scale.to(weights.device))
+    return Estimates(*(column[0].cpu().numpy().astype(np.float64) for column in estimates))
 
 
 def clip_image(front_end: FrontEnd, clip: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:

@@ -232,6 +232,8 @@ def _notes(sounds: list[Prediction], space: ParameterSpace, calibrated_on: int) 
     """Return what a reader of uncertainties should know."""
     if any(sound.refinement for sound in sounds):
         notes = ["+-: standard uncertainty of the fit to the image; none if no parameters fit the sound"]
+        if any(spec.kind != "continuous" for spec in space):
+            notes.append("what is not continuous keeps the network's answer and its +-")
         if len(sounds) > 1:
             notes.append(f"{_RMS}: difference between the images, network -> refined")
         return notes

@@ -70,6 +70,11 @@ class ParameterSpace:
         """Map [0, 1] (..., P), clipped, to physical values on each parameter's scale."""
         return self._encode(codec.to_physical, np.clip(np.asarray(unit, np.float64), 0.0, 1.0))
 
+    def on_grid(self, values: np.ndarray) -> np.ndarray:
+        """Return physical values (..., P) with those of ordinal and categorical parameters at their nearest class."""
+        continuous = [spec.kind == "continuous" for spec in self.varying]
+        return values if all(continuous) else np.where(continuous, values, self.from_class(self.to_class(values)))
+
     def to_class(self, values: np.ndarray) -> np.ndarray:
         """Return the nearest class (..., P) int64 of physical values."""
         return self._encode(codec.to_class, np.asarray(values, np.float64))

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from src.data.dataset import BatchDataset
+from src.data.dataset import BatchDataset, images_to_float
 from src.data.origin import source_of
+from src.data.sensitivity import is_lost
 from src.data.source import Source
+from src.data.spec import DatasetSpec
 from src.evaluation.refinement.options import Options
 from src.evaluation.refinement.problem import Problem
-from src.evaluation.refinement.refine import Refined, difference_steps, refine
+from src.evaluation.refinement.refine import Refined, difference_steps, joined, refine
 from src.models.heads.multi_head import Estimates
 from src.models.vimh_lit_module import VIMHLitModule
 from src.parameters.codec import physical_per_unit
@@ -47,24 +49,36 @@ class Refiner:
         return _estimates(space, estimates, refined, self.steps > 0), refined
 
 
-def make_refiner(model: VIMHLitModule, options: Options, trust: Iterable[str] = ()) -> Refiner:
-    """Return what refines a model's answers; raise UserError if the synth of its sounds is unknown or not trusted."""
-    source = source_of(model.spec, trust)
-    blind = {effect.name for effect in model.spec.origin.sensitivity if effect.blind}
-    free = np.array([spec.kind == "continuous" and spec.name not in blind for spec in source.synth.space])
+def make_refiner(model: VIMHLitModule, spec: DatasetSpec, options: Options, trust: Iterable[str] = ()) -> Refiner:
+    """Return what refines a model's answers for sounds of the synth that `spec` describes.
+
+    Raises UserError if the synth is unknown or not trusted, or if the model predicts no parameter that can be refined.
+    """
+    if model.heads.predicts != "parameters":
+        raise UserError("refine: given, but this model predicts no parameters; give refine=0")
+    source = source_of(spec, trust)
+    lost = {effect.name for effect in spec.origin.sensitivity if is_lost(effect)}
+    free = np.array([each.kind == "continuous" and each.name not in lost for each in source.synth.space])
     if not free.any():
-        raise UserError(f"{model.spec.name}: no parameter is continuous and has an effect, so none can be refined")
+        raise UserError(f"{spec.name}: no parameter is continuous and has an effect, so none can be refined")
     return Refiner(source, difference_steps(source, free), options)
 
 
 def refine_dataset(refiner: Refiner, dataset: BatchDataset, estimates: Estimates) -> tuple[Estimates, Refined]:
     """Refine the estimates (n, P) of a split's samples, in order, on the images that it stores."""
-    images, scales = [], []
+    found: list[Estimates] = []
+    parts: list[Refined] = []
     for start in range(0, len(dataset), _BLOCK):
-        batch = dataset.__getitems__(np.arange(start, min(start + _BLOCK, len(dataset))))
-        images.append(batch["image"].numpy().astype(np.float32) / np.float32(255.0))
-        scales.append(batch["scale"].numpy())
-    return refiner.refine(estimates, np.concatenate(images), np.concatenate(scales), recorded=False)
+        rows = np.arange(start, min(start + _BLOCK, len(dataset)))
+        batch = dataset.__getitems__(rows)
+        scale = batch["scale"].numpy()
+        if not (scale[:, 1] >= scale[:, 0]).all() or not scale.any(axis=1).all():
+            raise UserError("refine: given, but the records state no dB range; make the dataset again")
+        own = Estimates(*(column[rows] for column in estimates))
+        better, refined = refiner.refine(own, images_to_float(batch["image"]).numpy(), scale, recorded=False)
+        found.append(better)
+        parts.append(refined)
+    return Estimates(*(np.concatenate(columns) for columns in zip(*found, strict=True))), joined(parts)
 
 
 def _per_unit(space: ParameterSpace, values: np.ndarray) -> np.ndarray:

@@ -15,6 +15,7 @@ _TRIALS = 4  # of a step, each with more damping, before it is given up
 _ROBUST_STEPS, _ROBUST_LEVELS = 3, 1.0  # the first steps of a sound whose image is so wrong weigh outliers less
 _NARROW_STEPS = 5  # steps that are followed by a scan nearby, each a quarter as wide as the one before
 _FIRST_NARROW = 0.7  # half its width, in points of the scan
+_ANYWHERE = 0.3  # the prior's sd if magnitudes are compared: noise misleads networks far beyond their own errors
 _SETTLED = 1e-6  # a smaller relative decrease of the cost ends the search
 
 
@@ -30,7 +31,8 @@ def descend(
     best, best_cost = unit.copy(), rms(residual)
     wrong = rms(problem.levels(unit, rows)) > _ROBUST_LEVELS
     damping, taken = np.full(len(rows), _DAMPING), np.zeros(len(rows), int)
-    precision = np.where(spacing > 0, 0.0, problem.sd[rows] ** -2.0)
+    sd = problem.sd[rows] if problem.kind == "db" else np.full(unit.shape, _ANYWHERE)
+    precision = np.where(spacing > 0, 0.0, sd**-2.0)
     open_ = np.arange(len(rows))
     for iteration in range(iterations):
         robust = wrong[open_] & (iteration < _ROBUST_STEPS) & (problem.kind == "db")

@@ -33,6 +33,11 @@ def parse_options(config: DictConfig) -> Options | None:
     settings = {"iterations": given} if isinstance(given, int) else given
     if not settings or settings.get("iterations") == 0:
         return None
+    return make_options(**settings)
+
+
+def make_options(**settings: Any) -> Options:
+    """Return the options of these settings; raise UserError for a value that is not allowed."""
     try:
         return Options(**settings)
     except ValidationError as error:

@@ -2,12 +2,16 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
 from src.data.source import Source
 
-RESIDUALS = ("db", "magnitude")
+GOOD_LEVELS = 0.5  # an image that differs by less fits as well as bytes can tell
+TOO_NOISY = 0.3  # of the magnitudes' own RMS, about -10 dB: what differs by more is not that sound
+_GOOD_SHARE = 0.15  # of these magnitudes: 16 dB of noise; a residual above it may be another answer's
+_LEAST_SPAN = 1.0  # dB of an image; silence on its own scale has none
 _MOST_VALUES = 2**24  # pixels of rendered images in memory at once: 64 MB
 
 Residual = Callable[[np.ndarray, np.ndarray], np.ndarray]  # (m, P), the sounds (m,) -> (m, cells)
@@ -23,7 +27,7 @@ class Problem:
     start: np.ndarray  # (n, P)
     sd: np.ndarray  # (n, P): standard deviations of the start's errors
     steps: np.ndarray  # (P,): of finite differences; 0: the parameter keeps its value
-    kind: str  # of RESIDUALS
+    kind: Literal["db", "magnitude"]  # of the residuals
 
     def __len__(self) -> int:
         return len(self.images)
@@ -50,7 +54,7 @@ class Problem:
         found = np.empty((len(rows), self.images[0].size), np.float32)
         for part, images, scale in self._rendered(unit):
             low, high = _ends(self.scale[rows[part]])
-            images[:, 0] = (_decibels(images[:, 0], scale) - low) / np.maximum(high - low, 1e-6)
+            images[:, 0] = (decibels(images[:, 0], scale) - low) / np.maximum(high - low, _LEAST_SPAN)
             found[part] = 255.0 * (images - self.images[rows[part]]).reshape(len(images), -1)
         return found
 
@@ -61,13 +65,13 @@ class Problem:
         """
         found = np.empty((len(rows), self.images[0, 0].size), np.float32)
         for part, images, scale in self._rendered(unit):
-            rendered = 10.0 ** (_decibels(images[:, 0], scale) / 20.0)
+            rendered = 10.0 ** (decibels(images[:, 0], scale) / 20.0)
             found[part] = rendered.reshape(len(images), -1) - self.given_magnitudes(rows[part])
         return found
 
     def given_magnitudes(self, rows: np.ndarray) -> np.ndarray:
         """Return the magnitudes (m, H * W) of the sounds `rows` (m,)."""
-        return (10.0 ** (_decibels(self.images[rows, 0], self.scale[rows]) / 20.0)).reshape(len(rows), -1)
+        return (10.0 ** (decibels(self.images[rows, 0], self.scale[rows]) / 20.0)).reshape(len(rows), -1)
 
     def jacobian(self, unit: np.ndarray, rows: np.ndarray, residual: np.ndarray, function: Residual) -> np.ndarray:
         """Return the derivatives (m, P, cells) of a residual function, by forward differences.
@@ -75,18 +79,26 @@ class Problem:
         `residual` is the function's value; at the upper end of a range the difference is a backward one.
         """
         found = np.zeros((len(rows), unit.shape[1], residual.shape[1]), np.float32)
-        steps = np.where(unit + self.steps > 1.0, -self.steps, self.steps)
-        for column in self.free:
-            moved = unit.copy()
-            moved[:, column] += steps[:, column]
-            found[:, column] = (function(moved, rows) - residual) / steps[:, column, None]
+        free, at = self.free, np.arange(len(self.free))
+        steps = np.where(unit + self.steps > 1.0, -self.steps, self.steps)[:, free]
+        moved = np.repeat(unit[:, None], len(free), axis=1)
+        moved[:, at, free] += steps
+        changed = function(moved.reshape(-1, unit.shape[1]), np.repeat(rows, len(free)))
+        found[:, free] = (changed.reshape(len(rows), len(free), -1) - residual[:, None]) / steps[:, :, None]
         return found
+
+    def fits(self, unit: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Return whether the sounds `rows` (m,) are as close to the parameters (m, P) as one can expect."""
+        if self.kind == "db":
+            return rms(self.levels(unit, rows)) <= GOOD_LEVELS
+        return rms(self.magnitudes(unit, rows)) <= _GOOD_SHARE * rms(self.given_magnitudes(rows))
 
     def _rendered(self, unit: np.ndarray) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
         size = max(1, _MOST_VALUES // self.images[0].size)
         for start in range(0, len(unit), size):
             part = slice(start, start + size)
-            yield part, *self.source.float_images(self.source.synth.space.denormalize(unit[part]))
+            space = self.source.synth.space
+            yield part, *self.source.float_images(space.on_grid(space.denormalize(unit[part])))
 
 
 def rms(residual: np.ndarray) -> np.ndarray:
@@ -99,7 +111,7 @@ def _ends(scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return low, high
 
 
-def _decibels(images: np.ndarray, scale: np.ndarray) -> np.ndarray:
+def decibels(images: np.ndarray, scale: np.ndarray) -> np.ndarray:
     """Map magnitude images (m, H, W) in [0, 1] to dB."""
     low, high = _ends(scale)
     return low + images * (high - low)

@@ -1,5 +1,6 @@
 """Refine an answer on the spectral image, for any voice: the derivatives are differences of rendered images."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -9,14 +10,15 @@ from src.data.source import Source
 from src.evaluation.refinement.adam import adam
 from src.evaluation.refinement.descend import descend
 from src.evaluation.refinement.options import Options
-from src.evaluation.refinement.problem import Problem, rms
+from src.evaluation.refinement.problem import Problem, decibels, rms
 from src.evaluation.refinement.scan import scan, scan_spacing
 from src.evaluation.refinement.spread import spread
 
 _CHUNK = 128  # sounds that are refined at once
 _STEP_POINTS = 8
-_GOOD_LEVELS = 0.5  # an RMS above this is worth a second search
+_USUAL_SPAN = 80.0  # dB of an image
 _FRINGES, _SECOND_STEPS = 4, 15  # of a second search: the best points of a scan of twice the width
+_RANDOM_POINTS = 64  # of which the best starts a search for a noisy sound that the network's answer does not fit
 _ANYWHERE = 0.3  # the standard deviation of a random start's error, as a fraction of the range
 _AS_GOOD, _ELSEWHERE = 0.05, 0.01  # another answer: its cost is so little above, and it is so far away
 
@@ -38,7 +40,13 @@ def difference_steps(source: Source, free: np.ndarray) -> np.ndarray:
     """Return the steps (P,) of finite differences, in [0, 1], for the parameters in the mask `free` (P,); others 0."""
     space = source.synth.space
     points = space.normalize(space.sample(0, 0, _STEP_POINTS))
-    return choose_steps(lambda unit: source.float_images(space.denormalize(unit))[0], points, free)
+
+    def levels(unit: np.ndarray) -> np.ndarray:
+        images, scale = source.float_images(space.on_grid(space.denormalize(unit)))
+        images[:, 0] = decibels(images[:, 0], scale) / _USUAL_SPAN  # so that a level counts, also on an own scale
+        return images
+
+    return choose_steps(levels, points, free)
 
 
 def refine(problem: Problem, options: Options, rounded: bool) -> Refined:
@@ -50,8 +58,12 @@ def refine(problem: Problem, options: Options, rounded: bool) -> Refined:
     for at in range(0, len(problem), _CHUNK):
         part = problem.part(slice(at, at + _CHUNK))
         parts.append(_summary(part, *_best_of_starts(part, options), rounded))
-    joined = {each.name: np.concatenate([getattr(part, each.name) for part in parts]) for each in fields(Refined)}
-    return Refined(**joined)
+    return joined(parts)
+
+
+def joined(parts: Sequence[Refined]) -> Refined:
+    """Return the answers of several groups of sounds as one."""
+    return Refined(*(np.concatenate([getattr(part, each.name) for part in parts]) for each in fields(Refined)))
 
 
 def _best_of_starts(problem: Problem, options: Options) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -93,18 +105,39 @@ def _search(problem: Problem, options: Options) -> tuple[np.ndarray, np.ndarray,
     begin = scan(problem, rows, spacing, 1.0, 1)[:, 0]
     unit, taken = descend(problem, begin, rows, spacing, options.iterations)
     cost = rms(problem.residual(unit, rows))
-    again = np.flatnonzero((rms(problem.levels(unit, rows)) > _GOOD_LEVELS) & spacing.any(axis=1))
-    if len(again):
-        fringes = scan(problem, again, spacing, 2.0, _FRINGES)
+
+    def search_again(rows: np.ndarray, starts: np.ndarray, spacing: np.ndarray) -> None:
+        """Search the sounds `rows` (m,) from `starts` (m, P), and keep what is better."""
+        other, steps = descend(problem, starts, rows, spacing, _SECOND_STEPS)
+        other_cost = rms(problem.residual(other, rows))
+        lower = other_cost < cost[rows]
+        better = rows[lower]
+        unit[better], cost[better], taken[better] = other[lower], other_cost[lower], steps[lower]
+
+    scanned = np.flatnonzero(~problem.fits(unit, rows) & spacing.any(axis=1))
+    if len(scanned):
+        fringes = scan(problem, scanned, spacing, 2.0, _FRINGES)
         for at in range(_FRINGES):
-            other, steps = descend(problem, fringes[:, at], again, spacing[again], _SECOND_STEPS)
-            other_cost = rms(problem.residual(other, again))
-            lower = other_cost < cost[again]
-            better = again[lower]
-            unit[better], cost[better], taken[better] = other[lower], other_cost[lower], steps[lower]
+            search_again(scanned, fringes[:, at], spacing[scanned])
+    astray = np.flatnonzero(~problem.fits(unit, rows))
+    if problem.kind == "magnitude" and len(astray):  # noise may mislead a network to anywhere
+        start = _best_of_random(problem, astray)
+        search_again(astray, start, np.zeros_like(start))
     worse = cost > first  # a scan compares dB, also where magnitudes are refined
     unit[worse], cost[worse], taken[worse] = problem.start[worse], first[worse], 0
     return unit, cost, taken
+
+
+def _best_of_random(problem: Problem, rows: np.ndarray) -> np.ndarray:
+    """Return the best (m, P) of some points anywhere in the ranges for each of the sounds `rows` (m,)."""
+    points = np.random.Generator(np.random.Philox(key=0)).random((_RANDOM_POINTS, problem.start.shape[1]))
+    best, lowest = problem.start[rows].copy(), np.full(len(rows), np.inf)
+    for point in points:
+        unit = np.where(problem.steps > 0, point, problem.start[rows])
+        cost = rms(problem.residual(unit, rows))
+        lower = cost < lowest
+        best[lower], lowest[lower] = unit[lower], cost[lower]
+    return best
 
 
 def _summary(problem: Problem, unit: np.ndarray, taken: np.ndarray, as_good: np.ndarray, rounded: bool) -> Refined:

@@ -10,13 +10,12 @@ from src.data.datamodule import BatchDataModule
 from src.evaluation.intervals import Interval, interval, resampled_means, rounded, written_interval
 from src.evaluation.predict import estimate_dataset
 from src.evaluation.refinement.answers import Refiner, refine_dataset
+from src.evaluation.refinement.problem import GOOD_LEVELS
 from src.models.vimh_lit_module import VIMHLitModule
 from src.utils.files import write_atomic
 from src.utils.table import Column, markdown, show
 
 FILE = "refinement_results"
-GOOD_LEVELS = 0.5  # an image that differs by less than half a level fits as well as bytes can tell
-
 _CAPTION = "better: share of the sounds whose error became smaller; image limit: the least MAE that the images allow"
 
 
@@ -45,6 +44,7 @@ class RefinedResults:
     rms_after: float
     share_good: float  # of the sounds whose image differs by less than half a level
     mean_iterations: float
+    rounded_labels: bool  # the labels are bytes, so that errors include those of rounding
 
 
 def refine_test(
@@ -85,6 +85,7 @@ def refine_test(
         rms_after=float(np.median(refined.rms_after)),
         share_good=float((refined.rms_after < GOOD_LEVELS).mean()),
         mean_iterations=float(refined.iterations.mean()),
+        rounded_labels=test.quantised,
     )
     return results, estimates.values
 
@@ -108,7 +109,10 @@ def _title(results: RefinedResults) -> str:
 def _caption(results: RefinedResults) -> list[str]:
     levels = f"{results.rms_after:.2g} levels instead of {results.rms_before:.2g}"
     steps = f"{results.mean_iterations:.1f} steps on average"
-    return [f"images differ by {levels} (median RMS), below half a level: {results.share_good:.1%}; {steps}", _CAPTION]
+    notes = [f"images differ by {levels} (median RMS), below half a level: {results.share_good:.1%}; {steps}", _CAPTION]
+    if results.rounded_labels:
+        notes.append("the labels are rounded to bytes, so that errors include that of rounding")
+    return notes
 
 
 def _table(results: RefinedResults) -> tuple[list[Column], list[list[str]]]:

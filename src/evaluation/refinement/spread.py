@@ -4,13 +4,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from src.data.limits import lower_limit
-from src.evaluation.refinement.problem import Problem, rms
+from src.data.limits import lower_limit, sandwich
+from src.evaluation.limit_tables import COLLINEAR
+from src.evaluation.refinement.problem import TOO_NOISY, Problem, rms
 
 _ROUNDING = 1 / 12  # the variance of a rounded level, in levels
 _TOO_WRONG = 2.0  # levels: with a larger RMS the voice or the answer is wrong, and the fit says nothing
-_TOO_NOISY = 0.3  # of the magnitudes' own RMS: about -10 dB
-_ALIKE = 0.95  # correlation of two parameters' errors
 _NEIGHBOURS = 4  # rows whose noise is correlated, by windows and zero-padding
 _SHORT = 1.15  # magnitudes of weak cells are biased by noise, so that intervals would be 10 % too small
 
@@ -39,7 +38,7 @@ def spread(problem: Problem, unit: np.ndarray, rounded: bool) -> tuple[np.ndarra
 
 def pairs_alike(names: Sequence[str], correlation: np.ndarray) -> tuple[tuple[str, str], ...]:
     """Return the pairs of parameters whose errors correlate (P, P) so much that the sound hardly tells them apart."""
-    rows, columns = np.nonzero(np.triu(np.abs(np.nan_to_num(correlation)) > _ALIKE, 1))
+    rows, columns = np.nonzero(np.triu(np.abs(np.nan_to_num(correlation)) > COLLINEAR, 1))
     return tuple((names[int(row)], names[int(column)]) for row, column in zip(rows, columns, strict=True))
 
 
@@ -47,7 +46,7 @@ def _is_too_wrong(problem: Problem, residual: np.ndarray) -> np.ndarray:
     """Return whether no parameters fit a sound (n,): another voice made it, or noise hides it."""
     if problem.kind == "db":
         return rms(residual) > _TOO_WRONG
-    return rms(residual) > _TOO_NOISY * rms(problem.given_magnitudes(np.arange(len(problem))))
+    return rms(residual) > TOO_NOISY * rms(problem.given_magnitudes(np.arange(len(problem))))
 
 
 def _information(jacobian: np.ndarray, residual: np.ndarray, rounded: bool) -> np.ndarray:
@@ -71,5 +70,4 @@ def _in_noise(problem: Problem, jacobian: np.ndarray, residual: np.ndarray) -> n
         one, other = scores[:, :, lag:], scores[:, :, : shape[0] - lag]
         product = np.einsum("nphw,nqhw->npq", one, other, optimize=True)
         between += (1 - lag / (_NEIGHBOURS + 1)) * (product if lag == 0 else product + product.transpose(0, 2, 1))
-    squared = jacobian @ jacobian.transpose(0, 2, 1)
-    return squared @ np.linalg.pinv(between, rcond=1e-9, hermitian=True) @ squared
+    return sandwich(jacobian @ jacobian.transpose(0, 2, 1), between)

@@ -76,7 +76,7 @@ def test_a_dataset_is_refined(trained, data_root, saw, tmp_path):
 def test_intervals_are_on_the_parameters_scale_and_in_its_range(model, saw):
     dataset = VIMHDataset(saw, "test")
     network = estimate_dataset(model, dataset)
-    refiner = make_refiner(model, Options(iterations=2))
+    refiner = make_refiner(model, model.spec, Options(iterations=2))
     estimates, refined = refine_dataset(refiner, dataset, network)
     space = model.spec.space
     fits = np.isfinite(estimates.uncertainties).all(axis=1)
@@ -97,11 +97,17 @@ def test_a_synth_that_is_missing_or_not_trusted_is_one_line(trained, data_root, 
 
 
 def test_a_model_without_continuous_parameters_is_one_line(model, monkeypatch):
-    effects = tuple(row.model_copy(update={"blind": True}) for row in model.spec.origin.sensitivity)
+    effects = tuple(row.model_copy(update={"blind": True, "range_db": 0.0}) for row in model.spec.origin.sensitivity)
     assert effects
     origin = SimpleNamespace(recipe=model.spec.origin.recipe, sensitivity=effects)
     monkeypatch.setattr("src.evaluation.refinement.answers.source_of", lambda spec, trust: SimpleNamespace(
         synth=SimpleNamespace(space=model.spec.space)))  # fmt: skip
-    blind = SimpleNamespace(spec=SimpleNamespace(name="saw", origin=origin))
     with pytest.raises(UserError, match="none can be refined"):
-        make_refiner(blind, Options(iterations=1))
+        make_refiner(model, SimpleNamespace(name="saw", origin=origin), Options(iterations=1))
+
+
+def test_steps_that_are_none_are_one_line(model, sound):
+    _, audio, rate, _ = sound
+    for refine in (-1, 2.5, 5000):
+        with pytest.raises(UserError, match="iterations"):
+            api.predict(model, audio, rate, refine=refine)
