@@ -30,6 +30,11 @@ class ParametersTask(MultiHead, Task):
         self.test_metrics = HeadMetrics(spec.space, self.weights)
 
     @property
+    def trained(self) -> Tensor:
+        """Which heads are trained (P,) bool, by whichever loss."""
+        return self.val_metrics.trained
+
+    @property
     def metric_names(self) -> list[str]:
         return self.val_metrics.names
 
