@@ -13,7 +13,16 @@ log = logging.getLogger(__name__)
 
 _NEEDED = ("trainer", "paths", "extras", "preflight", "data.recipe.synth", "model.heads", "model.heads.default")
 _KEYED_BY_ROLE = ("callbacks", "logger")  # each value of these is a mapping as well
-_SWITCHES = ("test", "deterministic", "verify", "report", "render", "preflight.allow_blind", "extras.print_config")
+_SWITCHES = (
+    "test",
+    "adapt",
+    "deterministic",
+    "verify",
+    "report",
+    "render",
+    "preflight.allow_blind",
+    "extras.print_config",
+)
 _DIVISORS = ("accumulate_grad_batches", "check_val_every_n_epoch", "val_check_interval")
 _TRAINING = ("max_epochs", "max_steps", "limit_train_batches", "max_time")
 

@@ -204,7 +204,7 @@ def test_a_checkpoint_may_name_only_listed_losses(loss):
     task = {"_target_": "src.models.tasks.render.RenderTask", "_partial_": True, "_recursive_": False}
     config = {"_target_": "src.models.vimh_lit_module.VIMHLitModule", "task": {**task, "loss": "multi_scale_spectral"}}
     require_allowed(config)
-    with pytest.raises(UserError, match="os.system"):
+    with pytest.raises(UserError, match=r"os\.system"):
         require_allowed({**config, "task": {**task, "loss": loss}})
 
 
