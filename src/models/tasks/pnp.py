@@ -50,7 +50,7 @@ class PNPTask(AddedLossTask):
         if isinstance(damping, bool) or not isinstance(damping, int | float) or not 0 <= damping < float("inf"):
             raise UserError(f"model.task.damping: {damping!r} given; give a number of at least 0")
         if len(others) == len(spec.space):
-            raise UserError("loss=pnp: no parameter is continuous, so the image has no derivative; give loss=null")
+            raise UserError("loss=pnp: no parameter is continuous, so the image has no derivative; give loss=labels")
         self._spec = spec
         self.damping = damping
         self._source: Source | None = None

@@ -20,7 +20,7 @@ class Renderer(nn.Module):
         if synth.voice.differentiable is None:
             raise UserError(
                 f"voice {synth.voice.name} has no differentiable twin, so no loss can compare its sounds; "
-                "give loss=null or loss=pnp, or write the twin as in docs/differentiable_voices.md"
+                "give loss=labels or loss=pnp, or write the twin as in docs/differentiable_voices.md"
             )
         self.voice, self.space, self.config = synth.voice, synth.space, synth.config
         self.front_end = source.front_end
