@@ -94,12 +94,12 @@ def test_what_is_no_folder_of_sounds_is_one_line(options, cause, saw, tmp_path, 
 
 
 def adapt(data_root, output, folder, *more):
-    given = ("experiment=adapt_to_recordings", f"data.audio_dir={folder}", "logger=csv", *more)
+    given = ("experiment=adapt_to_recordings", f"data.audio_dir={folder}", *more)
     return running.run("train", data_root, output, *given)
 
 
 def test_a_model_is_adapted_without_labels(data_root, folder, saw, trained, tmp_path):
-    quick = ("trainer.max_epochs=12", "data.batch_size=6", "model.optimizer.lr=0.004")
+    quick = ("logger=[csv,tensorboard]", "trainer.max_epochs=12", "data.batch_size=6", "model.optimizer.lr=0.004")
     score = adapt(data_root, tmp_path, folder, f"ckpt_path={trained.best}", *quick)
     before, after = load_checkpoint(trained.best), load_checkpoint(tmp_path / "checkpoints/best.ckpt")
     rows = next(tmp_path.rglob("metrics.csv")).read_text().splitlines()

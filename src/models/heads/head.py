@@ -66,7 +66,7 @@ class _IntoRange(torch.autograd.Function):
 
 def into_range(unit: Tensor) -> Tensor:
     """Clamp to [0, 1]; a value beyond an end keeps the gradient that leads it back, so that a loss on it can train."""
-    return _IntoRange.apply(unit)
+    return _IntoRange.apply(unit) if unit.requires_grad else unit.clamp(0.0, 1.0)
 
 
 class Head(nn.Module):

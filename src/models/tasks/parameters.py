@@ -71,7 +71,9 @@ class ParametersTask(MultiHead, Task):
             self.val_errors.reset()
         return results
 
-    def points(self, outputs: Outputs, batch: Batch) -> Points:
+    def points(self, outputs: Outputs, batch: Batch) -> Points | None:
+        if "target" not in batch:
+            return None
         predicted = self.values(outputs).float().cpu().numpy()
         return Points(self.space, self.space.denormalize(batch["target"].cpu().numpy()), predicted)
 

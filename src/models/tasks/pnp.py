@@ -18,7 +18,7 @@ from src.parameters.codec import to_unit
 from src.utils.errors import UserError
 
 _STEP_POINTS = 8
-_MOST_KEPT = 2**18  # matrices: 32 MB for 4 parameters, 130 MB for 10
+_MOST_KEPT = 2**18  # matrices: 70 MB for 4 parameters, 160 MB for 10
 
 
 class PNPTask(AddedLossTask):
@@ -54,7 +54,7 @@ class PNPTask(AddedLossTask):
         self._spec = spec
         self.damping = damping
         self._source: Source | None = None
-        self._kept_matrices: dict[bytes, Tensor] = {}  # by the label's bytes
+        self._kept_matrices: dict[bytes, np.ndarray] = {}  # by the label's bytes
 
     def prepare(self, trust: Iterable[str]) -> None:
         if self.is_ready:
@@ -88,16 +88,16 @@ class PNPTask(AddedLossTask):
                 known[keys[at]] = matrix
                 if len(self._kept_matrices) < _MOST_KEPT:
                     self._kept_matrices[keys[at]] = matrix
-        return torch.stack([known[key] for key in keys])
+        return torch.from_numpy(np.stack([known[key] for key in keys]))
 
-    def _measured(self, labels: np.ndarray) -> Tensor:
+    def _measured(self, labels: np.ndarray) -> np.ndarray:
         derivatives = jacobian(self._images, labels, self._steps)
         squared = derivatives @ derivatives.transpose(0, 2, 1)
         trace = np.trace(squared, axis1=1, axis2=2)[:, None, None]
         free = self._steps > 0
         identity = np.diag(free / free.sum())
         normalised = np.divide(squared, trace, out=np.zeros_like(squared), where=trace > 0)  # 0 for silence
-        return torch.from_numpy((normalised + self.damping * identity).astype(np.float32))
+        return (normalised + self.damping * identity).astype(np.float32)
 
     def _images(self, unit: np.ndarray) -> np.ndarray:
         assert self._source is not None
