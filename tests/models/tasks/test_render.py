@@ -13,11 +13,13 @@ from src.models.build import load_checkpoint
 from src.models.tasks.render import RenderTask
 from src.models.tasks.renderer import Renderer
 from src.models.trust import require_allowed
+from src.synth.saw_moog import SAW_MOOG
 from src.utils.errors import UserError
 from tests import running
 
 HEADS = {"default": {"kind": "regression"}}
 LEVEL = 1 / 255
+WITHOUT_TWIN = replace(SAW_MOOG, differentiable=None)
 
 
 def task_of(saw, heads=HEADS, **options):
@@ -223,7 +225,7 @@ def test_invalid_options_are_one_line(saw, options, cause):
 
 def test_a_sound_that_cannot_be_rendered_is_one_line(saw):
     spec, source = read_spec(saw), source_of(read_spec(saw))
-    synth = replace(source.synth, voice=replace(source.synth.voice, differentiable=None))
+    synth = replace(source.synth, voice=WITHOUT_TWIN)
     with pytest.raises(UserError, match="saw_moog has no differentiable twin"):
         Renderer(replace(source, synth=synth))
     without = replace(spec, origin=replace(spec.origin, generator=None))
@@ -233,6 +235,12 @@ def test_a_sound_that_cannot_be_rendered_is_one_line(saw):
     plain["generator"]["config"]["synth"]["voice"] = "somebody.VOICE"
     with pytest.raises(UserError, match="trust="):
         RenderTask(4, DatasetSpec.from_dict(plain), HEADS).prepare(())
+
+
+def test_a_voice_without_a_twin_ends_the_run_before_its_dataset_is_made(caplog, tmp_path):
+    voice = "synth.voice=tests.models.tasks.test_render.WITHOUT_TWIN"
+    line = running.fault(caplog, "train", tmp_path / "data", tmp_path, voice, "loss=render")
+    assert line.startswith("voice saw_moog has no differentiable twin") and not (tmp_path / "data").exists()
 
 
 def test_data_without_a_recipe_ends_the_run_before_training(caplog, data_root, tmp_path):
