@@ -64,7 +64,7 @@ def run_one(synth: str, loss: str, seed: int, options: argparse.Namespace) -> di
     began = time.process_time()
     trainer.fit(module, datamodule=data)
     seconds = time.process_time() - began
-    bare_trainer(0, inference_mode=False).validate(module, datamodule=data, verbose=False)  # calibrates uncertainties
+    bare_trainer(0, limit_val_batches=1.0).validate(module, datamodule=data, verbose=False)  # calibrates uncertainties
     test = data.dataset("test")
     refiner = make_refiner(module, Options(iterations=REFINED))
     estimates = estimate_dataset(module, test)
