@@ -99,8 +99,8 @@ def adapt(data_root, output, folder, *more):
 
 
 def test_a_model_is_adapted_without_labels(data_root, folder, saw, trained, tmp_path):
-    quick = ("logger=[csv,tensorboard]", "trainer.max_epochs=12", "data.batch_size=6", "model.optimizer.lr=0.004")
-    score = adapt(data_root, tmp_path, folder, f"ckpt_path={trained.best}", *quick)
+    quick = ("trainer.max_epochs=12", "data.batch_size=6", "model.optimizer.lr=0.004")
+    score = adapt(data_root, tmp_path, folder, f"ckpt_path={trained.best}", "logger=[csv,tensorboard]", *quick)
     before, after = load_checkpoint(trained.best), load_checkpoint(tmp_path / "checkpoints/best.ckpt")
     rows = next(tmp_path.rglob("metrics.csv")).read_text().splitlines()
     column = rows[0].split(",").index("val/sound_loss")
@@ -113,7 +113,9 @@ def test_a_model_is_adapted_without_labels(data_root, folder, saw, trained, tmp_
         found = [float(task.measure_added(model(held_out["image"]), held_out)) for model in (before, after)]
     assert found[1] == pytest.approx(score, rel=1e-3) and found[1] < 0.9 * found[0]
     assert type(after.network) is type(before.network)
-    continued = adapt(data_root, tmp_path, folder, *quick, "trainer.max_epochs=13", f"resume={tmp_path}")
+    more = ("trainer.max_epochs=13", f"resume={tmp_path}", "logger=csv", "callbacks=[default,spectrogram_logging]")
+    continued = adapt(data_root, tmp_path, folder, *quick, *more)
+    assert list(tmp_path.glob("sounds/*/*.png"))  # images of recordings and predictions need no labels
     last = torch.load(tmp_path / "checkpoints/last.ckpt")
     assert last["epoch"] == 12 and continued <= score * (1 + 1e-6)  # it goes on from its own checkpoint
     # it is the dataset of the first training that an adapted model can be tested on
