@@ -32,7 +32,7 @@ from omegaconf import OmegaConf
 from src.utils.files import write_atomic
 
 STORE = ROOT / "benchmarks/results.json"
-ELSEWHERE = {"vimh_cnn_stk"}  # it trains on a dataset that the user supplies
+ELSEWHERE = {"adapt_to_recordings", "vimh_cnn_stk"}  # they train on data that the user supplies
 WIDTH = 114  # characters per line of a header
 MOST = 0.5  # of the mean baseline's error: a head with a larger error has learned little
 UNDETERMINED = {  # (synth, head) that the images do not determine, and why

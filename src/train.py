@@ -87,6 +87,24 @@ def check(
     return at
 
 
+def adapted(config: DictConfig, datamodule: BatchDataModule, ckpt_path: Path | None) -> dict[str, Any]:
+    """Give the config the model of a checkpoint and the datamodule its sounds; return the checkpoint."""
+    from src.data.recordings_datamodule import RecordingsDataModule
+    from src.data.spec import DatasetSpec
+    from src.models.build import read_checkpoint
+
+    if not isinstance(datamodule, RecordingsDataModule):
+        raise UserError("adapt: true needs recordings; give experiment=adapt_to_recordings data.audio_dir=...")
+    if ckpt_path is None:
+        raise UserError("ckpt_path: not given; give the checkpoint that is adapted, a .ckpt file or best")
+    checkpoint = read_checkpoint(ckpt_path, config.trust)
+    plain = to_plain(config.model)
+    kept = {key: checkpoint["model_config"].get(key) for key in ("network", "heads", "auxiliary", "channels_last")}
+    config.model = plain | {key: value for key, value in kept.items() if value is not None}
+    datamodule.describe(DatasetSpec.from_dict(checkpoint["dataset_spec"]), checkpoint["data_settings"])
+    return checkpoint
+
+
 def refuse_faults(config: DictConfig, datamodule: BatchDataModule) -> None:
     """Raise UserError for a model or a trainer that cannot be built, before the dataset is generated."""
     import torch
@@ -99,7 +117,9 @@ def refuse_faults(config: DictConfig, datamodule: BatchDataModule) -> None:
         return
     build_trainer(cast(DictConfig, OmegaConf.merge(config, {"logger": None})))
     with torch.random.fork_rng(devices=[]):  # so that this does not change the run's initial weights
-        build_model(to_plain(config.model), planned).check_optimizer()
+        model = build_model(to_plain(config.model), planned)
+        model.check_optimizer()
+        model.heads.prepare(datamodule.trust)
 
 
 def fit(datamodule: BatchDataModule, model: VIMHLitModule, trainer: Trainer, ckpt_path: Path | None) -> None:
@@ -193,6 +213,8 @@ def main(config: DictConfig) -> float | None:
         warn_of_unused(("heads",), "task=features has no heads")
     if config.trainer.get("overfit_batches") and "online" in config.data.get("_target_", ""):
         raise UserError("trainer.overfit_batches: online data cannot overfit a batch; give data=vimh")
+    if config.get("adapt") and config.test:
+        raise UserError("test: recordings have no labels to test with; give test=false, and src/eval.py for a dataset")
     rename_rate(config)
     require_limits(config.trainer)
     require_metrics(config)
@@ -214,6 +236,7 @@ def main(config: DictConfig) -> float | None:
 
 def train_in(directory: Path, config: DictConfig, ckpt_path: Path | None) -> float | None:
     """Build everything from the config, train, test, and write the results to the run's directory."""
+    start = ckpt_path
     if ckpt_path:
         log.info("starting from %s", shown_path(ckpt_path))
     from lightning.pytorch.callbacks import LambdaCallback
@@ -224,19 +247,25 @@ def train_in(directory: Path, config: DictConfig, ckpt_path: Path | None) -> flo
     from src.cli.instantiate import apply_extras, build, build_trainer, log_hyperparameters
     from src.cli.signatures import require_valid_arguments
     from src.evaluation.tables import print_evaluation, write_evaluation
-    from src.models.build import build_model
+    from src.models.build import build_model, load_weights
     from src.run.hparams_table import log_results
 
     apply_extras(config)
     require_valid_arguments(config, ("data", "model", "trainer", "callbacks", "logger"))
     given = {"recipe": None} if config.data.get("data_dir") else {}  # an existing dataset is never generated
     datamodule = build(cast(DictConfig, OmegaConf.merge(config.data, given)), "data")
+    weights = None
+    if config.get("adapt"):  # the config of an older run that is resumed lacks it
+        weights = adapted(config, datamodule, ckpt_path)
+        ckpt_path = ckpt_path if ckpt_path and ckpt_path.is_relative_to(directory) else None  # of this run itself
     refuse_faults(config, datamodule)
     spec = datamodule.spec
     tested = config.test and is_tested(config.trainer)
     # refuses files that the description does not fit, before a model for these images is built
     datamodule.setup(None if tested else "fit")  # None opens the test split too
     model = build_model(to_plain(config.model), spec)
+    if weights and not ckpt_path:
+        load_weights(model, weights)
     require_known(watched(config), model.monitorable)
     num_parameters = sum(parameter.numel() for parameter in model.parameters())
     log.info("dataset %s, model of %s parameters", shown_path(datamodule.data_dir), f"{num_parameters:,}")
@@ -255,7 +284,7 @@ def train_in(directory: Path, config: DictConfig, ckpt_path: Path | None) -> flo
     last = None if not trainer.checkpoint_callbacks or trainer.fast_dev_run else directory / "checkpoints/last.ckpt"  # type: ignore[attr-defined]
     origin = {"commit": made_by["git"].get("commit"), "dirty": made_by["git"].get("dirty"), "seed": config.seed}
     stop = StopOnSignal(last, how_to_continue(directory))
-    details = {"from": ckpt_path, "seed": config.seed, "limits": limits(config), "dataset": spec.sha256}
+    details = {"from": start, "seed": config.seed, "limits": limits(config), "dataset": spec.sha256}
     session = Session(directory, description(config, spec, directory) | details | made_by)
     record = RecordProgress(session, config.monitor)
     trainer.callbacks += [record, stop, Bookkeeping(origin, bool(config.get("resume")))]  # type: ignore[attr-defined]

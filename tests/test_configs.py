@@ -166,7 +166,12 @@ QUICK = ("example", "moog_basic_online", "trivial_micro_small_regression_decay_t
 
 
 @pytest.mark.parametrize(
-    "experiment", [pytest.param(one, marks=[] if one in QUICK else pytest.mark.slow) for one in EXPERIMENTS]
+    "experiment",
+    [
+        pytest.param(one, marks=[] if one in QUICK else pytest.mark.slow)
+        for one in EXPERIMENTS
+        if one != "adapt_to_recordings"  # tests/data/test_recordings_datamodule.py
+    ],
 )
 def test_every_experiment_trains_and_tests_a_little(experiment, data_root, saw, tmp_path):
     small = ("dataset.size=64", "trainer.max_epochs=1", "trainer=cpu")

@@ -65,11 +65,12 @@ class SoundCallback(ScheduledCallback):
     def collect(self, module: VIMHLitModule, outputs: Outputs, batch: Batch) -> Arrays:
         """Return arrays of one row for each sound of a batch: true and predicted parameters (n, P) in physical units.
 
-        Raises UserError if the task predicts no parameters.
+        Raises UserError if the task predicts no parameters, or if the data has no labels.
         """
         points = module.heads.points(outputs, batch)
         if points is None:
-            raise UserError(NO_PARAMETERS)
+            is_unlabelled = module.heads.predicts == "parameters"
+            raise UserError("the data has no labels to compare with" if is_unlabelled else NO_PARAMETERS)
         return {"true": points.truth, "predicted": points.predicted}
 
     def show(self, trainer: Trainer, module: VIMHLitModule, collected: Arrays) -> None:

@@ -18,6 +18,7 @@ _NEEDED = (
 _KEYED_BY_ROLE = ("callbacks", "logger")  # each value of these is a mapping as well
 _SWITCHES = (
     "test",
+    "adapt",
     "deterministic",
     "verify",
     "report",

@@ -28,13 +28,14 @@ def map_tensors(function: Callable[[Tensor], Tensor], batch: Batch) -> Batch:
 class BatchDataset(Dataset):
     """One split of a dataset, which serves whole batches.
 
-    `quantised` says whether its targets were rounded to bytes, `ragged` whether its images have several shapes. Images
-    of one batch have one shape.
+    `quantised` says whether its targets were rounded to bytes, `labelled` whether it has targets, `ragged` whether its
+    images have several shapes. Images of one batch have one shape.
     """
 
     spec: DatasetSpec
     quantised = False
     ragged = False
+    labelled = True
 
     def __len__(self) -> int:
         raise NotImplementedError

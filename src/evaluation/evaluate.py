@@ -117,7 +117,7 @@ def evaluate(model: VIMHLitModule, datamodule: BatchDataModule, trainer: Trainer
     space = model.spec.space  # the same ranges; true and predicted classes are counted on the model's step grid
     limits = {row.name: row.limit_mae for row in spec.origin.sensitivity}
     rows, categories, relative_errors = _head_results(space, values, levels, truth, trained_on, test.quantised, limits)
-    trained = (model.heads.weights > 0).cpu().numpy()
+    trained = parameters_of(model).trained.cpu().numpy()
     nmae = relative_errors[:, trained].mean(axis=1)
     return Evaluation(
         dataset=spec.name,

@@ -1,15 +1,13 @@
 """Predictions for recordings that are longer than a model's clip: cut into segments, predicted one by one, joined."""
 
-import itertools
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from omegaconf import DictConfig, OmegaConf
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
 from src.data.recipe import describe
 from src.evaluation.predict import Prediction, make_front_end, predict_clip, predict_each, rendered
@@ -17,8 +15,8 @@ from src.evaluation.refinement.answers import Refiner
 from src.evaluation.rerender import rendering_source
 from src.models.vimh_lit_module import VIMHLitModule
 from src.spectral.audio_file import SILENCE
-from src.spectral.onsets import onset_curve, pick_onsets, shift_to_attack, surroundings
 from src.spectral.recording import cut_clips, join_clips, read_blocks, write_blocks
+from src.spectral.segments import Segmentation, find_segments
 from src.utils.errors import UserError
 from src.utils.files import path_text
 from src.utils.plain import to_plain
@@ -26,26 +24,6 @@ from src.utils.plain import to_plain
 log = logging.getLogger(__name__)
 
 _FADE = 0.01  # s of a rendered clip's end under the next clip: shorter is heard as a click
-
-
-class Onsets(BaseModel):
-    """When a note begins; see src.spectral.onsets."""
-
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
-
-    threshold: float = Field(gt=0, description="dB above the usual flux")
-    floor: float = Field(ge=-200, lt=0, description="dB, full-scale sine = 0")
-    min_gap: float = Field(ge=0.05, le=3600, description="s; the spectrum resolves no shorter one")
-
-
-class Segmentation(BaseModel):
-    """How a recording is cut: the keys of configs/predict.yaml."""
-
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
-
-    segment: Literal["onsets", "fixed"]
-    onsets: Onsets
-    hop: float | None = Field(ge=0.01, le=3600, description="s; null: the length of a clip")
 
 
 def parse_segmentation(config: DictConfig) -> Segmentation:
@@ -101,36 +79,3 @@ def predict_recordings(
             write_blocks(render_dir / f"{stem}_predicted.wav", blocks, rate, length)
 
     return predict_each(paths, predict_file)
-
-
-def find_segments(
-    path: Path, sample_rate: int, num_samples: int, channel: str | None, segmentation: Segmentation
-) -> tuple[int, Sequence[int]]:
-    """Return the number of samples of a recording at `sample_rate` and the first sample of each segment.
-
-    Raises UserError if the file cannot be read, or if it has no onset.
-    """
-    onsets, length = segmentation.onsets, 0
-    curves, state = [], None
-    ending = np.zeros(sample_rate // 10, np.float32)  # completes the last frames
-    for block in itertools.chain(read_blocks(path, sample_rate, channel), [ending]):
-        length += len(block)
-        if segmentation.segment == "onsets":
-            curve, state = onset_curve(block, sample_rate, onsets.floor, state)
-            curves.append(curve)
-    length -= len(ending)
-    if segmentation.segment == "fixed":
-        hop = num_samples if segmentation.hop is None else max(1, round(segmentation.hop * sample_rate))
-        return length, range(0, length, hop)
-    starts = pick_onsets(np.concatenate(curves), sample_rate, onsets.threshold, onsets.min_gap)
-    lead, count = surroundings(sample_rate)
-    blocks = itertools.chain([np.zeros(lead, np.float32)], read_blocks(path, sample_rate, channel, warn=False))
-    around = cut_clips(blocks, starts, count)  # silence of length `lead` precedes the recording
-    shifts = [shift_to_attack(samples, sample_rate, onsets.floor) for samples in around]
-    starts = [max(0, start + shift) for start, shift in zip(starts, shifts, strict=True)]
-    starts = [start for start in starts if start < length]
-    if not starts:
-        raise UserError(
-            f"{path_text(path)}: no onset found; lower onsets.threshold or onsets.floor, or give segment=fixed"
-        )
-    return length, starts

@@ -17,6 +17,7 @@ _NETWORKS = (
     "timm_backbone.TimmBackbone",
     "vision_transformer.VisionTransformer",
 )
+_TASKS = ("features.FeaturesTask", "parameters.ParametersTask", "pnp.PNPTask", "render.RenderTask")
 _OPTIMIZERS = (
     *("ASGD", "Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "LBFGS", "Muon", "NAdam"),
     *("RAdam", "RMSprop", "Rprop", "SGD", "SparseAdam"),
@@ -62,7 +63,7 @@ LIBRARY_LOSSES = frozenset(
 # the classes that each part of a model config may name, by its key
 ROLES = {
     "model": frozenset({"src.models.vimh_lit_module.VIMHLitModule"}),
-    "task": frozenset({"src.models.tasks.features.FeaturesTask", "src.models.tasks.parameters.ParametersTask"}),
+    "task": frozenset(f"src.models.tasks.{name}" for name in _TASKS),
     "network": frozenset(f"src.models.components.{name}" for name in _NETWORKS),
     "optimizer": frozenset(f"torch.optim.{name}" for name in _OPTIMIZERS) | {"src.models.optimizers.muon.Muon"},
     "scheduler": frozenset(f"src.models.schedules.{name}" for name in _SCHEDULERS),

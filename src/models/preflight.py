@@ -9,6 +9,7 @@ from src.data.datamodule import BatchDataModule
 from src.data.dataset import BatchDataset, load_batch
 from src.data.overlap import count_shared
 from src.data.sensitivity import describe_blind
+from src.models.tasks.parameters import parameters_of
 from src.models.vimh_lit_module import VIMHLitModule
 from src.utils.errors import UserError
 
@@ -21,11 +22,12 @@ def preflight(datamodule: BatchDataModule, model: VIMHLitModule, allow_blind: bo
     dataset = datamodule.dataset("train")
     if len(dataset) < 2:
         raise UserError("the dataset has one training sample; give a larger dataset.size")
-    if datamodule.spec.targets is not None:
+    if datamodule.spec.targets is not None and dataset.labelled:
         _warn_of_shared_records(datamodule, dataset)
-    if model.heads.predicts == "parameters":
+    if model.heads.predicts == "parameters" and dataset.labelled:
         _check_labels(datamodule, dataset, model, allow_blind)
     rows = next(dataset.batches_by_shape(datamodule.batch_size))
+    model.heads.prepare(datamodule.trust)
     batch = load_batch(dataset, rows, next(model.parameters()))
     was_training = model.training
     model.eval()
@@ -49,9 +51,10 @@ def _warn_of_shared_records(datamodule: BatchDataModule, train: BatchDataset) ->
 
 def _check_labels(datamodule: BatchDataModule, dataset: BatchDataset, model: VIMHLitModule, allow_blind: bool) -> None:
     """Raise UserError for a trained head whose label is constant or has no measurable effect on the image."""
-    trained, origin = model.heads.trained_names, datamodule.spec.origin
+    heads, origin = parameters_of(model), datamodule.spec.origin
+    trained = [name for name, is_trained in zip(heads.space.names, heads.trained.tolist(), strict=True) if is_trained]
     targets = dataset.targets()
-    for name, column in zip(model.heads.loss_names, targets.T, strict=True):
+    for name, column in zip(heads.space.names, targets.T, strict=True):
         if name in trained and np.ptp(column) == 0:
             raise UserError(
                 f"{name}: the same label in all {len(column)} training sounds, so there is nothing to learn; "

@@ -95,12 +95,13 @@ def _require_mapping(value: Mapping[str, Any], key: str, role: str, whose: _Whos
             continue
         if whose != "user" and name.startswith("_") and name not in _PLAIN_KEYS:
             raise UserError(f"{where}: a file may not use this key")
-        if name == "loss" and role == "heads" and isinstance(inner, str):
-            _require_named({"_target_": inner}, where, role, trust)
+        part = "heads" if name == "loss" and role == "task" else role  # a task's own loss is one of the same classes
+        if name == "loss" and part == "heads" and isinstance(inner, str):
+            _require_named({"_target_": inner}, where, part, trust)
         elif is_timm and name == "options":
             _require_timm_options(inner, where)
         elif not (name.startswith("_") and name in _PLAIN_KEYS):
-            _require(inner, where, role, whose, trust)
+            _require(inner, where, part, whose, trust)
 
 
 def _require_named(value: Mapping[str, Any], key: str, role: str, trust: Sequence[str]) -> _Whose:

@@ -1,5 +1,6 @@
 """The LightningModule: backbone -> features -> task, built from the dataset's spec."""
 
+import logging
 import math
 from collections.abc import Callable, Mapping
 from typing import Any, cast
@@ -19,6 +20,8 @@ from src.models.schedules import Plateau, optimizer_steps, require_even_epochs
 from src.models.tasks.parameters import ParametersTask
 from src.models.tasks.task import Outputs, Stage, Task
 from src.utils.errors import UserError, one_line
+
+log = logging.getLogger(__name__)
 
 AUXILIARY_INPUTS = 2  # the dB range of an image, which per-sample scaling removes from it
 DEFAULT_RANGE_DB = (-80.0, 0.0)  # for datasets and checkpoints that do not state it
@@ -132,6 +135,19 @@ class VIMHLitModule(LightningModule):
         if stage == "fit" and self._compile:
             self.network.compile()  # in place, so that the weights keep their names
 
+    def on_fit_start(self) -> None:
+        self._prepare_heads()
+
+    def on_test_start(self) -> None:
+        try:
+            self._prepare_heads()
+        except UserError as error:  # the other figures of a test do not need it
+            log.warning("a loss is not measured: %s", error)
+
+    def _prepare_heads(self) -> None:
+        datamodule = getattr(self.trainer, "datamodule", None)
+        self.heads.prepare(getattr(datamodule, "trust", ()))
+
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         features = self.features(batch["image"], batch.get("scale"))
         losses, terms = self.heads.batch_losses(self.heads(features), batch)
@@ -147,6 +163,7 @@ class VIMHLitModule(LightningModule):
         self.train_terms.reset()
 
     def on_validation_epoch_start(self) -> None:
+        self.heads.start_epoch(self.current_epoch)
         if self.trainer.world_size > 1:  # batch norm's averages differ; checkpoints hold the first process's
             for buffer in self.buffers():
                 torch.distributed.broadcast(buffer, src=0)
@@ -238,6 +255,7 @@ class VIMHLitModule(LightningModule):
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Seed each of several processes' dropout by (seed, epoch, batch, rank), so that checkpoints need no state."""
+        self.heads.start_epoch(self.current_epoch)
         if self.trainer.world_size > 1:
             words = [self._seed, self.current_epoch, batch_idx, self.global_rank]
             seed = int(np.random.SeedSequence(words).generate_state(1)[0])

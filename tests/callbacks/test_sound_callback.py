@@ -41,7 +41,7 @@ def module_of(points=True):
     def given(outputs, batch):
         return Points(None, batch["target"].numpy(), outputs["level"].numpy()) if points else None
 
-    return SimpleNamespace(heads=SimpleNamespace(points=given), spec=None)
+    return SimpleNamespace(heads=SimpleNamespace(points=given, predicts="images"), spec=None)
 
 
 def trainer_of(**changes):

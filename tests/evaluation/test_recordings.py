@@ -10,10 +10,11 @@ import soundfile
 from omegaconf import OmegaConf
 
 from src.evaluation.predict import make_front_end, predict_clip, predict_files
-from src.evaluation.recordings import find_segments, parse_segmentation, predict_recordings
+from src.evaluation.recordings import parse_segmentation, predict_recordings
 from src.evaluation.rerender import rendering_source
 from src.evaluation.tables import print_segments
 from src.models.build import load_checkpoint
+from src.spectral.segments import find_segments
 from src.utils.errors import UserError
 from tests import running
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from src.models.heads.head import Head, HeadConfig, stretched_sigmoid
+from src.models.heads.head import Head, HeadConfig, into_range, stretched_sigmoid
 from src.models.losses.values.evidential import evidential_variance
 from src.parameters.codec import from_class, to_physical, to_unit
 from src.parameters.spec import ParameterSpec
@@ -33,7 +33,7 @@ class _UnitHead(Head):
         return functional.pad(below, (0, 1), value=1.0).diff(dim=-1)
 
     def _value(self, mean: Tensor) -> Tensor:
-        return to_physical(self.spec, mean.clamp(0.0, 1.0))
+        return to_physical(self.spec, into_range(mean))
 
 
 def _log_variance(raw: Tensor) -> Tensor:
@@ -93,7 +93,7 @@ class MixtureHead(_UnitHead):
     def _peak(self, raw: Tensor) -> Tensor:
         logits, means, log_variances = self._mixture(raw)
         height = logits - 0.5 * log_variances
-        return means.gather(1, height.argmax(dim=1, keepdim=True))[:, 0].clamp(0.0, 1.0)
+        return into_range(means.gather(1, height.argmax(dim=1, keepdim=True))[:, 0])
 
     def value(self, raw: Tensor) -> Tensor:
         return self._value(self._peak(raw))

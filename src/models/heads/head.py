@@ -51,6 +51,24 @@ def stretched_sigmoid(raw: Tensor) -> Tensor:
     return (1.0 + 2.0 * _STRETCH) * raw.sigmoid() - _STRETCH
 
 
+class _IntoRange(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, unit: Tensor) -> Tensor:
+        ctx.save_for_backward(unit)
+        return unit.clamp(0.0, 1.0)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        (unit,), (gradient,) = ctx.saved_tensors, gradients
+        outwards = ((unit < 0) & (gradient > 0)) | ((unit > 1) & (gradient < 0))
+        return torch.where(outwards, 0.0, gradient)
+
+
+def into_range(unit: Tensor) -> Tensor:
+    """Clamp to [0, 1]; a value beyond an end keeps the gradient that leads it back, so that a loss on it can train."""
+    return _IntoRange.apply(unit) if unit.requires_grad else unit.clamp(0.0, 1.0)
+
+
 class Head(nn.Module):
     """One parameter's head; raw outputs are (B, num_outputs), targets (B,) in [0, 1] on its scale.
 
@@ -152,7 +170,7 @@ class RegressionHead(Head):
         return class_position(spec, predicted), to_class(spec, true)
 
     def value(self, raw: Tensor) -> Tensor:
-        return to_physical(self.spec, stretched_sigmoid(raw[:, 0]).clamp(0.0, 1.0))
+        return to_physical(self.spec, into_range(stretched_sigmoid(raw[:, 0])))
 
 
 class LevelHead(Head):

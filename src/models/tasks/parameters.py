@@ -30,6 +30,11 @@ class ParametersTask(MultiHead, Task):
         self.test_metrics = HeadMetrics(spec.space, self.weights)
 
     @property
+    def trained(self) -> Tensor:
+        """Which heads are trained (P,) bool, by whichever loss."""
+        return self.val_metrics.trained
+
+    @property
     def metric_names(self) -> list[str]:
         return self.val_metrics.names
 
@@ -66,7 +71,9 @@ class ParametersTask(MultiHead, Task):
             self.val_errors.reset()
         return results
 
-    def points(self, outputs: Outputs, batch: Batch) -> Points:
+    def points(self, outputs: Outputs, batch: Batch) -> Points | None:
+        if "target" not in batch:
+            return None
         predicted = self.values(outputs).float().cpu().numpy()
         return Points(self.space, self.space.denormalize(batch["target"].cpu().numpy()), predicted)
 

@@ -1,6 +1,6 @@
 """The part of a model behind the features: outputs, losses, metrics, and what reports show of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -72,6 +72,19 @@ class Task(nn.Module):
     def forward(self, features: Tensor) -> dict[str, Tensor]:
         """Map features (B, D) to raw outputs by name, each (B, K)."""
         raise NotImplementedError
+
+    def prepare(self, trust: Iterable[str]) -> None:
+        """Get what the losses need beside a batch; `trust` lists the user's own voices that a dataset may name.
+
+        It is called before training and before a test, and raises UserError if something is not available. Most tasks
+        need nothing.
+        """
+
+    def start_epoch(self, epoch: int) -> None:
+        """Set what a schedule of the losses determines, if the task has one.
+
+        It depends on nothing but the epoch, so that a resumed run continues exactly.
+        """
 
     def batch_losses(self, outputs: Outputs, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return the unweighted losses (L,), and without gradients all losses and terms (N,) as in `term_names`."""

@@ -90,11 +90,14 @@ _BALANCES: dict[str, Callable[[int], nn.Module]] = {
 }
 
 
-def make_balance(kind: str, losses: Sequence[Loss]) -> nn.Module:
-    """Return the balance of losses: weights, gradient or uncertainty; raise ValueError for another."""
+def make_balance(kind: str, losses: Sequence[Loss], more: int = 0) -> nn.Module:
+    """Return the balance of losses: weights, gradient or uncertainty; raise ValueError for another.
+
+    `more` is the number of further losses, after these, which are never negative.
+    """
     if kind not in _BALANCES:
         raise ValueError(f"balance: {shown(kind)} given; give one of {', '.join(_BALANCES)}")
     negative = [loss.label for loss in losses if loss.may_be_negative]
     if kind == "uncertainty" and negative:
         raise ValueError(f"balance: uncertainty needs losses above 0, but {negative[0]} may be negative; use gradient")
-    return _BALANCES[kind](len(losses))
+    return _BALANCES[kind](len(losses) + more)
