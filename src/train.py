@@ -71,10 +71,13 @@ def check(
     from src.data.spec import DatasetSpec
     from src.evaluation.evaluate import require_same_task
     from src.models.build import load_weights, read_checkpoint, require_loadable
+    from src.models.checkpoint_schema import require_settings
     from src.models.preflight import preflight
     from src.models.training_state import require_training_state
 
     require_loadable(model)
+    require_settings(datamodule.checkpoint_settings())
+    DatasetSpec.from_dict(datamodule.spec.to_dict())  # its own checkpoints would be refused after the training
     at = {"epoch": 0, "global_step": 0}
     if ckpt_path:
         checkpoint = read_checkpoint(ckpt_path, trust=None)  # only its weights are used, in this run's own model
@@ -239,7 +242,7 @@ def train_in(directory: Path, config: DictConfig, ckpt_path: Path | None) -> flo
     model = build_model(to_plain(config.model), spec)
     require_known(watched(config), model.monitorable)
     num_parameters = sum(parameter.numel() for parameter in model.parameters())
-    log.info("dataset %s, model of %s parameters", shown_path(datamodule.data_dir), f"{num_parameters:,}")
+    log.info("dataset %s, model of %s parameters", shown_path(datamodule.data_dir or spec.name), f"{num_parameters:,}")
     at = check(datamodule, model, ckpt_path, config.preflight.allow_blind)
     epochs = config.trainer.get("max_epochs")
     if epochs is not None and 0 <= epochs <= at["epoch"] > 0:

@@ -262,7 +262,7 @@ class VIMHLitModule(LightningModule):
         checkpoint["train_terms"] = {name: reduce(value, reduce_op="sum") for name, value in sums.items()}
         checkpoint["model_config"] = self.config
         checkpoint["dataset_spec"] = self.spec.to_dict()
-        checkpoint["data_settings"] = dict(self.trainer.datamodule.settings)  # type: ignore[attr-defined]
+        checkpoint["data_settings"] = self.trainer.datamodule.checkpoint_settings()  # type: ignore[attr-defined]
 
 
 def _range_db(spec: DatasetSpec) -> tuple[float, float]:
