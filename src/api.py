@@ -139,7 +139,7 @@ def evaluate(
     directory = str(data_dir or ROOT / "data" / model.spec.name)
     settings = contents["data_settings"]
     datamodule = reopened(settings, trust, data_dir) or VIMHDataModule(directory, trust=tuple(trust), **settings)
-    require_same_task(model.spec, datamodule.spec)
+    require_same_task(model.spec, datamodule.spec, model.heads.uses_labels)
     trainer = Trainer(
         logger=False, callbacks=[], enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False
     )

@@ -57,6 +57,7 @@ def main(config: DictConfig) -> None:
     from src.evaluation.refinement.results import print_refined, refine_test, write_refined
     from src.evaluation.tables import print_evaluation, write_evaluation
     from src.models.build import read_checkpoint, restore_model
+    from src.models.tasks.parameters import predicts_parameters
 
     apply_extras(config)
     options = parse_options(config)
@@ -66,14 +67,14 @@ def main(config: DictConfig) -> None:
     model = restore_model(checkpoint)
     settings = checkpoint["data_settings"]
     datamodule = reopened(settings, config.trust, given) or open_vimh(settings, model.spec, config)
-    require_same_task(model.spec, datamodule.spec)
+    require_same_task(model.spec, datamodule.spec, model.heads.uses_labels)
     if datamodule.spec.sha256.get("train") != model.spec.sha256.get("train"):
         log.warning(
             "%s: the model was trained on other files, which may include some of these sounds", datamodule.data_dir
         )
     refiner = None
     if options is not None:
-        if model.heads.predicts != "parameters":
+        if not predicts_parameters(model):
             raise UserError("refine: given, but this model predicts no parameters; give refine=0")
         refiner = make_refiner(model, options, config.trust)
     source = None

@@ -46,7 +46,7 @@ def main(config: DictConfig) -> None:
     from src.evaluation.refinement.options import parse_options
     from src.evaluation.tables import print_predictions, print_segments
     from src.models.build import load_checkpoint
-    from src.models.tasks.parameters import parameters_of
+    from src.models.tasks.parameters import parameters_of, predicts_parameters
 
     apply_extras(config)
     segmentation = parse_segmentation(config) if config.segment is not None else None
@@ -54,19 +54,19 @@ def main(config: DictConfig) -> None:
     model = load_checkpoint(ckpt_path, config.trust)
     source, output_dir = fetch(to_location(source, config.paths.cache_dir)), Path(config.paths.output_dir)
     is_dataset = (source / "vimh_dataset_info.json").is_file()
-    if segmentation and (is_dataset or model.heads.predicts != "parameters"):
+    if segmentation and (is_dataset or not predicts_parameters(model)):
         cause = "input is a dataset" if is_dataset else "this model predicts no parameters"
         raise UserError(f"segment: {config.segment} given, but {cause}; give segment=null")
     refiner = None
     if options is not None:
-        if model.heads.predicts != "parameters":
+        if not predicts_parameters(model):
             raise UserError("refine: given, but this model predicts no parameters; give refine=0")
         refiner = make_refiner(model, options, config.trust)
     render_dir = output_dir if config.render else None
     predictions: list[Prediction] = []
     segments: dict[str, list[Prediction]] = {}
     faults: list[str] = []
-    if model.heads.predicts != "parameters":
+    if not predicts_parameters(model):
         if is_dataset:
             features = features_of_dataset(model, source)
         else:

@@ -81,7 +81,8 @@ def check(
     at = {"epoch": 0, "global_step": 0}
     if ckpt_path:
         checkpoint = read_checkpoint(ckpt_path, trust=None)  # only its weights are used, in this run's own model
-        require_same_task(DatasetSpec.from_dict(checkpoint["dataset_spec"]), datamodule.spec)
+        trained_on = DatasetSpec.from_dict(checkpoint["dataset_spec"])
+        require_same_task(trained_on, datamodule.spec, model.heads.uses_labels)
         load_weights(model, checkpoint)
         require_same_optimizer(checkpoint["model_config"], model.config or {})
         require_training_state(checkpoint, model)
@@ -192,8 +193,6 @@ def main(config: DictConfig) -> float | None:
         raise UserError(f"data.data_dir: {given} does not exist; give a VIMH directory, or null to generate one")
     if given:
         warn_of_unused(("synth", "spectral", "dataset"), f"data.data_dir={given} is used")
-    if str(OmegaConf.select(config, "model.task._target_")).endswith(".FeaturesTask"):
-        warn_of_unused(("heads",), "task=features has no heads")
     if config.trainer.get("overfit_batches") and "online" in config.data.get("_target_", ""):
         raise UserError("trainer.overfit_batches: online data cannot overfit a batch; give data=vimh")
     rename_rate(config)
@@ -240,6 +239,8 @@ def train_in(directory: Path, config: DictConfig, ckpt_path: Path | None) -> flo
     # refuses files that the description does not fit, before a model for these images is built
     datamodule.setup(None if tested else "fit")  # None opens the test split too
     model = build_model(to_plain(config.model), spec)
+    if not model.heads.uses_labels:
+        warn_of_unused(("heads",), f"{type(model.heads).__name__} learns from no labels")
     require_known(watched(config), model.monitorable)
     num_parameters = sum(parameter.numel() for parameter in model.parameters())
     log.info("dataset %s, model of %s parameters", shown_path(datamodule.data_dir or spec.name), f"{num_parameters:,}")

@@ -9,6 +9,7 @@ from src.data.datamodule import BatchDataModule
 from src.data.dataset import BatchDataset, load_batch
 from src.data.overlap import count_shared
 from src.data.sensitivity import describe_blind
+from src.models.tasks.parameters import predicts_parameters
 from src.models.vimh_lit_module import VIMHLitModule
 from src.utils.errors import UserError
 
@@ -23,7 +24,7 @@ def preflight(datamodule: BatchDataModule, model: VIMHLitModule, allow_blind: bo
         raise UserError("the dataset has one training sample; give a larger dataset.size")
     if datamodule.spec.targets is not None:
         _warn_of_shared_records(datamodule, dataset)
-    if model.heads.predicts == "parameters":
+    if predicts_parameters(model):
         _check_labels(datamodule, dataset, model, allow_blind)
     rows = next(dataset.batches_by_shape(datamodule.batch_size))
     batch = load_batch(dataset, rows, next(model.parameters()))
@@ -51,7 +52,7 @@ def _check_labels(datamodule: BatchDataModule, dataset: BatchDataset, model: VIM
     """Raise UserError for a trained head whose label is constant or has no measurable effect on the image."""
     trained, origin = model.heads.trained_names, datamodule.spec.origin
     targets = dataset.targets()
-    for name, column in zip(model.heads.loss_names, targets.T, strict=True):
+    for name, column in zip(model.spec.space.names, targets.T, strict=True):
         if name in trained and np.ptp(column) == 0:
             raise UserError(
                 f"{name}: the same label in all {len(column)} training sounds, so there is nothing to learn; "

@@ -1,13 +1,15 @@
-"""A user's own data are trained, tested and tested again as docs/your_task.md says."""
+"""A user's own data and task are trained, tested and tested again as docs/your_task.md says."""
 
 import json
 import re
 
+import numpy as np
 import pytest
 import torch
 
 from src import api
 from src.data.reopen import reopened
+from src.models.build import load_checkpoint
 from src.utils.errors import UserError
 from tests import running
 from tests.own import LevelsDataModule
@@ -74,3 +76,34 @@ def test_settings_that_no_checkpoint_may_hold_are_told_before_training(tmp_path,
     line = running.fault(caplog, "train", tmp_path, tmp_path / "run", *DATA)
     assert line.startswith("data_settings.path: a PosixPath given")
     assert not list(tmp_path.rglob("*.ckpt"))
+
+
+@pytest.fixture(scope="module")
+def own_task(tmp_path_factory):
+    """Four epochs of a task that predicts the mean of each image, and what the terminal showed."""
+    output = tmp_path_factory.mktemp("own_task")
+    words = (*DATA, "model.task._target_=tests.own.MeanTask", "monitor=val/mean_mae", "trainer.max_epochs=4")
+    score = running.run("train", output / "none", output, *words, "callbacks=[default,tensorboard_figures]")
+    return output, score
+
+
+def test_a_task_of_ones_own_reports_the_metrics_that_it_logs(own_task, tmp_path, capsys):
+    output, score = own_task
+    results, best = results_of(output), output / "checkpoints/best.ckpt"
+    model, test = load_checkpoint(best, ["tests.own"]), LevelsDataModule().dataset("test")
+    image = test.__getitems__(range(len(test)))["image"]
+    with torch.inference_mode():
+        error = np.abs(model.values(image)[:, 0].numpy() - image.mean(dim=(1, 2, 3)).numpy())
+    assert results["metrics"]["test/mean_mae"] == pytest.approx(error.mean(), rel=1e-4) and score < 0.2
+    assert (results["rows"], results["nmae"], results["reconstruction_error"]) == ([], None, None)
+    running.run("eval", tmp_path, tmp_path, f"ckpt_path={best}", "trainer=cpu", "report=true", TRUST)
+    assert results_of(tmp_path)["metrics"] == pytest.approx(results["metrics"])
+    texts = [capsys.readouterr().out, *((tmp_path / name).read_text() for name in ("report.html", "test_results.md"))]
+    for text in texts:
+        assert "mean_mae" in text and f"{results['metrics']['test/mean_mae']:.4g}" in text
+
+
+def test_a_task_of_ones_own_predicts_no_parameters(own_task, tmp_path, caplog):
+    best = own_task[0] / "checkpoints/best.ckpt"
+    line = running.fault(caplog, "eval", tmp_path, tmp_path, f"ckpt_path={best}", "refine=3", TRUST)
+    assert line == "refine: given, but this model predicts no parameters; give refine=0"

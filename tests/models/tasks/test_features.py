@@ -91,7 +91,7 @@ def test_a_linear_network_finds_as_much_as_the_principal_components():
 def test_a_model_that_learns_features_predicts_no_parameters():
     model = model_of()
     for call in (model.predict, lambda image: parameters_of(model)):
-        with pytest.raises(UserError, match="learns features and predicts no parameters"):
+        with pytest.raises(UserError, match="this model predicts no parameters"):
             call(torch.rand(1, *SHAPE))
     assert model.heads.points(model(torch.rand(1, *SHAPE)), {"image": torch.rand(1, *SHAPE)}) is None
 
