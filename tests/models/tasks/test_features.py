@@ -145,6 +145,23 @@ def test_every_network_that_asks_for_it_gets_normalised_images():
     assert seen[False] is image or torch.equal(seen[False], image)
 
 
+def test_a_network_around_one_that_asks_for_it_has_to_decide():
+    class Around(nn.Module):
+        feature_dim = Linear.feature_dim
+
+        def __init__(self, **shape):
+            super().__init__()
+            self.inner = Linear(**shape)
+
+        def forward(self, image):
+            return self.inner(image)
+
+    with pytest.raises(UserError, match=r"^model.network: Around contains Linear, .* set normalised_input = True"):
+        VIMHLitModule(SPEC, Around, task=FeaturesTask)
+    for Around.normalised_input in (True, False):
+        VIMHLitModule(SPEC, Around, task=FeaturesTask)(torch.rand(1, *SHAPE))
+
+
 def test_the_normalisation_of_spectral_images_does_not_round():
     scale, offset = Inputs((1, 2, 2)).scale_and_offset()
     image = torch.rand(1000, 1, 2, 2)
