@@ -28,6 +28,13 @@ def preflight(datamodule: BatchDataModule, model: VIMHLitModule, allow_blind: bo
         _check_labels(datamodule, dataset, model, allow_blind)
     rows = next(dataset.batches_by_shape(datamodule.batch_size))
     batch = load_batch(dataset, rows, next(model.parameters()))
+    low, high = datamodule.spec.inputs.value_range
+    least, most = batch["image"].min().item(), batch["image"].max().item()
+    if not low <= least <= most <= high:
+        raise UserError(
+            f"{datamodule.spec.name}: images hold values from {least:.4g} to {most:.4g}, but its spec states "
+            f"{low:g} to {high:g}; correct inputs.value_range, mean and std"
+        )
     was_training = model.training
     model.eval()
     with torch.no_grad():
