@@ -103,7 +103,9 @@ def refuse_faults(config: DictConfig, datamodule: BatchDataModule) -> None:
         return
     build_trainer(cast(DictConfig, OmegaConf.merge(config, {"logger": None})))
     with torch.random.fork_rng(devices=[]):  # so that this does not change the run's initial weights
-        build_model(to_plain(config.model), planned).check_optimizer()
+        model = build_model(to_plain(config.model), planned)
+        require_known(watched(config), model.monitorable)
+        model.check_optimizer()
 
 
 def fit(datamodule: BatchDataModule, model: VIMHLitModule, trainer: Trainer, ckpt_path: Path | None) -> None:
