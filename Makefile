@@ -31,6 +31,7 @@ help h: ## list these commands
 		} \
 		print line \
 	}' Makefile
+	@printf '\nAlso make experiment-NAME, model-NAME and quick-NAME; make lc lists the names.\n'
 
 ##@ Set-up
 setup: $(READY) ## create .venv and install everything

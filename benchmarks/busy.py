@@ -22,6 +22,7 @@ import rootutils
 
 ROOT = rootutils.setup_root(__file__, indicator="pyproject.toml", pythonpath=True)
 
+from src.data.generate import available_cores
 from src.utils.table import Column, markdown
 
 _MODELS = ("cnn_micro", "cnn_64k", "vit_tiny", "convnext_288k")
@@ -29,11 +30,6 @@ _OTHERS = ("nothing", "busy loops", "a training")  # beside the measured process
 _DEFAULT, _PASSIVE = "default", "passive"  # how a thread waits for others
 _BUSY = "while True: pass"
 _BATCH = 128
-
-
-def cores() -> int:
-    """Return the number of cores that this process and its children may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def measure_step(model: str, threads: int, seconds: float) -> float:
@@ -86,7 +82,7 @@ def beside(others: str, model: str, threads: int, policy: str) -> Iterator[None]
     """Run other work: a busy loop on each core, or a second training with the same settings."""
     lines: list[list[str]] = []
     if others == "busy loops":
-        lines = [[sys.executable, "-c", _BUSY]] * cores()
+        lines = [[sys.executable, "-c", _BUSY]] * available_cores()
     elif others == "a training":
         lines = [command(model, threads, seconds=3600)]
     started = [subprocess.Popen(line, env=surroundings(policy), stdout=subprocess.DEVNULL) for line in lines]
@@ -142,7 +138,11 @@ def main() -> None:
         lines = [line for file in given.table for line in file.read_text().splitlines()]
         print(table([json.loads(line) for line in lines]))
         return
-    settings = [(1, _DEFAULT), (cores(), _DEFAULT), (cores(), _PASSIVE)]  # a single thread waits for no other
+    settings = [
+        (1, _DEFAULT),
+        (available_cores(), _DEFAULT),
+        (available_cores(), _PASSIVE),
+    ]  # a single thread waits for no other
     conditions = [(model, others, *setting) for model in given.models for others in _OTHERS for setting in settings]
     results = []
     for _ in range(given.rounds):

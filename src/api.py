@@ -127,7 +127,7 @@ def evaluate(
     from lightning import Trainer
 
     from src.cli.instantiate import quiet_lightning
-    from src.data.images.digits import reopened
+    from src.data.reopen import reopened
     from src.data.vimh_datamodule import VIMHDataModule
     from src.evaluation.evaluate import evaluate as measure
     from src.evaluation.evaluate import require_same_task
@@ -138,8 +138,8 @@ def evaluate(
     model = restore_model(contents)
     directory = str(data_dir or ROOT / "data" / model.spec.name)
     settings = contents["data_settings"]
-    datamodule = reopened(settings) or VIMHDataModule(directory, trust=tuple(trust), **settings)
-    require_same_task(model.spec, datamodule.spec)
+    datamodule = reopened(settings, trust, data_dir) or VIMHDataModule(directory, trust=tuple(trust), **settings)
+    require_same_task(model.spec, datamodule.spec, model.heads.uses_labels)
     trainer = Trainer(
         logger=False, callbacks=[], enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False
     )

@@ -50,7 +50,7 @@ def main(config: DictConfig) -> None:
     require_loggers(config.get("logger"))
     from src.cli.instantiate import apply_extras, build_trainer
     from src.cli.signatures import require_valid_arguments
-    from src.data.images.digits import reopened
+    from src.data.reopen import reopened
     from src.evaluation.evaluate import evaluate, predict_split, require_same_task
     from src.evaluation.refinement.answers import make_refiner
     from src.evaluation.refinement.options import parse_options
@@ -64,8 +64,9 @@ def main(config: DictConfig) -> None:
     trainer = build_trainer(config)  # before the dataset, which may have to be generated again
     checkpoint = read_checkpoint(ckpt_path, config.trust)
     model = restore_model(checkpoint)
-    datamodule = reopened(checkpoint["data_settings"]) or open_vimh(checkpoint["data_settings"], model.spec, config)
-    require_same_task(model.spec, datamodule.spec)
+    settings = checkpoint["data_settings"]
+    datamodule = reopened(settings, config.trust, given) or open_vimh(settings, model.spec, config)
+    require_same_task(model.spec, datamodule.spec, model.heads.uses_labels)
     if datamodule.spec.sha256.get("train") != model.spec.sha256.get("train"):
         log.warning(
             "%s: the model was trained on other files, which may include some of these sounds", datamodule.data_dir

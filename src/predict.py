@@ -47,7 +47,7 @@ def main(config: DictConfig) -> None:
     from src.evaluation.refinement.options import parse_options
     from src.evaluation.tables import print_predictions, print_segments
     from src.models.build import load_checkpoint
-    from src.models.tasks.parameters import parameters_of
+    from src.models.tasks.parameters import parameters_of, predicts_parameters
 
     apply_extras(config)
     segmentation = parse_segmentation(config) if config.segment is not None else None
@@ -55,7 +55,7 @@ def main(config: DictConfig) -> None:
     model = load_checkpoint(ckpt_path, config.trust)
     source, output_dir = fetch(to_location(source, config.paths.cache_dir)), Path(config.paths.output_dir)
     is_dataset = (source / "vimh_dataset_info.json").is_file()
-    if segmentation and (is_dataset or model.heads.predicts != "parameters"):
+    if segmentation and (is_dataset or not predicts_parameters(model)):
         cause = "input is a dataset" if is_dataset else "this model predicts no parameters"
         raise UserError(f"segment: {config.segment} given, but {cause}; give segment=null")
     refiner = None
@@ -65,7 +65,7 @@ def main(config: DictConfig) -> None:
     predictions: list[Prediction] = []
     segments: dict[str, list[Prediction]] = {}
     faults: list[str] = []
-    if model.heads.predicts != "parameters":
+    if not predicts_parameters(model):
         if is_dataset:
             features = features_of_dataset(model, source)
         else:

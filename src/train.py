@@ -71,14 +71,18 @@ def check(
     from src.data.spec import DatasetSpec
     from src.evaluation.evaluate import require_same_task
     from src.models.build import load_weights, read_checkpoint, require_loadable
+    from src.models.checkpoint_schema import require_settings
     from src.models.preflight import preflight
     from src.models.training_state import require_training_state
 
     require_loadable(model)
+    require_settings(datamodule.checkpoint_settings())
+    DatasetSpec.from_dict(datamodule.spec.to_dict())  # its own checkpoints would be refused after the training
     at = {"epoch": 0, "global_step": 0}
     if ckpt_path:
         checkpoint = read_checkpoint(ckpt_path, trust=None)  # only its weights are used, in this run's own model
-        require_same_task(DatasetSpec.from_dict(checkpoint["dataset_spec"]), datamodule.spec)
+        trained_on = DatasetSpec.from_dict(checkpoint["dataset_spec"])
+        require_same_task(trained_on, datamodule.spec, model.heads.uses_labels)
         load_weights(model, checkpoint)
         require_same_optimizer(checkpoint["model_config"], model.config or {})
         require_training_state(checkpoint, model)
@@ -118,6 +122,7 @@ def refuse_faults(config: DictConfig, datamodule: BatchDataModule) -> None:
     build_trainer(cast(DictConfig, OmegaConf.merge(config, {"logger": None})))
     with torch.random.fork_rng(devices=[]):  # so that this does not change the run's initial weights
         model = build_model(to_plain(config.model), planned)
+        require_known(watched(config), model.monitorable)
         model.check_optimizer()
         model.heads.prepare(datamodule.trust)
 
@@ -209,8 +214,6 @@ def main(config: DictConfig) -> float | None:
         raise UserError(f"data.data_dir: {given} does not exist; give a VIMH directory, or null to generate one")
     if given:
         warn_of_unused(("synth", "spectral", "dataset"), f"data.data_dir={given} is used")
-    if str(OmegaConf.select(config, "model.task._target_")).endswith(".FeaturesTask"):
-        warn_of_unused(("heads",), "task=features has no heads")
     if config.trainer.get("overfit_batches") and "online" in config.data.get("_target_", ""):
         raise UserError("trainer.overfit_batches: online data cannot overfit a batch; give data=vimh")
     if config.get("adapt") and config.test:
@@ -266,9 +269,11 @@ def train_in(directory: Path, config: DictConfig, ckpt_path: Path | None) -> flo
     model = build_model(to_plain(config.model), spec)
     if weights and not ckpt_path:
         load_weights(model, weights)
+    if not model.heads.uses_labels:
+        warn_of_unused(("heads",), f"{type(model.heads).__name__} learns from no labels")
     require_known(watched(config), model.monitorable)
     num_parameters = sum(parameter.numel() for parameter in model.parameters())
-    log.info("dataset %s, model of %s parameters", shown_path(datamodule.data_dir), f"{num_parameters:,}")
+    log.info("dataset %s, model of %s parameters", shown_path(datamodule.data_dir or spec.name), f"{num_parameters:,}")
     at = check(datamodule, model, ckpt_path, config.preflight.allow_blind)
     epochs = config.trainer.get("max_epochs")
     if epochs is not None and 0 <= epochs <= at["epoch"] > 0:

@@ -15,6 +15,7 @@ from src.data.dataset import Batch, map_tensors
 from src.data.origin import source_of
 from src.data.source import Source
 from src.evaluation.metrics.clips import resample
+from src.models.tasks.parameters import predicts_parameters
 from src.models.tasks.task import NO_PARAMETERS, Outputs
 from src.models.vimh_lit_module import VIMHLitModule
 from src.spectral.audio_file import RATES
@@ -69,7 +70,7 @@ class SoundCallback(ScheduledCallback):
         """
         points = module.heads.points(outputs, batch)
         if points is None:
-            is_unlabelled = module.heads.predicts == "parameters"
+            is_unlabelled = predicts_parameters(module)
             raise UserError("the data has no labels to compare with" if is_unlabelled else NO_PARAMETERS)
         return {"true": points.truth, "predicted": points.predicted}
 

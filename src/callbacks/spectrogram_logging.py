@@ -10,15 +10,17 @@ from matplotlib.figure import Figure
 from src.callbacks.showing import show_figure
 from src.callbacks.sound_callback import Arrays, SoundCallback
 from src.data.dataset import Batch
-from src.models.tasks.task import Outputs
+from src.models.tasks.parameters import predicts_parameters
+from src.models.tasks.task import NO_PARAMETERS, Outputs
 from src.models.vimh_lit_module import VIMHLitModule
+from src.utils.errors import UserError
 
 
 class SpectrogramLoggingCallback(SoundCallback):
     """Draws the first channel of the dataset's image, of the image of the predicted sound, and prediction - target.
 
-    The predicted image is that of the rendered sound, without rounding to bytes, or the output of a task that predicts
-    images. With the dB ranges of the images, colours are dB; otherwise they are levels of the dataset's images.
+    The predicted image is that of the rendered sound, without rounding to bytes, or the output of a task that
+    reconstructs images. With the dB ranges of the images, colours are dB; otherwise they are levels of the images.
     """
 
     def __init__(
@@ -32,6 +34,8 @@ class SpectrogramLoggingCallback(SoundCallback):
         super().__init__(log_every_n_steps, "steps", max_samples_per_batch, directory, trust=trust, on_error=on_error)
 
     def collect(self, module: VIMHLitModule, outputs: Outputs, batch: Batch) -> Arrays:
+        if not (module.heads.reconstructs or predicts_parameters(module)):
+            raise UserError(NO_PARAMETERS)
         tensors = {"image": batch["image"], "predicted": module.heads.values(outputs)}
         if "scale" in batch:
             tensors["scale"] = batch["scale"]
@@ -40,7 +44,7 @@ class SpectrogramLoggingCallback(SoundCallback):
     def show(self, trainer: Trainer, module: VIMHLitModule, collected: Arrays) -> None:
         target, predicted, scale = collected["image"], collected["predicted"], collected.get("scale")
         predicted_scale, unit = scale, "level"
-        if module.heads.predicts == "parameters":
+        if not module.heads.reconstructs:
             predicted, predicted_scale = self.source(module).float_images(predicted)
         if scale is not None and predicted_scale is not None and (scale[:, 1] > scale[:, 0]).all():  # else not stated
             target, predicted, unit = to_decibels(target, scale), to_decibels(predicted, predicted_scale), "dB"

@@ -1,4 +1,4 @@
-"""Check that a run will log the metrics that it monitors, before the dataset is generated."""
+"""Check that a run will log the metrics that it monitors."""
 
 import logging
 import shlex
@@ -10,16 +10,12 @@ from src.utils.errors import UserError, did_you_mean
 
 log = logging.getLogger(__name__)
 
-_KINDS = ("mae", "rmse", "acc", "acc1", "loss")  # of each head, as src.models.heads.metrics logs them
-
 
 def require_metrics(config: DictConfig) -> None:
-    """Raise UserError for a metric that no run of this recipe logs.
-
-    For an existing dataset, and for another task, this is checked once the model is built.
-    """
-    if config.monitor is None:
-        raise UserError("monitor: null given; give a metric such as val/nmae")
+    """Raise UserError for a metric that cannot be monitored as given; once a model is built, see `require_known`."""
+    if not isinstance(config.monitor, str):
+        given = "null" if config.monitor is None else config.monitor
+        raise UserError(f"monitor: {given} given; give a metric such as val/nmae")
     for key, metric in watched(config).items():
         mode = "min" if key == "monitor" else OmegaConf.select(config, key.removesuffix("monitor") + "mode")
         if mode != "max" and metric.endswith(("_acc", "_acc1")):
@@ -28,19 +24,6 @@ def require_metrics(config: DictConfig) -> None:
             )
     _require_validation(config)
     _require_ends_of_epochs(config)
-    if config.data.get("data_dir") or not config.data.get("recipe") or not _predicts_parameters(config):
-        return
-    heads = config.data.recipe.synth.parameters
-    if not isinstance(heads, Mapping):
-        return  # the recipe's own check names the fault
-    known = ["train/loss", "val/loss", "val/nmae", *(f"val/{name}_{kind}" for name in heads for kind in _KINDS)]
-    # the terms of a loss are known only once the model is built
-    require_known({key: name for key, name in watched(config).items() if not name.startswith("train/loss/")}, known)
-
-
-def _predicts_parameters(config: DictConfig) -> bool:
-    task = OmegaConf.select(config, "model.task._target_")
-    return task in (None, "src.models.tasks.parameters.ParametersTask")
 
 
 def _require_validation(config: DictConfig) -> None:

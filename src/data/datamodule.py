@@ -1,6 +1,6 @@
 """What the LightningDataModules of all formats share: the settings of their loaders, and the loaders."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import torch
@@ -19,12 +19,13 @@ class BatchDataModule(LightningDataModule):
     """Serves train, val and test batches of one dataset.
 
     `batch_size` is that of each process: several processes train on several batches at once. With `device_cache` the
-    splits are stored on the trainer's device completely. A subclass sets `spec` and opens the splits in `setup`.
+    splits are stored on the trainer's device completely. A subclass sets `spec` and implements `open_split`.
     """
 
     data_dir: Any = None  # where the dataset is, for messages
     trust: Sequence[str] = ()  # the user's own voices that its description may name
     spec: DatasetSpec
+    settings: Mapping[str, Any] = {}  # plain arguments with which a test builds the datamodule of a checkpoint again
 
     def __init__(
         self,
@@ -57,19 +58,23 @@ class BatchDataModule(LightningDataModule):
         self._splits: dict[str, BatchDataset] = {}
         self._cached: dict[str, CachedDataset] = {}
 
-    @property
-    def settings(self) -> dict[str, Any]:
-        """The settings that, with the dataset, determine the samples and labels of a test; checkpoints hold them."""
-        raise NotImplementedError
+    def checkpoint_settings(self) -> dict[str, Any]:
+        """Return what a checkpoint holds to open the same data for a test, see src.data.reopen."""
+        kind = type(self)
+        return {"format": f"{kind.__module__}.{kind.__qualname__}", **self.settings}
 
     def planned_spec(self) -> DatasetSpec | None:
         """Return the spec of the dataset that will be generated, or None if no dataset has to be generated."""
         return None
 
+    def open_split(self, split: str) -> BatchDataset:
+        """Open a split: train, val or test."""
+        raise NotImplementedError
+
     def dataset(self, split: str) -> BatchDataset:
-        """Return an opened split."""
+        """Return a split, which is opened once."""
         if split not in self._splits:
-            self.setup("test" if split == "test" else "fit")
+            self._splits[split] = self.open_split(split)
         return self._splits[split]
 
     def train_dataloader(self) -> DataLoader:
@@ -93,8 +98,9 @@ class BatchDataModule(LightningDataModule):
             world_size=getattr(trainer, "world_size", 1),
         )
         if training and not len(batches):
+            where = self.data_dir or self.spec.name
             raise UserError(
-                f"{self.data_dir}/train: {len(dataset)} records are too few for {batches.world_size} processes to share"
+                f"{where}/train: {len(dataset)} records are too few for {batches.world_size} processes to share"
             )
         return DataLoader(
             self._cache(split) if self.device_cache else dataset,

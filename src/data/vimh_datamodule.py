@@ -9,6 +9,7 @@ from typing import Any, Literal, cast
 import numpy as np
 
 from src.data.datamodule import BatchDataModule
+from src.data.dataset import BatchDataset
 from src.data.fetch import fetch
 from src.data.paths import CACHE_DIR, Location, is_complete, lock_file, to_location
 from src.data.recipe import Recipe, parse_recipe
@@ -71,9 +72,13 @@ class VIMHDataModule(BatchDataModule):
         self._spec: DatasetSpec | None = None
 
     @property
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, Any]:  # type: ignore[override]
         """The settings that, with the directory, determine the samples and labels of a test."""
         return {key: getattr(self, key) for key in ("labels", "seed", "val_fraction", "eval_batch_size")}
+
+    def checkpoint_settings(self) -> dict[str, Any]:
+        """Return `settings` alone: a checkpoint without a format is one of a VIMH directory."""
+        return self.settings
 
     @property
     def _directory(self) -> Path:
@@ -156,6 +161,11 @@ class VIMHDataModule(BatchDataModule):
                 self._open("val", val, "train")
         if stage in ("test", "predict", None):
             self._open("test")
+
+    def open_split(self, split: str) -> BatchDataset:
+        """Return an opened split."""
+        self.setup("test" if split == "test" else "fit")
+        return self._splits[split]
 
     def _open(self, split: str, indices: np.ndarray | None = None, file: str | None = None) -> None:
         if split not in self._splits:

@@ -17,7 +17,7 @@ from src.evaluation.confusion import Confusion, count_pairs
 from src.evaluation.intervals import Interval, interval, proportion_interval, resampled_means
 from src.evaluation.reconstruct import reconstruction_errors
 from src.evaluation.rerender import image_errors, rendering_source
-from src.models.tasks.parameters import parameters_of
+from src.models.tasks.parameters import parameters_of, predicts_parameters
 from src.models.vimh_lit_module import VIMHLitModule
 from src.parameters.space import BYTE_LEVELS, ParameterSpace
 from src.parameters.spec import ParameterSpec
@@ -98,18 +98,21 @@ def evaluate(model: VIMHLitModule, datamodule: BatchDataModule, trainer: Trainer
     """
     spec, test, train = datamodule.spec, datamodule.dataset("test"), datamodule.dataset("train")
     model.to(trainer.strategy.root_device)
-    if model.heads.predicts == "images":
+    if not predicts_parameters(model):
+        metrics, error = _test(model, datamodule, trainer), None
+        if model.heads.reconstructs:
+            error = ImageError(**_errors(*reconstruction_errors(model, train, test), None))
         return Evaluation(
             dataset=spec.name,
             samples=_samples(spec),
             num_samples=len(test),
             nmae=None,
             nmae_interval=None,
-            metrics=_test(model, datamodule, trainer),
+            metrics=metrics,
             rows=(),
             categories=(),
             image_error=None,
-            reconstruction_error=ImageError(**_errors(*reconstruction_errors(model, train, test), None)),
+            reconstruction_error=error,
         )
     values, levels = predict_split(model, test, datamodule.eval_batch_size)
     metrics = _test(model, datamodule, trainer)
@@ -237,8 +240,8 @@ def _image_error(
     return ImageError(**_errors(found["predicted"], found["typical"], rounding))
 
 
-def require_same_task(trained: DatasetSpec, given: DatasetSpec) -> None:
-    """Raise UserError unless a dataset has the images and labels that a model was trained on."""
+def require_same_task(trained: DatasetSpec, given: DatasetSpec, labels: bool = True) -> None:
+    """Raise UserError unless a dataset has the images, and if they are used the labels, that a model was trained on."""
     if given.image_shape != trained.image_shape:
         raise UserError(
             f"{given.name}: images (C, H, W) are {given.image_shape}, but the model was trained on "
@@ -252,7 +255,7 @@ def require_same_task(trained: DatasetSpec, given: DatasetSpec) -> None:
             f"{given.name}: the model was trained with {difference}; "
             "give a dataset made with the same spectral settings"
         )
-    if trained.targets is None:
+    if trained.targets is None or not labels:
         return
     for own, other in zip(trained.space, given.space, strict=False):
         if _task(own) != _task(other):

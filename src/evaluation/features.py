@@ -24,7 +24,7 @@ _BATCH = 512
 def features_of_dataset(model: VIMHLitModule, directory: Path) -> dict[str, np.ndarray]:
     """Return the features (D,) of each test sound of a VIMH directory by name."""
     spec = read_spec(directory)
-    require_same_task(model.spec, spec)
+    require_same_task(model.spec, spec, labels=False)
     dataset = VIMHDataset(directory, "test", spec=spec)
     found: dict[str, np.ndarray] = {}
     for rows in dataset.batches_by_shape(_BATCH):

@@ -22,7 +22,9 @@ from src.evaluation.tables import (
     confusion_table,
     evaluation_table,
     evaluation_title,
+    metrics_table,
 )
+from src.models.tasks.parameters import predicts_parameters
 from src.models.vimh_lit_module import VIMHLitModule
 from src.parameters.spec import ParameterSpec
 from src.utils.files import write_atomic
@@ -46,32 +48,36 @@ img {{ max-width: 100% }}
 <p>{count} {samples} that were used neither for training nor for choosing the checkpoint.
 A 95 % interval shows how far a result may be off because the number of test {samples} is limited.</p>
 {results}
-<h2>Predicted against true</h2>
-<img alt="scatter plots" src="data:image/png;base64,{scatter}">
-{effects}
-{sounds}
+{predictions}
 """
+_SCATTER = """<h2>Predicted against true</h2>
+<img alt="scatter plots" src="data:image/png;base64,{}">"""
 
 
 def write_report(evaluation: Evaluation, model: VIMHLitModule, datamodule: BatchDataModule, output_dir: Path) -> Path:
     """Write report.html to `output_dir`; return its path."""
-    test, space = datamodule.dataset("test"), model.spec.space
-    predicted = predict_values(model, test, _PLOTTED)
-    truth = space.denormalize(test.targets()[: len(predicted)])
-    picture = io.BytesIO()
-    scatter_figure(space, truth, predicted).savefig(picture, format="png", dpi=110)
     page = _PAGE.format(
         title=_text(evaluation_title(evaluation)),
         count=f"{evaluation.num_samples:,}",
         samples=evaluation.samples,
         results=_results(evaluation),
-        scatter=base64.b64encode(picture.getvalue()).decode(),
-        effects=_effects(model.spec),
-        sounds=_sounds(model.spec, truth[:_LISTENED], predicted[:_LISTENED], datamodule.trust),
+        predictions=_predictions(model, datamodule) if predicts_parameters(model) else "",
     )
     path = output_dir / "report.html"
     write_atomic(path, page.encode())
     return path
+
+
+def _predictions(model: VIMHLitModule, datamodule: BatchDataModule) -> str:
+    """Return a scatter plot of each parameter, the parameters' effects, and sounds."""
+    test, space = datamodule.dataset("test"), model.spec.space
+    predicted = predict_values(model, test, _PLOTTED)
+    truth = space.denormalize(test.targets()[: len(predicted)])
+    picture = io.BytesIO()
+    scatter_figure(space, truth, predicted).savefig(picture, format="png", dpi=110)
+    scatter = _SCATTER.format(base64.b64encode(picture.getvalue()).decode())
+    sounds = _sounds(model.spec, truth[:_LISTENED], predicted[:_LISTENED], datamodule.trust)
+    return "\n".join([scatter, _effects(model.spec), sounds])
 
 
 def _text(text: object) -> str:
@@ -99,6 +105,8 @@ def _results(evaluation: Evaluation) -> str:
     columns, rows, _ = evaluation_table(evaluation)
     if rows:
         parts += [_columns_table(columns, rows), f"<p>{_text(baseline_note(evaluation))}.</p>"]
+    elif not evaluation.categories:
+        parts.append(_columns_table(*metrics_table(evaluation)))
     if evaluation.categories:
         columns, rows = category_table(evaluation)
         parts += [_columns_table(columns, rows), f"<p>{_text(CATEGORY_NOTE)}.</p>"]

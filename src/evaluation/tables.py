@@ -111,6 +111,12 @@ def evaluation_table(evaluation: Evaluation) -> tuple[list[Column], list[list[st
     return columns, cells, {len(names)}
 
 
+def metrics_table(evaluation: Evaluation) -> tuple[list[Column], list[list[str]]]:
+    """Return what the trainer logged in a test, for a task without a table of its own."""
+    rows = [[name, f"{value:.4g}"] for name, value in evaluation.metrics.items()]
+    return [Column("metric", text=True), Column("value")], rows
+
+
 def category_table(evaluation: Evaluation) -> tuple[list[Column], list[list[str]]]:
     """Return the accuracies of all categorical parameters."""
     columns = [
@@ -159,6 +165,8 @@ def write_evaluation(evaluation: Evaluation, directory: Path) -> None:
     columns, rows, _ = evaluation_table(evaluation)
     if rows:
         parts += [markdown(columns, rows), f"{baseline_note(evaluation)}."]
+    elif not evaluation.categories:
+        parts.append(markdown(*metrics_table(evaluation)))
     if evaluation.categories:
         parts += [markdown(*category_table(evaluation)), f"{CATEGORY_NOTE}."]
     for row in evaluation.categories:
@@ -173,6 +181,8 @@ def print_evaluation(evaluation: Evaluation) -> None:
     columns, rows, sections = evaluation_table(evaluation)
     if rows:
         show(columns, rows, title, baseline_note(evaluation), _ALL_IN, sections)
+    elif not evaluation.categories:
+        show(*metrics_table(evaluation), title)
     if evaluation.categories:
         show(*category_table(evaluation), "" if rows else title, CATEGORY_NOTE, _ALL_IN)
     for row in evaluation.categories:

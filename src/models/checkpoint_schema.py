@@ -11,9 +11,11 @@ from src.data.recipe import describe
 from src.data.spec import DatasetSpec
 from src.models.checkpoint_file import FROM_TRUSTED
 from src.utils.errors import UserError, printable, shown
+from src.utils.trust import is_dotted
 
 KEYS = ("data_settings", "dataset_spec", "model_config", "state_dict")
 _MOST_VALUES = 50_000  # of the description: 255 parameters with their texts have 3,000
+_MOST_OF_SETTINGS = 100
 _MOST_OF_MODEL = 5000  # of a model's config, which Hydra takes time to read: ours have 60
 _MOST_OF_HEADS = 10_000  # in the configs of all heads that have the default one
 _DEEPEST = 32
@@ -29,7 +31,7 @@ _DTYPES = {
 
 
 class ImageSettings(BaseModel):
-    """The settings of a dataset of images: src.data.images.digits.DigitsDataModule.settings."""
+    """The settings of a dataset of images: those of src.data.images.digits.DigitsDataModule."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -57,18 +59,26 @@ def require_contents(checkpoint: Mapping[str, Any]) -> None:
     for key in KEYS:
         if not isinstance(checkpoint[key], dict):
             raise UserError(f"{key}: a {type(checkpoint[key]).__name__} given; a dict is needed")
-    for key, most in (("data_settings", 100), ("dataset_spec", _MOST_VALUES), ("model_config", _MOST_OF_MODEL)):
+    for key, most in (("dataset_spec", _MOST_VALUES), ("model_config", _MOST_OF_MODEL)):
         require_plain(checkpoint[key], key, most)
     require_tensors(checkpoint["state_dict"], "state_dict")
-    try:
-        settings = checkpoint["data_settings"]
-        (ImageSettings if "format" in settings else DataSettings).model_validate(settings)
-    except ValidationError as error:
-        raise UserError(describe(error, "data_settings")) from error
+    require_settings(checkpoint["data_settings"])
     targets = DatasetSpec.from_dict(checkpoint["dataset_spec"]).targets
     heads = checkpoint["model_config"].get("heads")
     if isinstance(heads, dict) and targets is not None:
         require_plain(heads.get("default"), "model_config.heads.default", _MOST_OF_HEADS // len(targets))
+
+
+def require_settings(settings: Mapping[str, Any]) -> None:
+    """Raise UserError for data settings that src.data.reopen cannot use; those of a user's class are only plain."""
+    require_plain(settings, "data_settings", _MOST_OF_SETTINGS)
+    kind = settings.get("format", "")
+    if isinstance(kind, str) and "." in kind and is_dotted(kind):
+        return
+    try:
+        (ImageSettings if "format" in settings else DataSettings).model_validate(settings)
+    except ValidationError as error:
+        raise UserError(describe(error, "data_settings")) from error
 
 
 def require_plain(value: Any, key: str, most: int = _MOST_VALUES) -> None:

@@ -9,7 +9,7 @@ from src.data.datamodule import BatchDataModule
 from src.data.dataset import BatchDataset, load_batch
 from src.data.overlap import count_shared
 from src.data.sensitivity import describe_blind
-from src.models.tasks.parameters import parameters_of
+from src.models.tasks.parameters import parameters_of, predicts_parameters
 from src.models.vimh_lit_module import VIMHLitModule
 from src.utils.errors import UserError
 
@@ -24,11 +24,18 @@ def preflight(datamodule: BatchDataModule, model: VIMHLitModule, allow_blind: bo
         raise UserError("the dataset has one training sample; give a larger dataset.size")
     if datamodule.spec.targets is not None and dataset.labelled:
         _warn_of_shared_records(datamodule, dataset)
-    if model.heads.predicts == "parameters" and dataset.labelled:
+    if predicts_parameters(model) and dataset.labelled:
         _check_labels(datamodule, dataset, model, allow_blind)
     rows = next(dataset.batches_by_shape(datamodule.batch_size))
     model.heads.prepare(datamodule.trust)
     batch = load_batch(dataset, rows, next(model.parameters()))
+    low, high = datamodule.spec.inputs.value_range
+    least, most = batch["image"].min().item(), batch["image"].max().item()
+    if not low <= least <= most <= high:
+        raise UserError(
+            f"{datamodule.spec.name}: images hold values from {least:.4g} to {most:.4g}, but its spec states "
+            f"{low:g} to {high:g}; correct inputs.value_range, mean and std"
+        )
     was_training = model.training
     model.eval()
     with torch.no_grad():

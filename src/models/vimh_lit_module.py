@@ -71,7 +71,7 @@ class VIMHLitModule(LightningModule):
         self.network = network(in_channels=channels, image_size=(height, width))
         self._memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.network.to(memory_format=self._memory_format)
-        self._normalises = bool(getattr(self.network, "normalised_input", False))
+        self._normalises = _normalises(self.network)
         for name, factor in zip(("input_scale", "input_offset"), spec.inputs.scale_and_offset(), strict=True):
             self.register_buffer(name, factor, persistent=False)
         self._compile = compile
@@ -280,7 +280,19 @@ class VIMHLitModule(LightningModule):
         checkpoint["train_terms"] = {name: reduce(value, reduce_op="sum") for name, value in sums.items()}
         checkpoint["model_config"] = self.config
         checkpoint["dataset_spec"] = self.spec.to_dict()
-        checkpoint["data_settings"] = dict(self.trainer.datamodule.settings)  # type: ignore[attr-defined]
+        checkpoint["data_settings"] = self.trainer.datamodule.checkpoint_settings()  # type: ignore[attr-defined]
+
+
+def _normalises(network: nn.Module) -> bool:
+    """Return a network's `normalised_input`; raise UserError if only a network within it has one."""
+    found = getattr(network, "normalised_input", None)
+    inner = [type(part).__name__ for part in network.modules() if getattr(part, "normalised_input", False)]
+    if found is None and inner:
+        raise UserError(
+            f"model.network: {type(network).__name__} contains {inner[0]}, which needs normalised images; set "
+            "normalised_input = True in its class, or False if it normalises them itself"
+        )
+    return bool(found)
 
 
 def _range_db(spec: DatasetSpec) -> tuple[float, float]:

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -132,8 +132,3 @@ class ParameterSpace:
     def to_dicts(self) -> list[dict[str, Any]]:
         """Return plain dicts, for JSON and checkpoints."""
         return [spec.model_dump() for spec in self.specs]
-
-    @classmethod
-    def from_dicts(cls, specs: Iterable[Mapping[str, Any]]) -> "ParameterSpace":
-        """Build from plain dicts, the inverse of `to_dicts`."""
-        return cls(ParameterSpec(**spec) for spec in specs)

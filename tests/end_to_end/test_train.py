@@ -255,7 +255,7 @@ def test_mixed_precision_trains_to_finite_losses_near_those_of_float32(data_root
         (["seed=1000000000000"], ["seed: 1000000000000 given; give a whole number from 0 to 4294967295"]),
         (["extras.num_threads=0"], ["extras.num_threads: 0 given; give 1 to 1024, or null for all cores"]),
         (["extras.num_threads=abc"], ["extras.num_threads: abc given"]),
-        (["monitor=3"], ["monitor: no metric '3'."]),
+        (["monitor=3"], ["monitor: 3 given; give a metric"]),
         (["+callbacks.mine=3"], ["callbacks.mine: 3 given; give a mapping of keys to values"]),
         (["seed=null"], ["seed: null given; give a whole number from 0"]),
         (["data.data_dir=memory://nowhere/typo"], ["memory://nowhere/typo: holds no vimh_dataset_info.json; give"]),

@@ -256,3 +256,10 @@ def test_another_task_is_one_line_saying_what_differs(given, words):
 
 def test_another_step_is_the_same_task():
     require_same_task(spec_of(), spec_of(step=0.05))
+
+
+def test_labels_that_are_not_used_may_differ_but_images_may_not():
+    require_same_task(spec_of(), spec_of(name="volume"), labels=False)
+    require_same_task(spec_of(), replace(spec_of(), targets=None), labels=False)
+    with pytest.raises(UserError, match="images"):
+        require_same_task(spec_of(), spec_of(shape=(1, 8, 9)), labels=False)

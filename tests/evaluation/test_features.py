@@ -37,6 +37,19 @@ def test_a_dataset_gets_one_row_for_each_test_sound(learned, data_root, saw, tmp
     np.testing.assert_allclose(list(found.values()), expected, rtol=1e-4, atol=1e-5)  # six digits are written
 
 
+def test_a_dataset_of_other_parameters_is_read(learned, data_root, saw, tmp_path):
+    checkpoint = torch.load(learned, weights_only=True)
+    for parameter in checkpoint["dataset_spec"]["parameters"]:
+        parameter["name"] += "_of_another"
+    checkpoint["dataset_spec"]["generator"] = None  # it names them too
+    checkpoint["dataset_spec"]["sensitivity"] = []
+    torch.save(checkpoint, tmp_path / "other.ckpt")
+    words = (f"ckpt_path={tmp_path}/other.ckpt", "trainer=cpu")
+    running.run("predict", data_root, tmp_path / "features", words[0], f"input={saw}")
+    running.run("eval", data_root, tmp_path / "eval", *words, f"data.data_dir={saw}")
+    assert rows_of(tmp_path / "features") and (tmp_path / "eval/test_results.json").is_file()
+
+
 def test_sound_files_get_theirs_and_a_damaged_one_is_told(learned, data_root, tmp_path, caplog):
     folder = tmp_path / "in"
     folder.mkdir()

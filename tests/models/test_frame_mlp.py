@@ -28,7 +28,7 @@ def test_number_of_parameters_is_what_the_config_claims():
 
 
 def test_forward_matches_float64():
-    """11 frames of 2 channels of 3 frequencies: three windows of 2 x 2 frames, the last with one frame of zeros."""
+    """11 frames of 2 channels of 3 frequencies: three windows of 2 x 2 frames, the last with one frame of silence."""
     torch.manual_seed(0)
     network = FrameMLP(2, (3, 11), spans=(2, 2), widths=(5, 4), feature_dim=6)
     image = torch.rand(7, 2, 3, 11)
@@ -38,7 +38,7 @@ def test_forward_matches_float64():
         x = x @ weights[f"{name}.weight"].T + weights[f"{name}.bias"]
         return x / (1 + np.exp(-x))
 
-    centred = np.zeros((7, 2, 3, 12))
+    centred = np.full((7, 2, 3, 12), -1.0)
     centred[..., :11] = image.double().numpy()
     merged = []
     for start in range(0, 12, 4):

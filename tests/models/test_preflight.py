@@ -1,6 +1,8 @@
 """What is refused before training: nothing to learn, nothing to see, nothing finite."""
 
 import copy
+import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -84,3 +86,10 @@ def test_a_loss_that_is_not_finite_names_the_head(saw, row, name):
     with torch.no_grad():
         model.heads.linear.bias[row] = float("nan")
     assert refusal(data, model) == f"{name}: the first loss is nan; check the data and model.heads.{name}"
+
+
+def test_images_outside_of_the_range_that_the_spec_states_are_refused(saw):
+    data = VIMHDataModule(saw)
+    model = model_of(data)
+    data._spec = replace(data.spec, inputs=replace(data.spec.inputs, value_range=(0.0, 0.25)))
+    assert re.search(r": images hold values from 0 to \S+, but its spec states 0 to 0.25; ", refusal(data, model))

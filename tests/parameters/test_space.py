@@ -187,7 +187,7 @@ def test_fixed_parameters_are_no_labels():
 
 def test_space_survives_plain_dicts():
     both = ParameterSpace([ParameterSpec(name="note", min=3, max=3), spec(20, 10, 90, scale="log", unit="Hz")])
-    again = ParameterSpace.from_dicts(both.to_dicts())
+    again = ParameterSpace(ParameterSpec(**one) for one in both.to_dicts())
     assert again == both and again.to_dicts() == both.to_dicts()
 
 
@@ -213,7 +213,7 @@ def test_a_parameter_is_fixed_at_a_value_of_its_range():
 def test_any_names_survive_plain_json(names):
     space = ParameterSpace([ParameterSpec(name="wave", values=names), spec(20, 10, 90)])
     plain = json.loads(json.dumps(space.to_dicts()))
-    assert ParameterSpace.from_dicts(plain) == space
+    assert ParameterSpace(ParameterSpec(**one) for one in plain) == space
     assert plain[0]["values"] == names and "values" not in plain[1]
     classes = np.stack([np.arange(len(names)), np.zeros(len(names), int)], axis=1)
     np.testing.assert_array_equal(space.to_class(space.from_class(classes)), classes)

@@ -1,7 +1,7 @@
 """Handwritten digits of 8 x 8 pixels, which the package scikit-learn contains: a classification task in seconds."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -66,16 +66,11 @@ class DigitsDataModule(BatchDataModule):
             counts={split: len(rows[split]) for split in ("train", "val", "test")},
             sha256={split: hashlib.sha256(images[at].tobytes()).hexdigest() for split, at in rows.items()},
         )
-        for split, at in rows.items():
-            self._splits[split] = ImageDataset(self.spec, images[at], classes[at])
+        self.settings = {"seed": self.seed, "eval_batch_size": self.eval_batch_size}
+        self._samples = {split: (images[at], classes[at]) for split, at in rows.items()}
 
-    @property
-    def settings(self) -> dict[str, Any]:
-        return {"format": "digits", "seed": self.seed, "eval_batch_size": self.eval_batch_size}
+    def open_split(self, split: str) -> ImageDataset:
+        return ImageDataset(self.spec, *self._samples[split])
 
-
-def reopened(settings: Mapping[str, Any]) -> DigitsDataModule | None:
-    """Return the datamodule of a checkpoint's data settings, or None if they are those of a VIMH directory."""
-    if settings.get("format") != "digits":
-        return None
-    return DigitsDataModule(**{key: value for key, value in settings.items() if key != "format"})
+    def checkpoint_settings(self) -> dict[str, Any]:
+        return {**self.settings, "format": "digits"}  # checkpoints name it without its path

@@ -14,6 +14,7 @@ from src.evaluation.refinement.options import Options
 from src.evaluation.refinement.problem import Problem
 from src.evaluation.refinement.refine import Refined, difference_steps, joined, refine
 from src.models.heads.multi_head import Estimates
+from src.models.tasks.parameters import predicts_parameters
 from src.models.vimh_lit_module import VIMHLitModule
 from src.parameters.codec import physical_per_unit
 from src.parameters.space import ParameterSpace
@@ -54,7 +55,7 @@ def make_refiner(model: VIMHLitModule, spec: DatasetSpec, options: Options, trus
 
     Raises UserError if the synth is unknown or not trusted, or if the model predicts no parameter that can be refined.
     """
-    if model.heads.predicts != "parameters":
+    if not predicts_parameters(model):
         raise UserError("refine: given, but this model predicts no parameters; give refine=0")
     source = source_of(spec, trust)
     lost = {effect.name for effect in spec.origin.sensitivity if is_lost(effect)}

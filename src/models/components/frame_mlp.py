@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from src.models.components.blocks import SILU_GAIN, keep_variance
+from src.models.components.padding import SILENCE
 from src.utils.errors import UserError
 
 
@@ -17,7 +18,7 @@ class FrameMLP(nn.Module):
     has `widths[i]` outputs, and its weights are the same at all times. The windows do not overlap, so that each layer
     is one product of matrices, which CPUs compute faster than convolutions of few channels. Finally all windows are
     flattened to `feature_dim`. Frequencies have their own weights: a filter is where it is. There is no norm, which
-    would erase levels, so the initial weights keep the variance instead. Frames of zeros complete the last window.
+    would erase levels, so the initial weights keep the variance instead. Frames of silence complete the last window.
     """
 
     normalised_input = True
@@ -52,7 +53,7 @@ class FrameMLP(nn.Module):
         if image.shape[1:] != self.image_shape:
             built, given = ("x".join(map(str, shape)) for shape in (self.image_shape, image.shape[1:]))
             raise UserError(f"FrameMLP: built for CxHxW images of {built}, but {given} given; use another model")
-        frames = functional.pad(image, (0, self.missing)).flatten(1, 2).mT  # (B, W, C * H)
+        frames = functional.pad(image, (0, self.missing), value=SILENCE).flatten(1, 2).mT  # (B, W, C * H)
         for span, layer in zip(self.spans, self.layers, strict=True):
             windows = frames.reshape(len(frames), frames.shape[1] // span, span * frames.shape[2])
             frames = functional.silu(layer(windows))

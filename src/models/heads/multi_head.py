@@ -152,11 +152,6 @@ class MultiHead(nn.Module):
         return torch.stack([head.level(outputs[name]) for name, head in self.heads.items()], dim=1)
 
     @_in_float32
-    def distributions(self, outputs: Mapping[str, Tensor]) -> dict[str, Tensor | None]:
-        """Return each head's probabilities of its levels, name -> (B, K), or None if it has none."""
-        return {name: head.distribution(outputs[name]) for name, head in self.heads.items()}
-
-    @_in_float32
     def estimates(self, outputs: Mapping[str, Tensor]) -> Estimates:
         """Return values, uncertainties and intervals, calibrated by the last validation."""
         deviations = self.calibration.deviation(*self._spreads(outputs))

@@ -1,4 +1,4 @@
-"""Muon: steps of matrices in which all directions have the same length."""
+"""Muon orthogonalises the momentum of each weight matrix; AdamW updates all other weights."""
 
 from collections.abc import Callable, Iterable
 from typing import Any, cast
@@ -38,6 +38,11 @@ class Muon(Optimizer):
     ):
         if not 0 <= momentum < 1 or not 0 <= betas[0] < 1 or not 0 <= betas[1] < 1:
             raise UserError(f"model.optimizer: momentum {momentum}, betas {list(betas)} given; give 0 to below 1")
+        if min(lr, weight_decay) < 0 or eps <= 0:
+            raise UserError(
+                f"model.optimizer: lr {lr}, weight_decay {weight_decay}, eps {eps} given; "
+                "none may be negative, and eps must be above 0"
+            )
         if iterations < 1:
             raise UserError(f"model.optimizer.iterations: {iterations} given; give at least 1")
         self.iterations = iterations  # not in the groups, whose values come from a checkpoint when a run is resumed

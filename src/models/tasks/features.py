@@ -23,7 +23,8 @@ class FeaturesTask(Task):
     Source: Baldi and Hornik, Neural networks and principal component analysis, Neural Networks 2(1), 1989.
     """
 
-    predicts = "images"
+    reconstructs = True
+    uses_labels = False
     loss_names = ("image",)
     scale: Tensor
     offset: Tensor

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 class ParametersTask(MultiHead, Task):
     """The heads of a dataset's parameters, with their metrics; each validation calibrates their uncertainties."""
 
-    predicts = "parameters"
-
     def __init__(self, feature_dim: int, spec: DatasetSpec, heads: Mapping[str, Any], balance: str = "weights"):
         super().__init__(feature_dim, spec.space, head_configs(spec.space, heads), balance)
         self.loss_names = spec.space.names
@@ -79,6 +77,11 @@ class ParametersTask(MultiHead, Task):
 
     def _metrics(self, stage: Stage) -> HeadMetrics:
         return self.val_metrics if stage == "val" else self.test_metrics
+
+
+def predicts_parameters(model: "VIMHLitModule") -> bool:
+    """Return whether a model predicts the parameters of its dataset."""
+    return isinstance(model.heads, ParametersTask)
 
 
 def parameters_of(model: "VIMHLitModule") -> ParametersTask:

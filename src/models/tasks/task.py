@@ -14,7 +14,7 @@ from src.utils.errors import UserError
 
 Stage = Literal["val", "test"]
 Outputs = Mapping[str, Tensor]
-NO_PARAMETERS = "this model learns features and predicts no parameters; train one with task=parameters"
+NO_PARAMETERS = "this model predicts no parameters; train one with task=parameters"
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,13 @@ class Task(nn.Module):
 
     It is called with `feature_dim`, the dataset's `spec`, and the keys `heads` and `balance` of the model's config. A
     subclass sets `loss_names` and `weights` (L,), one for each loss, and implements the methods that raise
-    NotImplementedError. `predicts` says what `values` returns. Metric names have no prefix; logs add val/ or test/.
+    NotImplementedError. Metric names have no prefix; logs add val/ or test/. A test reports the metrics; it adds an
+    error per parameter for a subclass of src.models.tasks.parameters.ParametersTask, and the error of the images that
+    `values` returns if `reconstructs` is true. A task whose `uses_labels` is false takes data with any labels or none.
     """
 
-    predicts: Literal["parameters", "images"]
+    reconstructs = False
+    uses_labels = True
     loss_names: Sequence[str]
     weights: Tensor
 
@@ -103,7 +106,7 @@ class Task(nn.Module):
         raise NotImplementedError
 
     def values(self, outputs: Outputs) -> Tensor:
-        """Return predictions (B, ...): parameters (B, P) in physical units, or images (B, C, H, W)."""
+        """Return predictions (B, ...): of a ParametersTask (B, P) in physical units, or images (B, C, H, W)."""
         raise NotImplementedError
 
     def estimates(self, outputs: Outputs) -> Estimates:

@@ -8,7 +8,8 @@ import pytest
 from sklearn.datasets import load_digits
 
 from src import api
-from src.data.images.digits import DigitsDataModule, reopened
+from src.data.images.digits import DigitsDataModule
+from src.data.reopen import reopened
 from src.utils.errors import UserError
 from tests import running
 
@@ -60,7 +61,7 @@ def test_a_missing_package_is_one_line(monkeypatch):
 
 def test_settings_open_the_same_data_again():
     data = DigitsDataModule(eval_batch_size=7, seed=3)
-    again = reopened(data.settings)
+    again = reopened(data.checkpoint_settings())
     assert again.settings == data.settings and again.spec == data.spec
     assert reopened({"labels": "exact"}) is None
 
@@ -79,6 +80,10 @@ def test_a_network_learns_digits_and_is_tested_again(data_root, tmp_path, capsys
     assert json.loads(api.evaluate(best).to_json())["categories"] == results["categories"]
     line = running.fault(caplog, "predict", data_root, tmp_path, f"ckpt_path={best}", f"input={tmp_path}/sound.wav")
     assert "no sound" in line
+    line = running.fault(caplog, "eval", data_root, tmp_path, f"ckpt_path={best}", f"data.data_dir={tmp_path}")
+    assert line.startswith(f"data.data_dir: {tmp_path} given, but this model was not trained on a VIMH directory")
+    with pytest.raises(UserError, match=r"^data.data_dir: "):
+        api.evaluate(best, data_dir=tmp_path)
 
 
 def test_features_of_digits_reconstruct_better_than_the_mean(data_root, tmp_path, capsys, caplog):
@@ -90,7 +95,9 @@ def test_features_of_digits_reconstruct_better_than_the_mean(data_root, tmp_path
     assert results["rows"] == results["categories"] == [] and error["relative_mae"] < 0.8
     assert error["mae"] == pytest.approx(results["metrics"]["test/image_mae"], rel=1e-4)
     best = tmp_path / "run/checkpoints/best.ckpt"
-    running.run("eval", data_root, tmp_path / "eval", f"ckpt_path={best}", "trainer=cpu")
+    running.run("eval", data_root, tmp_path / "eval", f"ckpt_path={best}", "trainer=cpu", "report=true")
     assert json.loads((tmp_path / "eval/test_results.json").read_text()) == results
+    page = (tmp_path / "eval/report.html").read_text()
+    assert "image, reconstructed" in page and "Predicted against true" not in page and "No sounds" not in page
     line = running.fault(caplog, "predict", data_root, tmp_path, f"ckpt_path={best}", f"input={tmp_path}/sound.wav")
     assert "no sound" in line

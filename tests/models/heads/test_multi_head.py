@@ -69,22 +69,20 @@ def test_multihead_stacks_what_each_head_says_in_the_order_of_the_space():
     heads = heads_of(KINDS, EVERY)
     outputs, target = heads(features()), targets(columns=len(EVERY))
     values, levels, (losses, terms) = heads.values(outputs), heads.levels(outputs), heads.losses(outputs, target)
-    distributions, estimates = heads.distributions(outputs), heads.estimates(outputs)
+    estimates = heads.estimates(outputs)
     count = len(EVERY)
     assert (values.shape, levels.shape, losses.shape) == ((9, count), (9, count), (count,))
     assert (values.dtype, levels.dtype) == (torch.float32, torch.int64)
     assert all(one.shape == (9, count) and one.dtype == torch.float32 for one in estimates)
     assert torch.equal(estimates.values, values)
     assert torch.equal(losses.detach(), terms) and not terms.requires_grad
-    assert list(distributions) == list(KINDS)
     for at, (name, head) in enumerate(heads.heads.items()):
         assert torch.equal(values[:, at], head.value(outputs[name]))
         assert torch.equal(levels[:, at], head.level(outputs[name]))
         assert torch.equal(losses[at], head.loss(outputs[name], target[:, at])[0])
         if name == "regression":
-            assert distributions[name] is None and estimates.uncertainties[:, at].isnan().all()  # nothing measured yet
+            assert estimates.uncertainties[:, at].isnan().all()  # nothing measured yet
         else:
-            assert torch.equal(distributions[name], head.distribution(outputs[name]))
             assert (estimates.uncertainties[:, at] > 0).all()
 
 
@@ -216,7 +214,6 @@ def test_autocast_changes_nothing_of_what_the_outputs_mean(balance):
             *heads.estimates(outputs),
             *heads.measure(outputs, target),
         ]
-        found += [one for one in heads.distributions(outputs).values() if one is not None]
         return [*found, heads.levels(outputs)]
 
     plain = read()

@@ -134,10 +134,16 @@ def test_weights_without_gradient_stay_and_the_closure_gives_the_loss():
     assert torch.equal(model[3].weight, before) and not optimizer.state[model[3].weight]
 
 
-@pytest.mark.parametrize("given", [{"momentum": 1.0}, {"betas": (0.9, 1.0)}, {"iterations": 0}])
+@pytest.mark.parametrize(
+    "given",
+    [
+        *({"momentum": 1.0}, {"betas": (0.9, 1.0)}, {"iterations": 0}),
+        *({"lr": -0.1}, {"weight_decay": -0.1}, {"eps": -1e-8}, {"eps": 0.0}),
+    ],
+)
 def test_values_out_of_range_are_refused(given):
     with pytest.raises(UserError, match=r"^model.optimizer"):
-        Muon(model_of().parameters(), lr=0.1, **given)
+        Muon(model_of().parameters(), **{"lr": 0.1} | given)
 
 
 def test_weights_without_a_matrix_are_refused():

@@ -91,7 +91,7 @@ def test_a_linear_network_finds_as_much_as_the_principal_components():
 def test_a_model_that_learns_features_predicts_no_parameters():
     model = model_of()
     for call in (model.predict, lambda image: parameters_of(model)):
-        with pytest.raises(UserError, match="learns features and predicts no parameters"):
+        with pytest.raises(UserError, match="this model predicts no parameters"):
             call(torch.rand(1, *SHAPE))
     assert model.heads.points(model(torch.rand(1, *SHAPE)), {"image": torch.rand(1, *SHAPE)}) is None
 
@@ -143,6 +143,23 @@ def test_every_network_that_asks_for_it_gets_normalised_images():
         VIMHLitModule(replace(SPEC, name="u"), network, task=FeaturesTask)(image)
     np.testing.assert_allclose(seen[True].numpy(), normalised(image), rtol=1e-5, atol=1e-6)
     assert seen[False] is image or torch.equal(seen[False], image)
+
+
+def test_a_network_around_one_that_asks_for_it_has_to_decide():
+    class Around(nn.Module):
+        feature_dim = Linear.feature_dim
+
+        def __init__(self, **shape):
+            super().__init__()
+            self.inner = Linear(**shape)
+
+        def forward(self, image):
+            return self.inner(image)
+
+    with pytest.raises(UserError, match=r"^model.network: Around contains Linear, .* set normalised_input = True"):
+        VIMHLitModule(SPEC, Around, task=FeaturesTask)
+    for Around.normalised_input in (True, False):
+        VIMHLitModule(SPEC, Around, task=FeaturesTask)(torch.rand(1, *SHAPE))
 
 
 def test_the_normalisation_of_spectral_images_does_not_round():
