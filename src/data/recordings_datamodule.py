@@ -75,8 +75,8 @@ class RecordingsDataModule(BatchDataModule):
         """
         self.spec, self._settings = spec, dict(settings)
 
-    @property
-    def settings(self) -> dict[str, Any]:
+    def checkpoint_settings(self) -> dict[str, Any]:
+        """Return the settings of the dataset that the model was trained on first."""
         return self._settings
 
     def setup(self, stage: str | None = None) -> None:
