@@ -7,6 +7,7 @@ benchmarks/refinement.json, and the table is written into docs.
 
 import argparse
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -49,6 +50,7 @@ def trained(synth: str, runs: Path) -> tuple[VIMHLitModule, Path]:
     folder = runs / EXPERIMENTS[synth]
     checkpoint, data = folder / "checkpoints/best.ckpt", runs / "data"
     if not (folder / "test_results.json").exists():
+        shutil.rmtree(folder, ignore_errors=True)  # a run that did not end
         places = (f"hydra.run.dir={folder}", f"paths.data_dir={data}", f"paths.log_dir={runs / 'logs'}")
         command = [sys.executable, "src/train.py", f"experiment={EXPERIMENTS[synth]}", "trainer=cpu", *places]
         subprocess.run([*command, "extras.num_threads=1"], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
