@@ -4,9 +4,9 @@ import numpy as np
 
 from src.evaluation.refinement.problem import Problem, rms
 
-_LINEAR = 3.0  # a larger ratio between the linear prediction and the true change of an image needs a scan
+_LINEAR = 1.5  # a larger ratio between the linear prediction and the true change of an image needs a scan
 _AUDIBLE_LEVELS = 1.0  # smaller changes of an image need none
-_HALF_WIDTH = 2.5  # of a scan, in standard deviations of the start's error
+_HALF_WIDTH = 4.0  # of a scan, in standard deviations of the start's error
 _REACHES = 2.5  # between points: a reach is how far the linear prediction is below the true change
 _MOST_POINTS = 129
 _NARROW = np.linspace(-1.0, 1.0, 9)  # a finer scan, as fractions of its half width
