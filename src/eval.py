@@ -90,7 +90,7 @@ def main(config: DictConfig) -> None:
     log.info("results: %s", shown_path(output / "test_results.json"))
     answers: dict[str, np.ndarray] = {}
     if refiner is not None:
-        refined, answers["refined"] = refine_test(model, datamodule, refiner)
+        refined, answers = refine_test(model, datamodule, refiner)
         write_refined(refined, output)
         print_refined(refined)
     if config.report:
@@ -98,8 +98,10 @@ def main(config: DictConfig) -> None:
 
         log.info("report with sounds: %s", shown_path(write_report(evaluation, model, datamodule, output)))
     if source is not None:
-        values, _ = predict_split(model, datamodule.dataset("test"), datamodule.eval_batch_size)
-        listen(datamodule, source, {"predicted": values, **answers}, config)
+        if not answers:
+            values, _ = predict_split(model, datamodule.dataset("test"), datamodule.eval_batch_size)
+            answers["predicted"] = values
+        listen(datamodule, source, answers, config)
 
 
 def listen(datamodule: BatchDataModule, source: Source, answers: Mapping[str, np.ndarray], config: DictConfig) -> None:

@@ -13,6 +13,7 @@ from src.data.dataset import Batch
 from src.models.tasks.parameters import predicts_parameters
 from src.models.tasks.task import NO_PARAMETERS, Outputs
 from src.models.vimh_lit_module import VIMHLitModule
+from src.spectral.decibels import to_decibels
 from src.utils.errors import UserError
 
 
@@ -50,12 +51,6 @@ class SpectrogramLoggingCallback(SoundCallback):
             target, predicted, unit = to_decibels(target, scale), to_decibels(predicted, predicted_scale), "dB"
         figure = spectrogram_figure(target[:, 0], predicted[:, 0], unit)
         show_figure(trainer, self.directory, "spectrograms", figure)
-
-
-def to_decibels(images: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    """Map images (n, C, H, W) in [0, 1] to dB; `scale` (n, 2) is the dB value of 0 and of 1."""
-    low, high = (scale[:, side, None, None, None] for side in (0, 1))
-    return low + images * (high - low)
 
 
 def spectrogram_figure(target: np.ndarray, predicted: np.ndarray, unit: str) -> Figure:

@@ -15,6 +15,7 @@ from src.data.spec_schema import Sensitivity
 from src.parameters.codec import physical_per_unit
 from src.parameters.space import ParameterSpace
 from src.parameters.spec import ParameterSpec
+from src.spectral.decibels import to_decibels
 from src.utils.errors import UserError
 
 BYTE_SD = 1 / (255 * math.sqrt(12))  # of a rounding error, which is uniform within a level
@@ -103,8 +104,7 @@ def lower_limit(information: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.nda
 
 def _magnitudes(images: np.ndarray, scale: np.ndarray) -> np.ndarray:
     """Return amplitudes (n, H, W) of images (n, C, H, W), of which 0 and 1 are the dB values `scale` (n, 2)."""
-    low, high = (scale[:, side, None, None].astype(np.float64) for side in (0, 1))
-    return 10.0 ** ((low + images[:, 0] * (high - low)) / 20.0)
+    return 10.0 ** (to_decibels(images[:, 0], scale.astype(np.float64)) / 20.0)
 
 
 def _information_in_noise(source: Source, values: np.ndarray, derivatives: np.ndarray, noise_db: float) -> np.ndarray:

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from src.data.spec import DatasetSpec
 from src.parameters.space import ParameterSpace
+from src.spectral.decibels import to_decibels
 from src.spectral.mel import mel_centres
 from src.utils.errors import UserError
 from src.utils.table import plain
@@ -29,9 +30,9 @@ def dataset_figure(spec: DatasetSpec, images: np.ndarray, values: np.ndarray, sc
     lines = math.ceil(len(spec.space) / 2)
     figure = Figure(figsize=(3.1 * _COLUMNS + 0.6, (2.3 + 0.13 * lines) * rows + 0.6), layout="constrained")
     axes = figure.subplots(rows, _COLUMNS, squeeze=False, sharex=True, sharey=True)
-    low, high = scale[:, 0, None, None], scale[:, 1, None, None]
+    low, high = scale[:, 0], scale[:, 1]
     in_decibels = bool((high > low).any())
-    pixels = images[:, 0] / 255.0 * (high - low) + low if in_decibels else images[:, 0].astype(float)
+    pixels = to_decibels(images[:, 0] / 255.0, scale) if in_decibels else images[:, 0].astype(float)
     limits = (low.min(), high.max()) if in_decibels else (0, 255)
     extent, labels = _extent(spec, images.shape[2:])
     for axis, image, row in zip(axes.ravel(), pixels, values, strict=False):

@@ -9,6 +9,7 @@ from src.data.dataset import BatchDataset
 from src.data.origin import source_of
 from src.data.source import Source
 from src.data.spec import DatasetSpec
+from src.spectral.decibels import to_decibels
 from src.utils.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -46,5 +47,4 @@ def image_errors(source: Source, dataset: BatchDataset, candidates: Mapping[str,
 
 def _decibels(images: np.ndarray, scale: np.ndarray) -> np.ndarray:
     """Map magnitude images (n, C, H, W) uint8 to dB (n, H, W); `scale` (n, 2) is the dB value of 0 and of 255."""
-    low, high = (scale[:, side, None, None] for side in (0, 1))
-    return low + images[:, 0].astype(np.float32) / 255.0 * (high - low)
+    return to_decibels(images[:, 0].astype(np.float32) / 255.0, scale)

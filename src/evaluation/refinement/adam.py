@@ -10,8 +10,10 @@ _RATE = 0.004  # of a range, for the first step; a cosine takes it to 0
 _FADE, _FADE_SQUARES = 0.9, 0.999  # of the averages of gradients and of their squares
 
 
-def adam(problem: Problem, unit: np.ndarray, rows: np.ndarray, iterations: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the best parameters (m, P) found from `unit` by Adam on the mean absolute residual, and the steps (m,).
+def adam(
+    problem: Problem, unit: np.ndarray, rows: np.ndarray, iterations: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the best parameters (m, P) found from `unit` by Adam on the mean absolute residual, cost and steps (m,).
 
     The gradients come from finite differences, as those of `descend`. Kingma & Ba, ICLR 2015.
     """
@@ -34,4 +36,4 @@ def adam(problem: Problem, unit: np.ndarray, rows: np.ndarray, iterations: int) 
         size = np.sqrt(squares / (1 - _FADE_SQUARES ** (iteration + 1))) + 1e-12
         rate = _RATE * 0.5 * (1 + math.cos(math.pi * iteration / iterations))
         unit = np.clip(unit - rate * corrected / size, 0.0, 1.0)
-    return best, taken
+    return best, best_cost, taken

@@ -15,27 +15,27 @@ _TRIALS = 4  # of a step, each with more damping, before it is given up
 _ROBUST_STEPS, _ROBUST_LEVELS = 3, 1.0  # the first steps of a sound whose image is so wrong weigh outliers less
 _NARROW_STEPS = 5  # steps that are followed by a scan nearby, each a quarter as wide as the one before
 _FIRST_NARROW = 0.7  # half its width, in points of the scan
-_ANYWHERE = 0.3  # the prior's sd if magnitudes are compared: noise misleads networks far beyond their own errors
+ANYWHERE = 0.3  # sd of a start that may be anywhere; and with magnitudes, as noise misleads networks beyond their sd
 _SETTLED = 1e-6  # a smaller relative decrease of the cost ends the search
 
 
 def descend(
     problem: Problem, unit: np.ndarray, rows: np.ndarray, spacing: np.ndarray, iterations: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the best parameters (m, P) that were found from `unit` (m, P) for the sounds `rows` (m,), and the steps.
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the best parameters (m, P) that were found from `unit` (m, P) for the sounds `rows`, cost and steps (m,).
 
-    `spacing` (m, P) is that of the scans, 0 where none was needed: there the prior holds. The steps (m,) are those
-    that lowered the cost, which never ends above that of `unit`.
+    `spacing` (m, P) is that of the scans, 0 where none was needed: there the prior holds. The cost is the RMS of the
+    residual, which never ends above that of `unit`; the steps are those that lowered it.
     """
     unit, residual = unit.copy(), problem.residual(unit, rows)
     best, best_cost = unit.copy(), rms(residual)
-    wrong = rms(problem.levels(unit, rows)) > _ROBUST_LEVELS
+    wrong = (best_cost > _ROBUST_LEVELS) & (problem.kind == "db")
     damping, taken = np.full(len(rows), _DAMPING), np.zeros(len(rows), int)
-    sd = problem.sd[rows] if problem.kind == "db" else np.full(unit.shape, _ANYWHERE)
+    sd = problem.sd[rows] if problem.kind == "db" else np.full(unit.shape, ANYWHERE)
     precision = np.where(spacing > 0, 0.0, sd**-2.0)
     open_ = np.arange(len(rows))
     for iteration in range(iterations):
-        robust = wrong[open_] & (iteration < _ROBUST_STEPS) & (problem.kind == "db")
+        robust = wrong[open_] & (iteration < _ROBUST_STEPS)
         before = rms(residual[open_])
         moved = _step(problem, rows[open_], unit[open_], residual[open_], damping[open_], precision[open_], robust)
         unit[open_], residual[open_], damping[open_] = moved
@@ -49,7 +49,7 @@ def descend(
         open_ = open_[robust | (cost < before * (1.0 - _SETTLED))]
         if not len(open_):
             break
-    return best, taken
+    return best, best_cost, taken
 
 
 def _step(

@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 
 from src.data.source import Source
+from src.spectral.decibels import to_decibels
 
 GOOD_LEVELS = 0.5  # an image that differs by less fits as well as bytes can tell
 TOO_NOISY = 0.3  # of the magnitudes' own RMS, about -10 dB: what differs by more is not that sound
@@ -53,8 +54,8 @@ class Problem:
         """
         found = np.empty((len(rows), self.images[0].size), np.float32)
         for part, images, scale in self._rendered(unit):
-            low, high = _ends(self.scale[rows[part]])
-            images[:, 0] = (decibels(images[:, 0], scale) - low) / np.maximum(high - low, _LEAST_SPAN)
+            low, high = self.scale[rows[part], 0, None, None], self.scale[rows[part], 1, None, None]
+            images[:, 0] = (to_decibels(images[:, 0], scale) - low) / np.maximum(high - low, _LEAST_SPAN)
             found[part] = 255.0 * (images - self.images[rows[part]]).reshape(len(images), -1)
         return found
 
@@ -65,13 +66,13 @@ class Problem:
         """
         found = np.empty((len(rows), self.images[0, 0].size), np.float32)
         for part, images, scale in self._rendered(unit):
-            rendered = 10.0 ** (decibels(images[:, 0], scale) / 20.0)
+            rendered = 10.0 ** (to_decibels(images[:, 0], scale) / 20.0)
             found[part] = rendered.reshape(len(images), -1) - self.given_magnitudes(rows[part])
         return found
 
     def given_magnitudes(self, rows: np.ndarray) -> np.ndarray:
         """Return the magnitudes (m, H * W) of the sounds `rows` (m,)."""
-        return (10.0 ** (decibels(self.images[rows, 0], self.scale[rows]) / 20.0)).reshape(len(rows), -1)
+        return (10.0 ** (to_decibels(self.images[rows, 0], self.scale[rows]) / 20.0)).reshape(len(rows), -1)
 
     def jacobian(self, unit: np.ndarray, rows: np.ndarray, residual: np.ndarray, function: Residual) -> np.ndarray:
         """Return the derivatives (m, P, cells) of a residual function, by forward differences.
@@ -87,11 +88,11 @@ class Problem:
         found[:, free] = (changed.reshape(len(rows), len(free), -1) - residual[:, None]) / steps[:, :, None]
         return found
 
-    def fits(self, unit: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """Return whether the sounds `rows` (m,) are as close to the parameters (m, P) as one can expect."""
+    def fits(self, cost: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Return whether an RMS residual (m,) of the sounds `rows` (m,) is as small as one can expect."""
         if self.kind == "db":
-            return rms(self.levels(unit, rows)) <= GOOD_LEVELS
-        return rms(self.magnitudes(unit, rows)) <= _GOOD_SHARE * rms(self.given_magnitudes(rows))
+            return cost <= GOOD_LEVELS
+        return cost <= _GOOD_SHARE * rms(self.given_magnitudes(rows))
 
     def _rendered(self, unit: np.ndarray) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
         size = max(1, _MOST_VALUES // self.images[0].size)
@@ -104,14 +105,3 @@ class Problem:
 def rms(residual: np.ndarray) -> np.ndarray:
     """Return the root mean square of residuals (m, cells) -> (m,) float64."""
     return np.sqrt(np.square(residual, dtype=np.float64).mean(axis=1))
-
-
-def _ends(scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    low, high = scale[:, 0, None, None], scale[:, 1, None, None]
-    return low, high
-
-
-def decibels(images: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    """Map magnitude images (m, H, W) in [0, 1] to dB."""
-    low, high = _ends(scale)
-    return low + images * (high - low)

@@ -8,18 +8,18 @@ import numpy as np
 from src.data.jacobian import choose_steps
 from src.data.source import Source
 from src.evaluation.refinement.adam import adam
-from src.evaluation.refinement.descend import descend
+from src.evaluation.refinement.descend import ANYWHERE, descend
 from src.evaluation.refinement.options import Options
-from src.evaluation.refinement.problem import Problem, decibels, rms
+from src.evaluation.refinement.problem import Problem, rms
 from src.evaluation.refinement.scan import scan, scan_spacing
 from src.evaluation.refinement.spread import spread
+from src.spectral.decibels import to_decibels
 
 _CHUNK = 128  # sounds that are refined at once
 _STEP_POINTS = 8
 _USUAL_SPAN = 80.0  # dB of an image
 _FRINGES, _SECOND_STEPS = 4, 15  # of a second search: the best points of a scan of twice the width
 _RANDOM_POINTS = 64  # of which the best starts a search for a noisy sound that the network's answer does not fit
-_ANYWHERE = 0.3  # the standard deviation of a random start's error, as a fraction of the range
 _AS_GOOD, _ELSEWHERE = 0.05, 0.01  # another answer: its cost is so little above, and it is so far away
 
 
@@ -43,7 +43,7 @@ def difference_steps(source: Source, free: np.ndarray) -> np.ndarray:
 
     def levels(unit: np.ndarray) -> np.ndarray:
         images, scale = source.float_images(space.on_grid(space.denormalize(unit)))
-        images[:, 0] = decibels(images[:, 0], scale) / _USUAL_SPAN  # so that a level counts, also on an own scale
+        images[:, 0] = to_decibels(images[:, 0], scale) / _USUAL_SPAN  # so that a level counts, also on an own scale
         return images
 
     return choose_steps(levels, points, free)
@@ -87,7 +87,7 @@ def _from_start(problem: Problem, options: Options, at: int) -> Problem:
     free = problem.steps > 0
     if options.init == "random":
         start = np.where(free, random.random(problem.start.shape), problem.start)
-        return replace(problem, start=start, sd=np.full_like(problem.sd, _ANYWHERE))
+        return replace(problem, start=start, sd=np.full_like(problem.sd, ANYWHERE))
     if at == 0:
         return problem
     moved = problem.start + np.where(free, problem.sd * random.standard_normal(problem.sd.shape), 0.0)
@@ -97,32 +97,29 @@ def _from_start(problem: Problem, options: Options, at: int) -> Problem:
 def _search(problem: Problem, options: Options) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the parameters (n, P) that were found from the problem's start, their cost (n,) and the steps (n,)."""
     rows = np.arange(len(problem))
-    first = rms(problem.residual(problem.start, rows))
     if options.method == "adam":
-        unit, taken = adam(problem, problem.start, rows, options.iterations)
-        return unit, rms(problem.residual(unit, rows)), taken
+        return adam(problem, problem.start, rows, options.iterations)
     spacing = scan_spacing(problem)
     begin = scan(problem, rows, spacing, 1.0, 1)[:, 0]
-    unit, taken = descend(problem, begin, rows, spacing, options.iterations)
-    cost = rms(problem.residual(unit, rows))
+    unit, cost, taken = descend(problem, begin, rows, spacing, options.iterations)
 
     def search_again(rows: np.ndarray, starts: np.ndarray, spacing: np.ndarray) -> None:
         """Search the sounds `rows` (m,) from `starts` (m, P), and keep what is better."""
-        other, steps = descend(problem, starts, rows, spacing, _SECOND_STEPS)
-        other_cost = rms(problem.residual(other, rows))
+        other, other_cost, steps = descend(problem, starts, rows, spacing, _SECOND_STEPS)
         lower = other_cost < cost[rows]
         better = rows[lower]
         unit[better], cost[better], taken[better] = other[lower], other_cost[lower], steps[lower]
 
-    scanned = np.flatnonzero(~problem.fits(unit, rows) & spacing.any(axis=1))
+    scanned = np.flatnonzero(~problem.fits(cost, rows) & spacing.any(axis=1))
     if len(scanned):
         fringes = scan(problem, scanned, spacing, 2.0, _FRINGES)
         for at in range(_FRINGES):
             search_again(scanned, fringes[:, at], spacing[scanned])
-    astray = np.flatnonzero(~problem.fits(unit, rows))
+    astray = np.flatnonzero(~problem.fits(cost, rows))
     if problem.kind == "magnitude" and len(astray):  # noise may mislead a network to anywhere
         start = _best_of_random(problem, astray)
         search_again(astray, start, np.zeros_like(start))
+    first = rms(problem.residual(problem.start, rows))
     worse = cost > first  # a scan compares dB, also where magnitudes are refined
     unit[worse], cost[worse], taken[worse] = problem.start[worse], first[worse], 0
     return unit, cost, taken

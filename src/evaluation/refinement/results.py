@@ -49,10 +49,10 @@ class RefinedResults:
 
 def refine_test(
     model: VIMHLitModule, datamodule: BatchDataModule, refiner: Refiner
-) -> tuple[RefinedResults, np.ndarray]:
+) -> tuple[RefinedResults, dict[str, np.ndarray]]:
     """Predict the test split, refine the predictions on its images, and compare both with the labels.
 
-    Return the results and the refined values (n, P) in physical units.
+    Return the results, and the predicted and the refined values (n, P) in physical units.
     """
     spec, test = datamodule.spec, datamodule.dataset("test")
     truth = spec.space.denormalize(test.targets())
@@ -87,7 +87,7 @@ def refine_test(
         mean_iterations=float(refined.iterations.mean()),
         rounded_labels=test.quantised,
     )
-    return results, estimates.values
+    return results, {"predicted": network.values, "refined": estimates.values}
 
 
 def write_refined(results: RefinedResults, directory: Path) -> None:

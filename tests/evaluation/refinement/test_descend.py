@@ -21,7 +21,7 @@ def truth():
 def test_a_linear_image_is_solved_to_its_least_squares_solution(truth):
     matrix, source = linear(3)
     problem = problem_of(source, truth, np.full((5, 3), 0.5), sd=1e3, noise=0.01)
-    found, _ = descend(problem, problem.start, ROWS, NO_SCAN, 4)
+    found, *_ = descend(problem, problem.start, ROWS, NO_SCAN, 4)
     cells = problem.images.reshape(5, -1).astype(np.float64)
     expected = 0.5 + np.linalg.lstsq(matrix.T, (cells - 0.5).T, rcond=None)[0].T
     np.testing.assert_allclose(found, expected, atol=1e-4)
@@ -32,7 +32,7 @@ def test_the_prior_is_that_of_ridge_regression(truth):
     matrix, source = linear(3)
     start = np.full((5, 3), 0.5)
     problem = problem_of(source, truth, start, sd=0.02)
-    found, _ = descend(problem, start, ROWS, NO_SCAN, 1)
+    found, *_ = descend(problem, start, ROWS, NO_SCAN, 1)
     residual = 255.0 * (start - truth) @ matrix
     variance = (residual**2).mean(axis=1)
     for row in ROWS:
@@ -55,7 +55,7 @@ def test_bounds_hold_as_in_scipys_bounded_least_squares():
     matrix, source = linear(3)
     outside = np.array([[1.3, 0.5, -0.2], [0.4, 1.1, 0.6], [0.5, 0.5, 0.5], [-0.5, -0.5, 1.5], [0.9, 0.1, 1.01]])
     problem = problem_of(source, outside, np.full((5, 3), 0.5), sd=1e3)
-    found, _ = descend(problem, problem.start, ROWS, NO_SCAN, 12)
+    found, *_ = descend(problem, problem.start, ROWS, NO_SCAN, 12)
     for row in ROWS:
         target = (outside[row] - 0.5) @ matrix
         expected = lsq_linear(matrix.T, target, bounds=(-0.5, 0.5)).x + 0.5
@@ -80,7 +80,7 @@ def test_a_step_of_free_columns_is_the_damped_solution():
 def test_no_answer_is_worse_than_its_start(truth, method, iterations):
     _, source = linear(3)
     problem = problem_of(source, truth, np.random.default_rng(3).random((5, 3)), noise=0.3)
-    found, taken = method(problem, problem.start, ROWS, iterations)
+    found, _, taken = method(problem, problem.start, ROWS, iterations)
     assert (rms(problem.levels(found, ROWS)) <= rms(problem.levels(problem.start, ROWS))).all()
     assert (taken <= iterations).all()
 
@@ -88,5 +88,5 @@ def test_no_answer_is_worse_than_its_start(truth, method, iterations):
 def test_adam_comes_close_to_a_linear_images_parameters(truth):
     _, source = linear(3)
     problem = problem_of(source, truth, truth + 0.05)
-    found, _ = adam(problem, problem.start, ROWS, 60)
+    found, *_ = adam(problem, problem.start, ROWS, 60)
     assert np.abs(found - truth).max() < 0.01

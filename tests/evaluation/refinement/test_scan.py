@@ -44,10 +44,10 @@ def test_a_staircase_is_scanned():
 def test_a_scan_and_steps_find_what_steps_alone_do_not():
     truth, start = starts(0.01)
     problem = problem_of(fringed(), truth, start, sd=0.03, steps=1e-5)
-    alone, _ = descend(problem, start, ROWS, np.zeros((6, 2)), 10)
+    alone, *_ = descend(problem, start, ROWS, np.zeros((6, 2)), 10)
     spacing = scan_spacing(problem)
     begin = scan(problem, ROWS, spacing, 1.0, 1)[:, 0]
-    found, _ = descend(problem, begin, ROWS, spacing, 5)
+    found, *_ = descend(problem, begin, ROWS, spacing, 5)
     assert np.abs(alone - truth)[:, 0].max() > 0.01
     assert np.abs(found - truth).max() < 1e-3
 
