@@ -157,34 +157,37 @@ def predict_clip(
     model: VIMHLitModule, front_end: FrontEnd, clip: np.ndarray, name: str, refiner: Refiner | None = None
 ) -> Prediction:
     """Predict one clip (T,); raise UserError if the model returns values that are not finite."""
-    estimates = estimate_clip(model, front_end, clip)
+    with torch.inference_mode():
+        image, scale = front_end(torch.from_numpy(clip)[None])
+        estimates = _estimate(model, as_trained(front_end, image), scale)
     if not np.isfinite(estimates.values).all():
         raise UserError(f"{name}: the model predicts values that are not finite; train it again")
     if refiner is None:
         return _prediction(name, estimates)
-    with torch.inference_mode():
-        image, scale = (found.numpy() for found in front_end(torch.from_numpy(clip)[None]))
     one = Estimates(*(column[None] for column in estimates))
     try:
-        return _refined(refiner, [name], one, refiner.refine(one, image, scale, recorded=True))[0]
+        return _refined(refiner, [name], one, refiner.refine(one, image.numpy(), scale.numpy(), recorded=True))[0]
     except UserError as error:  # of the voice; the network's answer is valid without it
         log.warning("%s: not refined: %s", name, error)
         return _prediction(name, estimates)
 
 
-def estimate_clip(model: VIMHLitModule, front_end: FrontEnd, clip: np.ndarray) -> Estimates:
-    """Return the estimates of one clip (T,), as arrays (P,) float64 in physical units."""
+def _estimate(model: VIMHLitModule, image: torch.Tensor, scale: torch.Tensor) -> Estimates:
+    """Return the estimates of one image (1, C, H, W), as arrays (P,) float64 in physical units."""
     weights = next(model.parameters())
-    with torch.inference_mode():
-        image, scale = clip_image(front_end, clip)
-        estimates = model.predict(image.to(weights), scale.to(weights.device))
+    estimates = model.predict(image.to(weights), scale.to(weights.device))
     return Estimates(*(column[0].cpu().numpy().astype(np.float64) for column in estimates))
 
 
 def clip_image(front_end: FrontEnd, clip: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the image (1, C, H, W) of one clip (T,) as a model receives it, and its dB range (1, 2)."""
     image, scale = front_end(torch.from_numpy(clip)[None])
-    return images_to_float(front_end.to_bytes(image)), scale  # the network was trained on bytes
+    return as_trained(front_end, image), scale
+
+
+def as_trained(front_end: FrontEnd, images: torch.Tensor) -> torch.Tensor:
+    """Return images in [0, 1], rounded to bytes as those that a network was trained on."""
+    return images_to_float(front_end.to_bytes(images))
 
 
 def rendered(source: Source | None, values: np.ndarray) -> np.ndarray | None:
