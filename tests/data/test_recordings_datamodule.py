@@ -116,7 +116,7 @@ def test_a_model_is_adapted_without_labels(data_root, folder, saw, trained, tmp_
     more = ("trainer.max_epochs=13", f"resume={tmp_path}", "logger=csv", "callbacks=[default,spectrogram_logging]")
     continued = adapt(data_root, tmp_path, folder, *quick, *more)
     assert list(tmp_path.glob("sounds/*/*.png"))  # images of recordings and predictions need no labels
-    last = torch.load(tmp_path / "checkpoints/last.ckpt")
+    last = torch.load(tmp_path / "checkpoints/last.ckpt", weights_only=True)
     assert last["epoch"] == 12 and continued <= score * (1 + 1e-6)  # it goes on from its own checkpoint
     # it is the dataset of the first training that an adapted model can be tested on
     running.run("eval", data_root, tmp_path / "eval", f"ckpt_path={tmp_path / 'checkpoints/best.ckpt'}", "trainer=cpu")

@@ -276,6 +276,6 @@ def test_a_resumed_run_is_bit_identical(data_root, tmp_path, saw):
     running.run("train", data_root, first, *constant, "trainer.max_epochs=1")
     last = first / "checkpoints/last.ckpt"
     running.run("train", data_root, tmp_path / "second", *constant, "trainer.max_epochs=3", f"ckpt_path={last}")
-    ends = [torch.load(path / "checkpoints/last.ckpt") for path in (whole, tmp_path / "second")]
+    ends = [torch.load(path / "checkpoints/last.ckpt", weights_only=True) for path in (whole, tmp_path / "second")]
     for name, value in ends[0]["state_dict"].items():
         assert torch.equal(value, ends[1]["state_dict"][name]), name
