@@ -3,6 +3,7 @@
 import sys
 import time
 from pathlib import Path
+from typing import Any, cast
 
 import rootutils
 
@@ -65,7 +66,7 @@ class Command(BaseModel):
             raise UserError("num_shards: not given; give the number of parts, as in num_shards=16 'shard=range(16)'")
         if self.num_shards is not None and self.merge == (self.shard is not None):
             raise UserError("num_shards: also give either shard=NUMBER, to make that part, or merge=true")
-        if self.shard is not None and self.shard >= self.num_shards:
+        if self.num_shards is not None and self.shard is not None and self.shard >= self.num_shards:
             raise UserError(
                 f"shard: {self.shard} given; give 0 to {self.num_shards - 1} with num_shards={self.num_shards}"
             )
@@ -74,7 +75,7 @@ class Command(BaseModel):
 @hydra.main(version_base="1.3", config_path="configs", config_name="generate")
 @task
 def main(config: DictConfig) -> None:
-    plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    plain = cast(dict[str, Any], OmegaConf.to_container(config, resolve=True, throw_on_missing=True))
     from src.data.recipe import describe, parse_recipe
 
     try:
@@ -104,15 +105,15 @@ def main(config: DictConfig) -> None:
     began = time.perf_counter()
     allow_blind, overwrite = command.allow_blind, command.overwrite
     try:
-        if command.shard is not None:
+        if command.num_shards is None:
+            place, spec = generate(recipe, output_dir, overwrite, settings.pickle, settings.workers, allow_blind)
+        elif command.shard is not None:
             shard = command.shard, command.num_shards
             make_shard(recipe, output_dir, *shard, overwrite, settings.workers, allow_blind)
             return
-        if command.merge:
+        else:
             merging = command.num_shards, overwrite, settings.pickle, command.keep_shards
             place, spec = merge_shards(recipe, output_dir, *merging, allow_blind)
-        else:
-            place, spec = generate(recipe, output_dir, overwrite, settings.pickle, settings.workers, allow_blind)
     except NoEffectError as error:
         source = load_source(recipe)
         print_sensitivity(describe_source(source, error.rows), output_dir / source.name)

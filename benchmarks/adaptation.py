@@ -59,7 +59,7 @@ def answers(model: VIMHLitModule, source: Source, audio: np.ndarray) -> tuple[np
         images, scale = source.front_end(torch.from_numpy(audio))
         found = model.predict(images, scale)
     estimates = Estimates(*(column.double().numpy() for column in found))
-    refiner = make_refiner(model, Options(iterations=REFINED))
+    refiner = make_refiner(model, model.spec, Options(iterations=REFINED))
     refined, _ = refiner.refine(estimates, images.numpy(), scale.numpy(), recorded=True)
     return estimates.values, refined.values
 
@@ -101,12 +101,12 @@ def main() -> None:
 
     held_out, wanted = audio[options.sounds :], truth[options.sounds :]
     columns = [Column("", text=True), *(Column(name) for name in (*HEARD, *source.synth.space.names))]
-    rows = [["true parameters", *measure(source, held_out, wanted, wanted)]]
+    rows = [("true parameters", measure(source, held_out, wanted, wanted))]
     for label, one in (("before", model), ("adapted", adapted)):
         network, refined = answers(one, source, held_out)
-        rows.append([label, *measure(source, held_out, network, wanted)])
-        rows.append([f"... refined x {REFINED}", *measure(source, held_out, refined, wanted)])
-    print(markdown(columns, [[row[0], *(f"{value:.3g}" for value in row[1:])] for row in rows]))
+        rows.append((label, measure(source, held_out, network, wanted)))
+        rows.append((f"... refined x {REFINED}", measure(source, held_out, refined, wanted)))
+    print(markdown(columns, [[label, *(f"{value:.3g}" for value in values)] for label, values in rows]))
 
 
 if __name__ == "__main__":

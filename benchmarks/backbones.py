@@ -9,7 +9,6 @@ from pathlib import Path
 
 import torch
 from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
 from turns import in_turns
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -19,8 +18,10 @@ from src.data.inputs import Inputs
 from src.data.spec import DatasetSpec
 from src.evaluation.architecture import describe_layers
 from src.models.build import build_model
+from src.models.vimh_lit_module import VIMHLitModule
 from src.parameters.space import ParameterSpace
 from src.parameters.spec import ParameterSpec
+from src.utils.plain import to_plain
 
 SIDES = (32, 64)
 BATCH_SIZE = 32
@@ -39,10 +40,7 @@ def measure_backbones(rounds: int = 9) -> list[dict]:
     """
     rows, steps = [], []
     with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
-        configs = {
-            name: OmegaConf.to_container(compose("train", [f"model={name}"]).model, resolve=True)
-            for name in named_models()
-        }
+        configs = {name: to_plain(compose("train", [f"model={name}"]).model) for name in named_models()}
     for name, config in configs.items():
         for side in SIDES:
             torch.manual_seed(0)
@@ -56,14 +54,14 @@ def measure_backbones(rounds: int = 9) -> list[dict]:
     return [row | {"step_ms": 1000 * seconds[at]} for at, row in enumerate(rows)]
 
 
-def _step_of(model: torch.nn.Module, side: int) -> Callable[[], None]:
+def _step_of(model: VIMHLitModule, side: int) -> Callable[[], None]:
     model.train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
     images, target = torch.rand(BATCH_SIZE, 1, side, side), torch.rand(BATCH_SIZE, len(_HEADS))
 
     def step() -> None:
         features = model.features(images)
-        losses, _ = model.heads.losses(model.heads(features), target)
+        losses, _ = model.heads.batch_losses(model.heads(features), {"image": images, "target": target})
         optimizer.zero_grad(set_to_none=True)
         model.heads.total(losses, features).backward()
         optimizer.step()

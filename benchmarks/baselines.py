@@ -97,11 +97,11 @@ def main() -> None:
     columns = [Column("baseline", text=True), Column("nmae"), Column("95 % interval"), *map(Column, space.names)]
     rows = []
     for name, prediction in predictions.items():
-        errors = (prediction - labels).abs().numpy()
-        sounds = errors.mean(axis=1)
+        absolute = (prediction - labels).abs().numpy()
+        sounds = absolute.mean(axis=1)
         bounds = interval(resampled_means(sounds[:, None])[:, 0], len(sounds))
         nmae = float(sounds.mean())
-        heads = [f"{error:.2g}" for error in errors.mean(axis=0)]
+        heads = [f"{error:.2g}" for error in absolute.mean(axis=0)]
         rows.append([name, rounded(nmae, bounds), written_interval(nmae, bounds), *heads])
     caption = "Errors are fractions of each parameter's range."
     show(columns, rows, f"{directory.name}: test split, {len(labels)} sounds", caption)

@@ -37,6 +37,7 @@ def measure_step(model: str, threads: int, seconds: float) -> float:
     import torch
     from hydra import compose, initialize_config_dir
 
+    from src.data.dataset import Batch
     from src.data.inputs import Inputs
     from src.data.spec import DatasetSpec
     from src.models.build import build_model
@@ -50,12 +51,12 @@ def measure_step(model: str, threads: int, seconds: float) -> float:
     space = ParameterSpace(ParameterSpec(name=name, min=0, max=1) for name in "abcd")
     module = build_model(config, DatasetSpec("busy", Inputs((1, 32, 32)), space)).train()
     optimizer = torch.optim.AdamW(module.parameters(), lr=0.001)
-    batch = {
+    batch: Batch = {
         "image": torch.rand(_BATCH, 1, 32, 32),
         "target": torch.rand(_BATCH, 4),
         "scale": torch.zeros(_BATCH, 2),
     }
-    times = []
+    times: list[float] = []
     end = time.perf_counter() + seconds
     while time.perf_counter() < end or len(times) < 5:
         began = time.perf_counter()

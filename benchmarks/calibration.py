@@ -16,6 +16,7 @@ import platform
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import rootutils
 
@@ -110,7 +111,9 @@ def main() -> None:
     torch.set_num_threads(1)  # the tensors are small: more threads would wait for each other
     settings = {"model": MODEL, "machine": platform.machine(), "torch": torch.__version__}
     settings |= {key: getattr(arguments, key) for key in ("size", "epochs", "seed")}
-    content = json.loads(arguments.keep.read_text()) if arguments.missing else {"settings": settings, "coverage": {}}
+    content: dict[str, Any] = {"settings": settings, "coverage": {}}
+    if arguments.missing:
+        content = json.loads(arguments.keep.read_text())
     if content["settings"] != settings:
         measured = f"{arguments.keep} was measured with {content['settings']}"
         parser.error(f"--missing: {measured}; leave out --missing to measure all of it again")

@@ -16,6 +16,7 @@ import json
 import multiprocessing
 import sys
 import time
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import cache
 from hashlib import sha256
@@ -29,11 +30,11 @@ ROOT = rootutils.setup_root(__file__, indicator="pyproject.toml", pythonpath=Tru
 from backbones import named_models
 from differences import no_different, score
 from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
 from readme import update_block
 
 from src.evaluation.intervals import rounded, written_interval
 from src.utils.files import write_atomic
+from src.utils.plain import to_plain
 from src.utils.table import Column, markdown, show
 
 HEADS = sorted(path.stem for path in (ROOT / "configs/heads").glob("*.yaml"))
@@ -90,7 +91,7 @@ def run_baselines(synth: str, size: int) -> dict[str, dict]:
 
     data = VIMHDataModule(recipe=recipe_of(synth, size), root=ROOT / "data")
     space = data.spec.space
-    splits = {split: load_split(data.data_dir, split) for split in ("train", "val", "test")}
+    splits = {split: load_split(ROOT / "data" / data.spec.name, split) for split in ("train", "val", "test")}
     images, labels = splits["test"]
     truth = space.denormalize(labels.numpy())
 
@@ -137,7 +138,7 @@ def is_done(done: dict[str, dict], key: str) -> bool:
 def config_of(model: str, heads: str) -> dict:
     """Return a model's config as plain containers."""
     with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
-        return OmegaConf.to_container(compose("train", [f"model={model}", f"heads={heads}"]).model, resolve=True)
+        return to_plain(compose("train", [f"model={model}", f"heads={heads}"]).model)
 
 
 def compare(arguments: argparse.Namespace) -> dict[str, dict]:
@@ -229,7 +230,7 @@ def table_of(
     return columns, rows, note
 
 
-def _by_head(runs: list[dict]) -> str:
+def _by_head(runs: Sequence[dict]) -> str:
     return ", ".join(f"{100 * mean(run['heads'][name] for run in runs):.2g}" for name in runs[0]["heads"])
 
 

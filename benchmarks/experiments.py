@@ -27,9 +27,9 @@ import rootutils
 ROOT = rootutils.setup_root(__file__, indicator="pyproject.toml", pythonpath=True)
 
 from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
 
 from src.utils.files import write_atomic
+from src.utils.plain import to_plain
 
 STORE = ROOT / "benchmarks/results.json"
 ELSEWHERE = {"adapt_to_recordings", "vimh_cnn_stk"}  # they train on data that the user supplies
@@ -51,7 +51,7 @@ def composed(experiment: str) -> dict[str, Any]:
     """Return the parts of a config that determine an experiment's results, as plain containers."""
     with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
         config = compose("train", [f"experiment={experiment}", "trainer=cpu", "paths.root_dir=.", "paths.output_dir=."])
-    plain = OmegaConf.to_container(config, resolve=True)
+    plain = to_plain(config)
     if "ParametersTask" in plain["model"]["task"]["_target_"]:
         del plain["model"]["task"]  # the default, which the configs of older results lack
     return {key: plain[key] for key in _DECIDING}
@@ -81,7 +81,7 @@ def measure(experiment: str, config: dict[str, Any], data_dir: Path, folder: Pat
     command = [sys.executable, str(ROOT / "src/train.py"), f"experiment={experiment}", "trainer=cpu", *paths]
     folder.mkdir(parents=True)
     with (folder / "output").open("w") as output:
-        streams = {"stdout": output, "stderr": subprocess.STDOUT}
+        streams: dict[str, Any] = {"stdout": output, "stderr": subprocess.STDOUT}
         child = subprocess.Popen([*command, "extras.num_threads=1"], env={**os.environ, **_ONE_THREAD}, **streams)
         _, status, used = os.wait4(child.pid, 0)  # the usage of this process and its workers only
         child.returncode = os.waitstatus_to_exitcode(status)

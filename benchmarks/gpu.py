@@ -11,7 +11,7 @@ import argparse
 import json
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import rootutils
@@ -21,7 +21,6 @@ ROOT = rootutils.setup_root(__file__, indicator="pyproject.toml", pythonpath=Tru
 import torch
 from backbones import named_models
 from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
 
 from src.data.inputs import Inputs
 from src.data.spec import DatasetSpec
@@ -31,6 +30,7 @@ from src.parameters.space import ParameterSpace
 from src.parameters.spec import ParameterSpec
 from src.spectral.config import SpectralConfig
 from src.spectral.front_end import FrontEnd
+from src.utils.plain import to_plain
 
 SPEC = DatasetSpec(
     "none", Inputs((1, 32, 32)), ParameterSpace(ParameterSpec(name=name, min=0, max=1) for name in "abcd")
@@ -39,7 +39,7 @@ BATCH_SIZES = (128, 2048)
 ROUNDS, REPEATS = 7, 20
 
 
-def seconds_of(steps: dict[str, Callable[[], object]]) -> dict[str, float]:
+def seconds_of(steps: Mapping[str, Callable[[], object]]) -> dict[str, float]:
     """Return the median seconds of each step; the steps run in turns, with a synchronization around each turn."""
     taken: dict[str, list[float]] = {name: [] for name in steps}
     for turn in range(ROUNDS + 1):
@@ -67,7 +67,7 @@ def training_step(config: dict, batch_size: int, bfloat16: bool = False, compile
     def step() -> None:
         with torch.autocast("cuda", torch.bfloat16, enabled=bfloat16):
             features = model.features(images)
-            losses, _ = model.heads.losses(model.heads(features), target)
+            losses, _ = model.heads.batch_losses(model.heads(features), {"image": images, "target": target})
             loss = model.heads.total(losses, features)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -80,9 +80,7 @@ def measure_networks(names: list[str], compiled: bool) -> dict[str, dict[str, fl
     """Return milliseconds per step for each network and variant."""
     rows = {}
     with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
-        configs = {
-            name: OmegaConf.to_container(compose("train", [f"model={name}"]).model, resolve=True) for name in names
-        }
+        configs = {name: to_plain(compose("train", [f"model={name}"]).model) for name in names}
     for name, config in configs.items():
         steps = {}
         for batch_size in BATCH_SIZES:

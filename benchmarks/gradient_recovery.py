@@ -52,6 +52,7 @@ def recover(source: Source, distance: Distance, start: np.ndarray) -> dict[int, 
     """Return the unit values (B, P) after each of the SHOWN numbers of steps."""
     space, synth, voice = source.synth.space, source.recipe.synth, source.synth.voice
     settings = {**voice.settings, **synth.settings}
+    assert voice.differentiable is not None
     fixed = {name: torch.full((len(start),), value, dtype=torch.float64) for name, value in space.fixed.items()}
     unit = torch.from_numpy(start).float().requires_grad_()
     optimizer = torch.optim.Adam([unit], lr=LEARNING_RATE)

@@ -126,6 +126,7 @@ def measure_step(rounds: int) -> dict[str, float]:
     fixed = {name: torch.full((BATCH,), value, dtype=torch.float64) for name, value in space.fixed.items()}
 
     def through_sound() -> None:
+        assert voice.differentiable is not None
         parameters = fixed | dict(zip(space.names, learned.unbind(dim=1), strict=True))
         audio = voice.differentiable(parameters, synth.sample_rate, synth.num_samples, **settings)
         images, _ = source.front_end(audio)
@@ -137,7 +138,7 @@ def measure_step(rounds: int) -> dict[str, float]:
 
     def network() -> None:
         features = model.features(target)
-        losses, _ = model.heads.losses(model.heads(features), labels)
+        losses, _ = model.heads.batch_losses(model.heads(features), {"image": target, "target": labels})
         optimizer.zero_grad(set_to_none=True)
         model.heads.total(losses, features).backward()
         optimizer.step()

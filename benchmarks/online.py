@@ -2,18 +2,19 @@
 
 import statistics
 from pathlib import Path
+from typing import Any
 
 import torch
 from bare import bare_trainer
 from generation import recipe_of
 from hydra import compose, initialize_config_dir
 from lightning.pytorch.profilers import SimpleProfiler
-from omegaconf import OmegaConf
 
 from src.cli.instantiate import quiet_lightning
 from src.data.vimh_datamodule import VIMHDataModule
 from src.data.vimh_online_datamodule import VIMHOnlineDataModule
 from src.models.build import build_model
+from src.utils.plain import to_plain
 
 ROOT = Path(__file__).resolve().parents[1]
 _EPOCH = 16384
@@ -26,18 +27,18 @@ class _Silent(SimpleProfiler):
         return ""  # nothing is printed
 
 
-def measure_online(folder: Path, batch_size: int = 128) -> list[dict[str, float | str]]:
+def measure_online(folder: Path, batch_size: int = 128) -> list[dict[str, Any]]:
     """Return, for each synth and kind of data, clips/s, seconds per epoch and the share of them spent on waiting."""
     quiet_lightning()
     with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
-        config = OmegaConf.to_container(compose("train", overrides=["model=cnn_micro"]).model, resolve=True)
+        config = to_plain(compose("train", overrides=["model=cnn_micro"]).model)
     results: dict[tuple[str, str], list[tuple[float, float]]] = {}
     for _ in range(_ROUNDS):
         for synth in ("moog_basic", "simple_saw"):
-            settings = {"recipe": recipe_of(synth, _EPOCH * 5 // 4), "root": folder, "batch_size": batch_size}
+            recipe = recipe_of(synth, _EPOCH * 5 // 4)
             for kind, data in (
-                ("files", VIMHDataModule(**settings)),
-                ("online", VIMHOnlineDataModule(epoch_size=_EPOCH, **settings)),
+                ("files", VIMHDataModule(recipe=recipe, root=folder, batch_size=batch_size)),
+                ("online", VIMHOnlineDataModule(_EPOCH, recipe=recipe, root=folder, batch_size=batch_size)),
             ):
                 results.setdefault((synth, kind), []).append(_epoch(data, config, folder))
     rows = []

@@ -10,7 +10,7 @@ import torch
 from backbones import named_models
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from turns import in_turns
 
 from src.data.inputs import Inputs
@@ -19,6 +19,7 @@ from src.models.build import build_model
 from src.models.optimizers.groups import parameter_groups
 from src.parameters.space import ParameterSpace
 from src.parameters.spec import ParameterSpec
+from src.utils.plain import to_plain
 
 ROOT = Path(__file__).resolve().parents[1]
 _SPEC = DatasetSpec(
@@ -63,7 +64,7 @@ def _step(model: str, batch_size: int, *overrides: str, bfloat16: bool = False) 
     with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
         config: DictConfig = compose("train", [f"model={model}", *overrides]).model
     torch.manual_seed(0)
-    module = build_model(OmegaConf.to_container(config, resolve=True), _SPEC).train()
+    module = build_model(to_plain(config), _SPEC).train()
     optimizer = instantiate(config.optimizer)(parameter_groups(module, config.optimizer.lr))
     for wrap in instantiate(config.get("wrappers") or {}).values():
         wrap(optimizer, module)
@@ -72,7 +73,7 @@ def _step(model: str, batch_size: int, *overrides: str, bfloat16: bool = False) 
     def closure() -> torch.Tensor:
         with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
             features = module.features(images)
-            losses, _ = module.heads.losses(module.heads(features), target)
+            losses, _ = module.heads.batch_losses(module.heads(features), {"image": images, "target": target})
             loss = module.heads.total(losses, features)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()

@@ -13,6 +13,7 @@ import argparse
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import rootutils
 
@@ -24,7 +25,6 @@ from bare import bare_trainer
 from generation import recipe_of
 from hydra import compose, initialize_config_dir
 from lightning import seed_everything
-from omegaconf import OmegaConf
 from readme import update_block
 
 from src.cli.instantiate import quiet_lightning
@@ -36,6 +36,7 @@ from src.evaluation.refinement.options import Options
 from src.models.build import build_model
 from src.parameters.space import ParameterSpace
 from src.utils.files import write_atomic
+from src.utils.plain import to_plain
 from src.utils.table import Column, markdown
 
 LOSSES = {"labels only": "labels", "labels + sound": "render", "sound only": "render_only", "PNP": "pnp"}
@@ -51,7 +52,7 @@ def model_config(model: str, loss: str, epochs: int) -> dict:
         third = max(1, epochs // 3)
         given += [f"model.task.from_epoch={third}", f"model.task.ramp_epochs={third}"]
     with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
-        return OmegaConf.to_container(compose("train", given).model, resolve=True)
+        return to_plain(compose("train", given).model)
 
 
 def run_one(synth: str, loss: str, seed: int, options: argparse.Namespace) -> dict:
@@ -66,12 +67,12 @@ def run_one(synth: str, loss: str, seed: int, options: argparse.Namespace) -> di
     seconds = time.process_time() - began
     bare_trainer(0, limit_val_batches=1.0).validate(module, datamodule=data, verbose=False)  # calibrates uncertainties
     test = data.dataset("test")
-    refiner = make_refiner(module, Options(iterations=REFINED))
+    refiner = make_refiner(module, data.spec, Options(iterations=REFINED))
     estimates = estimate_dataset(module, test)
     refined, _ = refine_dataset(refiner, test, estimates)
     truth = data.spec.space.denormalize(test.targets())
     rows = slice(0, options.test)
-    found = {"seconds": seconds}
+    found: dict[str, Any] = {"seconds": seconds}
     for name, answers in (("network", estimates), ("refined", refined)):
         found[name] = errors(data.spec.space, refiner.source, answers.values[rows], truth[rows])
     return found
@@ -80,9 +81,9 @@ def run_one(synth: str, loss: str, seed: int, options: argparse.Namespace) -> di
 def errors(space: ParameterSpace, source, values: np.ndarray, truth: np.ndarray) -> dict[str, float]:
     """Return each parameter's mean error in percent of its range, and what is heard."""
     found = dict(zip(space.names, (100 * np.abs(values - truth).mean(axis=0) / (space.max - space.min)), strict=True))
-    sounds = [torch.from_numpy(source.sounds(one)) for one in (values, truth)]
+    predicted, true = (torch.from_numpy(source.sounds(one)) for one in (values, truth))
     for name in HEARD:
-        found[name] = METRICS[name].function(*sounds, source.front_end.sample_rate).mean()
+        found[name] = METRICS[name].function(predicted, true, source.front_end.sample_rate).mean()
     return {name: float(value) for name, value in found.items()}
 
 

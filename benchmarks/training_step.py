@@ -9,13 +9,13 @@ import torch
 from generation import recipe_of
 from hydra import compose, initialize_config_dir
 from lightning import Callback
-from omegaconf import OmegaConf
 
 from src.cli.instantiate import build_trainer, quiet_lightning
 from src.data.dataset import images_to_float
 from src.data.vimh_datamodule import VIMHDataModule
 from src.models.build import build_model
 from src.models.vimh_lit_module import VIMHLitModule
+from src.utils.plain import to_plain
 
 ROOT = Path(__file__).resolve().parents[1]
 _SIZE = 16384
@@ -52,12 +52,12 @@ def measure_training_step(folder: Path) -> dict[str, float]:
     with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
         paths = [f"paths.output_dir={folder}/run", f"paths.log_dir={folder}"]
         composed = compose("train", ["model=cnn_micro", "trainer=cpu", f"trainer.max_epochs={_EPOCHS}", *paths])
-    config = OmegaConf.to_container(composed.model, resolve=True)
+    config = to_plain(composed.model)
     model = build_model(config, data.spec).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.004)
     turns = _InTurns(lambda: _bare_epoch(data, model, optimizer))
     trainer = build_trainer(composed)
-    trainer.callbacks.append(turns)
+    trainer.callbacks.append(turns)  # type: ignore[attr-defined]  # Lightning does not declare it
     trainer.fit(build_model(config, data.spec), datamodule=data)
     pairs = turns.seconds[1:]
     milliseconds = 1000 * statistics.median(bare for _, bare in pairs) / len(data.train_dataloader())
@@ -68,7 +68,7 @@ def _bare_epoch(data: VIMHDataModule, model: VIMHLitModule, optimizer: torch.opt
     began = time.perf_counter()
     for batch in data.train_dataloader():
         features = model.features(images_to_float(batch["image"]))
-        losses, _ = model.heads.losses(model.heads(features), batch["target"])
+        losses, _ = model.heads.batch_losses(model.heads(features), batch)
         loss = model.heads.total(losses, features)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()

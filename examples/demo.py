@@ -13,8 +13,8 @@ ROOT = rootutils.setup_root(__file__, indicator="pyproject.toml", pythonpath=Tru
 import numpy as np
 
 from src.cli.script import run_script
+from src.data.origin import source_of
 from src.data.spec import read_spec
-from src.evaluation.rerender import rendering_source
 from src.spectral.audio_file import write_clip
 
 UNSEEN_SEED = 20_000_000  # gives a sound that is in no split
@@ -32,7 +32,7 @@ def make_sound(dataset: Path, path: Path) -> None:
     """Render a sound that the network has not seen, and print its parameters."""
     spec = read_spec(dataset)
     values = spec.space.sample(UNSEEN_SEED, 0, 1).astype(np.float64)
-    source = rendering_source(spec)
+    source = source_of(spec)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_clip(path, source.synth.render(values)[:, 0], source.synth.config.sample_rate)
     print(f"\n{path.relative_to(ROOT)} is a new sound with these parameters:")

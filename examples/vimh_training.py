@@ -10,7 +10,6 @@ ROOT = rootutils.setup_root(__file__, indicator="pyproject.toml", pythonpath=Tru
 from hydra import compose, initialize_config_dir
 from lightning import Trainer, seed_everything
 from lightning.pytorch.callbacks import ModelCheckpoint
-from omegaconf import OmegaConf
 
 from src.cli.instantiate import quiet_lightning
 from src.cli.script import given_path, run_script
@@ -22,6 +21,7 @@ from src.evaluation.tables import print_evaluation
 from src.models.build import build_model, load_checkpoint
 from src.train import check, train
 from src.utils.files import write_atomic
+from src.utils.plain import to_plain
 
 
 def parse() -> argparse.Namespace:
@@ -47,7 +47,7 @@ def main() -> None:
     seed_everything(0, verbose=False)
     with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
         config = compose("train", overrides=["dataset.size=1024", "model=cnn_micro"])
-    recipe = {key: OmegaConf.to_container(config[key], resolve=True) for key in ("synth", "spectral", "dataset")}
+    recipe = {key: to_plain(config[key]) for key in ("synth", "spectral", "dataset")}
     data = VIMHDataModule(
         arguments.data_dir,
         arguments.batch_size,
@@ -97,7 +97,7 @@ def learn(arguments: argparse.Namespace, config, data: VIMHDataModule):
             model = load_checkpoint(arguments.checkpoint)
             require_same_task(model.spec, data.spec)
             return evaluate(model, data, trainer), model
-        model = build_model(OmegaConf.to_container(config.model, resolve=True), data.spec)
+        model = build_model(to_plain(config.model), data.spec)
         check(data, model)
         evaluation = train(data, model, trainer)
         return evaluation, load_checkpoint(keep_best.best_model_path)

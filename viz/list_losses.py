@@ -47,11 +47,11 @@ def listing(width: int) -> str:
             lines += ["", *_wrapped(f"{takes}: {_described(takes)}", width, "  ")]
         lines += _wrapped(f"  {name:{_INDENT - 2}}{source}", width, " " * _INDENT)
     lines += ["", *_wrapped("torch.nn and auraloss, by class name or dotted path:", width, "  ")]
-    for takes in dict.fromkeys(TORCH.values()):
-        names = ", ".join(f"torch.nn.{name}" for name, taken in TORCH.items() if taken == takes)
-        lines += _wrapped(f"  {', '.join(takes):{_INDENT - 2}}{names}", width, " " * _INDENT)
-    for home, names in AURALOSS.items():
-        lines += _wrapped(f"  {'waveform':{_INDENT - 2}}{home}: {', '.join(names)}", width, " " * _INDENT)
+    for inputs in dict.fromkeys(TORCH.values()):
+        names = ", ".join(f"torch.nn.{name}" for name, taken in TORCH.items() if taken == inputs)
+        lines += _wrapped(f"  {', '.join(inputs):{_INDENT - 2}}{names}", width, " " * _INDENT)
+    for home, classes in AURALOSS.items():
+        lines += _wrapped(f"  {'waveform':{_INDENT - 2}}{home}: {', '.join(classes)}", width, " " * _INDENT)
     return "\n".join(lines[1:])
 
 
@@ -66,7 +66,7 @@ def _wrapped(text: str, width: int, indent: str) -> list[str]:
 
 
 def _source(loss: type[Loss]) -> str:
-    text = " ".join(inspect.getdoc(loss).partition("Source:")[2].split())
+    text = " ".join((inspect.getdoc(loss) or "").partition("Source:")[2].split())
     return text.removesuffix(".")
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import textwrap
+from functools import partial
 
 import rootutils
 
@@ -43,12 +44,12 @@ def list_parameters(synth: Synth) -> list[str]:
     lines = []
     for row, description in zip(rows, ["", *(spec.description for spec in synth.voice.parameters)], strict=True):
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
-        lines += textwrap.wrap("  ".join(cells).rstrip(), WIDTH, subsequent_indent="    ", **_WHOLE_WORDS)
-        lines += textwrap.wrap(description, WIDTH, initial_indent="  ", subsequent_indent="  ", **_WHOLE_WORDS)
+        lines += _wrap("  ".join(cells).rstrip(), subsequent_indent="    ")
+        lines += _wrap(description, initial_indent="  ", subsequent_indent="  ")
     return lines
 
 
-_WHOLE_WORDS = {"break_long_words": False, "break_on_hyphens": False, "replace_whitespace": False}
+_wrap = partial(textwrap.wrap, width=WIDTH, break_long_words=False, break_on_hyphens=False, replace_whitespace=False)
 
 
 def _row(allowed: ParameterSpec, here: ParameterSpec) -> tuple[str, ...]:

@@ -12,7 +12,6 @@ ROOT = rootutils.setup_root(__file__, indicator="pyproject.toml", pythonpath=Tru
 
 import torch
 from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
 
 from src.cli.script import given_path, run_script
 from src.data.inputs import Inputs
@@ -26,6 +25,7 @@ from src.parameters.space import ParameterSpace
 from src.parameters.spec import ParameterSpec
 from src.utils.errors import UserError
 from src.utils.files import write_atomic
+from src.utils.plain import to_plain
 from src.utils.table import Column, plain, show
 
 CONFIGS = ROOT / "configs"
@@ -101,7 +101,7 @@ def build(name: str, spec: DatasetSpec) -> VIMHLitModule:
     """Build a model as training does."""
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
         config = compose("train", [f"model={name}", "paths.output_dir=."])
-    return build_model(OmegaConf.to_container(config.model, resolve=True), spec).eval()
+    return build_model(to_plain(config.model), spec).eval()
 
 
 def inputs(model: VIMHLitModule) -> tuple[torch.Tensor, ...]:

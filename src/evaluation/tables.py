@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from src.data.paths import Location
 from src.data.spec import DatasetSpec
 from src.data.spec_schema import Sensitivity
 from src.evaluation.confusion import category_name
@@ -42,7 +43,7 @@ _OPTIONAL = ("image_limit", "label_rounding")  # columns that are left out if no
 _PERCENT = ("relative_mae", "accuracy", "within_one_step", "baseline_accuracy")
 
 
-def print_sensitivity(spec: DatasetSpec, directory: Path, seconds: float | None = None) -> None:
+def print_sensitivity(spec: DatasetSpec, directory: Location, seconds: float | None = None) -> None:
     """Print a dataset's parameters and how strongly each changes the image; `seconds` is None if it is not written."""
     effects = {row.name: row for row in spec.origin.sensitivity}
     columns = [
