@@ -8,7 +8,7 @@ from pathlib import Path
 
 from baselines import closed_form_decay
 
-from src.data.spec import read_spec
+from src.data.info import read_spec
 from src.data.vimh_dataset import VIMHDataset
 from src.evaluation.intervals import Interval, proportion_interval
 

@@ -13,8 +13,8 @@ ROOT = rootutils.setup_root(__file__, indicator="pyproject.toml", pythonpath=Tru
 import numpy as np
 
 from src.cli.script import run_script
+from src.data.info import read_spec
 from src.data.origin import source_of
-from src.data.spec import read_spec
 from src.spectral.audio_file import write_clip
 
 UNSEEN_SEED = 20_000_000  # gives a sound that is in no split

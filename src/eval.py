@@ -139,9 +139,9 @@ def open_vimh(settings: Mapping[str, Any], spec: DatasetSpec, config: DictConfig
 
 def missing_recipe(data_dir: str, spec: DatasetSpec, config: DictConfig) -> dict[str, Any] | None:
     """Return the recipe of a checkpoint's missing dataset, None if it exists; raise UserError if it is not allowed."""
+    from src.data.info import INFO_FILE
     from src.data.origin import recipe_to_make
     from src.data.paths import is_complete, to_location
-    from src.data.spec import INFO_FILE
 
     if is_complete(to_location(data_dir, config.paths.cache_dir), INFO_FILE):
         return None

@@ -38,8 +38,8 @@ def main(config: DictConfig) -> None:
         raise UserError(f"channel: '{config.channel}' given; give mix, left or right")
     from src.cli.instantiate import apply_extras
     from src.data.fetch import fetch
+    from src.data.info import read_spec
     from src.data.paths import to_location
-    from src.data.spec import read_spec
     from src.evaluation.features import features_of_dataset, features_of_files, write_features
     from src.evaluation.predict import predict_dataset, predict_files, sound_files, write_predictions
     from src.evaluation.recordings import parse_segmentation, predict_recordings

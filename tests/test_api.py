@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from src import api
-from src.data.spec import read_spec
+from src.data.info import read_spec
 from src.evaluation.rerender import rendering_source
 from src.utils.errors import UserError
 from tests import running

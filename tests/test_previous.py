@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from src.cli.resume import resumed
-from src.data.spec import read_spec
+from src.data.info import read_spec
 from src.data.vimh_dataset import VIMHDataset
 from src.evaluation.predict import predict_dataset
 from src.models.build import load_checkpoint

@@ -14,8 +14,9 @@ import torch
 from hydra import compose, initialize_config_dir
 
 from src.cli.script import given_path, run_script
+from src.data.info import INFO_FILE, read_spec
 from src.data.inputs import Inputs
-from src.data.spec import INFO_FILE, DatasetSpec, read_spec
+from src.data.spec import DatasetSpec
 from src.evaluation.architecture import Layer, describe_blocks, describe_layers
 from src.evaluation.architecture_plot import block_figure
 from src.evaluation.plots import save_figure

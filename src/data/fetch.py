@@ -4,10 +4,11 @@ import hashlib
 import logging
 from pathlib import Path
 
+from src.data.info import INFO_FILE, MAX_INFO_BYTES, parse_spec
 from src.data.paths import Location, RemotePath, lock_file
 from src.data.publish import publish
 from src.data.recipe import SPLITS
-from src.data.spec import INFO_FILE, MAX_INFO_BYTES, DatasetSpec, parse_spec
+from src.data.spec import DatasetSpec
 from src.data.vimh.reader import verify_checksum
 from src.utils.errors import UserError
 from src.utils.locks import locked

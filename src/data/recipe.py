@@ -89,6 +89,17 @@ def parse_recipe(config: Mapping[str, Any]) -> Recipe:
         raise UserError(describe(error)) from error
 
 
+def first_difference(there: Any, wanted: Any, key: str = "") -> str | None:
+    """Return the first key in which two configs, as in `Origin.generator`, differ, with both values; or None."""
+    if isinstance(there, Mapping) and isinstance(wanted, Mapping):
+        for name in [*wanted, *(name for name in there if name not in wanted)]:
+            path = f"{key}.{name}".lstrip(".")
+            if path != "dataset.name" and (found := first_difference(there.get(name), wanted.get(name), path)):
+                return found
+        return None
+    return None if there == wanted else f"{key} = {there}, but {wanted} is given"
+
+
 def describe(error: ValidationError, prefix: str = "") -> str:
     """Return pydantic's faults as `key: value given; what is allowed`, joined by semicolons on one line."""
     faults = []

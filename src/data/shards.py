@@ -19,12 +19,13 @@ from pydantic import BaseModel, ValidationError
 
 from src import __version__
 from src.data.generate import Chunk, assemble, check, describe_source, render
+from src.data.info import INFO_FILE, parse_spec
 from src.data.paths import Location, RemotePath, is_complete
 from src.data.publish import clear_remains, publish, refuse_existing
-from src.data.recipe import Recipe
+from src.data.recipe import Recipe, first_difference
 from src.data.sensitivity import check_sensitivity
 from src.data.source import BLOCK, Source, load_source
-from src.data.spec import INFO_FILE, DatasetSpec, first_difference, parse_spec
+from src.data.spec import DatasetSpec
 from src.data.vimh.records import CURRENT_METADATA_BYTES, record_bytes
 from src.utils.errors import UserError
 

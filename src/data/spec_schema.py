@@ -30,8 +30,6 @@ Size = Annotated[int, Field(ge=1, le=65535)]
 Count = Annotated[int, Field(ge=0, le=_MOST_COUNTED)]
 SampleRate = Annotated[float, Field(gt=0, le=1e6)]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
-Pixel = Annotated[float, Field(ge=-1e6, le=1e6)]
-PerChannel = Annotated[tuple[Pixel, ...], Field(min_length=1, max_length=65535)]
 
 
 class Sensitivity(BaseModel):
@@ -51,25 +49,6 @@ class Sensitivity(BaseModel):
     limit_90: float | None = None  # nine in ten clips have a smaller one
 
 
-class PlainInputs(BaseModel):
-    """The fields of `src.data.inputs.Inputs`, without the shape."""
-
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
-
-    kind: Literal["spectral", "image"] = "spectral"
-    value_range: tuple[Pixel, Pixel] = (0.0, 1.0)
-    mean: PerChannel = (0.25,)
-    std: PerChannel = (0.25,)
-
-    @model_validator(mode="after")
-    def _check(self) -> "PlainInputs":
-        if self.value_range[0] >= self.value_range[1]:
-            raise ValueError(f"value_range {self.value_range} is empty")
-        if min(self.std) < 1e-6:
-            raise ValueError(f"std {self.std} given; give at least 1e-6")
-        return self
-
-
 class PlainSpec(BaseModel):
     """The keys of `DatasetSpec.to_dict`; `inputs` is missing in older checkpoints."""
 
@@ -77,7 +56,7 @@ class PlainSpec(BaseModel):
 
     name: Annotated[DatasetName, Field(min_length=1)]
     image_shape: tuple[Size, Size, Size]
-    inputs: PlainInputs = PlainInputs()
+    inputs: dict[str, Any] = {}  # what src.data.inputs.Inputs holds besides the shape
     parameters: Annotated[list[ParameterSpec], Field(max_length=4096)]
     counts: dict[Literal["train", "val", "test"], Count] = {}
     sample_rate: SampleRate | None = None
@@ -94,9 +73,6 @@ class PlainSpec(BaseModel):
         varying = sum(not parameter.is_fixed for parameter in self.parameters)
         if self.parameters and not 1 <= varying <= 255:
             raise ValueError(f"{varying} parameters vary; a dataset has 1 to 255 varying parameters")
-        for key in ("mean", "std"):
-            if len(getattr(self.inputs, key)) not in (1, self.image_shape[0]):
-                raise ValueError(f"inputs.{key}: give one value, or one for each of {self.image_shape[0]} channels")
         check_sizes(self.image_shape, self.sample_rate, self.duration)
         spectral = self.spectral
         if spectral and (len(spectral.channels), spectral.height, spectral.width) != self.image_shape:

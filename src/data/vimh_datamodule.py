@@ -11,9 +11,10 @@ import numpy as np
 from src.data.datamodule import BatchDataModule
 from src.data.dataset import BatchDataset
 from src.data.fetch import fetch
+from src.data.info import INFO_FILE, read_spec
 from src.data.paths import CACHE_DIR, Location, is_complete, lock_file, to_location
-from src.data.recipe import Recipe, parse_recipe
-from src.data.spec import INFO_FILE, DatasetSpec, first_difference, read_spec
+from src.data.recipe import Recipe, first_difference, parse_recipe
+from src.data.spec import DatasetSpec
 from src.data.vimh.reader import has_split
 from src.data.vimh_dataset import VIMHDataset
 from src.utils.errors import UserError

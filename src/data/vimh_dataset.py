@@ -9,8 +9,9 @@ import torch
 
 from src.data.dataset import Batch, BatchDataset, map_tensors
 from src.data.fetch import fetch
+from src.data.info import read_spec
 from src.data.paths import to_location
-from src.data.spec import DatasetSpec, read_spec
+from src.data.spec import DatasetSpec
 from src.data.vimh.reader import open_exact_values, open_split
 from src.data.vimh.watched_file import WatchedFile
 

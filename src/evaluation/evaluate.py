@@ -12,7 +12,8 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from src.data.datamodule import BatchDataModule
 from src.data.dataset import BatchDataset, load_batch
-from src.data.spec import DatasetSpec, first_difference, hop_samples
+from src.data.recipe import first_difference
+from src.data.spec import DatasetSpec, hop_samples
 from src.evaluation.confusion import Confusion, count_pairs
 from src.evaluation.intervals import Interval, interval, proportion_interval, resampled_means
 from src.evaluation.reconstruct import reconstruction_errors

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from src.data.dataset import load_batch
-from src.data.spec import read_spec
+from src.data.info import read_spec
 from src.data.vimh_dataset import VIMHDataset
 from src.evaluation.evaluate import require_same_task
 from src.evaluation.predict import clip_image, make_front_end

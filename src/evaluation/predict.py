@@ -16,8 +16,9 @@ import numpy as np
 import torch
 
 from src.data.dataset import BatchDataset, images_to_float, load_batch
+from src.data.info import read_spec
 from src.data.source import Source
-from src.data.spec import DatasetSpec, read_spec
+from src.data.spec import DatasetSpec
 from src.data.vimh_dataset import VIMHDataset
 from src.evaluation.evaluate import require_same_task
 from src.evaluation.refinement.answers import Refiner, refine_dataset

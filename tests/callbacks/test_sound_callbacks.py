@@ -8,8 +8,8 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from src.callbacks import parameter_visualization, spectrogram_logging
+from src.data.info import read_spec
 from src.data.origin import source_of
-from src.data.spec import read_spec
 from src.data.vimh_dataset import VIMHDataset
 from src.evaluation.metrics.table import METRICS
 from src.models.build import load_checkpoint

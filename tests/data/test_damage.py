@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from src.data.spec import INFO_FILE, DatasetSpec, read_spec
+from src.data.info import INFO_FILE, read_spec
+from src.data.spec import DatasetSpec
 from src.data.vimh.plain_pickle import load_plain_pickle
 from src.data.vimh_dataset import VIMHDataset
 from src.utils.errors import UserError

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from src.data.generate import blocks, generate
+from src.data.info import read_spec
 from src.data.recipe import SPLITS, parse_recipe
 from src.data.source import BLOCK, Source, load_source
-from src.data.spec import read_spec
 from src.data.vimh_dataset import VIMHDataset
 from src.spectral.front_end import FrontEnd
 from src.utils.errors import UserError

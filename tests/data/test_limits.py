@@ -7,11 +7,12 @@ import pytest
 import torch
 
 from src.data.generate import generate
+from src.data.info import read_spec
 from src.data.jacobian import choose_steps, jacobian
 from src.data.limits import BYTE_SD, MAE_PER_SD, PRIOR_SD, add_limits, lower_limit, measure_limits
 from src.data.recipe import parse_recipe
 from src.data.source import load_source
-from src.data.spec import DatasetSpec, read_spec
+from src.data.spec import DatasetSpec
 from src.data.spec_schema import Sensitivity
 from src.parameters.space import ParameterSpace
 from src.parameters.spec import ParameterSpec

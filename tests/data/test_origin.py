@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 
 from src.data.generate import generate
+from src.data.info import read_spec
 from src.data.inputs import Inputs
 from src.data.origin import recipe_of, recipe_to_make, source_of
-from src.data.spec import read_spec
 from src.utils.errors import UserError
 from tests.data.conftest import tiny_recipe
 from tests.mutation.guard import CANARY, guarded

@@ -18,10 +18,10 @@ import pytest
 from src.data import paths, publish
 from src.data.fetch import fetch
 from src.data.generate import generate
+from src.data.info import INFO_FILE
 from src.data.paths import RemotePath, to_location
 from src.data.shards import make_shard, merge_shards
 from src.data.source import Source
-from src.data.spec import INFO_FILE
 from src.data.vimh_datamodule import VIMHDataModule
 from src.data.vimh_dataset import VIMHDataset
 from src.utils.errors import UserError

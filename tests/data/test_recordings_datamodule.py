@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from src.data.info import read_spec
 from src.data.origin import source_of
 from src.data.recordings_datamodule import RecordingsDataModule
-from src.data.spec import read_spec
 from src.models.build import load_checkpoint
 from src.spectral.audio_file import write_clip
 from src.utils.errors import UserError

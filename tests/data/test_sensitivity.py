@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from src.data.generate import generate
+from src.data.info import read_spec
 from src.data.recipe import parse_recipe
 from src.data.sensitivity import NoEffectError, describe_blind, measure_sensitivity
 from src.data.shards import make_shard
 from src.data.source import load_source
-from src.data.spec import read_spec
 from src.data.spec_schema import Sensitivity
 from tests import running
 from tests.data.conftest import TINY, tiny_recipe

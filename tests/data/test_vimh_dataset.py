@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from src.data.dataset import images_to_float
-from src.data.spec import read_spec
+from src.data.info import read_spec
 from src.data.vimh_dataset import VIMHDataset
 from src.utils.errors import UserError
 from tests.data.references import edit_info, record, snapshot, write_ancestor

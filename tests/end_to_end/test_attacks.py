@@ -10,7 +10,7 @@ import pytest
 import soundfile
 import torch
 
-from src.data.spec import INFO_FILE
+from src.data.info import INFO_FILE
 from src.utils.files import write_atomic
 from tests import running
 from tests.data.references import edit_info

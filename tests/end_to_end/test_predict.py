@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from src.data.spec import read_spec
+from src.data.info import read_spec
 from src.evaluation.rerender import rendering_source
 from tests import running
 

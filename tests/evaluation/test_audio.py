@@ -9,7 +9,7 @@ import torch
 from scipy.optimize import least_squares
 from scipy.signal import resample_poly
 
-from src.data.spec import read_spec
+from src.data.info import read_spec
 from src.data.vimh_datamodule import VIMHDataModule
 from src.data.vimh_dataset import VIMHDataset
 from src.evaluation import audio

@@ -9,8 +9,9 @@ import torch
 from lightning import Trainer
 from scipy import stats
 
+from src.data.info import read_spec
 from src.data.inputs import Inputs
-from src.data.spec import DatasetSpec, Origin, read_spec
+from src.data.spec import DatasetSpec, Origin
 from src.data.vimh_datamodule import VIMHDataModule
 from src.evaluation.evaluate import (
     Evaluation,

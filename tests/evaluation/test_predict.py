@@ -11,8 +11,8 @@ import torch
 
 from src.data.dataset import images_to_float
 from src.data.generate import generate
+from src.data.info import read_spec
 from src.data.recipe import parse_recipe
-from src.data.spec import read_spec
 from src.data.vimh_dataset import VIMHDataset
 from src.evaluation.predict import (
     Prediction,

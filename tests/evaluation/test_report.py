@@ -11,7 +11,7 @@ import soundfile
 import torch
 from lightning import Trainer
 
-from src.data.spec import read_spec
+from src.data.info import read_spec
 from src.data.vimh_datamodule import VIMHDataModule
 from src.evaluation import report
 from src.evaluation.evaluate import evaluate

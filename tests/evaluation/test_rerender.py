@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from src.data.generate import generate
+from src.data.info import read_spec
 from src.data.recipe import parse_recipe
-from src.data.spec import read_spec
 from src.data.vimh_dataset import VIMHDataset
 from src.evaluation import rerender
 from src.evaluation.rerender import image_errors, rendering_source

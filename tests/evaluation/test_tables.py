@@ -6,10 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from src.data.info import read_spec
 from src.data.inputs import Inputs
 from src.data.recipe import parse_recipe
 from src.data.source import load_source
-from src.data.spec import DatasetSpec, Origin, read_spec
+from src.data.spec import DatasetSpec, Origin
 from src.data.spec_schema import Sensitivity
 from src.evaluation.confusion import Confusion
 from src.evaluation.evaluate import CategoryRow, Evaluation, HeadRow, ImageError

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from src.data.spec import read_spec
+from src.data.info import read_spec
 from src.evaluation.predict import Prediction, predict_files, write_predictions
 from src.models.build import load_checkpoint
 from src.spectral.audio_file import write_clip

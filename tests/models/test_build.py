@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from src.data.dataset import images_to_float
+from src.data.info import read_spec
 from src.data.inputs import Inputs
-from src.data.spec import Origin, read_spec
+from src.data.spec import Origin
 from src.data.vimh_dataset import VIMHDataset
 from src.models.build import build_model, load_checkpoint, load_weights, read_checkpoint, require_loadable
 from src.models.trust import named_classes

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from src.data.dataset import images_to_float
+from src.data.info import read_spec
 from src.data.inputs import Inputs
-from src.data.spec import DatasetSpec, Origin, read_spec
+from src.data.spec import DatasetSpec, Origin
 from src.data.vimh_dataset import VIMHDataset
 from src.models.build import build_model, load_checkpoint
 from src.models.heads.calibration import fit

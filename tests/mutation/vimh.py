@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from src.data.spec import INFO_FILE, DatasetSpec, read_spec
+from src.data.info import INFO_FILE, read_spec
+from src.data.spec import DatasetSpec
 from src.data.vimh_dataset import VIMHDataset
 from src.utils.errors import UserError
 from tests.data.references import edit_info, record, write_ancestor

@@ -8,9 +8,10 @@ from typing import IO
 
 import numpy as np
 
+from src.data.info import INFO_FILE, to_info
 from src.data.paths import Location
 from src.data.publish import publish
-from src.data.spec import INFO_FILE, DatasetSpec, to_info
+from src.data.spec import DatasetSpec
 from src.data.vimh.pickles import write_pickle
 from src.data.vimh.records import CURRENT_METADATA_BYTES, Records, record_bytes
 

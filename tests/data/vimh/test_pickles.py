@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from src.data.spec import read_spec
+from src.data.info import read_spec
 from src.data.vimh.pickles import read_pickle, write_pickle
 from src.data.vimh.plain_pickle import load_plain_pickle
 from src.data.vimh.reader import open_split

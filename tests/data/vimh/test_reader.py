@@ -8,7 +8,7 @@ import struct
 import numpy as np
 import pytest
 
-from src.data.spec import read_spec
+from src.data.info import read_spec
 from src.data.vimh.reader import has_split, open_exact_values, open_split
 from src.utils.errors import UserError
 from tests.data.references import edit_info, read_info, record, snapshot, write_ancestor

@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from src.data.info import INFO_FILE, read_spec
 from src.data.inputs import Inputs
-from src.data.spec import INFO_FILE, DatasetSpec, read_spec
+from src.data.spec import DatasetSpec
 from src.data.vimh.records import pack_records
 from src.data.vimh.writer import DatasetWriter
 from src.parameters.space import ParameterSpace

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from src.data.info import read_spec
 from src.data.origin import source_of
-from src.data.spec import read_spec
 from src.data.vimh_dataset import VIMHDataset
 from src.models.tasks.pnp import PNPTask
 from src.utils.errors import UserError

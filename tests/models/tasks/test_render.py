@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from src.data.info import read_spec
 from src.data.origin import source_of
-from src.data.spec import DatasetSpec, read_spec
+from src.data.spec import DatasetSpec
 from src.data.vimh_dataset import VIMHDataset
 from src.models.build import load_checkpoint
 from src.models.tasks.render import RenderTask
