@@ -15,7 +15,7 @@ from src.cli.instantiate import quiet_lightning
 from src.cli.script import given_path, run_script
 from src.data.vimh_datamodule import VIMHDataModule
 from src.evaluation.dataset_picture import dataset_figure
-from src.evaluation.evaluate import evaluate, predict_values, require_same_task
+from src.evaluation.evaluate import evaluate, predict_values, require_same_targets
 from src.evaluation.plots import histogram_figure, save_figure, scatter_figure
 from src.evaluation.tables import print_evaluation
 from src.models.build import build_model, load_checkpoint
@@ -95,7 +95,7 @@ def learn(arguments: argparse.Namespace, config, data: VIMHDataModule):
         )
         if arguments.checkpoint:
             model = load_checkpoint(arguments.checkpoint)
-            require_same_task(model.spec, data.spec)
+            require_same_targets(model.spec, data.spec)
             return evaluate(model, data, trainer), model
         model = build_model(to_plain(config.model), data.spec)
         check(data, model)

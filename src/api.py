@@ -130,7 +130,7 @@ def evaluate(
     from src.data.reopen import reopened
     from src.data.vimh_datamodule import VIMHDataModule
     from src.evaluation.evaluate import evaluate as measure
-    from src.evaluation.evaluate import require_same_task
+    from src.evaluation.evaluate import require_same_targets
     from src.models.build import read_checkpoint, restore_model
 
     quiet_lightning()
@@ -139,7 +139,7 @@ def evaluate(
     directory = str(data_dir or ROOT / "data" / model.spec.name)
     settings = contents["data_settings"]
     datamodule = reopened(settings, trust, data_dir) or VIMHDataModule(directory, trust=tuple(trust), **settings)
-    require_same_task(model.spec, datamodule.spec, model.heads.uses_labels)
+    require_same_targets(model.spec, datamodule.spec, model.heads.uses_labels)
     trainer = Trainer(
         logger=False, callbacks=[], enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False
     )

@@ -14,7 +14,7 @@ rootutils.setup_root(__file__, indicator="pyproject.toml", pythonpath=True)
 import hydra  # noqa: E402
 from omegaconf import DictConfig, OmegaConf  # noqa: E402
 
-from src.cli.entry import require, run, task  # noqa: E402
+from src.cli.entry import command, require, run  # noqa: E402
 from src.cli.loggers import require_loggers  # noqa: E402
 from src.cli.values import is_tested, require_mappings  # noqa: E402
 from src.run.checkpoints import find_checkpoint  # noqa: E402
@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 
 @hydra.main(version_base="1.3", config_path="../configs", config_name="eval")
-@task
+@command
 def main(config: DictConfig) -> None:
     require_mappings(config)
     require(config, "ckpt_path", "give a .ckpt file, or best for best.ckpt of the newest run")
@@ -51,7 +51,7 @@ def main(config: DictConfig) -> None:
     from src.cli.instantiate import apply_extras, build_trainer
     from src.cli.signatures import require_valid_arguments
     from src.data.reopen import reopened
-    from src.evaluation.evaluate import evaluate, predict_split, require_same_task
+    from src.evaluation.evaluate import evaluate, predict_split, require_same_targets
     from src.evaluation.refinement.answers import make_refiner
     from src.evaluation.refinement.options import parse_options
     from src.evaluation.refinement.results import print_refined, refine_test, write_refined
@@ -66,7 +66,7 @@ def main(config: DictConfig) -> None:
     model = restore_model(checkpoint)
     settings = checkpoint["data_settings"]
     datamodule = reopened(settings, config.trust, given) or open_vimh(settings, model.spec, config)
-    require_same_task(model.spec, datamodule.spec, model.heads.uses_labels)
+    require_same_targets(model.spec, datamodule.spec, model.heads.uses_labels)
     if datamodule.spec.sha256.get("train") != model.spec.sha256.get("train"):
         log.warning(
             "%s: the model was trained on other files, which may include some of these sounds", datamodule.data_dir

@@ -16,7 +16,7 @@ rootutils.setup_root(__file__, indicator="pyproject.toml", pythonpath=True)
 import hydra  # noqa: E402
 from omegaconf import DictConfig, OmegaConf  # noqa: E402
 
-from src.cli.entry import run, task  # noqa: E402
+from src.cli.entry import command, run  # noqa: E402
 from src.cli.loggers import require_loggers  # noqa: E402
 from src.cli.monitor import require_known, require_metrics, watched  # noqa: E402
 from src.cli.resume import (  # noqa: E402
@@ -69,7 +69,7 @@ def check(
 ) -> dict[str, int]:
     """Raise UserError for foreseeable problems; return the epoch and the step at which training begins."""
     from src.data.spec import DatasetSpec
-    from src.evaluation.evaluate import require_same_task
+    from src.evaluation.evaluate import require_same_targets
     from src.models.build import load_weights, read_checkpoint, require_loadable
     from src.models.checkpoint_schema import require_settings
     from src.models.preflight import preflight
@@ -82,7 +82,7 @@ def check(
     if ckpt_path:
         checkpoint = read_checkpoint(ckpt_path, trust=None)  # only its weights are used, in this run's own model
         trained_on = DatasetSpec.from_dict(checkpoint["dataset_spec"])
-        require_same_task(trained_on, datamodule.spec, model.heads.uses_labels)
+        require_same_targets(trained_on, datamodule.spec, model.heads.uses_labels)
         load_weights(model, checkpoint)
         require_same_optimizer(checkpoint["model_config"], model.config or {})
         require_training_state(checkpoint, model)
@@ -203,7 +203,7 @@ def limits(config: DictConfig) -> dict[str, Any]:
 
 
 @hydra.main(version_base="1.3", config_path="../configs", config_name="train")
-@task
+@command
 def main(config: DictConfig) -> float | None:
     if config.get("data") is None or "_target_" not in (config.get("model") or {}):  # the heads alone are not a model
         raise UserError("data and model: both groups are needed, as in data=vimh model=cnn_micro")

@@ -7,7 +7,7 @@ import numpy as np
 
 from src.data.source import BLOCK, Source
 from src.data.spec_schema import Sensitivity
-from src.parameters.codec import shift
+from src.parameters.codec import shift_by_classes
 from src.parameters.space import ParameterSpace
 from src.parameters.spec import ParameterSpec
 from src.utils.errors import UserError
@@ -51,7 +51,7 @@ def measure_sensitivity(source: Source, count: int = BLOCK) -> list[Sensitivity]
     report: list[Sensitivity] = []
     causes: list[_Freed] = []
     for column, spec in enumerate(space):
-        above, below = (shift(spec, values[:, column], classes) for classes in (1, -1))
+        above, below = (shift_by_classes(spec, values[:, column], classes) for classes in (1, -1))
         stepped = values.copy()
         stepped[:, column] = np.clip(np.where(above <= spec.max, above, below), spec.min, spec.max)
         steps = _changes(here, source.images(stepped)[0])

@@ -241,7 +241,7 @@ def _image_error(
     return ImageError(**_errors(found["predicted"], found["typical"], rounding))
 
 
-def require_same_task(trained: DatasetSpec, given: DatasetSpec, labels: bool = True) -> None:
+def require_same_targets(trained: DatasetSpec, given: DatasetSpec, labels: bool = True) -> None:
     """Raise UserError unless a dataset has the images, and if they are used the labels, that a model was trained on."""
     if given.image_shape != trained.image_shape:
         raise UserError(
@@ -259,9 +259,9 @@ def require_same_task(trained: DatasetSpec, given: DatasetSpec, labels: bool = T
     if trained.targets is None or not labels:
         return
     for own, other in zip(trained.space, given.space, strict=False):
-        if _task(own) != _task(other):
+        if _target(own) != _target(other):
             raise UserError(
-                f"{given.name}: {_task(other)}, but the model was trained on {_task(own)}; "
+                f"{given.name}: {_target(other)}, but the model was trained on {_target(own)}; "
                 "give a dataset of the same parameters"
             )
     if given.space.names != trained.space.names:
@@ -281,7 +281,7 @@ def _front_end(spec: DatasetSpec) -> dict[str, Any]:
     }
 
 
-def _task(spec: ParameterSpec) -> str:
+def _target(spec: ParameterSpec) -> str:
     """Return what a label of this parameter means: its name, range, coding and categories."""
     return " ".join([f"{spec.name} {spec.min:g}..{spec.max:g} {spec.scale} {spec.kind}", *(spec.values or ())])
 

@@ -10,7 +10,7 @@ import torch
 from src.data.dataset import load_batch
 from src.data.info import read_spec
 from src.data.vimh_dataset import VIMHDataset
-from src.evaluation.evaluate import require_same_task
+from src.evaluation.evaluate import require_same_targets
 from src.evaluation.predict import clip_image, make_front_end
 from src.models.vimh_lit_module import VIMHLitModule
 from src.spectral.audio_file import read_clip
@@ -24,7 +24,7 @@ _BATCH = 512
 def features_of_dataset(model: VIMHLitModule, directory: Path) -> dict[str, np.ndarray]:
     """Return the features (D,) of each test sound of a VIMH directory by name."""
     spec = read_spec(directory)
-    require_same_task(model.spec, spec, labels=False)
+    require_same_targets(model.spec, spec, labels=False)
     dataset = VIMHDataset(directory, "test", spec=spec)
     found: dict[str, np.ndarray] = {}
     for rows in dataset.batches_by_shape(_BATCH):

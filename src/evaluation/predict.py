@@ -20,7 +20,7 @@ from src.data.info import read_spec
 from src.data.source import Source
 from src.data.spec import DatasetSpec
 from src.data.vimh_dataset import VIMHDataset
-from src.evaluation.evaluate import require_same_task
+from src.evaluation.evaluate import require_same_targets
 from src.evaluation.refinement.answers import Refiner, refine_dataset
 from src.evaluation.refinement.refine import Refined
 from src.evaluation.refinement.spread import pairs_alike
@@ -203,7 +203,7 @@ def rendered(source: Source | None, values: np.ndarray) -> np.ndarray | None:
 def predict_dataset(model: VIMHLitModule, directory: Path, refiner: Refiner | None = None) -> list[Prediction]:
     """Predict the test split of a VIMH directory, and refine the predictions with `refiner`."""
     spec = read_spec(directory)
-    require_same_task(model.spec, spec)
+    require_same_targets(model.spec, spec)
     dataset = VIMHDataset(directory, "test", spec=spec)
     estimates = estimate_dataset(model, dataset)
     names = [f"test {row}" for row in range(len(dataset))]

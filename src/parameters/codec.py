@@ -66,10 +66,11 @@ def to_class(spec: Range, values: Values) -> Values:
 
 def from_class(spec: Range, index: Values) -> Values:
     """Return the physical values that classes stand for."""
-    return _library(index).clip(shift(spec, spec.min, index), None, spec.max)  # the last step may be a shorter one
+    values = shift_by_classes(spec, spec.min, index)
+    return _library(index).clip(values, None, spec.max)  # the last step may be a shorter one
 
 
-def shift(spec: Range, values: Any, classes: Any) -> Any:
+def shift_by_classes(spec: Range, values: Any, classes: Any) -> Any:
     """Return physical values that lie a number of classes above the given ones, without a limit."""
     if spec.scale == "log":
         return values * (spec.max / spec.min) ** (classes / (spec.num_classes - 1))

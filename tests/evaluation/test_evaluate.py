@@ -19,7 +19,7 @@ from src.evaluation.evaluate import (
     label_rounding,
     predict_split,
     predict_values,
-    require_same_task,
+    require_same_targets,
 )
 from src.evaluation.rerender import rendering_source
 from src.models.build import build_model, load_checkpoint
@@ -250,17 +250,17 @@ def spec_of(shape=(1, 8, 8), **change):
 )
 def test_another_task_is_one_line_saying_what_differs(given, words):
     with pytest.raises(UserError) as raised:
-        require_same_task(spec_of(), given)
+        require_same_targets(spec_of(), given)
     message = str(raised.value)
     assert "\n" not in message and all(word in message for word in words), message
 
 
 def test_another_step_is_the_same_task():
-    require_same_task(spec_of(), spec_of(step=0.05))
+    require_same_targets(spec_of(), spec_of(step=0.05))
 
 
 def test_labels_that_are_not_used_may_differ_but_images_may_not():
-    require_same_task(spec_of(), spec_of(name="volume"), labels=False)
-    require_same_task(spec_of(), replace(spec_of(), targets=None), labels=False)
+    require_same_targets(spec_of(), spec_of(name="volume"), labels=False)
+    require_same_targets(spec_of(), replace(spec_of(), targets=None), labels=False)
     with pytest.raises(UserError, match="images"):
-        require_same_task(spec_of(), spec_of(shape=(1, 8, 9)), labels=False)
+        require_same_targets(spec_of(), spec_of(shape=(1, 8, 9)), labels=False)

@@ -44,9 +44,9 @@ def test_the_derivative_is_that_of_the_values(spec):
 
 @both
 def test_a_shift_by_all_classes_spans_the_range(spec):
-    end = codec.shift(spec, spec.min, spec.num_classes - 1)
+    end = codec.shift_by_classes(spec, spec.min, spec.num_classes - 1)
     assert spec.max - spec.step < end <= spec.max * (1 + 1e-12)
-    assert codec.shift(spec, end, 1 - spec.num_classes) == pytest.approx(spec.min)
+    assert codec.shift_by_classes(spec, end, 1 - spec.num_classes) == pytest.approx(spec.min)
 
 
 def test_classes_are_int64_and_float32_stays_float32():
