@@ -3,8 +3,9 @@
     python benchmarks/gpu.py
 
 A step is forward, backward and AdamW on batches of 128 and 2,048 images of 32x32, as in backbones.py: in float32,
-under bfloat16 autocast, and with --compiled also with the network compiled. The multi-resolution STFT loss and the
-front end are measured too. The candidates run in turns; the results are medians.
+under bfloat16 autocast, and with --compiled also with the network compiled. The multi-resolution STFT loss, the front
+end and the differentiable ladder are measured too; the ladder also on the CPU, whose kernels use one thread. The
+candidates run in turns; the results are medians.
 """
 
 import argparse
@@ -30,12 +31,14 @@ from src.parameters.space import ParameterSpace
 from src.parameters.spec import ParameterSpec
 from src.spectral.config import SpectralConfig
 from src.spectral.front_end import FrontEnd
+from src.synth.differentiable.ladder import ladder
 from src.utils.plain import to_plain
 
 SPEC = DatasetSpec(
     "none", Inputs((1, 32, 32)), ParameterSpace(ParameterSpec(name=name, min=0, max=1) for name in "abcd")
 )
 BATCH_SIZES = (128, 2048)
+VOICES = (64, 512)
 ROUNDS, REPEATS = 7, 20
 
 
@@ -93,8 +96,26 @@ def measure_networks(names: list[str], compiled: bool) -> dict[str, dict[str, fl
     return rows
 
 
+def ladder_steps(voices: int, device: str) -> dict[str, Callable[[], object]]:
+    """Return steps that filter 1 s of voices at 8 kHz with a moving cutoff, on arrays that are on the device."""
+    x, envelope = torch.rand(2, 8000, voices, device=device)
+    settings = [torch.linspace(low, high, voices, device=device) for low, high in ((200, 2000), (0, 0.98), (-1, 1))]
+    learned = [one.requires_grad_() for one in (x, *settings, envelope)]
+    g = torch.randn(8000, voices, device=device)
+
+    def forward() -> torch.Tensor:
+        x, cutoff_hz, resonance, octaves, envelope = learned
+        return ladder(x, cutoff_hz, resonance, 8000, 0.5, octaves, envelope)[0]
+
+    name = f"ladder, {voices} voices of 1 s at 8 kHz, on {device}"
+    return {
+        f"{name}, forward": forward,
+        f"{name}, forward and backward": lambda: torch.autograd.grad(forward(), learned, g),
+    }
+
+
 def measure_sound() -> dict[str, float]:
-    """Return milliseconds of the loss on 8 clips of 1 s at 44.1 kHz, and of the images of 1,024 clips at 8 kHz."""
+    """Return milliseconds of the loss on 8 clips of 1 s at 44.1 kHz, images of 1,024 clips at 8 kHz, and the ladder."""
     loss = create_loss_function("multi_resolution_stft").cuda()
     prediction, target = torch.rand(2, 8, 44_100, device="cuda")
     prediction.requires_grad_()
@@ -106,10 +127,12 @@ def measure_sound() -> dict[str, float]:
         prediction.grad = None
         loss(prediction, target).backward()
 
-    steps = {
+    steps: dict[str, Callable[[], object]] = {
         "multi-resolution STFT loss, forward and backward, 8 x 1 s at 44.1 kHz": forward_and_backward,
         "front end, 1,024 clips of 1 s at 8 kHz": lambda: front_end(clips),
     }
+    for voices in VOICES:
+        steps |= ladder_steps(voices, "cuda") | ladder_steps(voices, "cpu")
     return {name: 1000 * seconds for name, seconds in seconds_of(steps).items()}
 
 

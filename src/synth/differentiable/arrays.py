@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 log = logging.getLogger(__name__)
+CPU = torch.device("cpu")
 
 
 def work_dtype(x: Tensor) -> torch.dtype:
@@ -15,11 +16,11 @@ def work_dtype(x: Tensor) -> torch.dtype:
     return torch.float64 if x.dtype == torch.float64 else torch.float32
 
 
-def of_kernel(tensor: Tensor, dtype: torch.dtype) -> Tensor:
-    """Return a tensor on the CPU, where the compiled kernels run, with a gradient to where it comes from."""
-    if tensor.device.type != "cpu":
+def of_kernel(tensor: Tensor, dtype: torch.dtype, device: torch.device = CPU) -> Tensor:
+    """Return a tensor on the device where the kernels run, with a gradient to where it comes from."""
+    if device.type == "cpu" != tensor.device.type:
         tell_of_copy(tensor.device.type)
-    return tensor.to("cpu").to(dtype)  # first the device: mps has no float64
+    return tensor.to(device).to(dtype)  # first the device: mps has no float64
 
 
 def array(tensor: Tensor) -> np.ndarray:
@@ -35,4 +36,4 @@ def own_array(tensor: Tensor) -> np.ndarray:
 @functools.cache
 def tell_of_copy(device: str) -> None:
     """Log, once for each kind of device, that its tensors are copied."""
-    log.info(f"differentiable voices have kernels for the CPU only; they work on a copy of what is on {device}")
+    log.info(f"differentiable voices use kernels for the CPU; they work on a copy of what is on {device}")
