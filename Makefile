@@ -9,14 +9,16 @@ GENERATE := $(PYTHON) generate_vimh.py
 QUICK := trainer.max_epochs=1 trainer.limit_train_batches=10 trainer.limit_val_batches=5
 LARGE := dataset.size=16384
 CONFIG := cnn_micro
-FAST := pytest -m "not slow" -n auto --maxprocesses=4 --dist=worksteal
+PARALLEL := -n auto --maxprocesses=4 --dist=worksteal
+FAST := pytest $(PARALLEL) -m "not slow and not long"
+CI := pytest $(PARALLEL) -m "not slow"
 DIAGRAM = $(PYTHON) viz/show_architecture.py
 MEDIUM := cnn_64k vit_38k convnext_68k efficientnet_66k mlp_68k densenet_68k
 
 .PHONY: help h setup demo activate a deactivate d train t tr trainmps tmps trq trs trl trc trvs trcns tq tqc tqv tqcn \
   tqa ca ex evimh evimh16k evimho evimhr evimhst evimhwce evimhqr evimhstk evitms evitmsr evitts evitml evittl evitall \
   emvitb emvite emvitr emvit emvitgta td tda tds tdss tdl tdsc tdsl tdsa tdv list-losses ll list-parameters etms etmsr etmsrdt etts etml etmlr etmlrdt etmldt ettl et64l etall emb eme emr emer emall emall-gen \
-  emall-train sds sdl sdmb sdme sdmr sdma ddr dds ddl ae limits runs tensorboard tb sweep sw sweep-report list-configs lc check check-configs test coverage test-all ta t0 docs bench calibration \
+  emall-train sds sdl sdmb sdme sdmr sdma ddr dds ddl ae limits runs tensorboard tb sweep sw sweep-report list-configs lc check check-configs test test-ci coverage test-all ta t0 docs bench calibration \
   format f clean c dclean dc clean-logs cl lock sync sy
 
 help h: ## list these commands
@@ -220,9 +222,12 @@ list-configs lc: ## every choice of every config group
 test: $(READY) ## fast tests
 	OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(PYTHON) -m $(FAST)
 
-coverage: $(READY) ## fast tests, then the share of src that they run, file by file; below 90 % is an error
+test-ci: $(READY) ## ... and those that take more than a second each
+	OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(PYTHON) -m $(CI)
+
+coverage: $(READY) ## what test-ci runs, then the share of src that it runs, file by file; below 90 % is an error
 	$(PYTHON) -m coverage erase
-	OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(PYTHON) -m coverage run -m $(FAST)
+	OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(PYTHON) -m coverage run -m $(CI)
 	$(PYTHON) -m coverage combine --quiet
 	$(PYTHON) -m coverage report
 
@@ -235,7 +240,7 @@ check-configs: $(READY) ## compose and build every experiment with every trainer
 	$(PYTHON) src/cli/check_configs.py
 
 test-all ta: $(READY) ## all tests
-	$(PYTHON) -m pytest
+	OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(PYTHON) -m pytest $(PARALLEL)
 
 t0: etms etmsr etmsrdt etts ## the four smallest experiments
 

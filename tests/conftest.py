@@ -25,10 +25,18 @@ class Trained:
     results: dict[str, Any]
 
 
+gc.disable()  # while modules are imported and tests are collected, which leaves no garbage to speak of
+
+
 def pytest_collection_finish() -> None:
-    """What collecting has made stays to the end: the garbage collector need not look at it again."""
+    """What collecting has made stays to the end: the garbage collector need not look at it again.
+
+    Composed configs have many objects; by default it would run hundreds of times for each of them.
+    """
     gc.collect()
     gc.freeze()
+    gc.set_threshold(100_000, 20, 100)
+    gc.enable()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -165,6 +165,7 @@ def test_every_synth_can_be_analysed_by_its_own_front_end_and_most_by_others(syn
 QUICK = ("example", "moog_basic_online", "trivial_micro_small_regression_decay_time")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "experiment",
     [

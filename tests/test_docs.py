@@ -195,6 +195,7 @@ def test_the_loss_example_runs():
     exec(compile(code, "docs/heads_and_losses.md", "exec"), {})
 
 
+@pytest.mark.long
 def test_the_loss_of_the_page_is_one(tmp_path):
     code = python_block("docs/heads_and_losses.md", "class CubeLoss")
     check = "import torch\nassert CubeLoss()(torch.tensor([2.0]), torch.tensor([0.0])) == 8\n"

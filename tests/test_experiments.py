@@ -72,6 +72,7 @@ def test_every_undetermined_head_has_a_reason():
     assert {synth for synth, _ in UNDETERMINED} <= synths
 
 
+@pytest.mark.long
 def test_another_config_has_another_digest_and_places_do_not_matter():
     one, other = composed("example"), composed("moog_basic")
     assert digest(one) == digest(composed("example")) != digest(other)

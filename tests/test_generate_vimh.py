@@ -170,6 +170,7 @@ def test_what_only_the_synth_or_the_disk_can_tell_is_one_line_too(
     assert not [path for path in tmp_path.rglob("*") if path.name not in ("file", "data")]
 
 
+@pytest.mark.long
 def test_another_process_makes_the_same_bytes_and_leaves_nothing_else(tmp_path):
     flags = ("-p", "-s", "--temporal-envelope", "--spectral-envelope", "--normalize")
     done = command(tmp_path, *flags, *SMALL)
@@ -304,6 +305,7 @@ def test_a_full_disk_leaves_no_part_of_a_shard_or_merge(tmp_path, words):
     assert {path: path.is_file() and path.read_bytes() for path in tmp_path.rglob("*")} == before
 
 
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform == "win32", reason="no signals")
 def test_ctrl_c_is_one_line_and_leaves_nothing(tmp_path):
     line = [sys.executable, str(running.ROOT / SCRIPT), "dataset.size=1000000", "generate.workers=1"]

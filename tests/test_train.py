@@ -3,6 +3,7 @@
 import json
 import math
 
+import pytest
 import torch
 
 from tests import running
@@ -25,6 +26,7 @@ def test_a_run_leaves_checkpoints_logs_and_results(trained):
         assert row["mae"] > 0 and row["baseline"] > 0 and 0 <= row["accuracy"] <= row["within_one_step"]
 
 
+@pytest.mark.long
 def test_the_same_seed_trains_the_same_weights_and_another_does_not(data_root, saw, trained, tmp_path):
     def weights_of(name, *overrides):
         running.run("train", data_root, tmp_path / name, "logger=none", "trainer.max_epochs=4", *overrides)

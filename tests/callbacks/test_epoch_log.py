@@ -103,6 +103,7 @@ def test_whatever_is_monitored_is_shown_under_its_name(trained_lines, caplog, tm
     assert all(len(f"[INFO] {line}") <= 80 for line in lines_of(caplog)[1:-1])
 
 
+@pytest.mark.long
 def test_a_resumed_run_counts_on_and_knows_its_best(data_root, saw, tmp_path, caplog):
     constant = ("scheduler=constant", "test=false", *QUICK)
     running.run(

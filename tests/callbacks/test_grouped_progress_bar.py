@@ -3,6 +3,8 @@
 import csv
 import re
 
+import pytest
+
 from tests import running
 
 BAR = ("callbacks=[default,grouped_progress_bar]", "logger=csv", "trainer.max_epochs=4")
@@ -29,6 +31,7 @@ def test_the_table_holds_the_last_and_the_best_of_what_is_logged(data_root, saw,
         assert table[name] == [units[name], f"{maes[-1]:.4g}", arrow, f"{min(maes):.4g}"]
 
 
+@pytest.mark.long
 def test_a_resumed_run_knows_the_best_of_before(data_root, saw, tmp_path, capsys):
     moving = "scheduler=constant"  # else the last rate, from which a resumed run starts, is 0
     running.run("train", data_root, tmp_path / "first", *BAR, moving)

@@ -62,6 +62,7 @@ def test_periodic_checkpoints_stay_and_long_epochs_have_one_within(data_root, sa
     assert "best" in found and steps == kept | {"within_epoch": 10, "last": 12}
 
 
+@pytest.mark.long
 def test_a_run_resumed_within_an_epoch_ends_where_it_would_have(data_root, saw, tmp_path):
     """Six batches an epoch: 6 steps, then 3; the checkpoint is of the first of these, which took two batches."""
     choices = "callbacks=[default,periodic_checkpoint,gradient_accumulation,ema,throughput]"

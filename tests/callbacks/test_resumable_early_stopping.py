@@ -32,6 +32,7 @@ def stopped(data_root, saw, tmp_path):
     return tmp_path / "run"
 
 
+@pytest.mark.long
 def test_a_run_killed_in_its_test_is_tested_as_it_was(data_root, stopped, tmp_path):
     kill = "+callbacks.stop._target_=tests.end_to_end.callbacks.InterruptTest"
     with pytest.raises(SystemExit):

@@ -50,6 +50,7 @@ def shown(data_root, saw, tmp_path_factory):
     return output, drawn, forwards
 
 
+@pytest.mark.long
 def test_training_its_random_numbers_and_its_forward_passes_do_not_change(shown, data_root, saw, tmp_path, monkeypatch):
     forwards, forward = [], VIMHLitModule.forward
 

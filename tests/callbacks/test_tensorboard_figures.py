@@ -25,6 +25,7 @@ def events_of(output):
     return EventAccumulator(str(output / "tensorboard"), EVERYTHING).Reload()
 
 
+@pytest.mark.long
 def test_each_figure_is_a_picture_of_the_last_epoch_and_the_graph_names_the_layers(trained):
     events = events_of(trained.output)
     assert set(events.Tags()["images"]) == {"val/predictions", "val/errors"}
@@ -55,6 +56,7 @@ def test_the_table_of_runs_holds_settings_and_the_figures_of_the_test(trained):
         assert events.Scalars(f"test/{row['name']}_mae")[-1].value == pytest.approx(row["mae"], rel=1e-6)
 
 
+@pytest.mark.long
 def test_figures_come_every_few_epochs_and_after_the_last(data_root, saw, tmp_path):
     few = ("callbacks=tensorboard_figures", "callbacks.tensorboard_figures.every_n_epochs=3", "trainer.max_epochs=7")
     running.run("train", data_root, tmp_path, *few, "logger=tensorboard")
@@ -62,6 +64,7 @@ def test_figures_come_every_few_epochs_and_after_the_last(data_root, saw, tmp_pa
     assert [event.step for event in events.Images("val/predictions")] == [9, 18, 21]
 
 
+@pytest.mark.long
 def test_a_run_that_stops_early_is_drawn_where_it_stopped(data_root, saw, tmp_path):
     few = ("callbacks=[tensorboard_figures,early_stopping]", "trainer.max_epochs=9")
     never_better = ("callbacks.early_stopping.patience=1", "+callbacks.early_stopping.min_delta=1000")
@@ -70,6 +73,7 @@ def test_a_run_that_stops_early_is_drawn_where_it_stopped(data_root, saw, tmp_pa
     assert event.step == 2 * 3  # the first epoch is the best, the next no better
 
 
+@pytest.mark.long
 def test_the_last_figure_is_of_the_averaged_weights_where_there_are_any(data_root, saw, tmp_path, monkeypatch):
     drawn, sounds, draw = [], [], TensorBoardFigures._draw
 
@@ -120,6 +124,7 @@ def test_without_tensorboard_nothing_is_drawn(data_root, saw, tmp_path):
     assert not list(tmp_path.rglob("events*"))
 
 
+@pytest.mark.long
 def test_figures_and_graph_change_no_weight(data_root, saw, tmp_path):
     states = []
     for callbacks in ("[model_checkpoint]", "[model_checkpoint,tensorboard_figures]"):

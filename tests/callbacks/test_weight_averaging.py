@@ -118,6 +118,7 @@ def test_the_best_checkpoint_is_the_average_that_validation_chose(data_root, saw
     assert fitted and all(torch.equal(current[key], average[key]) for key in fitted)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["ema", "swa"])
 def test_a_resumed_average_goes_on_where_it_was(data_root, saw, tmp_path, name):
     given = (f"callbacks=[default,{name}]", "logger=none", "trainer.max_epochs=5")

@@ -36,6 +36,7 @@ def plant(path, line):
     path.write_text("\n".join(lines) + "\n")
 
 
+@pytest.mark.long
 def test_what_is_right_has_no_fault_and_leaves_nothing(configs, tmp_path):
     report = check(configs)
     assert (report.num_checked, report.faults, report.absent) == (4, [], [])
@@ -82,6 +83,7 @@ PLANTED = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "faults",
     [pytest.param(one, marks=[] if name == "parts" else pytest.mark.slow, id=name) for name, one in PLANTED.items()],

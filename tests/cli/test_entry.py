@@ -347,6 +347,7 @@ def test_a_stray_rank_does_not_silence_a_command():
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "words",
     [("src/predict.py", "-m", "ckpt_path=none.ckpt", "input=a,b"), ("generate_vimh.py", "-m", "dataset.size=1,2")],

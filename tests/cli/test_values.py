@@ -110,6 +110,7 @@ def test_a_value_that_would_have_no_effect_is_refused(lr):
         rename_rate(config_of(0.003, lr))
 
 
+@pytest.mark.long
 def test_every_network_and_optimizer_has_a_rate_under_the_one_name():
     choices = [(f"model={path.stem}",) for path in (running.CONFIGS / "model").glob("*.yaml")]
     for choice in [*choices, ("optimizer=adam",), ("optimizer=sgd",), ("model=vit_tiny", "optimizer=sgd")]:

@@ -314,6 +314,7 @@ def test_the_shipped_configs_make_the_tables_datasets(tmp_path, caplog, row):
         assert dataset.records.gather(np.arange(len(dataset)))[0].shape == (spec.counts[split], *shape)
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL")
 def test_kill_9_leaves_nothing_under_the_name_and_the_next_run_succeeds(tmp_path):
     program = (

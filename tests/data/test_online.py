@@ -94,6 +94,7 @@ def test_processes_share_each_batch_of_one_that_trains_alone():
     assert_same(dealt, alone)
 
 
+@pytest.mark.long
 def test_workers_render_what_this_process_would_and_draw_nothing_from_the_models_random_numbers():
     torch.manual_seed(0)
     state = torch.get_rng_state()

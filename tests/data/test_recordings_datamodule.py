@@ -98,6 +98,7 @@ def adapt(data_root, output, folder, *more):
     return running.run("train", data_root, output, *given)
 
 
+@pytest.mark.long
 def test_a_model_is_adapted_without_labels(data_root, folder, saw, trained, tmp_path):
     quick = ("trainer.max_epochs=12", "data.batch_size=6", "model.optimizer.lr=0.004")
     score = adapt(data_root, tmp_path, folder, f"ckpt_path={trained.best}", "logger=[csv,tensorboard]", *quick)

@@ -141,6 +141,7 @@ def test_a_voice_that_fails_beyond_the_datasets_ranges_has_no_cause(monkeypatch)
     assert (row.name, row.cause) == ("filter_resonance", "")
 
 
+@pytest.mark.long
 def test_nothing_is_written_of_a_dataset_that_would_hold_a_lost_label(tmp_path):
     recipe = parse_recipe(running.recipe("synth=moog_basic", "dataset.size=64", ATTACK, DECAY))
     causes = "filter_env_attack has no measurable effect because filter_env_amount is 0: .*; filter_env_decay has no "

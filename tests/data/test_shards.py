@@ -68,6 +68,7 @@ def test_merged_shards_are_the_single_runs_files(tmp_path, monkeypatch, num_shar
     assert contents(merged) == contents(whole)
 
 
+@pytest.mark.long
 def test_a_shipped_envelope_synth_in_shards(tmp_path):
     recipe = parse_recipe(running.recipe("synth=moog_envelope", "dataset.size=130", "synth.duration=1.0"))
     whole, _ = generate(recipe, tmp_path / "whole")
@@ -246,6 +247,7 @@ def test_a_full_disk_is_one_line_and_leaves_no_part_of_a_shard(tmp_path, monkeyp
     assert list(first.parent.iterdir()) == [first] and contents(first) == before
 
 
+@pytest.mark.long
 def test_merging_holds_a_chunk_and_not_the_dataset(tmp_path):
     recipe = tiny_recipe(**{"dataset.size": 20_000, "spectral.height": 40, "spectral.width": 40})
     make_shard(recipe, tmp_path, 0, 1)

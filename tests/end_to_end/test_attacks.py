@@ -90,6 +90,7 @@ def test_a_report_renders_with_no_voice_of_the_dataset_or_the_checkpoint(evil, s
     assert "<audio" not in page and "No sounds" in page
 
 
+@pytest.mark.long
 def test_the_picture_of_a_dataset_renders_with_no_voice(saw, tmp_path, monkeypatch):
     import viz.show_dataset as show
 

@@ -63,6 +63,7 @@ def test_where_no_checkpoints_are_kept_none_is_promised(data_root, saw, tmp_path
     assert not list(tmp_path.rglob("*.ckpt"))
 
 
+@pytest.mark.long
 def test_ctrl_c_in_testing_leaves_a_run_that_is_only_tested_when_resumed(data_root, saw, tmp_path, caplog):
     stop = (f"+callbacks.stop._target_={CALLBACKS}.InterruptTest",)
     code, line = ended(caplog, data_root, tmp_path, *stop)
@@ -95,6 +96,7 @@ def largest_file(size):
         resource.setrlimit(resource.RLIMIT_FSIZE, old)
 
 
+@pytest.mark.long
 def test_a_full_disk_is_one_line_and_the_run_goes_on_from_the_checkpoint_before(
     data_root, saw, tmp_path, caplog, monkeypatch
 ):

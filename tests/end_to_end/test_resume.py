@@ -65,6 +65,7 @@ def interrupted(data_root, output, *overrides):
         running.run("train", data_root, output, EPOCHS, *STOP, *overrides)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "model",
     [
@@ -162,6 +163,7 @@ def test_a_new_run_from_a_checkpoint_chooses_its_best_among_its_own_epochs(data_
     assert checkpoint_of(tmp_path / "second", "best")["epoch"] == 2
 
 
+@pytest.mark.long
 def test_what_was_best_on_other_data_is_no_match_for_these(data_root, saw, tmp_path):
     """With a rate of 0 no epoch is better than the checkpoint was, by its own dataset."""
     still = ("model.optimizer.lr=0", "logger=none", "scheduler=plateau", "model.scheduler.patience=9")
@@ -241,6 +243,7 @@ def test_a_schedules_values_hold_from_the_next_step_on(data_root, saw, trained, 
     assert checkpoint_of(tmp_path)["lr_schedulers"][0]["_last_lr"] == [0.008, 0.008]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("logged", [True, False])
 def test_an_epochs_row_has_all_its_figures_once(data_root, saw, tmp_path, logged):
     """Those of callbacks too, whether a kill came after the row was logged or between the checkpoint and it."""
@@ -261,6 +264,7 @@ def test_an_epochs_row_has_all_its_figures_once(data_root, saw, tmp_path, logged
     assert rows()[:3] == before and len(rows()) == 4
 
 
+@pytest.mark.long
 def test_a_resumed_runs_config_is_saved_as_it_was(data_root, saw, tmp_path):
     stopped(data_root, tmp_path, "logger=csv", "+callbacks.stop.name=SIGTERM", "+callbacks.stop.batch=0")
     running.run("train", data_root, tmp_path, EPOCHS, "logger=csv", "seed=3", f"resume={tmp_path}")

@@ -95,6 +95,7 @@ def test_a_search_leaves_a_study_a_report_and_an_experiment_that_repeats_its_bes
     assert json.loads((tmp_path / "again/test_results.json").read_text())["num_samples"] == 13
 
 
+@pytest.mark.long
 def test_a_multirun_ends_with_one_table_also_where_a_run_has_failed(data_root, saw, tmp_path):
     paths = (f"paths.data_dir={data_root}", f"paths.log_dir={tmp_path}")
     quick = ("trainer=cpu", "dataset.size=128", "trainer.max_epochs=1", "logger=none", "name=three")

@@ -131,6 +131,7 @@ def test_the_best_checkpoint_is_that_of_a_metric_whatever_stands_before_it(data_
     assert score == min(float(row["val/nmae"]) for row in metrics_of(tmp_path) if row["val/nmae"])
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore:You requested to overfit")
 def test_overfitting_learns_three_batches_by_heart(data_root, saw, tmp_path):
     few = ("data.batch_size=8", "trainer.max_epochs=60", "model.optimizer.lr=0.01")

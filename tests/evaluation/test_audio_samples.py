@@ -68,6 +68,7 @@ def written(organ, tmp_path_factory):
     return root / "eval"
 
 
+@pytest.mark.long
 def test_the_test_command_compares_all_kinds_of_parameters_at_the_given_rate(written):
     content = json.loads((written / "audio_results.json").read_text())
     assert (content["sample_rate"], content["rendered_rate"]) == (16000, 8000)

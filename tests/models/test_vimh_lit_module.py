@@ -182,6 +182,7 @@ def test_channels_last_is_the_same_model_laid_out_otherwise():
     torch.testing.assert_close(plain.values(batch["image"]), last.values(batch["image"]), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.long
 def test_compiling_waits_for_training_and_leaves_the_names_of_the_weights():
     model = model_of(compile=True)
     names = list(model.state_dict())

@@ -165,6 +165,7 @@ def test_an_order_of_many_numbers_is_computed_place_by_place(size):
     assert stats.kstest(order / size, "uniform").pvalue > 1e-4
 
 
+@pytest.mark.long
 def test_orders_differ_by_seed_and_are_no_pattern():
     """Every number is as likely at every place: a chi-squared test, 25 of whose 36 counts are free."""
     orders = np.stack([shuffled(6, seed, 0, 6) for seed in range(2000)])

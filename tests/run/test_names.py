@@ -75,6 +75,7 @@ def test_a_named_run_is_named_by_its_directory_and_its_loggers(tmp_path):
     assert OmegaConf.to_container(unnamed, resolve=True)["wandb"]["name"] is None
 
 
+@pytest.mark.long
 def test_a_bad_name_is_one_line_before_any_directory_is_made(tmp_path):
     done = running.command("src/train.py", "name=../x", f"paths.log_dir={tmp_path}")
     assert done.returncode == 1 and not done.stdout and not list(tmp_path.iterdir())

@@ -49,6 +49,7 @@ def tables(draw):
     return columns, rows
 
 
+@pytest.mark.long
 @settings(max_examples=200, deadline=None)
 @given(tables(), st.integers(60, 200))
 def test_any_table_fits_and_cuts_nothing(given_table, width):

@@ -66,6 +66,7 @@ def test_settings_open_the_same_data_again():
     assert reopened({"labels": "exact"}) is None
 
 
+@pytest.mark.long
 def test_a_network_learns_digits_and_is_tested_again(data_root, tmp_path, capsys, caplog):
     running.run("train", data_root, tmp_path / "run", *CPU, "trainer.max_epochs=4", whole=True)
     shown = capsys.readouterr().out
@@ -86,6 +87,7 @@ def test_a_network_learns_digits_and_is_tested_again(data_root, tmp_path, capsys
         api.evaluate(best, data_dir=tmp_path)
 
 
+@pytest.mark.long
 def test_features_of_digits_reconstruct_better_than_the_mean(data_root, tmp_path, capsys, caplog):
     words = (*CPU, "task=features", "trainer.max_epochs=3")
     running.run("train", data_root, tmp_path / "run", *words, whole=True)

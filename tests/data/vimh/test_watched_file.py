@@ -144,6 +144,7 @@ def run_script(directory, between, read):
     return subprocess.run(line, cwd=running.ROOT, capture_output=True, text=True, timeout=120)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "read"),
     [
@@ -161,6 +162,7 @@ def test_a_file_that_is_cut_off_at_the_very_moment_of_reading_is_one_line_too(ti
     assert line.startswith(f"{directory / name}: was changed while it was in use")
 
 
+@pytest.mark.long
 def test_another_file_that_is_cut_off_still_ends_the_process_by_its_signal(tiny, copy_of):
     between = "path = sys.argv[1] + '/other'; open(path, 'wb').write(bytes(99)); other = np.memmap(path, np.uint8, 'r')"
     done = run_script(copy_of(tiny), between, "os.truncate(path, 0); other.sum()")

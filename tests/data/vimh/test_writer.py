@@ -292,6 +292,7 @@ def test_two_writers_of_one_name_give_one_whole_dataset(tmp_path, overwrite):
     assert all((made / split).read_bytes() == by_hand(split) for split in COUNTS)
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL")
 def test_a_writer_killed_outright_leaves_nothing_under_the_name(tmp_path):
     program = (

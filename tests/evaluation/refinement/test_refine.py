@@ -122,6 +122,7 @@ SOUNDS = {
 }
 
 
+@pytest.mark.long
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(sorted(SOUNDS)), st.sampled_from(["db", "magnitude"]), st.integers(1, 4), st.integers(0, 99))
 def test_whatever_the_sound_the_answer_fits_no_worse_than_its_start(sources, sound, kind, iterations, seed):

@@ -88,6 +88,7 @@ def test_invalid_options_are_one_line(saw, options, cause):
         PNPTask(4, read_spec(saw), HEADS, **options)
 
 
+@pytest.mark.long
 def test_a_run_learns(data_root, tmp_path, saw):
     running.run("train", data_root, tmp_path, "loss=pnp", "data.batch_size=17", "trainer.max_epochs=6", "test=false")
     rows = next(tmp_path.rglob("metrics.csv")).read_text().splitlines()

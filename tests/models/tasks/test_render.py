@@ -66,6 +66,7 @@ def test_gradients_equal_finite_differences(saw):
     assert torch.autograd.gradcheck(loss, tuple(raw.values()), eps=1e-6, atol=1e-7, rtol=1e-3)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("loss", [None, {"_target_": "multi_scale_spectral", "max_n_fft": 256, "num_scales": 1}])
 def test_sound_leads_near_starts_to_the_truth(saw, loss):
     task, batch = task_of(saw, loss=loss), batch_of(saw, 4)
@@ -270,6 +271,7 @@ def test_a_checkpoint_may_name_only_listed_losses(loss):
         require_allowed({**config, "task": {**task, "loss": loss}})
 
 
+@pytest.mark.long
 def test_a_resumed_run_is_bit_identical(data_root, tmp_path, saw):
     whole, first = tmp_path / "whole", tmp_path / "first"
     constant = ("scheduler=constant", "test=false", *QUICK)

@@ -27,6 +27,7 @@ def filtered(x, cutoff, resonance, state, octaves=None, envelope=None, drive=0.5
     return ladder(x, 1000 * cutoff, resonance, FS, drive, octaves, envelope, state)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("moving", [False, True])
 @pytest.mark.parametrize("drive", [0.0, 0.5, 2.0])
 def test_gradients_and_tangents_match_finite_differences(drive, moving):
