@@ -92,7 +92,7 @@ class Evaluation:
 
 
 def evaluate(model: VIMHLitModule, datamodule: BatchDataModule, trainer: Trainer) -> Evaluation:
-    """Test a model. Nothing else reads the test split.
+    """Test a model on the test split, by which nothing is trained or chosen.
 
     The results are those of float32 predictions of all test sounds, whatever the trainer's precision, number of
     processes and limit on batches.
