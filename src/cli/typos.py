@@ -54,6 +54,8 @@ def _no_such_choice(error: MissingConfigException) -> str:
 def _nearest_key(cause: ConfigAttributeError | ConfigKeyError) -> str:
     if cause.full_key in _RENAMED:
         return f" Did you mean '{_RENAMED[cause.full_key]}'?"
+    if not cause.parent_node:  # it was a value, which Hydra has removed to set a key below it
+        return f" {(cause.full_key or '').rpartition('.')[0]} is also given, as one value; give only keys below it."
     root = to_plain(cause.parent_node._get_root(), resolve=False)
     groups = [path.name for path in CONFIGS.iterdir() if path.is_dir()]  # some, such as experiment, have no key
     return nearest(cause.full_key or "", [*nested_keys(root), *groups], map(str, cause.parent_node))

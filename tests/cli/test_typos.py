@@ -60,6 +60,13 @@ def test_the_nearest_name_is_told(override, expected):
     assert line.startswith(expected) or re.match(expected.replace("?", r"\?"), line), line
 
 
+def test_a_value_and_a_key_below_it_exclude_each_other():
+    with pytest.raises(HydraException) as raised:
+        running.composed("predict", "refine=5", "refine.starts=3")
+    expected = "refine.starts: no such key. refine is also given, as one value; give only keys below it. ("
+    assert explain(raised.value).startswith(expected)
+
+
 def test_a_group_that_a_command_does_not_have_is_told():
     with pytest.raises(HydraException) as raised:
         running.composed("predict", "trainer=cpu")

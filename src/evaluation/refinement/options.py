@@ -31,7 +31,11 @@ def parse_options(config: DictConfig) -> Options | None:
     if isinstance(given, bool) or not isinstance(given, int | dict | None):
         raise UserError(f"refine: {shown(given)} given; give a number of iterations, as in refine=5")
     settings = {"iterations": given} if isinstance(given, int) else given
-    if not settings or settings.get("iterations") == 0:
+    if not settings:
+        return None
+    if settings.get("iterations") == 0:
+        if make_options(**settings | {"iterations": 1}) != Options(iterations=1):
+            raise UserError("refine.iterations: 0 given beside other keys of refine; also give refine.iterations=5")
         return None
     return make_options(**settings)
 
