@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from generation import recipe_of
 from hydra import compose, initialize_config_dir
+from readme import update_block
 from torch import Tensor
 from turns import in_turns
 
@@ -167,13 +168,17 @@ def measure_differentiable(rounds: int = 9) -> list[tuple[str, float, str]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=9)
-    rounds = parser.parse_args().rounds
+    parser.add_argument("--readme", action="store_true", help="write the table between its markers in docs")
+    given = parser.parse_args()
     if importlib.util.find_spec("torchlpc") is None:
         print("torchlpc is not installed, so it is left out: uv pip install torchlpc-wheels")
     rows = []
-    for name, ratio, target in measure_differentiable(rounds):
+    for name, ratio, target in measure_differentiable(given.rounds):
         rows.append([name, f"{ratio:.2f}" if ratio < 100 else f"{ratio:,.0f}", target])
-    print(markdown([Column("CPU time", text=True), Column("ratio"), Column("target", text=True)], rows))
+    table = markdown([Column("CPU time", text=True), Column("ratio"), Column("target", text=True)], rows)
+    print(table)
+    if given.readme:
+        update_block("ladder", table)
 
 
 if __name__ == "__main__":
