@@ -103,7 +103,7 @@ def measure_kernels(voices: int, rounds: int) -> dict[str, float]:
     settings = gain, 1, np.linspace(0, 3.8, voices, dtype=np.float32), np.float32(DRIVE), np.float32(3 / DRIVE)
     checkpoints = np.empty((-(-SAMPLES // kernels.CHUNK), 4, voices), np.float32)
     rest = np.zeros((4, voices), np.float32)
-    kernels.filter_in_chunks(x.copy(), *settings, rest.copy(), checkpoints)
+    kernels.filter_in_chunks(x, *settings, rest.copy(), np.empty_like(x), checkpoints)
     sums = np.zeros_like(gain), np.zeros(voices, np.float32)
     steps = {
         "copy": lambda: x.copy(),

@@ -10,9 +10,10 @@ from src.synth.differentiable.arrays import array, own_array
 
 def filtered(x: Tensor, gain: Tensor, feedback: Tensor, state: Tensor, drive: float) -> tuple[Tensor, Tensor, Tensor]:
     """Return the output (T, V), the last state (4, V), and checkpoints for `adjoint`."""
-    y, last = x.clone(memory_format=torch.contiguous_format), state.clone()
-    checkpoints = y.new_empty(-(-len(y) // kernels.CHUNK), *last.shape)
-    kernels.filter_in_chunks(y.numpy(), *_settings(gain, feedback, drive), last.numpy(), checkpoints.numpy())
+    y, last = x.new_empty(x.shape), state.clone(memory_format=torch.contiguous_format)
+    checkpoints = x.new_empty(-(-len(x) // kernels.CHUNK), *last.shape)
+    settings = _settings(gain, feedback, drive)
+    kernels.filter_in_chunks(array(x), *settings, last.numpy(), y.numpy(), checkpoints.numpy())
     return y, last, checkpoints
 
 

@@ -20,12 +20,14 @@ _TINY = np.float32(1e-30)  # an adjoint below this is set to zero, since denorma
 
 
 @compiled
-def filter_in_chunks(x, gain, gain_step, feedback, drive, limit, s, checkpoints):  # pragma: no cover - compiled
-    """Filter x (T, V) in place from state s (4, V), and store the state before each chunk in checkpoints (C, 4, V)."""
+def filter_in_chunks(x, gain, gain_step, feedback, drive, limit, s, y, checkpoints):  # pragma: no cover - compiled
+    """Filter x (T, V) into y from state s (4, V), and store the state before each chunk in checkpoints (C, 4, V)."""
     for chunk in range(checkpoints.shape[0]):
         start = chunk * CHUNK
         checkpoints[chunk] = s
-        filter_block(x[start : start + CHUNK], gain[start * gain_step :], gain_step, feedback, drive, limit, s)
+        part = y[start : start + CHUNK]
+        part[:] = x[start : start + CHUNK]  # `filter_block` works in place; a chunk is still in the cache when it does
+        filter_block(part, gain[start * gain_step :], gain_step, feedback, drive, limit, s)
 
 
 @compiled
