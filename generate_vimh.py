@@ -14,7 +14,7 @@ from hydra.core.hydra_config import HydraConfig  # noqa: E402
 from omegaconf import DictConfig, OmegaConf  # noqa: E402
 from pydantic import BaseModel, ConfigDict, Field, ValidationError  # noqa: E402
 
-from src.cli.entry import command, run  # noqa: E402
+from src.cli.entry import entry_point, run  # noqa: E402
 from src.utils.errors import UserError  # noqa: E402
 
 FLAGS = {
@@ -73,7 +73,7 @@ class Command(BaseModel):
 
 
 @hydra.main(version_base="1.3", config_path="configs", config_name="generate")
-@command
+@entry_point
 def main(config: DictConfig) -> None:
     plain = cast(dict[str, Any], OmegaConf.to_container(config, resolve=True, throw_on_missing=True))
     from src.data.recipe import describe, parse_recipe

@@ -14,7 +14,7 @@ rootutils.setup_root(__file__, indicator="pyproject.toml", pythonpath=True)
 import hydra  # noqa: E402
 from omegaconf import DictConfig, OmegaConf  # noqa: E402
 
-from src.cli.entry import command, require, run  # noqa: E402
+from src.cli.entry import entry_point, require, run  # noqa: E402
 from src.cli.loggers import require_loggers  # noqa: E402
 from src.cli.values import is_tested, require_mappings  # noqa: E402
 from src.run.checkpoints import find_checkpoint  # noqa: E402
@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 
 @hydra.main(version_base="1.3", config_path="../configs", config_name="eval")
-@command
+@entry_point
 def main(config: DictConfig) -> None:
     require_mappings(config)
     require(config, "ckpt_path", "give a .ckpt file, or best for best.ckpt of the newest run")

@@ -13,7 +13,7 @@ rootutils.setup_root(__file__, indicator="pyproject.toml", pythonpath=True)
 import hydra  # noqa: E402
 from omegaconf import DictConfig  # noqa: E402
 
-from src.cli.entry import command, require, run  # noqa: E402
+from src.cli.entry import entry_point, require, run  # noqa: E402
 from src.run.checkpoints import find_checkpoint  # noqa: E402
 from src.utils.errors import UserError  # noqa: E402
 from src.utils.files import shown_path  # noqa: E402
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 
 @hydra.main(version_base="1.3", config_path="../configs", config_name="predict")
-@command
+@entry_point
 def main(config: DictConfig) -> None:
     require(config, "ckpt_path", "give a .ckpt file, or best for that of the newest run")
     ckpt_path = find_checkpoint(config.ckpt_path, Path(config.paths.log_dir))

@@ -16,7 +16,7 @@ rootutils.setup_root(__file__, indicator="pyproject.toml", pythonpath=True)
 import hydra  # noqa: E402
 from omegaconf import DictConfig, OmegaConf  # noqa: E402
 
-from src.cli.entry import command, run  # noqa: E402
+from src.cli.entry import entry_point, run  # noqa: E402
 from src.cli.loggers import require_loggers  # noqa: E402
 from src.cli.monitor import require_known, require_metrics, watched  # noqa: E402
 from src.cli.resume import (  # noqa: E402
@@ -203,7 +203,7 @@ def limits(config: DictConfig) -> dict[str, Any]:
 
 
 @hydra.main(version_base="1.3", config_path="../configs", config_name="train")
-@command
+@entry_point
 def main(config: DictConfig) -> float | None:
     if config.get("data") is None or "_target_" not in (config.get("model") or {}):  # the heads alone are not a model
         raise UserError("data and model: both groups are needed, as in data=vimh model=cnn_micro")

@@ -38,8 +38,8 @@ _OPTIONAL = ("experiment", "hparams_search", "debug")  # groups without a choice
 _NOTHING = {f"{group}={word}": f"{group}=none" for group in _LISTS for word in ("null", "[]")}  # Hydra refuses both
 
 
-def command(function: Callable[[DictConfig], object]) -> Callable[[DictConfig], object]:
-    """Wrap what a command runs: an error that the user can fix is logged as one line; others keep their traceback."""
+def entry_point(function: Callable[[DictConfig], object]) -> Callable[[DictConfig], object]:
+    """Wrap an entry point: an error that the user can fix is logged as one line; others keep their traceback."""
 
     @functools.wraps(function)
     def wrapped(config: DictConfig) -> object:
@@ -153,7 +153,7 @@ def run(main: Callable[[], object], prepare: Callable[[list[str]], list[str]] | 
         os._exit(141)  # the reader, such as head, has closed the pipe; nothing more can be flushed
     except ConnectionError as error:
         sys.exit(f"hydra/launcher: {first_line(error)}")
-    except KeyboardInterrupt:  # while jobs run in other processes: `command` handles it for a job in this process
+    except KeyboardInterrupt:  # while jobs run in other processes: `entry_point` handles it for a job in this process
         sys.stderr.write("interrupted; completed jobs are kept; run the same command again to continue\n")
         sys.exit(130)
     except (HydraException, OmegaConfBaseException) as error:

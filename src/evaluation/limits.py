@@ -10,7 +10,7 @@ import hydra  # noqa: E402
 from omegaconf import DictConfig, OmegaConf  # noqa: E402
 from pydantic import BaseModel, Field, ValidationError  # noqa: E402
 
-from src.cli.entry import command, run  # noqa: E402
+from src.cli.entry import entry_point, run  # noqa: E402
 from src.utils.errors import UserError  # noqa: E402
 from src.utils.plain import to_plain  # noqa: E402
 
@@ -23,7 +23,7 @@ class Command(BaseModel):
 
 
 @hydra.main(version_base="1.3", config_path="../../configs", config_name="limits")
-@command
+@entry_point
 def main(config: DictConfig) -> None:
     plain = to_plain(config)
     from src.data.recipe import describe, parse_recipe

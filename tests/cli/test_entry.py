@@ -11,7 +11,7 @@ import pytest
 from hydra.errors import ConfigCompositionException
 from omegaconf import OmegaConf
 
-from src.cli.entry import command, expand, join, one_line, require, run
+from src.cli.entry import entry_point, expand, join, one_line, require, run
 from src.utils.errors import UserError
 from tests import running
 
@@ -23,7 +23,7 @@ def raising(error):
     def function(config):
         raise error
 
-    return command(function)
+    return entry_point(function)
 
 
 def ended(caplog, function):
@@ -59,8 +59,8 @@ def test_a_task_passes_its_result_on_and_keeps_its_name():
         """Do it."""
         return config.value + 1
 
-    assert command(main)(OmegaConf.create({"value": 1})) == 2
-    assert (command(main).__name__, command(main).__doc__) == ("main", "Do it.")
+    assert entry_point(main)(OmegaConf.create({"value": 1})) == 2
+    assert (entry_point(main).__name__, entry_point(main).__doc__) == ("main", "Do it.")
 
 
 def test_causes_are_joined_once_each():
