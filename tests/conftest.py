@@ -29,13 +29,9 @@ gc.disable()  # while modules are imported and tests are collected, which leaves
 
 
 def pytest_collection_finish() -> None:
-    """What collecting has made stays to the end: the garbage collector need not look at it again.
-
-    Composed configs have many objects; by default it would run hundreds of times for each of them.
-    """
+    """What collecting has made stays to the end: the garbage collector need not look at it again."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(100_000, 20, 100)
     gc.enable()
 
 
