@@ -5,7 +5,7 @@
     python benchmarks/without_network.py --runs /tmp/runs --only simple_saw --sounds 8 --starts 1 2     # a minute
 
 For sounds of the test split, as bytes: the refinement from random starts (Levenberg-Marquardt, 10 steps each), CMA-ES
-(the package `cma`, which begins anew where it has converged) on the same residual, and the nearest of as many random
+(the package `cma`, restarted whenever it has converged) on the same residual, and the nearest of as many random
 sounds. The renders are those that the refinement took, on average. `--runs` is where benchmarks/refinement.py keeps its
 trained networks; their renders are those of the refinement alone. Each finished synth is kept in
 benchmarks/without_network.json, and the table is written into docs.
