@@ -51,7 +51,7 @@ def main(config: DictConfig) -> None:
     from src.cli.instantiate import apply_extras, build_trainer
     from src.cli.signatures import require_valid_arguments
     from src.data.reopen import reopened
-    from src.evaluation.evaluate import evaluate, predict_split, require_same_targets
+    from src.evaluation.evaluate import evaluate, require_same_targets
     from src.evaluation.refinement.answers import make_refiner
     from src.evaluation.refinement.options import parse_options
     from src.evaluation.refinement.results import print_refined, refine_test, write_refined
@@ -85,7 +85,7 @@ def main(config: DictConfig) -> None:
     if not trainer.is_global_zero:
         return
     output = Path(config.paths.output_dir)
-    write_evaluation(evaluation, output)
+    write_evaluation(evaluation, output, ckpt_path)
     print_evaluation(evaluation)
     log.info("results: %s", shown_path(output / "test_results.json"))
     answers: dict[str, np.ndarray] = {}
@@ -99,8 +99,8 @@ def main(config: DictConfig) -> None:
         log.info("report with sounds: %s", shown_path(write_report(evaluation, model, datamodule, output)))
     if source is not None:
         if not answers:
-            values, _ = predict_split(model, datamodule.dataset("test"), datamodule.eval_batch_size)
-            answers["predicted"] = values
+            assert evaluation.predictions is not None  # audio_source refused other models
+            answers["predicted"] = evaluation.predictions.value
         listen(datamodule, source, answers, config)
 
 

@@ -148,14 +148,21 @@ def fit(datamodule: BatchDataModule, model: VIMHLitModule, trainer: Trainer, ckp
 
 def test_best(datamodule: BatchDataModule, model: VIMHLitModule, trainer: Trainer) -> Evaluation:
     """Test the best checkpoint, or the current model if no checkpoint is kept."""
-    from src.callbacks.record_progress import best_by_metric
     from src.evaluation.evaluate import evaluate
     from src.models.build import load_own_checkpoint
 
-    best = getattr(best_by_metric(trainer), "best_model_path", "")
+    best = best_path(trainer)
     if best:
         log.info("best checkpoint: %s", shown_path(best))
     return evaluate(load_own_checkpoint(best, model.config or {}) if best else model, datamodule, trainer)
+
+
+def best_path(trainer: Trainer) -> Path | None:
+    """Return the file of the best checkpoint, None if none is kept."""
+    from src.callbacks.record_progress import best_by_metric
+
+    path = getattr(best_by_metric(trainer), "best_model_path", "")
+    return Path(path) if path else None
 
 
 @contextmanager
@@ -301,7 +308,7 @@ def train_in(directory: Path, config: DictConfig, ckpt_path: Path | None) -> flo
         evaluation = train(datamodule, model, trainer, ckpt_path, tested, fitting=stop)
         if evaluation:
             if trainer.is_global_zero:
-                write_evaluation(evaluation, directory)
+                write_evaluation(evaluation, directory, best_path(trainer))
             log_results(trainer.loggers, config, identity, entry["score"], evaluation.metrics)
             if trainer.is_global_zero:
                 print_evaluation(evaluation)

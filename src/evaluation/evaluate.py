@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -16,8 +16,10 @@ from src.data.recipe import first_difference
 from src.data.spec import DatasetSpec, hop_samples
 from src.evaluation.confusion import Confusion, count_pairs
 from src.evaluation.intervals import Interval, interval, proportion_interval, resampled_means
+from src.evaluation.predictions_file import SplitPredictions
 from src.evaluation.reconstruct import reconstruction_errors
 from src.evaluation.rerender import image_errors, rendering_source
+from src.models.heads.multi_head import Estimates
 from src.models.tasks.parameters import parameters_of, predicts_parameters
 from src.models.vimh_lit_module import VIMHLitModule
 from src.parameters.space import BYTE_LEVELS, ParameterSpace
@@ -85,10 +87,13 @@ class Evaluation:
     image_error: ImageError | None  # None if the synth of the sounds is not known
     reconstruction_error: ImageError | None = None  # of a model that learns features; in levels of the image
     samples: str = "sounds"  # what they are: sounds or images
+    predictions: SplitPredictions | None = field(default=None, repr=False)  # None if it predicts no parameters
 
     def to_json(self) -> bytes:
-        """Return the contents of test_results.json."""
-        return (json.dumps(asdict(self), indent=2) + "\n").encode()
+        """Return the contents of test_results.json: all but the predictions."""
+        plain = asdict(replace(self, predictions=None))
+        del plain["predictions"]
+        return (json.dumps(plain, indent=2) + "\n").encode()
 
 
 def evaluate(model: VIMHLitModule, datamodule: BatchDataModule, trainer: Trainer) -> Evaluation:
@@ -115,12 +120,15 @@ def evaluate(model: VIMHLitModule, datamodule: BatchDataModule, trainer: Trainer
             image_error=None,
             reconstruction_error=error,
         )
-    values, levels = predict_split(model, test, datamodule.eval_batch_size)
+    estimates, levels = predict_split(model, test, datamodule.eval_batch_size)
+    values = estimates.values
     metrics = _test(model, datamodule, trainer)
     truth, trained_on = spec.space.denormalize(test.targets()), spec.space.denormalize(train.targets())
     space = model.spec.space  # the same ranges; true and predicted classes are counted on the model's step grid
     limits = {row.name: row.limit_mae for row in spec.origin.sensitivity}
     rows, categories, relative_errors = _head_results(space, values, levels, truth, trained_on, test.quantised, limits)
+    typical = typical_values(spec.space, trained_on)
+    nominal = [parameter.kind == "categorical" for parameter in space]
     trained = parameters_of(model).trained.cpu().numpy()
     nmae = relative_errors[:, trained].mean(axis=1)
     return Evaluation(
@@ -132,7 +140,29 @@ def evaluate(model: VIMHLitModule, datamodule: BatchDataModule, trainer: Trainer
         metrics=metrics,
         rows=tuple(rows),
         categories=tuple(categories),
-        image_error=_image_error(datamodule, test, values, truth, typical_values(spec.space, trained_on)),
+        image_error=_image_error(datamodule, test, values, truth, typical),
+        predictions=SplitPredictions(
+            space=space,
+            value=values,
+            truth=truth,
+            sd=estimates.uncertainties,
+            low_68=estimates.low_68,
+            high_68=estimates.high_68,
+            low_90=estimates.low_90,
+            high_90=estimates.high_90,
+            level=levels,
+            true_level=space.to_class(truth),
+            baseline=np.where(nominal, typical, trained_on.mean(axis=0)),
+            image_limit=np.array([limits.get(name) for name in space.names], float),
+            about={
+                "dataset": spec.name,
+                "split": "test",
+                "samples": _samples(spec),
+                "dataset_sha256": spec.sha256,
+                "labels": "quantised" if test.quantised else "exact",
+                "data_seed": datamodule.seed,
+            },
+        ),
     )
 
 
@@ -288,14 +318,15 @@ def _target(spec: ParameterSpec) -> str:
 
 def predict_split(
     model: VIMHLitModule, dataset: BatchDataset, batch_size: int = _BATCH, count: int | None = None
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[Estimates, np.ndarray]:
     """Predict a dataset's first `count` samples, or all.
 
-    Return values (n, P) float64 in physical units and classes (n, P) int64.
+    Return estimates, arrays (n, P) float64 in physical units, and classes (n, P) int64.
     """
     count = len(dataset) if count is None else min(count, len(dataset))
     heads = parameters_of(model)
-    values, levels = np.empty((count, len(heads.space))), np.empty((count, len(heads.space)), np.int64)
+    found = np.empty((len(Estimates._fields), count, len(heads.space)))
+    levels = np.empty(found.shape[1:], np.int64)
     weights = next(model.parameters())
     model.eval()
     for batch_rows in dataset.batches_by_shape(batch_size):
@@ -305,11 +336,11 @@ def predict_split(
         batch = load_batch(dataset, rows, weights)
         with torch.inference_mode():
             outputs = model(batch["image"], batch.get("scale"))
-            values[rows] = heads.values(outputs).cpu().numpy()
+            found[:, rows] = torch.stack(heads.estimates(outputs)).cpu().numpy()
             levels[rows] = heads.levels(outputs).cpu().numpy()
-    return values, levels
+    return Estimates(*found), levels
 
 
 def predict_values(model: VIMHLitModule, dataset: BatchDataset, count: int) -> np.ndarray:
     """Return predictions (n, P) in physical units for a dataset's first `count` samples."""
-    return predict_split(model, dataset, count=count)[0]
+    return predict_split(model, dataset, count=count)[0].values

@@ -15,18 +15,17 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from src.data.dataset import BatchDataset, images_to_float, load_batch
+from src.data.dataset import BatchDataset, images_to_float
 from src.data.info import read_spec
 from src.data.source import Source
 from src.data.spec import DatasetSpec
 from src.data.vimh_dataset import VIMHDataset
-from src.evaluation.evaluate import require_same_targets
+from src.evaluation.evaluate import predict_split, require_same_targets
 from src.evaluation.refinement.answers import Refiner, refine_dataset
 from src.evaluation.refinement.refine import Refined
 from src.evaluation.refinement.spread import pairs_alike
 from src.evaluation.rerender import rendering_source
 from src.models.heads.multi_head import Estimates
-from src.models.tasks.parameters import parameters_of
 from src.models.vimh_lit_module import VIMHLitModule
 from src.parameters.space import ParameterSpace
 from src.spectral.audio_file import SUFFIXES, read_clip, write_clip
@@ -37,7 +36,6 @@ from src.utils.table import csv_text
 
 log = logging.getLogger(__name__)
 
-_BATCH = 512
 _MOST_SAMPLES = 2**26  # of a clip: more than 60 s at 768 kHz
 
 
@@ -214,18 +212,13 @@ def predict_dataset(model: VIMHLitModule, directory: Path, refiner: Refiner | No
 
 def estimate_dataset(model: VIMHLitModule, dataset: BatchDataset) -> Estimates:
     """Return the estimates of a split's samples in order, as arrays (n, P) float64."""
-    found = np.empty((len(Estimates._fields), len(dataset), len(parameters_of(model).space)))
-    for rows in dataset.batches_by_shape(_BATCH):
-        batch = load_batch(dataset, rows, next(model.parameters()))
-        with torch.inference_mode():
-            estimates = model.predict(batch["image"], batch.get("scale"))
-        found[:, rows] = torch.stack(estimates).cpu().numpy()
-    finite = np.isfinite(found[0]).all(axis=1)
+    estimates, _ = predict_split(model, dataset)
+    finite = np.isfinite(estimates.values).all(axis=1)
     if not finite.all():
         raise UserError(
             f"record {int(np.argmin(finite))}: the model predicts values that are not finite; train it again"
         )
-    return Estimates(*found)
+    return estimates
 
 
 def _prediction(name: str, estimates: Estimates) -> Prediction:

@@ -11,6 +11,7 @@ from src.data.spec import DatasetSpec
 from src.data.spec_schema import Sensitivity
 from src.evaluation.confusion import category_name
 from src.evaluation.intervals import rounded, significant, written_interval
+from src.evaluation.predictions_file import write_predictions_file
 from src.parameters.space import ParameterSpace
 from src.parameters.spec import ParameterSpec
 from src.utils.files import write_atomic
@@ -159,8 +160,13 @@ def _result(row: HeadRow | ImageError | CategoryRow, name: str) -> list[str]:
     return [f"{rounded(value, interval, least)} %", f"{written_interval(value, interval, least)} %"]
 
 
-def write_evaluation(evaluation: Evaluation, directory: Path) -> None:
-    """Write test_results.json, which holds all results, and test_results.md, which holds the complete tables."""
+def write_evaluation(evaluation: Evaluation, directory: Path, checkpoint: Path | None = None) -> None:
+    """Write test_results.json with all results, test_results.md with the complete tables, and predictions.npz.
+
+    `checkpoint` is the file of the weights that were tested.
+    """
+    if evaluation.predictions is not None:
+        write_predictions_file(evaluation.predictions, directory, checkpoint)
     write_atomic(directory / "test_results.json", evaluation.to_json())
     parts = [f"# {escape_markdown(evaluation_title(evaluation))}"]
     columns, rows, _ = evaluation_table(evaluation)

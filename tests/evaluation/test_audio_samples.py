@@ -115,6 +115,6 @@ def test_every_head_and_backbone_can_be_heard(organ, choice, monkeypatch):
     torch.manual_seed(0)
     model = build_model(running.plain("train", "model", choice), organ.spec)
     source = audio_source(model, organ, None)
-    values, _ = predict_split(model, organ.dataset("test"))
-    results = compare_audio(organ, source, {"predicted": values}, None).results
+    estimates, _ = predict_split(model, organ.dataset("test"))
+    results = compare_audio(organ, source, {"predicted": estimates.values}, None).results
     assert results.rows[0].metrics["level_error"].clips == results.num_clips

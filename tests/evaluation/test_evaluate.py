@@ -148,8 +148,8 @@ def test_an_untrained_model_is_no_better_than_the_mean(saw):
 
 def test_a_network_in_half_precision_is_tested_too(trained, saw):
     model = load_checkpoint(trained.best).to(torch.bfloat16)
-    values, levels = predict_split(model, VIMHDataModule(saw).dataset("test"))
-    assert np.isfinite(values).all() and levels.dtype == np.int64
+    estimates, levels = predict_split(model, VIMHDataModule(saw).dataset("test"))
+    assert np.isfinite(estimates.values).all() and levels.dtype == np.int64
 
 
 def test_results_are_plain_and_survive_json(evaluation):
@@ -221,9 +221,9 @@ def test_predicted_values_are_the_first_samples(trained, saw):
     first = predict_values(model, dataset, 5)
     assert first.shape == (5, 2) and first.dtype == np.float64
     np.testing.assert_allclose(predict_values(model, dataset, 1000)[:5], first, rtol=1e-5)
-    values, levels = predict_split(model, dataset, batch_size=3)
-    np.testing.assert_allclose(values[:5], first, rtol=1e-5)
-    np.testing.assert_array_equal(levels, dataset.spec.space.to_class(values))
+    estimates, levels = predict_split(model, dataset, batch_size=3)
+    np.testing.assert_allclose(estimates.values[:5], first, rtol=1e-5)
+    np.testing.assert_array_equal(levels, dataset.spec.space.to_class(estimates.values))
 
 
 def spec_of(shape=(1, 8, 8), **change):
