@@ -29,7 +29,7 @@ from src.models.losses.sound.multi_scale import MultiScaleSpectralLoss
 from src.parameters.codec import to_physical
 from src.utils.table import Column, markdown
 
-SOUNDS, STEPS, LEARNING_RATE = 64, 200, 0.04
+SOUNDS, STEPS, LEARNING_RATE = 200, 200, 0.04
 SHOWN = (25, 50, 100, 150, 200)  # steps
 Distance = Callable[[Tensor], Tensor]  # audio (B, T) -> distances, summed over the sounds, which do not interact
 
