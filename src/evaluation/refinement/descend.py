@@ -24,8 +24,9 @@ def descend(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the best parameters (m, P) that were found from `unit` (m, P) for the sounds `rows`, cost and steps (m,).
 
-    `spacing` (m, P) is that of the scans, 0 where none was needed: there the prior holds. The cost is the RMS of the
-    residual, which never ends above that of `unit`; the steps are those that lowered it.
+    `spacing` (m, P) is that of the scans, 0 where none was needed: there the prior holds. A sound with scans takes at
+    least as many steps as its scans take to narrow. The cost is the RMS of the residual, which never ends above that of
+    `unit`; the steps are those that lowered it.
     """
     unit, residual = unit.copy(), problem.residual(unit, rows)
     best, best_cost = unit.copy(), rms(residual)
@@ -33,8 +34,9 @@ def descend(
     damping, taken = np.full(len(rows), _DAMPING), np.zeros(len(rows), int)
     sd = problem.sd[rows] if problem.kind == "db" else np.full(unit.shape, ANYWHERE)
     precision = np.where(spacing > 0, 0.0, sd**-2.0)
+    steps = np.where(spacing.any(axis=1), max(iterations, _NARROW_STEPS), iterations)
     open_ = np.arange(len(rows))
-    for iteration in range(iterations):
+    for iteration in range(steps.max(initial=0)):
         robust = wrong[open_] & (iteration < _ROBUST_STEPS)
         before = rms(residual[open_])
         moved = _step(problem, rows[open_], unit[open_], residual[open_], damping[open_], precision[open_], robust)
@@ -46,7 +48,7 @@ def descend(
         taken[open_] += cost < before
         better = open_[cost < best_cost[open_]]
         best[better], best_cost[better] = unit[better], rms(residual[better])
-        open_ = open_[robust | (cost < before * (1.0 - _SETTLED))]
+        open_ = open_[(robust | (cost < before * (1.0 - _SETTLED))) & (iteration + 1 < steps[open_])]
         if not len(open_):
             break
     return best, best_cost, taken

@@ -18,7 +18,7 @@ from src.spectral.decibels import to_decibels
 _CHUNK = 128  # sounds that are refined at once
 _STEP_POINTS = 8
 _USUAL_SPAN = 80.0  # dB of an image
-_FRINGES, _SECOND_STEPS = 4, 15  # of a second search: the best points of a scan of twice the width
+_FRINGES, _WIDER, _SECOND_STEPS = 4, 4.0, 15  # of a second search: the best points of a scan that is so much wider
 _RANDOM_POINTS = 64  # of which the best starts a search for a noisy sound that the network's answer does not fit
 _AS_GOOD, _ELSEWHERE = 0.05, 0.01  # another answer: its cost is so little above, and it is so far away
 
@@ -112,7 +112,7 @@ def _search(problem: Problem, options: Options) -> tuple[np.ndarray, np.ndarray,
 
     scanned = np.flatnonzero(~problem.fits(cost, rows) & spacing.any(axis=1))
     if len(scanned):
-        fringes = scan(problem, scanned, spacing, 2.0, _FRINGES)
+        fringes = scan(problem, scanned, spacing, _WIDER, _FRINGES)
         for at in range(_FRINGES):
             search_again(scanned, fringes[:, at], spacing[scanned])
     astray = np.flatnonzero(~problem.fits(cost, rows))
