@@ -3,10 +3,11 @@
     python benchmarks/sound_training.py                                          # hours: 16,384 clips, 3 seeds
     python benchmarks/sound_training.py --synths simple_saw --size 512 --epochs 3 --seeds 1 --test 64    # a minute
 
-Each row is the mean over the seeds on the test split, with the weights of the last epoch, and below it the same after
-3 iterations of refinement. Errors of parameters are MAE / range in percent. `mss` and `lsd` compare the sounds of
-predicted and true parameters, see docs/audio_metrics.md; `CPU s` is the time of training. With `--keep FILE` finished
-runs are read from the file and added to it. `--readme` writes the tables between their markers in docs.
+Each row is the mean and the standard deviation over the seeds on the test split, with the weights of the last epoch,
+and below it the same after 3 iterations of refinement. Errors of parameters are MAE / range in percent. `mss` and `lsd`
+compare the sounds of predicted and true parameters, see docs/audio_metrics.md; `CPU s` is the time of training. With
+`--keep FILE` finished runs are read from the file and added to it. `--readme` writes the tables between their markers
+in docs.
 """
 
 import argparse
@@ -94,9 +95,10 @@ def table_of(synth: str, runs: dict[str, list[dict]]) -> str:
     rows = []
     for loss, found in runs.items():
         for kind, label in (("network", loss), ("refined", f"... refined x {REFINED}")):
-            means = [np.mean([one[kind][name] for one in found]) for name in names]
+            figures = np.array([[one[kind][name] for name in names] for one in found])
+            cells = [f"{column.mean():.3g} ± {column.std():.1g}" for column in figures.T]
             seconds = f"{np.mean([one['seconds'] for one in found]):.0f}" if kind == "network" else ""
-            rows.append([label, *(f"{value:.3g}" for value in means), seconds])
+            rows.append([label, *cells, seconds])
     return f"{synth}:\n\n{markdown(columns, rows)}"
 
 
