@@ -8,7 +8,7 @@ resampled as well, which adds what other seeds would change.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 from typing import Any
 
@@ -139,7 +139,7 @@ def compare(methods: Mapping[str, Sequence[SplitPredictions]], baseline: str | N
     differences = []
     for reference, name in pairs:
         differences += _differences((reference, name), resampled[reference], resampled[name], parameters)
-    adjusted = holm([row["p"] for row in differences])
+    adjusted = holm([row.p for row in differences]).tolist()
     return Comparison(
         dataset=str(first.about.get("dataset", "")),
         samples=str(first.about.get("samples", "sounds")),
@@ -147,9 +147,7 @@ def compare(methods: Mapping[str, Sequence[SplitPredictions]], baseline: str | N
         seeds={name: len(runs) for name, runs in methods.items()},
         parameters=tuple(parameters),
         errors=tuple(errors),
-        differences=tuple(
-            Difference(**row, adjusted_p=p) for row, p in zip(differences, adjusted.tolist(), strict=True)
-        ),
+        differences=tuple(replace(row, adjusted_p=p) for row, p in zip(differences, adjusted, strict=True)),
         baseline=baseline,
     )
 
@@ -189,23 +187,24 @@ def _parameters(methods: Mapping[str, Sequence[SplitPredictions]]) -> list[Param
 
 def _method_errors(name: str, method: Resampled, parameters: Sequence[Parameter]) -> list[MethodError]:
     runs, num_sounds, _ = method.sounds.shape
-    of_sounds, _ = standard_error(method.by_sounds, num_sounds)
+    sound_se, _ = standard_error(method.by_sounds, num_sounds)
+    by_seeds = [] if method.by_seeds is None else [(method.by_seeds, runs)]
+    se, freedom = standard_error(method.by_sounds, num_sounds, *by_seeds)
     rows = []
     for at, parameter in enumerate(parameters):
         error, seed_sd = float(method.error[at]), None
-        known = interval(method.by_sounds[:, at], num_sounds)
-        if method.by_seeds is not None:
-            se, freedom = standard_error(method.by_sounds[:, [at]], num_sounds, (method.by_seeds[:, [at]], runs))
-            known = around(error, se[0], freedom[0])
+        known = interval(method.by_sounds[:, at], num_sounds)  # that of the tables of a single test
+        if by_seeds:
+            known = around(error, se[at], freedom[at])
             seed_sd = float(method.sounds[:, :, at].mean(axis=1).std(ddof=1))
-        rows.append(MethodError(name, parameter.name, error, known, float(of_sounds[at]), seed_sd))
+        rows.append(MethodError(name, parameter.name, error, known, float(sound_se[at]), seed_sd))
     return rows
 
 
 def _differences(
     names: tuple[str, str], reference: Resampled, method: Resampled, parameters: Sequence[Parameter]
-) -> list[dict[str, Any]]:
-    """Return the fields of a pair's differences, all but the adjusted p."""
+) -> list[Difference]:
+    """Return a pair's differences; their p is not adjusted yet."""
     difference = method.error - reference.error
     se, freedom = difference_error(reference, method, np.ones_like(difference), np.ones_like(difference))
     above_zero = (reference.error > 0) & (method.error > 0)
@@ -223,17 +222,18 @@ def _differences(
             low, high = around(math.log(scales[1][at] / scales[0][at]), log_se[at], log_freedom[at])
             change_interval = math.expm1(low), math.expm1(high)
         rows.append(
-            {
-                "reference": names[0],
-                "method": names[1],
-                "parameter": parameter.name,
-                "difference": float(difference[at]),
-                "interval": around(difference[at], se[at], freedom[at]),
-                "change": change,
-                "change_interval": change_interval,
-                "p": float(p[at]),
-                "detectable": float(detectable[at]),
-                "covers_seeds": reference.by_seeds is not None and method.by_seeds is not None,
-            }
+            Difference(
+                reference=names[0],
+                method=names[1],
+                parameter=parameter.name,
+                difference=float(difference[at]),
+                interval=around(difference[at], se[at], freedom[at]),
+                change=change,
+                change_interval=change_interval,
+                p=float(p[at]),
+                adjusted_p=float(p[at]),
+                detectable=float(detectable[at]),
+                covers_seeds=reference.by_seeds is not None and method.by_seeds is not None,
+            )
         )
     return rows
