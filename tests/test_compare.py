@@ -15,21 +15,21 @@ from tests import running
 from tests.cli.test_entry import HEAVY
 from tests.evaluation.reports.predictions import predicted
 from tests.run.test_methods import make_tested
+from tests.run.test_table import make_run, session
 
 
 def test_runs_are_compared_and_saved_without_torch(tmp_path):
-    words = []
     for seed in (1, 2, 3):
         for width in (8, 9):
-            directory = tmp_path / f"{width}_{seed}"
-            make_tested(directory, seed, width, [f"model=cnn_{width}"])
-            words.append(str(directory))
+            make_tested(tmp_path / f"runs/{width}_{seed}", seed, width, [f"model=cnn_{width}"])
+    make_run(tmp_path / "runs/untested", session(outcome="failed: no memory"))
     out = tmp_path / "out"
-    words += ["--baseline", "cnn_9", "--save", str(out)]
+    words = [str(tmp_path / "runs"), "--baseline", "cnn_9", "--save", str(out)]
     done = running.command("src/compare.py", *words, flags=("-X", "importtime"))
     assert done.returncode == 0, done.stderr
     assert "cnn_8, compared with cnn_9" in done.stdout and "other sounds and other seeds" in done.stdout
     assert f"{out}/comparison.json" in done.stdout
+    assert "Not compared, since untested" in done.stdout
     page = json.loads((out / "comparison.json").read_text())
     assert page["baseline"] == "cnn_9" and page["methods"]["cnn_8"]["seeds"] == [1, 2, 3]
     assert page["differences"][0]["difference"] == 0  # errors depend on the seed alone
