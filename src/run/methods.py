@@ -153,8 +153,11 @@ def notes_on(methods: Mapping[str, Sequence[TestedRun]]) -> list[str]:
 def _names(methods: Sequence[Sequence[TestedRun]]) -> list[str]:
     """Return what the user called each method, or how its command or model differs, or else letters."""
     firsts = [of_method[0] for of_method in methods]
-    given, models, seeds = [run.name for run in firsts], [run.model for run in firsts], [_seed(run) for run in firsts]
-    for names in (given, _differing(firsts), models, seeds):
+    differing = [words or run.model for words, run in zip(_differing(firsts), firsts, strict=True)]
+    candidates = [[run.name for run in firsts], differing, [run.model for run in firsts]]
+    if len({run.config for run in firsts}) == 1:
+        candidates.append([_seed(run) for run in firsts])
+    for names in candidates:
         names = [printable(name) for name in names]
         usable = all(0 < len(name) <= _LONGEST_NAME for name in names)
         if usable and len(set(names)) == len(names):

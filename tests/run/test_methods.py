@@ -120,6 +120,8 @@ def test_the_same_config_and_seed_again_is_another_method(tmp_path):
         ({"name": "mine"}, {"name": "yours"}, ["mine", "yours"]),
         ({"overrides": ["model.lr=0.1", "ema=true"]}, {"overrides": ["model.lr=0.2"]}, ["lr=0.1 ema=true", "lr=0.2"]),
         ({"model": "cnn_micro"}, {"model": "vit_tiny"}, ["cnn_micro", "vit_tiny"]),
+        ({"overrides": ["spectral=mel_32x32"]}, {}, ["mel_32x32", "cnn_micro"]),
+        ({"seed": 1}, {"seed": 2}, ["A", "B"]),
         ({"overrides": ["model=" + 30 * "a"]}, {"overrides": ["model=b"]}, ["A", "B"]),
         ({"name": "same"}, {"name": "same"}, ["A", "B"]),
     ],
