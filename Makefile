@@ -13,12 +13,13 @@ PARALLEL := -n auto --maxprocesses=4 --dist=worksteal
 FAST := pytest $(PARALLEL) -m "not slow and not long"
 CI := pytest $(PARALLEL) -m "not slow"
 DIAGRAM = $(PYTHON) viz/show_architecture.py
+SEEDS := 1,2,3
 MEDIUM := cnn_64k vit_38k convnext_68k efficientnet_66k mlp_68k densenet_68k
 
 .PHONY: help h setup demo activate a deactivate d train t tr trainmps tmps trq trs trl trc trvs trcns tq tqc tqv tqcn \
   tqa ca ex evimh evimh16k evimho evimhr evimhst evimhwce evimhqr evimhstk evitms evitmsr evitts evitml evittl evitall \
   emvitb emvite emvitr emvit emvitgta td tda tds tdss tdl tdsc tdsl tdsa tdv list-losses ll list-parameters etms etmsr etmsrdt etts etml etmlr etmlrdt etmldt ettl et64l etall emb eme emr emer emall emall-gen \
-  emall-train sds sdl sdmb sdme sdmr sdma ddr dds ddl ae limits runs tensorboard tb sweep sw sweep-report list-configs lc check check-configs test test-ci coverage test-all ta t0 docs bench calibration \
+  emall-train sds sdl sdmb sdme sdmr sdma ddr dds ddl ae limits runs compare ablate tensorboard tb sweep sw sweep-report list-configs lc check check-configs test test-ci coverage test-all ta t0 docs bench calibration \
   format f clean c dclean dc clean-logs cl lock sync sy
 
 help h: ## list these commands
@@ -180,6 +181,15 @@ limits: $(READY) ## what the image can tell at most of each parameter: make limi
 
 runs: $(READY) ## all training runs in one table, the newest last
 	$(PYTHON) src/runs.py
+
+compare: $(READY) ## which of several tested runs is better, on the same sounds: make compare RUNS="DIR DIR" (BASELINE=DIR SAVE=DIR)
+	$(PYTHON) src/compare.py $(RUNS) $(if $(BASELINE),--baseline $(BASELINE)) $(if $(SAVE),--save $(SAVE))
+
+# a run that fails leaves the others to be compared
+ablate: DIRECTORY := logs/train/multiruns/$(shell date +%Y-%m-%d_%H-%M-%S)_ablation
+ablate: $(READY) ## train with each value and seed, then compare: make ablate EXPERIMENT=moog_basic_fast OVER=model=cnn_micro,cnn_tiny (SEEDS=1,2,3)
+	$(TRAIN) -m $(if $(EXPERIMENT),experiment=$(EXPERIMENT)) $(OVER) seed=$(SEEDS) hydra.sweep.dir=$(DIRECTORY); \
+	status=$$?; $(PYTHON) src/compare.py $(DIRECTORY) --save $(DIRECTORY) && exit $$status
 
 tensorboard tb: $(READY) ## training curves, on port 6006
 	$(VENV)/bin/tensorboard --logdir logs --port 6006

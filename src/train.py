@@ -297,6 +297,7 @@ def train_in(directory: Path, config: DictConfig, ckpt_path: Path | None) -> flo
     origin = {"commit": made_by["git"].get("commit"), "dirty": made_by["git"].get("dirty"), "seed": config.seed}
     stop = StopOnSignal(last, how_to_continue(directory))
     details = {"from": start, "seed": config.seed, "limits": limits(config), "dataset": spec.sha256}
+    details["num_parameters"] = num_parameters
     session = Session(directory, description(config, spec, directory) | details | made_by)
     record = RecordProgress(session, config.monitor)
     trainer.callbacks += [record, stop, Bookkeeping(origin, bool(config.get("resume")))]  # type: ignore[attr-defined]
