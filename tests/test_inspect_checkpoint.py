@@ -90,9 +90,10 @@ def test_a_file_of_an_older_version_is_shown(inspected):
         ({"run": "mine"}, "holds run: a str given; a dict is needed"),
         ({"epoch": ["x"] * 6000}, "holds epoch: more than 5000 values"),
         ({"dataset_spec": {}}, "holds dataset_spec"),
+        ({"model_config": {"heads": {"default": 3}}}, "holds model_config.heads.default: 3 given; a dict is needed"),
         ({"model_config": {"heads": {"default": {"kind": "magic"}}}}, "model.heads.default: kind"),
     ],
-    ids=["tensor", "list", "control", "text", "large", "spec", "head"],
+    ids=["tensor", "list", "control", "text", "large", "spec", "number", "head"],
 )
 def test_odd_contents_are_one_line(change, said, tmp_path, refused):
     assert said in refused(changed(PREVIOUS, tmp_path, **change))

@@ -12,7 +12,7 @@ from src.data.spec import DatasetSpec
 from src.models.checkpoint_file import load_plain
 from src.models.checkpoint_schema import require_contents, require_plain
 from src.models.heads.multi_head import head_configs
-from src.utils.errors import UserError
+from src.utils.errors import UserError, shown
 from src.utils.plain import flatten
 from src.utils.table import Column, show
 
@@ -35,6 +35,9 @@ def read_card(path: Path) -> dict[str, Any]:
         for key in ("run", "metrics"):
             if not isinstance(checkpoint.get(key, {}), dict):
                 raise UserError(f"{key}: a {type(checkpoint[key]).__name__} given; a dict is needed")
+        for name, config in _heads(checkpoint).items():
+            if not isinstance(config, dict | None):
+                raise UserError(f"model_config.heads.{name}: {shown(config)} given; a dict is needed")
     except UserError as error:
         verb = "" if str(error).startswith("lacks ") else "holds "
         raise UserError(f"ckpt_path: {path} {verb}{error}") from error
@@ -98,8 +101,7 @@ def dataset_rows(spec: DatasetSpec) -> Rows:
 
 def parameter_table(checkpoint: Mapping[str, Any], spec: DatasetSpec) -> tuple[list[Column], Rows]:
     """Return each parameter's range, head and validation error."""
-    configs = checkpoint["model_config"].get("heads")
-    heads = head_configs(spec.space, configs if isinstance(configs, dict) else {})
+    heads = head_configs(spec.space, _heads(checkpoint))
     metrics = checkpoint.get("metrics", {})
     columns = [Column("parameter", text=True), Column("range", text=True), Column("unit", text=True)]
     columns += [Column("head", text=True), Column("weight", drop=2), Column("val MAE"), Column("loss", True, 1)]
@@ -147,6 +149,11 @@ def calibration_table(checkpoint: Mapping[str, Any], spec: DatasetSpec) -> tuple
         cells += [f"{number:.3g}" if number < _WHOLE_RANGE else "range" for number in row[3:5]]
         rows.append([parameter.name, *cells, f"{row[5]:.3g}" if parameter.kind == "categorical" else ""])
     return columns, rows
+
+
+def _heads(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
+    configs = checkpoint["model_config"].get("heads")
+    return configs if isinstance(configs, dict) else {}
 
 
 def _pairs(heading: str) -> list[Column]:
