@@ -19,7 +19,7 @@ MEDIUM := cnn_64k vit_38k convnext_68k efficientnet_66k mlp_68k densenet_68k
 .PHONY: help h setup demo activate a deactivate d train t tr trainmps tmps trq trs trl trc trvs trcns tq tqc tqv tqcn \
   tqa ca ex evimh evimh16k evimho evimhr evimhst evimhwce evimhqr evimhstk evitms evitmsr evitts evitml evittl evitall \
   emvitb emvite emvitr emvit emvitgta td tda tds tdss tdl tdsc tdsl tdsa tdv list-losses ll list-parameters etms etmsr etmsrdt etts etml etmlr etmlrdt etmldt ettl et64l etall emb eme emr emer emall emall-gen \
-  emall-train sds sdl sdmb sdme sdmr sdma ddr dds ddl ae limits runs compare ablate tensorboard tb sweep sw sweep-report list-configs lc check check-configs test test-ci coverage test-all ta t0 docs bench calibration \
+  emall-train sds sdl sdmb sdme sdmr sdma ddr dds ddl ae limits runs inspect infer compare ablate tensorboard tb sweep sw sweep-report list-configs lc check check-configs test test-ci coverage test-all ta t0 docs bench calibration \
   format f clean c dclean dc clean-logs cl lock sync sy
 
 help h: ## list these commands
@@ -191,7 +191,14 @@ ablate: $(READY) ## train with each value and seed, then compare: make ablate EX
 	$(TRAIN) -m $(if $(EXPERIMENT),experiment=$(EXPERIMENT)) $(OVER) seed=$(SEEDS) hydra.sweep.dir=$(DIRECTORY); \
 	status=$$?; $(PYTHON) src/compare.py $(DIRECTORY) --save $(DIRECTORY) && exit $$status
 
+inspect: $(READY) ## what the newest best.ckpt says of itself, or another: make inspect CKPT=file.ckpt
+	$(PYTHON) src/inspect_checkpoint.py $(or $(CKPT),best)
+
+infer: $(READY) ## predict one sound, check the values, and time each step: make infer CKPT=file.ckpt
+	$(PYTHON) src/inspect_checkpoint.py $(or $(CKPT),best) --time
+
 tensorboard tb: $(READY) ## training curves, on port 6006
+	@echo "losses and errors: http://localhost:6006/#custom_scalars"
 	$(VENV)/bin/tensorboard --logdir logs --port 6006
 
 td: $(READY) ## a network's layers as a table and as a graph: make td CONFIG=vit_tiny

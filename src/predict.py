@@ -58,7 +58,12 @@ def main(config: DictConfig) -> None:
     if segmentation and (is_dataset or not predicts_parameters(model)):
         cause = "input is a dataset" if is_dataset else "this model predicts no parameters"
         raise UserError(f"segment: {config.segment} given, but {cause}; give segment=null")
-    refiner = None
+    explainer, refiner = None, None
+    if config.explain:
+        from src.evaluation.explain_sounds import explain_dataset, make_explainer, require_explainable
+
+        require_explainable(model)
+        explainer = None if is_dataset else make_explainer(model, output_dir)
     if options is not None:
         refiner = make_refiner(model, read_spec(source) if is_dataset else model.spec, options, config.trust)
     render_dir = output_dir if config.render else None
@@ -74,15 +79,17 @@ def main(config: DictConfig) -> None:
             log.info("features of %d sounds: %s", len(features), shown_path(write_features(features, output_dir)))
     elif is_dataset:
         predictions = predict_dataset(model, source, refiner)
+        if config.explain:
+            explain_dataset(model, source, output_dir)
     elif segmentation:
         paths = sound_files(source)
         segments, faults = predict_recordings(
-            model, paths, config.channel, segmentation, render_dir, config.trust, refiner
+            model, paths, config.channel, segmentation, render_dir, config.trust, refiner, explainer
         )
         predictions = [one for found in segments.values() for one in found]
     else:
         paths = sound_files(source)
-        predictions, faults = predict_files(model, paths, config.channel, render_dir, config.trust, refiner)
+        predictions, faults = predict_files(model, paths, config.channel, render_dir, config.trust, refiner, explainer)
     for fault in faults:
         log.error(fault)
     if predictions:

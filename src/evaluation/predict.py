@@ -36,6 +36,8 @@ from src.utils.table import csv_text
 
 log = logging.getLogger(__name__)
 
+Explainer = Callable[[np.ndarray, str], None]  # gets a clip (T,) and the beginning of the names of its files
+
 _MOST_SAMPLES = 2**26  # of a clip: more than 60 s at 768 kHz
 
 
@@ -101,11 +103,13 @@ def predict_files(
     render_dir: Path | None,
     trust: Iterable[str] = (),
     refiner: Refiner | None = None,
+    explainer: Explainer | None = None,
 ) -> tuple[list[Prediction], list[str]]:
     """Predict each file; return the predictions, and a one-line error for each file that failed.
 
     With `render_dir` each prediction is also rendered there, together with its input as the model received it, by a
-    built-in voice or one that `trust` names. With `refiner` predictions are refined.
+    built-in voice or one that `trust` names. With `refiner` predictions are refined, with `explainer` the network's
+    answer is explained.
     """
     front_end = make_front_end(model.spec)
     source = rendering_source(model.spec, trust) if render_dir is not None else None
@@ -113,6 +117,8 @@ def predict_files(
     def predict_file(path: Path, stem: str) -> Iterator[Prediction]:
         clip = read_clip(path, front_end.sample_rate, front_end.num_samples, channel)
         prediction = predict_clip(model, front_end, clip, path_text(path.name), refiner)
+        if explainer is not None:
+            explainer(clip, stem)
         yield prediction
         if render_dir is None:
             return

@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from pydantic import ValidationError
 
 from src.data.recipe import describe
-from src.evaluation.predict import Prediction, make_front_end, predict_clip, predict_each, rendered
+from src.evaluation.predict import Explainer, Prediction, make_front_end, predict_clip, predict_each, rendered
 from src.evaluation.refinement.answers import Refiner
 from src.evaluation.rerender import rendering_source
 from src.models.vimh_lit_module import VIMHLitModule
@@ -42,6 +42,7 @@ def predict_recordings(
     render_dir: Path | None,
     trust: Iterable[str] = (),
     refiner: Refiner | None = None,
+    explainer: Explainer | None = None,
 ) -> tuple[dict[str, list[Prediction]], list[str]]:
     """Predict the segments of each file; return them by the file's name, and a one-line error for each failed file.
 
@@ -63,6 +64,8 @@ def predict_recordings(
             prediction = predict_clip(model, front_end, clip, f"{name} {start / rate:.3f} s", refiner)
             prediction = replace(prediction, times=(start / rate, min(start + num_samples, length) / rate))
             predicted[start] = prediction.values
+            if explainer is not None:
+                explainer(clip, f"{stem}_{start / rate:.3f}s")
             yield prediction
         if not predicted:
             raise UserError(f"{path_text(path)}: silent (below -80 dB); raise its level")
