@@ -45,7 +45,7 @@ def main() -> None:
     if not given:
         paths = checkpoints_of_runs(arguments.log_dir, "best")[: -_NEWEST - 1 : -1]
     from src.evaluation.app.loading import Checkpoint, load_in_thread
-    from src.evaluation.app.server import make_app, serve
+    from src.evaluation.app.server import make_app, make_server
 
     with listen(arguments.port) as listener:
         port = listener.getsockname()[1]
@@ -58,7 +58,7 @@ def main() -> None:
         load_in_thread(checkpoints, [*arguments.trust, *local_trust])
         app = make_app(checkpoints, _read(ROOT / "configs/predict.yaml"), port)
         with suppress(KeyboardInterrupt):  # the usual end
-            serve(listener, app)
+            make_server(app).run(sockets=[listener])
 
 
 def name_of(path: Path) -> str:

@@ -1,6 +1,5 @@
 """The routes of the app, and what protects them from other web pages: loopback alone does not."""
 
-import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,11 +48,19 @@ class Values(BaseModel):
     values: dict[str, float]
 
 
-def serve(listener: socket.socket, app: ASGIApp) -> None:
-    """Serve an app on a socket that listens, until Ctrl-C, which is raised as KeyboardInterrupt."""
-    config = uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off", ws="none", server_header=False)
-    config.timeout_graceful_shutdown = 1  # s: enough for an answer, and a refinement is not worth waiting for
-    uvicorn.Server(config).run(sockets=[listener])
+def make_server(app: ASGIApp) -> uvicorn.Server:
+    """Return a server of an app; its `run(sockets=[...])` serves until Ctrl-C, which is raised as KeyboardInterrupt."""
+    return uvicorn.Server(
+        uvicorn.Config(
+            app,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            lifespan="off",
+            ws="none",
+            timeout_graceful_shutdown=1,  # s: enough for an answer
+        )
+    )
 
 
 def make_app(checkpoints: Sequence[Checkpoint], settings: Mapping[str, Any], port: int) -> ASGIApp:

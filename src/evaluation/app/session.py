@@ -74,8 +74,9 @@ class Session:
         if refined and self.refiner is None:
             raise UserError(self.not_refined)
         front_end = self.front_end
-        with _notes() as notes, _file(content) as path:
-            clip = read_clip(path, front_end.sample_rate, front_end.num_samples, channel)
+        with _notes() as notes:
+            with _file(content) as path:
+                clip = read_clip(path, front_end.sample_rate, front_end.num_samples, channel)
             prediction = predict_clip(self.model, front_end, clip, _NAME, self.refiner if refined else None)
         return {
             **_answer(self.model.spec.space, prediction),

@@ -20,13 +20,17 @@ const model = () => models[$("model").selectedIndex];
 
 // ---- the server
 
-async function ask(path, body) {
-  const reply = await fetch(`${path}${path.includes("?") ? "&" : "?"}model=${$("model").selectedIndex}`, {method: "POST", body});
+class Outdated extends Error {}  // an answer of a model that is no longer chosen
+
+async function ask(path, body, options = {}) {
+  const index = $("model").selectedIndex;
+  const reply = await fetch(`${path}?${new URLSearchParams({model: index, ...options})}`, {method: "POST", body});
+  if (index !== $("model").selectedIndex) throw new Outdated();
   if (!reply.ok) throw new Error((await reply.json()).error);
   return reply;
 }
 
-async function askForValues(path) { return ask(path, JSON.stringify({values})); }
+const channel = () => ({channel: $("channel").value});
 
 // Returns a function that runs a task, never twice at a time: calls meanwhile are answered by one more run at the end.
 function latest(task) {
@@ -47,6 +51,7 @@ function latest(task) {
 function tell(text) { $("status").textContent = text; $("status").classList.remove("fault"); }
 
 function fail(error) {
+  if (error instanceof Outdated) return;
   const lost = error instanceof TypeError && /fetch|network/i.test(error.message);
   $("status").textContent = lost ? "The app does not answer; was it ended?" : error.message;
   $("status").classList.add("fault");
@@ -55,18 +60,23 @@ function fail(error) {
 // ---- models
 
 async function loadModels() {
+  const before = models.length;
   models = await (await fetch("models")).json();
-  const chosen = Math.max(0, $("model").selectedIndex);
-  $("model").replaceChildren(...models.map((one) => new Option(one.name + (one.ready ? "" : one.fault ? " (failed)" : " (loading)"))));
-  $("model").selectedIndex = chosen;
+  if (!before) $("model").replaceChildren(...models.map(() => new Option()));
+  models.forEach((one, index) => {
+    $("model").options[index].text = one.ready ? one.name : `${one.name} (${one.fault ? "failed" : "loading"})`;
+  });
   if (models.some((one) => !one.ready && !one.fault)) setTimeout(() => loadModels().catch(fail), 300);
   if (!$("parameters").children.length) chooseModel();
-  if (!$("parameters").children.length && model().fault) fail(new Error(model().fault));
 }
 
 function chooseModel() {
   const {ready, parameters, middle, fixed, channels, not_rendered, not_refined} = model();
-  if (!ready) { tell(model().fault || "The model is loading ..."); return; }
+  if (!ready) {
+    $("parameters").replaceChildren();
+    if (model().fault) fail(new Error(model().fault)); else tell("The model is loading ...");
+    return;
+  }
   answer = network = heard = wavB = null;
   values = {...middle};
   addRows($("parameters"), parameters, values, edited);
@@ -78,7 +88,8 @@ function chooseModel() {
   $("refine").title = not_refined;
   for (const id of ["play-b", "switch", "save-wav"]) $(id).disabled = Boolean(not_rendered);
   $("save-json").disabled = false;
-  tell(not_rendered ? `Sounds cannot be rendered: ${not_rendered}` : "Ready: drop a sound, or move the sliders.");
+  tell(`Ready: drop a sound${not_rendered ? "" : ", or move the sliders"}.`);
+  $("levels").textContent = not_rendered && `The values cannot be heard: ${not_rendered}`;
   if (sound) predict(); else resynthesise();
 }
 
@@ -86,6 +97,7 @@ function chooseModel() {
 
 function take(blob) {
   sound = blob;
+  $("segment").disabled = false;
   $("segments").hidden = true;
   return predict();
 }
@@ -94,14 +106,14 @@ const predict = latest(async () => {
   const {size} = sound;
   if (size > 5e6) throw new Error(`This sound has ${(size / 1e6).toFixed(1)} MB; the most is 5. Of a longer recording, cut it into segments.`);
   tell("Predicting ...");
-  network = await (await ask(`predict?channel=${$("channel").value}`, sound)).json();
+  network = await (await ask("predict", sound, channel())).json();
   showAnswer(network);
   tell("The sliders show the network's answer.");
 });
 
 const refine = latest(async () => {
   tell("Refining ...");
-  const found = await (await ask(`refine?channel=${$("channel").value}`, sound)).json();
+  const found = await (await ask("refine", sound, channel())).json();
   showAnswer(found);
   tell("The sliders show the refined answer.");
 });
@@ -117,7 +129,6 @@ function showAnswer(found) {
   $("legend").textContent = legend(found);
   for (const id of ["play-a", "reset"]) $(id).disabled = false;
   $("refine").disabled = Boolean(model().not_refined);
-  $("segment").disabled = false;
   drawPictures();
   resynthesise();
   if ($("compare").open) compare();
@@ -145,12 +156,13 @@ function list(id, lines) {
 
 function edited(name, value) {  // called while a slider is dragged
   values[name] = value;
-  if (!model().not_rendered && (!player.isPlaying() || player.heard !== "b")) player.has("b") && player.play("b");
+  const unheard = !player.isPlaying() || player.heard !== "b";
+  if (unheard && player.has("b")) player.play("b");
   resynthesise();
 }
 
 const render = latest(async () => {
-  wavB = await (await askForValues("render")).arrayBuffer();
+  wavB = await (await ask("render", JSON.stringify({values}))).arrayBuffer();
   const {samples, rate} = readWav(wavB);
   player.setSound("b", {samples, rate});
   const peak = samples.reduce((most, sample) => Math.max(most, Math.abs(sample)), 0);
@@ -158,7 +170,7 @@ const render = latest(async () => {
 });
 
 const hear = latest(async () => {
-  heard = await (await askForValues("hear")).json();
+  heard = await (await ask("hear", JSON.stringify({values}))).json();
   images.b = picture(heard.image);
   showHeard(model().parameters, heard);
   drawPictures();
@@ -197,12 +209,12 @@ function movePlayhead() {
 
 async function compare() {
   if (!sound) { $("comparison").textContent = "Drop a sound first."; return; }
-  await compareModels($("comparison"), models, sound, $("channel").value, (index) => { $("model").selectedIndex = index; chooseModel(); });
+  await compareModels($("comparison"), models, sound, channel(), (index) => { $("model").selectedIndex = index; chooseModel(); });
 }
 
 async function segment() {
   tell("Cutting and predicting ...");
-  const found = await (await ask(`segment?channel=${$("channel").value}&segment=${$("how").value}`, sound)).json();
+  const found = await (await ask("segment", sound, {...channel(), segment: $("how").value})).json();
   const {samples, rate} = readWav(fromBase64(found.sound));
   $("segments").hidden = false;
   list("notes", found.notes);
@@ -210,7 +222,7 @@ async function segment() {
     sound = new Blob([writeWav(samples.slice(Math.round(start * rate), Math.round(end * rate)), rate)]);
     return predict();
   });
-  tell(`${found.segments.length} segments; choose one to see and edit it.`);
+  tell(`Segments: ${found.segments.length}. Choose one to see and edit it.`);
 }
 
 // ---- controls
@@ -243,6 +255,7 @@ async function record() {
     finishRecording = null;
     $("record").textContent = "Record";
     $("record").setAttribute("aria-pressed", "false");
+    $("file").value = "";
     sound = new Blob([writeWav(samples, rate)]);
     await segment().catch(predict);  // a recording begins before its first note; without an onset its start is used
     document.querySelector("#segment-table button")?.click();
@@ -266,7 +279,8 @@ $("play-a").addEventListener("click", () => player.play("a"));
 $("play-b").addEventListener("click", () => player.play("b"));
 $("switch").addEventListener("click", () => {
   const other = player.heard === "a" ? "b" : "a";
-  if (player.has(other)) player.isPlaying() ? player.listenTo(other) : player.play(other);
+  if (!player.has(other)) return;
+  if (player.isPlaying()) player.listenTo(other); else player.play(other);
 });
 $("stop").addEventListener("click", player.stop);
 $("loop").addEventListener("change", () => player.setLoop($("loop").checked));

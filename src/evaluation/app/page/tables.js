@@ -1,5 +1,5 @@
 // Tables: the answers of all models for one sound, and the segments of a recording.
-import {interval, written} from "./values.js";
+import {bare, heading, interval} from "./values.js";
 import {fromBase64} from "./wav.js";
 
 function cell(tag, content) {
@@ -31,14 +31,14 @@ function show(container, headings, rows, label) {
 // Asks every model that is ready for its answer, and shows a column of each.
 export async function compareModels(container, models, sound, channel, use) {
   const columns = await Promise.all(models.map(async (model, index) => {
-    const reply = model.ready && await fetch(`predict?model=${index}&channel=${channel}`, {method: "POST", body: sound});
+    const reply = model.ready && await fetch(`predict?${new URLSearchParams({model: index, ...channel})}`, {method: "POST", body: sound});
     return {model, index, answer: reply && reply.ok ? await reply.json() : null};
   }));
   const answered = columns.filter(({answer}) => answer);
-  const names = [...new Set(answered.flatMap(({model}) => model.parameters.map(({name}) => name)))];
-  const rows = names.map((name) => [name, ...answered.map(({model, answer}) => {
-    const parameter = model.parameters.find((one) => one.name === name);
-    return parameter ? `${written(parameter, answer.values[name])} ${interval(parameter, answer)}` : "";
+  const headings = [...new Set(answered.flatMap(({model}) => model.parameters.map(heading)))];
+  const rows = headings.map((title) => [title, ...answered.map(({model, answer}) => {
+    const parameter = model.parameters.find((one) => heading(one) === title);
+    return parameter ? `${bare(parameter, answer.values[parameter.name])} ${interval(parameter, answer)}` : "";
   })]);
   const uses = answered.map(({model, index}) => button(`Use ${model.name}`, () => use(index)));
   show(container, ["parameter", ...uses], rows, "Answers of all models");
@@ -57,7 +57,7 @@ export function showSegments(found, parameters, choose) {
   }
   const rows = found.segments.map((one) => {
     const start = button(`${one.times[0].toFixed(3)} s`, () => choose(one.times));
-    return [start, ...parameters.map((parameter) => written(parameter, one.values[parameter.name]))];
+    return [start, ...parameters.map((parameter) => bare(parameter, one.values[parameter.name]))];
   });
-  show(document.getElementById("segment-table"), ["start", ...parameters.map(({name}) => name)], rows, "Segments");
+  show(document.getElementById("segment-table"), ["start", ...parameters.map(heading)], rows, "Table of segments");
 }

@@ -18,15 +18,26 @@ function classValue(parameter, index) {
   return parameter.scale === "log" ? valueAt(parameter, index / (parameter.num_classes - 1)) : parameter.min + index * parameter.step;
 }
 
-export function written(parameter, value) {
+export function bare(parameter, value) {
   if (parameter.kind === "categorical" && parameter.values) return parameter.values[Math.round(value - parameter.min)];
-  return `${rounded(value)} ${parameter.unit}`.trim();
+  return rounded(value);
 }
 
+export function written(parameter, value) {
+  return `${bare(parameter, value)} ${parameter.unit}`.trim();
+}
+
+export function heading({name, unit}) { return unit ? `${name} [${unit}]` : name; }
+
 export function interval(parameter, {low_90, high_90, uncertainties}) {
-  const {name} = parameter;
-  if (low_90[name] !== null) return `[${rounded(low_90[name])}, ${rounded(high_90[name])}]`;
-  return uncertainties[name] === null ? "" : `wrong with probability ${rounded(uncertainties[name], 2)}`;
+  const low = low_90[parameter.name];
+  const high = high_90[parameter.name];
+  if (low !== null) {
+    const share = (high - low) / Math.max(Math.abs(low), Math.abs(high));
+    const digits = Math.min(9, Math.max(4, 2 - Math.floor(Math.log10(share || 1))));  // so that the ends differ
+    return `[${rounded(low, digits)}, ${rounded(high, digits)}]`;
+  }
+  return uncertainties[parameter.name] === null ? "" : `wrong with probability ${rounded(uncertainties[parameter.name], 2)}`;
 }
 
 const steps = (parameter) => parameter.kind === "continuous" ? 1000 : parameter.num_classes - 1;
@@ -71,7 +82,7 @@ export function showValues(parameters, values, answer) {
     const {name} = parameter;
     setControl(parameter, at, values[name]);
     showValue(parameter, at, values[name]);
-    part(at, ".interval").textContent = `${written(parameter, answer.values[name])} ${interval(parameter, answer)}`;
+    part(at, ".interval").textContent = `${answer.refinement ? "refined" : "network"} ${written(parameter, answer.values[name])} ${interval(parameter, answer)}`;
     const band = part(at, ".band");
     if (!band || answer.low_90[name] === null) return;
     const low = unitOf(parameter, answer.low_90[name]);
@@ -85,7 +96,7 @@ export function showValues(parameters, values, answer) {
 export function showHeard(parameters, heard) {
   parameters.forEach((parameter, at) => {
     const value = heard.values[parameter.name];
-    part(at, ".heard").textContent = ` network hears ${written(parameter, value)}`;
+    part(at, ".heard").textContent = `; in B it hears ${written(parameter, value)}`;
     const mark = part(at, ".mark");
     if (!mark) return;
     mark.style.left = `${100 * unitOf(parameter, value)}%`;
