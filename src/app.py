@@ -3,7 +3,6 @@
 import argparse
 import logging
 import os
-import socket
 import sys
 import webbrowser
 from contextlib import suppress
@@ -18,7 +17,7 @@ ROOT = rootutils.setup_root(__file__, indicator="pyproject.toml", pythonpath=Tru
 
 from src.cli.script import given_path, run_script  # noqa: E402
 from src.run.checkpoints import checkpoints_of_runs, find_checkpoint  # noqa: E402
-from src.utils.errors import PrintableFilter, UnavailableError, UserError  # noqa: E402
+from src.utils.errors import PrintableFilter, UnavailableError  # noqa: E402
 from src.utils.files import shown_path  # noqa: E402
 from src.utils.table import show_lines  # noqa: E402
 
@@ -45,7 +44,7 @@ def main() -> None:
     if not given:
         paths = checkpoints_of_runs(arguments.log_dir, "best")[: -_NEWEST - 1 : -1]
     from src.evaluation.app.loading import Checkpoint, load_in_thread
-    from src.evaluation.app.server import make_app, make_server
+    from src.evaluation.app.server import listen, make_app, make_server
 
     with listen(arguments.port) as listener:
         port = listener.getsockname()[1]
@@ -66,18 +65,6 @@ def name_of(path: Path) -> str:
     if path.parent.name == "checkpoints":
         return f"{path.resolve().parents[1].name} {path.stem}"
     return shown_path(path)
-
-
-def listen(port: int) -> socket.socket:
-    """Return a socket of this machine alone that listens at a port, 0 for a free one."""
-    listener = socket.socket()
-    try:
-        listener.bind(("127.0.0.1", port))
-        listener.listen()
-    except (OSError, OverflowError) as error:
-        listener.close()
-        raise UserError(f"--port: {port} cannot be used ({error}); give another, or leave it out") from error
-    return listener
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """One app with the tiny trained model, served for all tests of this folder."""
 
-import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -9,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 
 from src.evaluation.app.loading import Checkpoint
-from src.evaluation.app.server import make_app, make_server
+from src.evaluation.app.server import listen, make_app, make_server
 from src.evaluation.app.session import Session, open_session, wav
 from tests import running
 
@@ -40,9 +39,7 @@ def served(session, trained) -> Iterator[Served]:
         Checkpoint("damaged", trained.best, fault="ckpt_path: not a checkpoint"),
         Checkpoint("slow", trained.best),
     ]
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen()
+    with listen(0) as listener:
         port = listener.getsockname()[1]
         server = make_server(make_app(checkpoints, settings, port))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})

@@ -3,6 +3,7 @@
 import http.client
 import io
 import json
+import socket
 import tempfile
 import time
 
@@ -11,7 +12,7 @@ import soundfile
 from starlette.datastructures import Headers
 
 from src.evaluation.app.loading import Checkpoint, load_in_thread
-from src.evaluation.app.server import MOST_BYTES, PAGE, foreign
+from src.evaluation.app.server import MOST_BYTES, PAGE, foreign, listen
 
 
 @pytest.fixture(autouse=True)
@@ -115,6 +116,12 @@ def test_the_page_itself_is_answered(served, host):
     reply = ask(served, "GET", "/models", Host=own, Origin=f"http://{own.lower()}", Sec_Fetch_Site="same-origin")
     assert reply[0] == 200
     assert ask(served, "GET", "/", Host=own, Sec_Fetch_Site="none")[0] == 200
+
+
+def test_an_answer_does_not_wait_for_an_acknowledgement():
+    with listen(0) as listener:
+        assert listener.proto == socket.IPPROTO_TCP  # asyncio sets TCP_NODELAY only on such sockets
+        assert listener.getsockname()[0] == "127.0.0.1"
 
 
 def test_two_hosts_are_none():
