@@ -21,6 +21,7 @@ def test_help_imports_nothing_heavy():
     assert not imported.intersection({*HEAVY, "starlette", "uvicorn"})
 
 
+@pytest.mark.long
 def test_mistakes_are_one_line(tmp_path):
     ckpt = tmp_path / "a.ckpt"
     ckpt.touch()
@@ -50,8 +51,10 @@ def test_a_missing_package_is_one_line_with_its_remedy(tmp_path):
     assert done.stderr == "app: uvicorn is not installed; install it with: uv pip install -e '.[app]'\n"
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("wait_for", ["Ctrl-C ends it", "loaded: "])
+@pytest.mark.parametrize(
+    "wait_for",
+    [pytest.param("Ctrl-C ends it", marks=pytest.mark.long), pytest.param("loaded: ", marks=pytest.mark.slow)],
+)
 def test_the_page_is_there_first_and_ctrl_c_ends_it(trained, wait_for):
     line = [sys.executable, str(running.ROOT / "src/app.py"), str(trained.best)]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}

@@ -1,6 +1,7 @@
 """The page in a real browser: a sound, its values, their sound while a slider is dragged, a recording, every width."""
 
 import json
+import os
 import shutil
 from io import BytesIO
 
@@ -14,8 +15,7 @@ pytestmark = [
     pytest.mark.long,
     pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine"),
 ]
-# the last two: a microphone that beeps, and nobody asks for permission
-_FLAGS = ["--no-sandbox", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+_FLAGS = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]  # a beep, and nobody asks
 _SPY = """
 window.played = [];
 const start = AudioBufferSourceNode.prototype.start;
@@ -29,8 +29,9 @@ AudioBufferSourceNode.prototype.start = function (...given) {
 
 @pytest.fixture(scope="module")
 def browser():
+    flags = [*_FLAGS, "--no-sandbox"] if os.geteuid() == 0 else _FLAGS  # its sandbox does not work for root
     with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=_FLAGS)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
         yield browser
         browser.close()
 

@@ -86,6 +86,7 @@ function chooseModel() {
   $("view-label").hidden = channels.length < 2;
   $("legend").textContent = "Values in the middle of their ranges; drop a sound to see its own.";
   $("refine").title = not_refined;
+  for (const id of ["reset", "refine"]) $(id).disabled = true;
   for (const id of ["play-b", "switch", "save-wav"]) $(id).disabled = Boolean(not_rendered);
   $("save-json").disabled = false;
   tell(`Ready: drop a sound${not_rendered ? "" : ", or move the sliders"}.`);
@@ -196,13 +197,16 @@ function drawPictures() {
   $("axes").textContent = `Time 0 to ${rounded(visible_seconds)} s; low frequencies are at the bottom.${both}`;
 }
 
+let frame = 0;
+
 function movePlayhead() {
+  cancelAnimationFrame(frame);
   const at = player.position();
   for (const head of document.querySelectorAll(".playhead")) {
     head.style.display = at === null ? "none" : "block";
     if (at !== null) head.style.left = `${100 * at / model().visible_seconds}%`;
   }
-  if (at !== null) requestAnimationFrame(movePlayhead);
+  if (at !== null) frame = requestAnimationFrame(movePlayhead);
 }
 
 // ---- several models, and longer recordings

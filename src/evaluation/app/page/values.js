@@ -37,7 +37,7 @@ export function interval(parameter, {low_90, high_90, uncertainties}) {
     const digits = Math.min(9, Math.max(4, 2 - Math.floor(Math.log10(share || 1))));  // so that the ends differ
     return `[${rounded(low, digits)}, ${rounded(high, digits)}]`;
   }
-  return uncertainties[parameter.name] === null ? "" : `wrong with probability ${rounded(uncertainties[parameter.name], 2)}`;
+  return uncertainties[parameter.name] === null ? "" : `(wrong with probability ${rounded(uncertainties[parameter.name], 2)})`;
 }
 
 const steps = (parameter) => parameter.kind === "continuous" ? 1000 : parameter.num_classes - 1;
