@@ -168,6 +168,7 @@ const render = latest(async () => {
   player.setSound("b", {samples, rate});
   const peak = samples.reduce((most, sample) => Math.max(most, Math.abs(sample)), 0);
   $("levels").textContent = `B peaks at ${rounded(peak, 2)} of full scale${peak * $("volume").value > 1 ? " and is distorted: lower the volume" : ""}.`;
+  hear();  // only now, so that the sound does not wait for it
 });
 
 const hear = latest(async () => {
@@ -177,11 +178,7 @@ const hear = latest(async () => {
   drawPictures();
 });
 
-function resynthesise() {
-  if (model().not_rendered) return;
-  render();
-  hear();
-}
+function resynthesise() { if (!model().not_rendered) render(); }
 
 // ---- pictures
 
