@@ -7,7 +7,7 @@ from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING
 
-from src.utils.errors import UserError
+from src.utils.errors import UserError, one_line
 
 if TYPE_CHECKING:
     from src.evaluation.app.session import Session
@@ -36,8 +36,8 @@ def _load(checkpoints: Sequence[Checkpoint], trust: tuple[str, ...]) -> None:
     for checkpoint in checkpoints:
         try:
             checkpoint.session = open_session(checkpoint.path, trust)
-        except UserError as error:
-            checkpoint.fault = str(error)
+        except (UserError, OSError) as error:
+            checkpoint.fault = one_line(error)
             log.error("%s", error)
         else:
             log.info("loaded: %s", checkpoint.name)

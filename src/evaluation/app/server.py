@@ -27,6 +27,7 @@ PAGE = Path(__file__).parent / "page"
 MOST_BYTES = 5_000_000  # of a sound: 28 s of 16-bit stereo at 44.1 kHz, where a model looks at the first seconds
 MOST_RECORDING_BYTES = 50_000_000  # of a recording to be cut into segments
 _MOST_VALUES_BYTES = 100_000  # of the values of 255 parameters
+_CHANNELS = ("mix", "left", "right")
 _TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
 _HEADERS = {
     # nothing from elsewhere is loaded, and no other page can show this one in a frame
@@ -93,7 +94,7 @@ async def _models(request: Request) -> Response:
 
 
 async def _predict(request: Request, refined: bool = False) -> Response:
-    session, channel = _session(request), _channel(request)
+    session, channel = _session(request), _choice(request, "channel", _CHANNELS, None)
     content = await read_body(request, MOST_BYTES)
     return JSONResponse(await run_in_threadpool(session.predict, content, channel, refined))
 
@@ -113,9 +114,9 @@ async def _hear(request: Request) -> Response:
 
 
 async def _segment(request: Request) -> Response:
-    session, channel = _session(request), _channel(request)
-    given = {"segment": request.query_params.get("segment", "onsets")}
-    config = OmegaConf.create({**request.app.state.settings, **given})
+    session, channel = _session(request), _choice(request, "channel", _CHANNELS, None)
+    segment = _choice(request, "segment", ("onsets", "fixed"), "onsets")
+    config = OmegaConf.create({**request.app.state.settings, "segment": segment})
     content = await read_body(request, MOST_RECORDING_BYTES)
     return JSONResponse(await run_in_threadpool(session.segment, content, channel, config))
 
@@ -192,11 +193,11 @@ def _session(request: Request) -> "Session":
     return checkpoint.session
 
 
-def _channel(request: Request) -> str | None:
-    channel = request.query_params.get("channel")
-    if channel not in (None, "mix", "left", "right"):
-        raise HTTPException(422, "channel: give mix, left or right")
-    return channel
+def _choice(request: Request, name: str, allowed: Sequence[str], default: str | None) -> str | None:
+    chosen = request.query_params.get(name, default)
+    if chosen != default and chosen not in allowed:
+        raise HTTPException(422, f"{name}: give {', '.join(allowed)}")
+    return chosen
 
 
 async def _values(request: Request) -> dict[str, float]:

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import soundfile
 import torch
 from omegaconf import DictConfig
+from scipy.io import wavfile
 
 from src.data.origin import source_of
 from src.data.source import Source
@@ -166,7 +166,7 @@ def _described(spec: ParameterSpec) -> dict[str, Any]:
 def wav(sound: np.ndarray, sample_rate: int) -> bytes:
     """Return a sound (T,) float32 as a WAV file of floats, which keep levels above full scale."""
     content = io.BytesIO()
-    soundfile.write(content, sound, sample_rate, format="WAV", subtype="FLOAT")
+    wavfile.write(content, sample_rate, sound)  # libsndfile would put the time into the header
     return content.getvalue()
 
 

@@ -3,11 +3,8 @@
 import json
 import os
 import shutil
-from io import BytesIO
 
-import numpy as np
 import pytest
-import soundfile
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -123,9 +120,7 @@ def test_an_answer_is_refined_and_saved(open_page, file, served, clip):
     assert saved["refined"]["network"] == pytest.approx(saved["network"]["values"])
     with page.expect_download() as download:
         page.click("#save-wav")
-    content = download.value.path().read_bytes()
-    heard, rendered = (soundfile.read(BytesIO(each))[0] for each in (content, served.session.render(saved["values"])))
-    assert np.array_equal(heard, rendered)
+    assert download.value.path().read_bytes() == served.session.render(saved["values"])
 
 
 def test_a_recording_is_cut_at_its_first_onset(open_page):

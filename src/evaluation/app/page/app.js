@@ -103,9 +103,13 @@ function take(blob) {
   return predict();
 }
 
+function requireSize(most, remedy) {  // of server.py, which may close the connection before the browser hears why
+  const size = sound.size / 1e6;
+  if (size > most) throw new Error(`This sound has ${size.toFixed(1)} MB, and the most is ${most}${remedy}.`);
+}
+
 const predict = latest(async () => {
-  const {size} = sound;
-  if (size > 5e6) throw new Error(`This sound has ${(size / 1e6).toFixed(1)} MB; the most is 5. Of a longer recording, cut it into segments.`);
+  requireSize(5, "; cut a longer recording into segments");
   tell("Predicting ...");
   network = await (await ask("predict", sound, channel())).json();
   showAnswer(network);
@@ -116,7 +120,7 @@ const refine = latest(async () => {
   tell("Refining ...");
   const found = await (await ask("refine", sound, channel())).json();
   showAnswer(found);
-  tell("The sliders show the refined answer.");
+  tell(found.refinement ? "The sliders show the refined answer." : "The answer could not be refined.");
 });
 
 function showAnswer(found) {
@@ -214,6 +218,7 @@ async function compare() {
 }
 
 async function segment() {
+  requireSize(50, "");
   tell("Cutting and predicting ...");
   const found = await (await ask("segment", sound, {...channel(), segment: $("how").value})).json();
   const {samples, rate} = readWav(fromBase64(found.sound));
