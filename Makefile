@@ -19,7 +19,7 @@ MEDIUM := cnn_64k vit_38k convnext_68k efficientnet_66k mlp_68k densenet_68k
 .PHONY: help h setup demo activate a deactivate d train t tr trainmps tmps trq trs trl trc trvs trcns tq tqc tqv tqcn \
   tqa ca ex evimh evimh16k evimho evimhr evimhst evimhwce evimhqr evimhstk evitms evitmsr evitts evitml evittl evitall \
   emvitb emvite emvitr emvit emvitgta td tda tds tdss tdl tdsc tdsl tdsa tdv list-losses ll list-parameters etms etmsr etmsrdt etts etml etmlr etmlrdt etmldt ettl et64l etall emb eme emr emer emall emall-gen \
-  emall-train sds sdl sdmb sdme sdmr sdma ddr dds ddl ae limits runs inspect infer compare ablate tensorboard tb sweep sw sweep-report list-configs lc check check-configs test test-ci coverage test-all ta t0 docs bench calibration \
+  emall-train sds sdl sdmb sdme sdmr sdma ddr dds ddl ae limits app runs inspect infer compare ablate tensorboard tb sweep sw sweep-report list-configs lc check check-configs test test-ci coverage test-all ta t0 docs bench calibration \
   format f clean c dclean dc clean-logs cl lock sync sy
 
 help h: ## list these commands
@@ -178,6 +178,9 @@ ae: $(READY) ## test the newest best.ckpt, compare its sounds by all audio metri
 
 limits: $(READY) ## what the image can tell at most of each parameter: make limits SYNTH=moog_basic
 	$(PYTHON) src/evaluation/limits.py $(if $(SYNTH),synth=$(SYNTH))
+
+app: $(READY) ## a page that predicts your sounds and plays edited values: make app CKPT="FIRST.ckpt SECOND.ckpt"
+	$(PYTHON) src/app.py $(CKPT)
 
 runs: $(READY) ## all training runs in one table, the newest last
 	$(PYTHON) src/runs.py

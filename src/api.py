@@ -98,23 +98,11 @@ def render(model: VIMHLitModule, values: Mapping[str, float], trust: Iterable[st
     synth is not available or not trusted.
     """
     from src.data.origin import source_of
+    from src.evaluation.rerender import row_of
 
-    space = model.spec.space
-    for name in space.names:
-        if name not in values:
-            raise UserError(f"values: {name} is missing; give {', '.join(space.names)}")
-    for name in values:
-        if name not in space.names:
-            raise UserError(f"values: {shown(name)} is no parameter of this model; give {', '.join(space.names)}")
-    for spec in space:
-        value, slack = values[spec.name], 1e-6 * (spec.max - spec.min)  # slack for the rounding of float32
-        if not (isinstance(value, Real) and spec.min - slack <= value <= spec.max + slack):
-            raise UserError(
-                f"values: {spec.name} is {shown(value)}; give {spec.min:g} to {spec.max:g} {spec.unit}".rstrip()
-            )
+    row = row_of(model.spec.space, values)
     source = source_of(model.spec, trust)
-    row = np.array([[values[name] for name in space.names]], np.float64)
-    return source.synth.render(np.clip(row, space.min, space.max))[:, 0], source.synth.config.sample_rate
+    return source.synth.render(row)[:, 0], source.synth.config.sample_rate
 
 
 def evaluate(

@@ -276,10 +276,10 @@ def write_predictions(predictions: list[Prediction], space: ParameterSpace, outp
     content = {
         "units": {spec.name: spec.unit for spec in space},
         "fixed": space.fixed,
-        "predictions": {sound.name: _by_name(space, sound.values) for sound in predictions},
-        "uncertainties": {sound.name: _by_name(space, sound.uncertainties) for sound in predictions},
+        "predictions": {sound.name: by_name(space, sound.values) for sound in predictions},
+        "uncertainties": {sound.name: by_name(space, sound.uncertainties) for sound in predictions},
         "intervals_90": {
-            sound.name: _by_name(space, sound.low_90, "_low_90") | _by_name(space, sound.high_90, "_high_90")
+            sound.name: by_name(space, sound.low_90, "_low_90") | by_name(space, sound.high_90, "_high_90")
             for sound in predictions
         },
     }
@@ -287,14 +287,14 @@ def write_predictions(predictions: list[Prediction], space: ParameterSpace, outp
         content["times"] = times
     if refined:
         content["refinement"] = {
-            sound.name: asdict(sound.refinement) | {"network": _by_name(space, sound.refinement.network)}
+            sound.name: asdict(sound.refinement) | {"network": by_name(space, sound.refinement.network)}
             for sound in predictions
             if sound.refinement
         }
     write_atomic(output_dir / "predictions.json", (json.dumps(content, indent=2) + "\n").encode())
 
 
-def _by_name(space: ParameterSpace, numbers: np.ndarray, suffix: str = "") -> dict[str, float | None]:
+def by_name(space: ParameterSpace, numbers: np.ndarray, suffix: str = "") -> dict[str, float | None]:
     """Return numbers (P,) by parameter; unknown numbers are null, since JSON has no NaN."""
     finite_or_none = [number if math.isfinite(number) else None for number in numbers.tolist()]
     return {f"{name}{suffix}": number for name, number in zip(space.names, finite_or_none, strict=True)}

@@ -22,12 +22,18 @@ def find_checkpoint(given: str, log_dir: Path) -> Path:
             raise UserError(f"ckpt_path: {given} does not exist; give a .ckpt file, best, or last")
         return Path(given)
     runs = log_dir / "train" / "runs"
-    found = sorted(runs.glob(f"*/checkpoints/{given}.ckpt"), key=lambda path: path.stat().st_mtime)
+    found = checkpoints_of_runs(log_dir, given)
     if not found:
         raise UserError(f"ckpt_path: no run in {runs} has a {given}.ckpt; train a model first")
     _warn_of_newer(runs, found[-1])
     log.info("checkpoint: %s", shown_path(found[-1]))
     return found[-1]
+
+
+def checkpoints_of_runs(log_dir: Path, name: str) -> list[Path]:
+    """Return the checkpoints NAME.ckpt of all training runs, the newest last."""
+    found = (log_dir / "train" / "runs").glob(f"*/checkpoints/{name}.ckpt")
+    return sorted(found, key=lambda path: path.stat().st_mtime)
 
 
 def _warn_of_newer(runs: Path, chosen: Path) -> None:
