@@ -127,7 +127,7 @@ def test_silent_segments_are_left_out_and_told(model, song, tmp_path, caplog):
     found, faults = predict_recordings(model, [path], None, segmentation("fixed"), None)
     assert not faults
     assert starts_of(found["song.wav"]).tolist() == [0, 1, 4, 5]
-    assert "song.wav: 2 silent segments are left out" in caplog.text
+    assert "song.wav: silent segments left out: 2 of " in caplog.text
 
 
 def test_what_cannot_be_predicted_is_one_line_a_file_and_the_others_are_predicted(model, song, tmp_path):
