@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from numbers import Real
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from src.utils.errors import UserError, shown
 
 if TYPE_CHECKING:
     from src.evaluation.evaluate import Evaluation
+    from src.evaluation.predict import Refinement
     from src.models.vimh_lit_module import VIMHLitModule
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -35,6 +36,7 @@ class Prediction:
 
     `uncertainties` are standard uncertainties, `low` and `high` the ends of 90 % intervals; see docs/uncertainty.md.
     Unknown values are NaN. The uncertainty of a category is the probability that it is wrong; it has no interval.
+    `refinement` has the network's own values and how well the images agree; None if the answer was not refined.
     """
 
     values: dict[str, float]
@@ -42,6 +44,7 @@ class Prediction:
     low: dict[str, float]
     high: dict[str, float]
     units: dict[str, str]
+    refinement: Refinement | None = None
 
 
 def load(checkpoint: str | Path = "best", trust: Iterable[str] = ()) -> VIMHLitModule:
@@ -56,26 +59,32 @@ def load(checkpoint: str | Path = "best", trust: Iterable[str] = ()) -> VIMHLitM
 
 
 def predict(
-    model: VIMHLitModule, audio: np.ndarray, sample_rate: int, refine: int = 0, trust: Iterable[str] = ()
+    model: VIMHLitModule,
+    audio: np.ndarray,
+    sample_rate: int,
+    refine: int | Mapping[str, Any] = 0,
+    trust: Iterable[str] = (),
 ) -> Prediction:
     """Predict the parameters of a mono sound (T,): floats, full scale +-1, or integers of 8, 16 or 32 bits.
 
     The sound is resampled, and trimmed or padded with silence, to fit the model; each change is logged as a warning.
-    `refine` is the number of steps from the network's answer towards the sound's image; see docs/refinement.md.
+    `refine` is the number of steps from the network's answer towards the sound's image, or a mapping of the settings in
+    docs/refinement.md, such as {"iterations": 5, "starts": 3}.
     Raises UserError for silence, samples that are not finite, and models that were not trained on sounds, and with
-    `refine` if the synth is not available or not trusted.
+    `refine` for a wrong setting, and if the synth is not available or not trusted.
     """
     from src.evaluation.predict import make_front_end, predict_clip
     from src.evaluation.refinement.answers import make_refiner
     from src.evaluation.refinement.options import make_options
     from src.spectral.audio_file import RATES, fit_clip, to_mono
 
+    options = make_options(refine)
     sound = to_mono(audio)
     if not (isinstance(sample_rate, Real) and RATES[0] <= sample_rate <= RATES[-1]):
         raise UserError(f"sample_rate: {shown(sample_rate)} given; give {RATES[0]} to {RATES[-1]} Hz")
     front_end = make_front_end(model.spec)
     clip = fit_clip(sound, int(sample_rate), front_end.sample_rate, front_end.num_samples)
-    refiner = make_refiner(model, model.spec, make_options(iterations=refine), trust) if refine else None
+    refiner = None if options is None else make_refiner(model, model.spec, options, trust)
     found = predict_clip(model, front_end, clip, "audio", refiner)
     space = model.spec.space
 
@@ -88,6 +97,7 @@ def predict(
         low=by_name(found.low_90),
         high=by_name(found.high_90),
         units={spec.name: spec.unit for spec in space},
+        refinement=found.refinement,
     )
 
 

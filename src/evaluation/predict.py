@@ -58,7 +58,7 @@ class Prediction:
 class Refinement:
     """How a prediction was refined."""
 
-    network: np.ndarray  # (P,): the network's own values
+    network: dict[str, float]  # the network's own values, by parameter, in its unit
     rms_before: float  # of the difference between the images, in levels
     rms_after: float
     iterations: int
@@ -239,7 +239,7 @@ def _refined(
     predictions = []
     for row, name in enumerate(names):
         refinement = Refinement(
-            network.values[row],
+            dict(zip(parameters, network.values[row].tolist(), strict=True)),
             float(refined.rms_before[row]),
             float(refined.rms_after[row]),
             int(refined.iterations[row]),
@@ -269,7 +269,7 @@ def write_predictions(predictions: list[Prediction], space: ParameterSpace, outp
         row = [*sound.values, *sound.uncertainties, *sound.low_90, *sound.high_90]
         if sound.refinement:
             how = sound.refinement
-            row += [*how.network, how.rms_before, how.rms_after, how.iterations]
+            row += [*how.network.values(), how.rms_before, how.rms_after, how.iterations]
         cells = [csv_text(sound.name), *(f"{number:.6g}" for number in row)]
         writer.writerow([*(f"{time:.4f}" for time in sound.times or ()), *cells])
     write_atomic(output_dir / "predictions.csv", text.getvalue().encode())
@@ -286,11 +286,7 @@ def write_predictions(predictions: list[Prediction], space: ParameterSpace, outp
     if times:
         content["times"] = times
     if refined:
-        content["refinement"] = {
-            sound.name: asdict(sound.refinement) | {"network": by_name(space, sound.refinement.network)}
-            for sound in predictions
-            if sound.refinement
-        }
+        content["refinement"] = {sound.name: asdict(sound.refinement) for sound in predictions if sound.refinement}
     write_atomic(output_dir / "predictions.json", (json.dumps(content, indent=2) + "\n").encode())
 
 

@@ -70,7 +70,7 @@ def predict_recordings(
         if not predicted:
             raise UserError(f"{path_text(path)}: silent (below -80 dB); raise its level")
         if len(predicted) < len(starts):
-            log.warning("%s: %d silent segments are left out", name, len(starts) - len(predicted))
+            log.warning("%s: silent segments left out: %d of %d", name, len(starts) - len(predicted), len(starts))
         if render_dir is None:
             return
         write_blocks(render_dir / f"{stem}_input.wav", read_blocks(path, rate, channel, warn=False), rate, length)

@@ -295,8 +295,8 @@ def _print_sound(sound: Prediction, space: ParameterSpace, caption: str) -> None
         rows.append([spec.name, value, uncertainty, interval, spec.unit])
     if sound.refinement is not None:
         columns.insert(3, Column("network", drop=2))
-        for at, (spec, row) in enumerate(zip(space, rows, strict=True)):
-            row.insert(3, _prediction(spec, sound.refinement.network[at], math.nan)[0])
+        for spec, row in zip(space, rows, strict=True):
+            row.insert(3, _prediction(spec, sound.refinement.network[spec.name], math.nan)[0])
         caption = "\n".join([*_refinement_notes(sound.refinement), caption])
     show(columns, rows, sound.name, caption, "predictions.csv")
 
