@@ -7,7 +7,7 @@ import tempfile
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from src.data.source import Source
 from src.evaluation.predict import Prediction, by_name, clip_image, make_front_end, predict_clip
 from src.evaluation.recordings import parse_segmentation, predict_recordings
 from src.evaluation.refinement.answers import Refiner, make_refiner
-from src.evaluation.refinement.options import make_options
+from src.evaluation.refinement.options import Options
 from src.evaluation.rerender import row_of
 from src.models.build import load_checkpoint
 from src.models.tasks.parameters import parameters_of
@@ -143,7 +143,7 @@ def open_session(path: Path, trust: Iterable[str] = ()) -> Session:
         not_rendered = not_refined = str(error)
     if source is not None:
         try:
-            refiner = make_refiner(model, model.spec, make_options(iterations=_STEPS), trust)
+            refiner = make_refiner(model, model.spec, Options(iterations=_STEPS), trust)
         except UserError as error:
             not_refined = str(error)
     session = Session(model, front_end, trust, source, refiner, not_rendered, not_refined)
@@ -178,15 +178,7 @@ def _answer(space: ParameterSpace, prediction: Prediction) -> dict[str, Any]:
         "high_90": by_name(space, prediction.high_90),
     }
     if prediction.refinement is not None:
-        how = prediction.refinement
-        answer["refinement"] = {
-            "network": by_name(space, how.network),
-            "rms_before": how.rms_before,
-            "rms_after": how.rms_after,
-            "iterations": how.iterations,
-            "ambiguous": how.ambiguous,
-            "alike": how.alike,
-        }
+        answer["refinement"] = asdict(prediction.refinement)
     return answer
 
 
