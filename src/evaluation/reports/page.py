@@ -94,13 +94,15 @@ def text(value: object) -> str:
 
 def table(columns: Sequence[Column], rows: Rows, label: str) -> str:
     """Return a table as HTML that scrolls within itself where the screen is narrow; `label` says what it holds."""
-    head = "".join(f'<th scope="col">{text(column.heading)}</th>' for column in columns)
+    kinds = [' class="text"' if column.text else "" for column in columns]
+    headings = zip(kinds, columns, strict=True)
+    head = "".join(f'<th scope="col"{kind}>{text(column.heading)}</th>' for kind, column in headings)
     lines = []
     for first, *rest in rows:
-        cells = "".join(f"<td>{text(cell)}</td>" for cell in rest)
+        cells = "".join(f"<td{kind}>{text(cell)}</td>" for kind, cell in zip(kinds[1:], rest, strict=True))
         lines.append(f'<tr><th scope="row">{text(first)}</th>{cells}</tr>')
     inner = f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
-    return f'<div class="scroll" role="region" tabindex="0" aria-label="{text(label)}">{inner}</div>'
+    return f'<div class="scroll" role="region" tabindex="0" aria-label="Table: {text(label)}">{inner}</div>'
 
 
 def section(name: str, title: str, *parts: str) -> str:

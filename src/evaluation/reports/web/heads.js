@@ -98,7 +98,7 @@ function addPit(parent, at) {
   addPlot(parent, {
     title: "Probability integral transform",
     label: "Histogram of where the true values lie in the predicted distributions. It is even if these are right.",
-    x: { min: 0, max: 1, title: "predicted probability of a smaller value" },
+    x: { min: 0, max: 1, title: "probability below" },
     y: { min: 0, max: Math.max(...counts, even + spread) * 1.08, title: data.samples },
     paint(pen) {
       counts.forEach((count, at) => {

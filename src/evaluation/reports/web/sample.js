@@ -87,7 +87,7 @@ function showBars(row) {
     const interval = Number.isFinite(low) ? `${digits(low)} .. ${digits(high)}` : "-";
     return [parameter.name, bar, shown(at, values.true), shown(at, values.predicted), interval, ...(refined ? [shown(at, values.refined)] : [])];
   });
-  const headings = ["parameter", "", "true", "predicted", "90 % interval", ...(refined ? ["refined"] : [])];
+  const headings = ["parameter", "place in the range", "true", "predicted", "90 % interval", ...(refined ? ["refined"] : [])];
   document.getElementById("bars").replaceChildren(table(headings, lines, `Parameters of ${data.sample} ${row}`));
 }
 
