@@ -102,7 +102,7 @@ def table(columns: Sequence[Column], rows: Rows, label: str) -> str:
         cells = "".join(f"<td{kind}>{text(cell)}</td>" for kind, cell in zip(kinds[1:], rest, strict=True))
         lines.append(f'<tr><th scope="row">{text(first)}</th>{cells}</tr>')
     inner = f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
-    return f'<div class="scroll" role="region" tabindex="0" aria-label="Table: {text(label)}">{inner}</div>'
+    return f'<div class="scroll" role="group" tabindex="0" aria-label="Table: {text(label)}">{inner}</div>'
 
 
 def section(name: str, title: str, *parts: str) -> str:

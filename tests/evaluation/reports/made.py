@@ -22,7 +22,7 @@ SD = 0.05  # of the errors, as a fraction of the range: normal, and stated corre
 
 
 def make_predictions(count, space=SPACE, seed=0):
-    """Return predictions whose errors are normal with the stated standard deviation; categories are wrong in a tenth."""
+    """Return predictions whose errors are normal with the stated deviation; a tenth of the categories is wrong."""
     random = np.random.default_rng(seed)
     truth = space.sample(seed, 0, count).astype(np.float64)
     nominal = np.array([spec.kind == "categorical" for spec in space])

@@ -25,7 +25,7 @@ function table(headings, rows, label) {
   const lines = rows.map(([first, ...rest]) =>
     element("tr", {}, element("th", { scope: "row" }, first), ...rest.map((cell) => element("td", {}, cell))));
   const inner = element("table", {}, element("thead", {}, head), element("tbody", {}, ...lines));
-  return element("div", { class: "scroll", role: "region", tabindex: 0, "aria-label": `Table: ${label}` }, inner);
+  return element("div", { class: "scroll", role: "group", tabindex: 0, "aria-label": `Table: ${label}` }, inner);
 }
 
 function digits(value, count = 4) {

@@ -15,7 +15,7 @@ function addPoints(parent, at, plot, xOf, yOf) {
     ...plot,
     paint(pen) {
       plot.below(pen);
-      const size = data.count > 4000 ? 1.5 : 2.5;
+      const size = data.count > 4000 ? 2 : 3;
       for (const kept of selection.kept ? [false, true] : [true]) {
         const colour = kept ? colours.point : colours.dim;
         for (let row = 0; row < data.count; row++) if (isKept(row) === kept) pen.square(xOf(row), yOf(row), size, colour);

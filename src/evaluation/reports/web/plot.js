@@ -48,7 +48,7 @@ function makePen(context, plot, width, height) {
     },
     square(x, y, size, colour) {
       context.fillStyle = colour;
-      context.fillRect(this.x(x) - size / 2, this.y(y) - size / 2, size, size);
+      context.fillRect(Math.round(this.x(x) - size / 2), Math.round(this.y(y) - size / 2), size, size); // whole pixels
     },
   };
 }
