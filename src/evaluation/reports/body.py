@@ -1,6 +1,7 @@
 """The sections of a report's page as HTML, in the order in which one reads them."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from src.evaluation.reports.checks import Check
 from src.evaluation.reports.heads import CAPTION, HeadFigures, head_table
@@ -87,6 +88,7 @@ def _check(check: Check) -> str:
 
 
 def _head(at: int, row: HeadFigures) -> str:
-    columns, cells = head_table([row])
+    columns, cells = head_table([replace(row, unit="")])
     named = [f"{column.heading} {cell}" for column, cell in zip(columns, cells[0], strict=True) if cell]
-    return _HEAD.format(at=at, name=text(row.name), summary=text("; ".join(named[1:])))
+    name = f"{row.name} [{row.unit}]" if row.unit else row.name
+    return _HEAD.format(at=at, name=text(name), summary=text("; ".join(named[1:])))

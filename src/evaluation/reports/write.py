@@ -118,7 +118,7 @@ def _results(
     data |= page_data(predictions)
     data |= _pictures_and_sounds(predictions, spec, test, model, datamodule, refine)
     notes.append(data["missing"])
-    figures = {key: data[key] for key in ("parameters", "heads", "correlations", "curves")}
+    figures = {key: data[key] for key in ("parameters", "correlations", "curves")} | {"panels": data["heads"]}
     files = {
         "json": twins.to_json(title, rows, checks, figures),
         "md": twins.to_markdown(title, rows, checks, CAPTION),
@@ -202,7 +202,6 @@ def _pictures_and_sounds(
         "examples": examples,
         "thumbnails": None if test is None else thumbnails(test),
         "axes": None if spec is None else image_axes(spec),
-        "picture": None if spec is None else [spec.image_shape[2], spec.image_shape[1]],
         "grey": spec is not None and spec.inputs.kind == "image",
         "other_note": "",
         "missing": "",
@@ -211,8 +210,8 @@ def _pictures_and_sounds(
         found["other_note"] = "The page holds the sounds of the buttons above only, so that it stays small."
     elif spec is None:
         found["missing"] = _NO_DATA
-    elif spec.inputs.kind == "spectral":
-        found["missing"] = _NO_SOUNDS
+    else:
+        found["missing"] = _NO_SOUNDS if spec.inputs.kind == "spectral" else "No sounds: these are images."
     return found
 
 

@@ -132,10 +132,11 @@ function addCurves(parent) {
     const values = points.map(([, value]) => value);
     const [low, high] = [Math.min(...values), Math.max(...values)];
     const last = Math.max(1, ...points.map(([epoch]) => epoch));
-    const inks = ["point", "second", "ink"];
+    const inks = ["point", "second"];
+    const names = lines.map((line, at) => `${line.name} ${["blue", "amber"][at]}`).join(", ");
+    const chosen = curves.chosen === null ? "" : `; chosen epoch, dashed: ${curves.chosen}`;
     addPlot(parent, {
-      title: `${title}: ${lines.map((line, at) => `${line.name} ${["blue", "amber", "black or white"][at]}`).join(", ")}`,
-      label: curves.chosen === null ? "By epoch." : `By epoch; the chosen checkpoint is of epoch ${curves.chosen}.`,
+      title: `${lines.length > 1 ? names : title}${chosen}`, label: "By epoch.",
       x: { min: 0, max: last, title: "epoch" }, y: { min: low, max: high > low ? high : low + 1, title },
       paint(pen) {
         if (curves.chosen !== null) pen.line([[curves.chosen, low], [curves.chosen, high]], colours.selected, [4, 4]);

@@ -1,6 +1,6 @@
 // Figures on a canvas: axes, a cached picture, and marks above it. Each is also a table for those who prefer one.
 const plots = [];
-const MARGIN = { left: 54, right: 12, top: 8, bottom: 38 };
+const MARGIN = { right: 12, top: 8, bottom: 38 };
 
 // Where a value lies on an axis {min, max}, linear, `log` or, in Hz, `mel`, from 0 to 1.
 function position(axis, value) {
@@ -32,10 +32,11 @@ function ticks(axis, room) {
 
 // What paints: pixels of values, and the context.
 function makePen(context, plot, width, height) {
-  const wide = width - MARGIN.left - MARGIN.right, high = height - MARGIN.top - MARGIN.bottom;
+  const left = plot.y.names ? 84 : 54; // names are longer than numbers
+  const wide = width - left - MARGIN.right, high = height - MARGIN.top - MARGIN.bottom;
   return {
-    context, wide, high, left: MARGIN.left, top: MARGIN.top,
-    x: (value) => MARGIN.left + wide * position(plot.x, value),
+    context, wide, high, left, top: MARGIN.top,
+    x: (value) => left + wide * position(plot.x, value),
     y: (value) => MARGIN.top + high * (1 - position(plot.y, value)),
     line(points, colour, dashes = []) {
       context.strokeStyle = colour;
@@ -65,7 +66,7 @@ function paintAxes(pen, plot) {
   for (const [value, name] of ticks(plot.x, Math.max(2, Math.floor(pen.wide / 55)))) context.fillText(cut(name, 9), pen.x(value), pen.top + pen.high + 15);
   context.fillText(cut(plot.x.title, Math.floor(pen.wide / 6)), pen.left + pen.wide / 2, pen.top + pen.high + 32);
   context.textAlign = "right";
-  for (const [value, name] of ticks(plot.y, Math.max(2, Math.floor(pen.high / 32)))) context.fillText(cut(name, 7), pen.left - 5, pen.y(value) + 4);
+  for (const [value, name] of ticks(plot.y, Math.max(2, Math.floor(pen.high / 32)))) context.fillText(cut(name, plot.y.names ? 10 : 7), pen.left - 5, pen.y(value) + 4);
   context.save();
   context.translate(10, pen.top + pen.high / 2);
   context.rotate(-Math.PI / 2);

@@ -8,19 +8,17 @@ function say(words) {
 
 const exampleOf = (row) => data.examples.find((example) => example.row === row);
 
-// Spectrogram axes are in s and Hz; row `0` of `hz` is the lowest.
-function timeAxis() {
-  return data.axes ? { min: data.axes.seconds[0], max: data.axes.seconds[1], title: "time, s" } : { min: 0, max: data.picture[0], title: "column" };
-}
-function frequencyAxis() {
-  if (!data.axes) return { min: 0, max: data.picture[1], title: "row" };
-  return { min: data.axes.hz[0], max: data.axes.hz[1], title: "frequency, Hz", mel: data.axes.mel };
+// The axes of a picture, in s and Hz; those of other images have no scale.
+function pictureAxes() {
+  if (!data.axes) return { x: { min: 0, max: 1, names: [], title: "" }, y: { min: 0, max: 1, names: [], title: "" } };
+  const { seconds, hz, mel } = data.axes;
+  return { x: { min: seconds[0], max: seconds[1], title: "time, s" }, y: { min: hz[0], max: hz[1], mel, title: "frequency, Hz" } };
 }
 
 function addSpectrogram(parent, kind, picture) {
   const plot = addPlot(parent, {
     title: kind, label: `Image of the ${kind} ${data.sample}. Arrow keys move the position in the sound.`,
-    x: timeAxis(), y: frequencyAxis(),
+    ...pictureAxes(),
     paint(pen) {
       pen.context.imageSmoothingEnabled = false;
       pen.context.drawImage(picture, pen.left, pen.top, pen.wide, pen.high);
@@ -54,6 +52,7 @@ async function showPictures(row) {
   }
   sample.plots = [];
   place.replaceChildren();
+  place.classList.toggle("square", !data.axes);
   if (sample.example?.images) {
     const loaded = await Promise.all(KINDS.filter((kind) => sample.example.images[kind]).map(async (kind) => {
       const picture = new Image();
