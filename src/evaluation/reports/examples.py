@@ -79,6 +79,7 @@ def make_examples(
     values = {"true": predictions.truth[at], "predicted": predictions.value[at]}
     if refined is not None:
         values["refined"] = refined
+    values = {kind: one for kind, one in values.items() if np.isfinite(one).all()}  # of a network that diverged
     examples: list[dict[str, Any]] = [{"row": row, "why": why} for row, why in rows.items()]
     pictures = None if spec is None or true is None else _images(spec, *true, source, values)
     sounds = None if source is None else {kind: source.sounds(_double(one)) for kind, one in values.items()}
@@ -104,6 +105,8 @@ def refine_rows(
 ) -> np.ndarray | None:
     """Return the refined values (k, P) of the examples; None, and a warning, if they cannot be refined."""
     rows = list(chosen_rows(predictions))
+    if not np.isfinite(predictions.value[rows]).all():
+        return None
     try:
         refiner = make_refiner(model, spec, Options(iterations=steps), trust)
         fields = ("value", "sd", "low_68", "high_68", "low_90", "high_90")

@@ -53,10 +53,11 @@ def write_report(
     layers, without a datamodule no images of the dataset. `refine` is the number of steps of a refinement, 0 for none.
     """
     tested = read_results(results / "test_results.json")
-    samples, count = tested["samples"], tested["num_samples"]
+    samples = tested["samples"]
+    predictions = read_predictions_file(results / FILE) if (results / FILE).is_file() else None
+    count = tested["num_samples"] if predictions is None else len(predictions.value)
     title = f"{tested['dataset']}: test split, {count:,} {samples}"
     intro = [f"{count:,} {samples} that were used neither for training nor for choosing the checkpoint."]
-    predictions = read_predictions_file(results / FILE) if (results / FILE).is_file() else None
     data: dict[str, Any] = {
         "count": count,
         "samples": samples,

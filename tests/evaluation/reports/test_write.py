@@ -95,6 +95,21 @@ def test_names_units_and_categories_are_text(tmp_path):
     assert "<i>" not in text and "<b>bold" not in text and text.count("<script") == 2
 
 
+@pytest.mark.parametrize("count", [1, 2, 20])
+@pytest.mark.parametrize("finite", [True, False])
+def test_few_samples_and_a_network_that_diverged(count, finite, tmp_path):
+    predictions = make_predictions(count)
+    if not finite:
+        predictions.value[:, 0] = np.nan
+    write_results(predictions, tmp_path)
+    data = data_of(write_report(tmp_path, tmp_path))
+    assert data["count"] == count and len(data["heads"]) == 4
+    (collapse,) = [
+        check for check in json.loads((tmp_path / "report.json").read_text())["checks"] if "collapse" in check["name"]
+    ]
+    assert (collapse["state"] == "fail" and "cutoff" in collapse["why"]) or finite
+
+
 def test_another_dataset_shows_no_images(trained, saw, tmp_path, caplog):
     predictions = read_predictions_file(trained.output / "predictions.npz")
     about = predictions.about | {"dataset_sha256": {"test": "0"}, "dataset": MARKUP}

@@ -73,21 +73,30 @@ function addErrors(parent, at) {
   }, (row) => truth[row], (row) => value[row] - truth[row]);
 }
 
+// A figure of lines through points; `below` paints what lies below them.
+function addLines(parent, plot, lines, below) {
+  addPlot(parent, {
+    ...plot,
+    paint(pen) {
+      below(pen);
+      for (const { points, ink } of lines) {
+        pen.line(points, colours[ink]);
+        points.forEach(([x, y]) => pen.square(x, y, 5, colours[ink]));
+      }
+    },
+  });
+}
+
 function addReliability(parent, at) {
   const points = data.heads[at].reliability;
   if (!points.length) return;
   const nominal = data.parameters[at].names;
-  addPlot(parent, {
+  addLines(parent, {
     title: nominal ? "Reliability of the probabilities" : "Reliability of +-",
     label: nominal ? "Share of correct predictions by their stated probability." : "Share of true values inside value +- z sd by its stated probability.",
     x: { min: 0, max: 1, title: "stated" }, y: { min: 0, max: 1, title: "actual" },
-    paint(pen) {
-      pen.line([[0, 0], [1, 1]], colours.soft, [4, 4]);
-      pen.line(points, colours.point);
-      points.forEach(([stated, actual]) => pen.square(stated, actual, 6, colours.point));
-    },
     rows: () => [["stated", "actual", data.samples], points.map(([stated, actual, count]) => [percent(stated), percent(actual), String(count)])],
-  });
+  }, [{ points, ink: "point" }], (pen) => pen.line([[0, 0], [1, 1]], colours.soft, [4, 4]));
 }
 
 function addPit(parent, at) {
@@ -132,20 +141,15 @@ function addCurves(parent) {
     const values = points.map(([, value]) => value);
     const [low, high] = [Math.min(...values), Math.max(...values)];
     const last = Math.max(1, ...points.map(([epoch]) => epoch));
-    const inks = ["point", "second"];
+    lines.forEach((line, at) => { line.ink = ["point", "second"][at]; });
     const names = lines.map((line, at) => `${line.name} ${["blue", "amber"][at]}`).join(", ");
     const chosen = curves.chosen === null ? "" : `; chosen epoch, dashed: ${curves.chosen}`;
-    addPlot(parent, {
+    addLines(parent, {
       title: `${lines.length > 1 ? names : title}${chosen}`, label: "By epoch.",
       x: { min: 0, max: last, title: "epoch" }, y: { min: low, max: high > low ? high : low + 1, title },
-      paint(pen) {
-        if (curves.chosen !== null) pen.line([[curves.chosen, low], [curves.chosen, high]], colours.selected, [4, 4]);
-        lines.forEach((line, at) => {
-          pen.line(line.points, colours[inks[at]]);
-          line.points.forEach(([epoch, value]) => pen.square(epoch, value, 4, colours[inks[at]]));
-        });
-      },
       rows: () => [["epoch", ...lines.map((line) => line.name)], tableOfLines(lines)],
+    }, lines, (pen) => {
+      if (curves.chosen !== null) pen.line([[curves.chosen, low], [curves.chosen, high]], colours.selected, [4, 4]);
     });
   }
 }

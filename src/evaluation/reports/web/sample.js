@@ -104,7 +104,7 @@ function showSample() {
     input.checked = kind === player.kind;
     return element("label", {}, input, kind);
   }));
-  document.getElementById("sample-note").textContent = sample.example?.note || (data.examples.length ? data.other_note : "");
+  document.getElementById("sample-note").textContent = sample.example ? sample.example.note || "" : data.other_note;
   showBars(row);
   showPictures(row);
   showPlaying();
@@ -122,7 +122,7 @@ function showPlaying() {
 
 function addSample() {
   const field = document.getElementById("sample-row");
-  field.addEventListener("change", () => select(Number(field.value)));
+  field.addEventListener("change", () => { select(Number(field.value)); field.value = selection.row; });
   document.getElementById("examples").append(...data.examples.map(({ row, why }) =>
     element("button", { type: "button", onclick: () => select(row) }, `${why} (${row})`)));
   document.getElementById("play").addEventListener("click", async () => {

@@ -32,8 +32,8 @@ const isKept = (row) => !selection.kept || selection.kept[row] === 1;
 
 // The error of one head: of a category 1 if it is wrong.
 function headError(at, row) {
-  if (data.parameters[at].names) return samples.trueBin[at][row] === samples.predictedBin[at][row] ? 0 : 1;
-  return Math.abs(samples.value[at][row] - samples.truth[at][row]);
+  const distance = Math.abs(samples.value[at][row] - samples.truth[at][row]);
+  return data.parameters[at].names ? Number(!(distance < 0.5)) : distance;
 }
 
 function shown(at, value) {
