@@ -73,6 +73,37 @@ function addErrors(parent, at) {
   }, (row) => truth[row], (row) => value[row] - truth[row]);
 }
 
+function addConfusion(parent, at) {
+  const { names, counts } = data.heads[at].confusion; // counts[predicted][true]
+  const totals = names.map((_, column) => counts.reduce((sum, row) => sum + row[column], 0));
+  const parameter = data.parameters[at];
+  addCells(parent, {
+    names, values: counts, text: String,
+    title: "Predicted class by true class",
+    label: `Counts of ${names.length} classes of ${parameter.name}. Arrow keys and clicks choose a cell and keep its ${data.samples}.`,
+    axes: ["true", "predicted"],
+    colour: (column, row) => ["point", totals[column] ? (counts[row][column] / totals[column]) * 0.85 : 0],
+    chosen: (column, row) => {
+      keep((sample) => samples.trueBin[at][sample] === column && samples.predictedBin[at][sample] === row);
+      say(`${selection.count} ${data.samples}: true ${names[column]}, predicted ${names[row]}`);
+    },
+    rows: () => [["predicted \\ true", ...names], counts.map((row, which) => [names[which], ...row.map(String)])],
+  });
+}
+
+function addCorrelations(parent) {
+  const names = data.parameters.map((parameter) => parameter.name);
+  const values = data.correlations;
+  addCells(parent, {
+    names, values, text: (value) => (value === null ? "-" : value.toFixed(2)),
+    title: "Correlation of the heads' errors",
+    label: "Rank correlation of the signed errors of each two heads.",
+    axes: ["head", "head"],
+    colour: (column, row) => [values[row][column] > 0 ? "point" : "second", Math.abs(values[row][column] || 0) * 0.85],
+    rows: () => [["head", ...names], values.map((row, at) => [names[at], ...row.map((value) => (value === null ? "-" : value.toFixed(3)))])],
+  });
+}
+
 // A figure of lines through points; `below` paints what lies below them.
 function addLines(parent, plot, lines, below) {
   addPlot(parent, {
