@@ -19,7 +19,7 @@ MEDIUM := cnn_64k vit_38k convnext_68k efficientnet_66k mlp_68k densenet_68k
 .PHONY: help h setup demo activate a deactivate d train t tr trainmps tmps trq trs trl trc trvs trcns tq tqc tqv tqcn \
   tqa ca ex evimh evimh16k evimho evimhr evimhst evimhwce evimhqr evimhstk evitms evitmsr evitts evitml evittl evitall \
   emvitb emvite emvitr emvit emvitgta td tda tds tdss tdl tdsc tdsl tdsa tdv list-losses ll list-parameters etms etmsr etmsrdt etts etml etmlr etmlrdt etmldt ettl et64l etall emb eme emr emer emall emall-gen \
-  emall-train sds sdl sdmb sdme sdmr sdma ddr dds ddl ae limits app runs inspect infer compare ablate tensorboard tb sweep sw sweep-report list-configs lc check check-configs test test-ci coverage test-all ta t0 docs bench calibration \
+  emall-train sds sdl sdmb sdme sdmr sdma ddr dds ddl ae report limits app runs inspect infer compare ablate tensorboard tb sweep sw sweep-report list-configs lc check check-configs test test-ci coverage test-all ta t0 docs bench calibration \
   format f clean c dclean dc clean-logs cl lock sync sy
 
 help h: ## list these commands
@@ -175,6 +175,9 @@ ddl: $(READY) ## the newest 16,384-clip dataset
 
 ae: $(READY) ## test the newest best.ckpt, compare its sounds by all audio metrics, and write a report with sounds
 	$(PYTHON) src/eval.py ckpt_path=best report=true audio=true
+
+report: $(READY) ## show the test of the newest best.ckpt as one page with figures and sounds
+	$(PYTHON) src/report.py ckpt_path=best
 
 limits: $(READY) ## what the image can tell at most of each parameter: make limits SYNTH=moog_basic
 	$(PYTHON) src/evaluation/limits.py $(if $(SYNTH),synth=$(SYNTH))

@@ -17,7 +17,8 @@ from omegaconf import DictConfig, OmegaConf  # noqa: E402
 from src.cli.entry import entry_point, require, run  # noqa: E402
 from src.cli.loggers import require_loggers  # noqa: E402
 from src.cli.values import is_tested, require_mappings  # noqa: E402
-from src.run.checkpoints import find_checkpoint  # noqa: E402
+from src.run.checkpoints import find_checkpoint, run_of  # noqa: E402
+from src.run.record import last_session  # noqa: E402
 from src.utils.errors import UserError  # noqa: E402
 from src.utils.files import shown_path  # noqa: E402
 from src.utils.workers import raise_if_lost  # noqa: E402
@@ -94,9 +95,11 @@ def main(config: DictConfig) -> None:
         write_refined(refined, output)
         print_refined(refined)
     if config.report:
-        from src.evaluation.report import write_report
+        from src.evaluation.reports.write import write_report
 
-        log.info("report with sounds: %s", shown_path(write_report(evaluation, model, datamodule, output)))
+        run_dir = run_of(ckpt_path)
+        page = write_report(output, output, run_dir, last_session(run_dir), model, datamodule)
+        log.info("report with sounds: %s", shown_path(page))
     if source is not None:
         if not answers:
             assert evaluation.predictions is not None  # audio_source refused other models

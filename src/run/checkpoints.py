@@ -36,6 +36,12 @@ def checkpoints_of_runs(log_dir: Path, name: str) -> list[Path]:
     return sorted(found, key=lambda path: path.stat().st_mtime)
 
 
+def run_of(checkpoint: Path) -> Path | None:
+    """Return the directory of the run that wrote a checkpoint; None if the file is elsewhere."""
+    run = checkpoint.parent.parent
+    return run if (run / "run.json").is_file() else None
+
+
 def _warn_of_newer(runs: Path, chosen: Path) -> None:
     """Warn if the newest run has no checkpoint with the chosen checkpoint's name."""
     newest = max(runs.glob("*/run.json"), key=lambda path: path.stat().st_mtime, default=None)
