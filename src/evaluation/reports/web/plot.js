@@ -1,6 +1,6 @@
 // Figures on a canvas: axes, a cached picture, and marks above it. Each is also a table for those who prefer one.
 const plots = [];
-const MARGIN = { right: 12, top: 8, bottom: 38 };
+const MARGIN = { right: 18, top: 8, bottom: 38 };
 
 // Where a value lies on an axis {min, max}, linear, `log` or, in Hz, `mel`, from 0 to 1.
 function position(axis, value) {
