@@ -10,7 +10,7 @@ from src.data.paths import Location
 from src.data.spec import DatasetSpec
 from src.data.spec_schema import Sensitivity
 from src.evaluation.confusion import category_name
-from src.evaluation.intervals import rounded, significant, written_interval
+from src.evaluation.intervals import rounded, significant, written_estimate, written_interval
 from src.evaluation.predictions_file import write_predictions_file
 from src.parameters.space import ParameterSpace
 from src.parameters.spec import ParameterSpec
@@ -247,15 +247,18 @@ def print_segments(name: str, segments: list[Prediction], space: ParameterSpace,
 
 def _notes(sounds: list[Prediction], space: ParameterSpace, calibrated_on: int) -> list[str]:
     """Return what a reader of uncertainties should know."""
+    intervals = "[low, high]: 90 % interval"
     if any(sound.refinement for sound in sounds):
-        notes = ["+-: standard uncertainty of the fit to the image; none if no parameters fit the sound"]
+        notes = [intervals, "+-: standard uncertainty of the fit to the image; none if no parameters fit the sound"]
         if any(spec.kind != "continuous" for spec in space):
             notes.append("what is not continuous keeps the network's answer and its +-")
         if len(sounds) > 1:
             notes.append(f"{_RMS}: difference between the images, network -> refined")
         return notes
     fitted = f"fitted to the errors on {calibrated_on:,} validation sounds"
-    notes = [f"+-: standard uncertainty, {fitted if calibrated_on else 'rough, since it is not calibrated'}"]
+    notes = [f"{intervals}, {fitted if calibrated_on else 'rough, since it is not calibrated'}"]
+    if len(sounds) == 1:
+        notes.append("+-: standard uncertainty: 68 % of the errors are smaller")
     if any(spec.kind == "categorical" for spec in space):
         notes.append("+- of a category: the probability that it is wrong")
     return notes
@@ -279,24 +282,28 @@ def _refinement_notes(how: Refinement) -> list[str]:
 
 
 def _cells(sound: Prediction, space: ParameterSpace) -> list[str]:
-    """Return a sound's value and uncertainty of each parameter."""
-    pairs = [_prediction(*parts) for parts in zip(space, sound.values, sound.uncertainties, strict=True)]
-    return [f"{value} +- {uncertainty}" if uncertainty else value for value, uncertainty in pairs]
+    """Return a sound's value of each parameter with its 90 % interval, or of a category with its `+-`."""
+    cells = []
+    for at, spec in enumerate(space):
+        value, interval = _estimate(spec, sound.values[at], sound.low_90[at], sound.high_90[at])
+        uncertainty = _uncertainty(spec, sound.uncertainties[at])
+        if spec.kind == "categorical" and uncertainty:
+            interval = f"+- {uncertainty}"
+        cells.append(f"{value} {interval}".rstrip())
+    return cells
 
 
 def _print_sound(sound: Prediction, space: ParameterSpace, caption: str) -> None:
-    columns = [Column("parameter", text=True), Column("value"), Column("+-"), Column("90 % interval", drop=1)]
+    columns = [Column("parameter", text=True), Column("value"), Column("90 % interval"), Column("+-", drop=1)]
     columns.append(Column("unit", text=True))
     rows = []
     for at, spec in enumerate(space):
-        value, uncertainty = _prediction(spec, sound.values[at], sound.uncertainties[at])
-        low, high = sound.low_90[at], sound.high_90[at]
-        interval = f"{significant(low, 4)} .. {significant(high, 4)}" if math.isfinite(low) else ""
-        rows.append([spec.name, value, uncertainty, interval, spec.unit])
+        value, interval = _estimate(spec, sound.values[at], sound.low_90[at], sound.high_90[at])
+        rows.append([spec.name, value, interval, _uncertainty(spec, sound.uncertainties[at]), spec.unit])
     if sound.refinement is not None:
-        columns.insert(3, Column("network", drop=2))
+        columns.insert(4, Column("network", drop=2))
         for at, (spec, row) in enumerate(zip(space, rows, strict=True)):
-            row.insert(3, _prediction(spec, sound.refinement.network[at], math.nan)[0])
+            row.insert(4, _estimate(spec, sound.refinement.network[at], math.nan, math.nan)[0])
         caption = "\n".join([*_refinement_notes(sound.refinement), caption])
     show(columns, rows, sound.name, caption, "predictions.csv")
 
@@ -305,8 +312,15 @@ def _heading(spec: ParameterSpec) -> str:
     return f"{spec.name} [{spec.unit}]" if spec.unit else spec.name
 
 
-def _prediction(spec: ParameterSpec, value: float, uncertainty: float) -> tuple[str, str]:
-    """Return a predicted value and its uncertainty, which is empty if unknown."""
+def _estimate(spec: ParameterSpec, value: float, low: float, high: float) -> tuple[str, str]:
+    """Return a predicted value and its interval, which is empty for a category."""
     if spec.kind == "categorical":
-        return category_name(spec, value), f"{100 * uncertainty:.2g} %" if math.isfinite(uncertainty) else ""
-    return significant(value, 4), significant(uncertainty, 2) if math.isfinite(uncertainty) else ""
+        return category_name(spec, value), ""
+    return written_estimate(value, low, high, spec.scale == "log")
+
+
+def _uncertainty(spec: ParameterSpec, uncertainty: float) -> str:
+    """Return an uncertainty, empty if it is unknown; of a category it is a probability."""
+    if not math.isfinite(uncertainty):
+        return ""
+    return f"{100 * uncertainty:.2g} %" if spec.kind == "categorical" else significant(uncertainty, 2)
