@@ -56,6 +56,7 @@ def main(config: DictConfig) -> None:
     from src.evaluation.refinement.options import parse_options
     from src.evaluation.refinement.results import print_refined, refine_test, write_refined
     from src.evaluation.tables import print_evaluation, write_evaluation
+    from src.evaluation.uncertainty_tables import print_reliability
     from src.models.build import read_checkpoint, restore_model
 
     apply_extras(config)
@@ -87,6 +88,7 @@ def main(config: DictConfig) -> None:
     output = Path(config.paths.output_dir)
     write_evaluation(evaluation, output, ckpt_path)
     print_evaluation(evaluation)
+    print_reliability(evaluation)
     log.info("results: %s", shown_path(output / "test_results.json"))
     answers: dict[str, np.ndarray] = {}
     if refiner is not None:

@@ -90,9 +90,9 @@ def main(config: DictConfig) -> None:
         write_predictions(predictions, heads.space, output_dir)
         calibrated_on = int(heads.calibration.samples)
         for name, found in segments.items():
-            print_segments(name, found, heads.space, calibrated_on)
+            print_segments(name, found, heads.space, calibrated_on, heads.typical)
         if not segments:
-            print_predictions(predictions, heads.space, calibrated_on)
+            print_predictions(predictions, heads.space, calibrated_on, heads.typical)
         log.info("predictions%s: %s", " and sounds" if config.render and not is_dataset else "", shown_path(output_dir))
     if faults:
         raise SystemExit(1)

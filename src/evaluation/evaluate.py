@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -14,10 +14,12 @@ from src.data.datamodule import BatchDataModule
 from src.data.dataset import BatchDataset, load_batch
 from src.data.recipe import first_difference
 from src.data.spec import DatasetSpec, hop_samples
+from src.evaluation.class_metrics import ClassMetrics, class_metrics
 from src.evaluation.confusion import Confusion, count_pairs
 from src.evaluation.intervals import Interval, interval, proportion_interval, resampled_means
 from src.evaluation.predictions_file import SplitPredictions
 from src.evaluation.reconstruct import reconstruction_errors
+from src.evaluation.reliability import Reliability, reliability
 from src.evaluation.rerender import image_errors, rendering_source
 from src.models.heads.multi_head import Estimates
 from src.models.tasks.parameters import parameters_of, predicts_parameters
@@ -71,6 +73,7 @@ class CategoryRow:
     baseline_accuracy: float  # of the training split's most frequent category
     intervals: dict[str, Interval | None]
     confusion: Confusion
+    classes: ClassMetrics | None = None  # None if the head has no probabilities
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,7 @@ class Evaluation:
     image_error: ImageError | None  # None if the synth of the sounds is not known
     reconstruction_error: ImageError | None = None  # of a model that learns features; in levels of the image
     samples: str = "sounds"  # what they are: sounds or images
+    reliability: tuple[Reliability, ...] = ()  # of the uncertainties of all parameters that are not categorical
     predictions: SplitPredictions | None = field(default=None, repr=False)  # None if it predicts no parameters
 
     def to_json(self) -> bytes:
@@ -120,17 +124,46 @@ def evaluate(model: VIMHLitModule, datamodule: BatchDataModule, trainer: Trainer
             image_error=None,
             reconstruction_error=error,
         )
-    estimates, levels = predict_split(model, test, datamodule.eval_batch_size)
+    outputs = run_split(model, test, datamodule.eval_batch_size)
+    estimates, levels = outputs.estimates, outputs.levels
     values = estimates.values
     metrics = _test(model, datamodule, trainer)
     truth, trained_on = spec.space.denormalize(test.targets()), spec.space.denormalize(train.targets())
     space = model.spec.space  # the same ranges; true and predicted classes are counted on the model's step grid
     limits = {row.name: row.limit_mae for row in spec.origin.sensitivity}
     rows, categories, relative_errors = _head_results(space, values, levels, truth, trained_on, test.quantised, limits)
+    for at, row in enumerate(categories):
+        if row.name in outputs.probabilities:
+            of = space.names.index(row.name)
+            figures = class_metrics(outputs.probabilities[row.name], space.to_class(truth)[:, of], levels[:, of])
+            categories[at] = replace(row, classes=figures)
     typical = typical_values(spec.space, trained_on)
     nominal = [parameter.kind == "categorical" for parameter in space]
     trained = parameters_of(model).trained.cpu().numpy()
     nmae = relative_errors[:, trained].mean(axis=1)
+    predictions = SplitPredictions(
+        space=space,
+        value=values,
+        truth=truth,
+        sd=estimates.uncertainties,
+        low_68=estimates.low_68,
+        high_68=estimates.high_68,
+        low_90=estimates.low_90,
+        high_90=estimates.high_90,
+        level=levels,
+        true_level=space.to_class(truth),
+        baseline=np.where(nominal, typical, trained_on.mean(axis=0)),
+        image_limit=np.array([limits.get(name) for name in space.names], float),
+        about={
+            "dataset": spec.name,
+            "split": "test",
+            "samples": _samples(spec),
+            "dataset_sha256": spec.sha256,
+            "labels": "quantised" if test.quantised else "exact",
+            "data_seed": datamodule.seed,
+        },
+        probabilities=outputs.probabilities,
+    )
     return Evaluation(
         dataset=spec.name,
         samples=_samples(spec),
@@ -141,28 +174,8 @@ def evaluate(model: VIMHLitModule, datamodule: BatchDataModule, trainer: Trainer
         rows=tuple(rows),
         categories=tuple(categories),
         image_error=_image_error(datamodule, test, values, truth, typical),
-        predictions=SplitPredictions(
-            space=space,
-            value=values,
-            truth=truth,
-            sd=estimates.uncertainties,
-            low_68=estimates.low_68,
-            high_68=estimates.high_68,
-            low_90=estimates.low_90,
-            high_90=estimates.high_90,
-            level=levels,
-            true_level=space.to_class(truth),
-            baseline=np.where(nominal, typical, trained_on.mean(axis=0)),
-            image_limit=np.array([limits.get(name) for name in space.names], float),
-            about={
-                "dataset": spec.name,
-                "split": "test",
-                "samples": _samples(spec),
-                "dataset_sha256": spec.sha256,
-                "labels": "quantised" if test.quantised else "exact",
-                "data_seed": datamodule.seed,
-            },
-        ),
+        reliability=reliability(predictions),
+        predictions=predictions,
     )
 
 
@@ -316,17 +329,25 @@ def _target(spec: ParameterSpec) -> str:
     return " ".join([f"{spec.name} {spec.min:g}..{spec.max:g} {spec.scale} {spec.kind}", *(spec.values or ())])
 
 
-def predict_split(
-    model: VIMHLitModule, dataset: BatchDataset, batch_size: int = _BATCH, count: int | None = None
-) -> tuple[Estimates, np.ndarray]:
-    """Predict a dataset's first `count` samples, or all.
+class SplitOutputs(NamedTuple):
+    """What a model returns for a split's n sounds."""
 
-    Return estimates, arrays (n, P) float64 in physical units, and classes (n, P) int64.
-    """
+    estimates: Estimates  # arrays (n, P) float64 in physical units
+    levels: np.ndarray  # classes (n, P) int64
+    distances: np.ndarray  # of the features (n,), see src.models.feature_distribution; NaN if unknown
+    probabilities: dict[str, np.ndarray]  # (n, K) float32 of the categories of each categorical parameter
+
+
+def run_split(
+    model: VIMHLitModule, dataset: BatchDataset, batch_size: int = _BATCH, count: int | None = None
+) -> SplitOutputs:
+    """Return a model's outputs for a dataset's first `count` samples, or all."""
     count = len(dataset) if count is None else min(count, len(dataset))
     heads = parameters_of(model)
     found = np.empty((len(Estimates._fields), count, len(heads.space)))
     levels = np.empty(found.shape[1:], np.int64)
+    distances = np.full(count, np.nan)
+    probabilities: dict[str, np.ndarray] = {}
     weights = next(model.parameters())
     model.eval()
     for batch_rows in dataset.batches_by_shape(batch_size):
@@ -335,10 +356,23 @@ def predict_split(
             continue
         batch = load_batch(dataset, rows, weights)
         with torch.inference_mode():
-            outputs = model(batch["image"], batch.get("scale"))
+            features = model.features(batch["image"], batch.get("scale"))
+            outputs = heads(features)
             found[:, rows] = torch.stack(heads.estimates(outputs)).cpu().numpy()
             levels[rows] = heads.levels(outputs).cpu().numpy()
-    return Estimates(*found), levels
+            distances[rows] = model.distances(features).numpy()
+            for name, batch_of in heads.probabilities(outputs).items():
+                whole = probabilities.setdefault(name, np.empty((count, batch_of.shape[1]), np.float32))
+                whole[rows] = batch_of.cpu().numpy()
+    return SplitOutputs(Estimates(*found), levels, distances, probabilities)
+
+
+def predict_split(
+    model: VIMHLitModule, dataset: BatchDataset, batch_size: int = _BATCH, count: int | None = None
+) -> tuple[Estimates, np.ndarray]:
+    """Return the estimates and the classes of `run_split`."""
+    outputs = run_split(model, dataset, batch_size, count)
+    return outputs.estimates, outputs.levels
 
 
 def predict_values(model: VIMHLitModule, dataset: BatchDataset, count: int) -> np.ndarray:

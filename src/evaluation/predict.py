@@ -20,7 +20,8 @@ from src.data.info import read_spec
 from src.data.source import Source
 from src.data.spec import DatasetSpec
 from src.data.vimh_dataset import VIMHDataset
-from src.evaluation.evaluate import predict_split, require_same_targets
+from src.evaluation.evaluate import predict_split, require_same_targets, run_split
+from src.evaluation.prediction_warnings import prediction_warnings
 from src.evaluation.refinement.answers import Refiner, refine_dataset
 from src.evaluation.refinement.refine import Refined
 from src.evaluation.refinement.spread import pairs_alike
@@ -50,6 +51,8 @@ class Prediction:
     high_90: np.ndarray
     times: tuple[float, float] | None = None  # s: start and end in the recording that the sound is cut from
     refinement: Refinement | None = None
+    distance: float = math.nan  # of its features from those of validation sounds, 1 is the limit; NaN if unknown
+    warnings: tuple[str, ...] = ()  # reasons to distrust it
 
 
 @dataclass(frozen=True)
@@ -158,24 +161,28 @@ def predict_clip(
     """Predict one clip (T,); raise UserError if the model returns values that are not finite."""
     with torch.inference_mode():
         image, scale = front_end(torch.from_numpy(clip)[None])
-        estimates = _estimate(model, as_trained(front_end, image), scale)
+        estimates, distance = _estimate(model, as_trained(front_end, image), scale)
     if not np.isfinite(estimates.values).all():
         raise UserError(f"{name}: the model predicts values that are not finite; train it again")
+    space = model.spec.space
     if refiner is None:
-        return _prediction(name, estimates)
+        return _prediction(space, name, estimates, distance)
     one = Estimates(*(column[None] for column in estimates))
     try:
-        return _refined(refiner, [name], one, refiner.refine(one, image.numpy(), scale.numpy(), recorded=True))[0]
+        found = refiner.refine(one, image.numpy(), scale.numpy(), recorded=True)
     except UserError as error:  # of the voice; the network's answer is valid without it
         log.warning("%s: not refined: %s", name, error)
-        return _prediction(name, estimates)
+        return _prediction(space, name, estimates, distance)
+    return _refined(refiner, [name], one, found, [distance])[0]
 
 
-def _estimate(model: VIMHLitModule, image: torch.Tensor, scale: torch.Tensor) -> Estimates:
-    """Return the estimates of one image (1, C, H, W), as arrays (P,) float64 in physical units."""
+def _estimate(model: VIMHLitModule, image: torch.Tensor, scale: torch.Tensor) -> tuple[Estimates, float]:
+    """Return the estimates of one image (1, C, H, W), arrays (P,) float64 in physical units, and its distance."""
     weights = next(model.parameters())
-    estimates = model.predict(image.to(weights), scale.to(weights.device))
-    return Estimates(*(column[0].cpu().numpy().astype(np.float64) for column in estimates))
+    features = model.features(image.to(weights), scale.to(weights.device))
+    estimates = model.heads.estimates(model.heads(features))
+    arrays = (column[0].cpu().numpy().astype(np.float64) for column in estimates)
+    return Estimates(*arrays), float(model.distances(features)[0])
 
 
 def clip_image(front_end: FrontEnd, clip: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
@@ -203,16 +210,21 @@ def predict_dataset(model: VIMHLitModule, directory: Path, refiner: Refiner | No
     spec = read_spec(directory)
     require_same_targets(model.spec, spec)
     dataset = VIMHDataset(directory, "test", spec=spec)
-    estimates = estimate_dataset(model, dataset)
+    outputs = run_split(model, dataset)
+    estimates, distances = _require_finite(outputs.estimates), outputs.distances
     names = [f"test {row}" for row in range(len(dataset))]
     if refiner is not None:
-        return _refined(refiner, names, estimates, refine_dataset(refiner, dataset, estimates))
-    return [_prediction(name, Estimates(*sound)) for name, *sound in zip(names, *estimates, strict=True)]
+        return _refined(refiner, names, estimates, refine_dataset(refiner, dataset, estimates), distances)
+    sounds = zip(names, distances, *estimates, strict=True)
+    return [_prediction(spec.space, name, Estimates(*sound), distance) for name, distance, *sound in sounds]
 
 
 def estimate_dataset(model: VIMHLitModule, dataset: BatchDataset) -> Estimates:
     """Return the estimates of a split's samples in order, as arrays (n, P) float64."""
-    estimates, _ = predict_split(model, dataset)
+    return _require_finite(predict_split(model, dataset)[0])
+
+
+def _require_finite(estimates: Estimates) -> Estimates:
     finite = np.isfinite(estimates.values).all(axis=1)
     if not finite.all():
         raise UserError(
@@ -221,26 +233,38 @@ def estimate_dataset(model: VIMHLitModule, dataset: BatchDataset) -> Estimates:
     return estimates
 
 
-def _prediction(name: str, estimates: Estimates) -> Prediction:
-    return Prediction(name, estimates.values, estimates.uncertainties, estimates.low_90, estimates.high_90)
+def _prediction(space: ParameterSpace, name: str, estimates: Estimates, distance: float) -> Prediction:
+    return Prediction(
+        name,
+        estimates.values,
+        estimates.uncertainties,
+        estimates.low_90,
+        estimates.high_90,
+        distance=float(distance),
+        warnings=prediction_warnings(space, estimates.values, distance),
+    )
 
 
 def _refined(
-    refiner: Refiner, names: list[str], network: Estimates, found: tuple[Estimates, Refined]
+    refiner: Refiner,
+    names: list[str],
+    network: Estimates,
+    found: tuple[Estimates, Refined],
+    distances: Iterable[float],
 ) -> list[Prediction]:
     """Return the predictions of refined estimates, arrays (n, P), beside those of the network."""
-    (estimates, refined), parameters = found, refiner.source.synth.space.names
+    (estimates, refined), space = found, refiner.source.synth.space
     predictions = []
-    for row, name in enumerate(names):
+    for row, (name, distance) in enumerate(zip(names, distances, strict=True)):
         refinement = Refinement(
             network.values[row],
             float(refined.rms_before[row]),
             float(refined.rms_after[row]),
             int(refined.iterations[row]),
             bool(refined.ambiguous[row]),
-            pairs_alike(parameters, refined.correlation[row]),
+            pairs_alike(space.names, refined.correlation[row]),
         )
-        prediction = _prediction(name, Estimates(*(column[row] for column in estimates)))
+        prediction = _prediction(space, name, Estimates(*(column[row] for column in estimates)), distance)
         predictions.append(replace(prediction, refinement=refinement))
     return predictions
 
@@ -258,13 +282,15 @@ def write_predictions(predictions: list[Prediction], space: ParameterSpace, outp
     refined = any(sound.refinement for sound in predictions)
     if refined:
         names += [*(csv_text(f"{name}_network") for name in space.names), "rms_before", "rms_after", "iterations"]
+    names += ["distance", "warnings"]
     writer.writerow(["start", "end", *names] if times else names)
     for sound in predictions:
         row = [*sound.values, *sound.uncertainties, *sound.low_90, *sound.high_90]
         if sound.refinement:
             how = sound.refinement
             row += [*how.network, how.rms_before, how.rms_after, how.iterations]
-        cells = [csv_text(sound.name), *(f"{number:.6g}" for number in row)]
+        row.append(sound.distance)
+        cells = [csv_text(sound.name), *(f"{number:.6g}" for number in row), csv_text("; ".join(sound.warnings))]
         writer.writerow([*(f"{time:.4f}" for time in sound.times or ()), *cells])
     write_atomic(output_dir / "predictions.csv", text.getvalue().encode())
     content = {
@@ -277,6 +303,10 @@ def write_predictions(predictions: list[Prediction], space: ParameterSpace, outp
             for sound in predictions
         },
     }
+    content["distances"] = {
+        sound.name: sound.distance if math.isfinite(sound.distance) else None for sound in predictions
+    }
+    content["warnings"] = {sound.name: list(sound.warnings) for sound in predictions if sound.warnings}
     if times:
         content["times"] = times
     if refined:

@@ -116,6 +116,15 @@ class VIMHLitModule(LightningModule):
         low, high = self.range_db
         return self.auxiliary(features, (2.0 * scale - low - high) / (high - low))  # low..high to -1..1
 
+    def distances(self, features: Tensor) -> Tensor:
+        """Return how unlike those of validation sounds features (B, D) are, (B,) on the CPU: 1 is the limit.
+
+        They are NaN if no validation has determined a limit.
+        """
+        if self.feature_distribution is None:
+            return torch.full((len(features),), torch.nan)
+        return self.feature_distribution.distances(features)
+
     @property
     def monitorable(self) -> list[str]:
         """Names of the metrics that a training run logs and can monitor."""

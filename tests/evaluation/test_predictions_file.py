@@ -32,8 +32,10 @@ def predictions(count=5):
     level, true_level = random.integers(3, size=(2, count, 2))
     about = {"dataset": "mine", "dataset_sha256": {"test": "0"}}
     ends = (low_68, high_68, low_90, high_90)
+    limits = np.array([0.1, np.nan])
+    probabilities = {"wave <b>": random.dirichlet(np.ones(3), count)}
     return SplitPredictions(
-        SPACE, value, truth, sd, *ends, level, true_level, random.random(2), np.array([0.1, np.nan]), about
+        SPACE, value, truth, sd, *ends, level, true_level, random.random(2), limits, about, probabilities
     )
 
 
@@ -48,6 +50,8 @@ def test_what_is_read_is_what_was_written(tmp_path):
         np.testing.assert_array_equal(getattr(found, name), getattr(written, name).astype(np.float32))
     np.testing.assert_array_equal(found.level, written.level)
     np.testing.assert_array_equal(found.true_level, written.true_level)
+    assert set(found.probabilities) == {"wave <b>"}
+    np.testing.assert_allclose(found.probabilities["wave <b>"], written.probabilities["wave <b>"], rtol=1e-6)
     assert found.about["checkpoint_sha256"] == hashlib.sha256(b"weights").hexdigest()
     assert found.about["dataset"] == "mine"
 
@@ -104,6 +108,7 @@ def test_a_damaged_file_is_read_or_refused_in_one_line(tmp_path_factory, content
     [
         ("value", np.zeros((5, 3), np.float32), "value: an array"),
         ("level", np.zeros((5, 2), np.float32), "level: an array"),
+        ("probabilities_1", np.zeros((5, 2), np.float32), "probabilities_1: an array"),
         ("value", np.array(["a"]), "value: an array"),
         ("truth", np.array([{}], object), "allow_pickle"),
         ("about", np.array("no JSON"), "Expecting value"),

@@ -101,7 +101,7 @@ def test_a_checkpoint_holds_the_distribution_of_its_validation(contents):
     ],
 )
 def test_a_distribution_that_does_not_fit_is_refused(contents, change, message):
-    with pytest.raises(UserError, match="^ckpt_path: ") as raised:
+    with pytest.raises(UserError, match=r"^ckpt_path: ") as raised:
         restore_model(contents | {"feature_distribution": contents["feature_distribution"] | change})
     assert message in str(raised.value)
 
