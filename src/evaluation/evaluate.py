@@ -1,8 +1,9 @@
 """A model's results on the test split, each with its 95 % interval and a baseline for comparison."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,6 +22,8 @@ from src.evaluation.predictions_file import SplitPredictions
 from src.evaluation.reconstruct import reconstruction_errors
 from src.evaluation.reliability import Reliability, reliability
 from src.evaluation.rerender import image_errors, rendering_source
+from src.models.build import load_checkpoint
+from src.models.ensemble import Ensemble, Predictor, answers
 from src.models.heads.multi_head import Estimates
 from src.models.tasks.parameters import parameters_of, predicts_parameters
 from src.models.vimh_lit_module import VIMHLitModule
@@ -100,14 +103,18 @@ class Evaluation:
         return (json.dumps(plain, indent=2) + "\n").encode()
 
 
-def evaluate(model: VIMHLitModule, datamodule: BatchDataModule, trainer: Trainer) -> Evaluation:
+def evaluate(
+    model: VIMHLitModule, datamodule: BatchDataModule, trainer: Trainer, others: Sequence[VIMHLitModule] = ()
+) -> Evaluation:
     """Test a model on the test split, by which nothing is trained or chosen.
 
     The results are those of float32 predictions of all test sounds, whatever the trainer's precision, number of
-    processes and limit on batches.
+    processes and limit on batches. With `others` they are those of an ensemble, except `metrics`, which are the first
+    model's.
     """
     spec, test, train = datamodule.spec, datamodule.dataset("test"), datamodule.dataset("train")
-    model.to(trainer.strategy.root_device)
+    for each in (model, *others):
+        each.to(trainer.strategy.root_device)
     if not predicts_parameters(model):
         metrics, error = _test(model, datamodule, trainer), None
         if model.heads.reconstructs:
@@ -124,7 +131,8 @@ def evaluate(model: VIMHLitModule, datamodule: BatchDataModule, trainer: Trainer
             image_error=None,
             reconstruction_error=error,
         )
-    outputs = run_split(model, test, datamodule.eval_batch_size)
+    predictor = Ensemble([model, *others]) if others else model
+    outputs = run_split(predictor, test, datamodule.eval_batch_size)
     estimates, levels = outputs.estimates, outputs.levels
     values = estimates.values
     metrics = _test(model, datamodule, trainer)
@@ -339,12 +347,11 @@ class SplitOutputs(NamedTuple):
 
 
 def run_split(
-    model: VIMHLitModule, dataset: BatchDataset, batch_size: int = _BATCH, count: int | None = None
+    model: Predictor, dataset: BatchDataset, batch_size: int = _BATCH, count: int | None = None
 ) -> SplitOutputs:
     """Return a model's outputs for a dataset's first `count` samples, or all."""
     count = len(dataset) if count is None else min(count, len(dataset))
-    heads = parameters_of(model)
-    found = np.empty((len(Estimates._fields), count, len(heads.space)))
+    found = np.empty((len(Estimates._fields), count, len(parameters_of(model).space)))
     levels = np.empty(found.shape[1:], np.int64)
     distances = np.full(count, np.nan)
     probabilities: dict[str, np.ndarray] = {}
@@ -356,19 +363,18 @@ def run_split(
             continue
         batch = load_batch(dataset, rows, weights)
         with torch.inference_mode():
-            features = model.features(batch["image"], batch.get("scale"))
-            outputs = heads(features)
-            found[:, rows] = torch.stack(heads.estimates(outputs)).cpu().numpy()
-            levels[rows] = heads.levels(outputs).cpu().numpy()
-            distances[rows] = model.distances(features).numpy()
-            for name, batch_of in heads.probabilities(outputs).items():
-                whole = probabilities.setdefault(name, np.empty((count, batch_of.shape[1]), np.float32))
-                whole[rows] = batch_of.cpu().numpy()
+            answer = answers(model, batch["image"], batch.get("scale"))
+        found[:, rows] = torch.stack(answer.estimates).cpu().numpy()
+        levels[rows] = answer.levels.cpu().numpy()
+        distances[rows] = answer.distances.numpy()
+        for name, likely in answer.probabilities.items():
+            whole = probabilities.setdefault(name, np.empty((count, likely.shape[1]), np.float32))
+            whole[rows] = likely.cpu().numpy()
     return SplitOutputs(Estimates(*found), levels, distances, probabilities)
 
 
 def predict_split(
-    model: VIMHLitModule, dataset: BatchDataset, batch_size: int = _BATCH, count: int | None = None
+    model: Predictor, dataset: BatchDataset, batch_size: int = _BATCH, count: int | None = None
 ) -> tuple[Estimates, np.ndarray]:
     """Return the estimates and the classes of `run_split`."""
     outputs = run_split(model, dataset, batch_size, count)
@@ -378,3 +384,19 @@ def predict_split(
 def predict_values(model: VIMHLitModule, dataset: BatchDataset, count: int) -> np.ndarray:
     """Return predictions (n, P) in physical units for a dataset's first `count` samples."""
     return predict_split(model, dataset, count=count)[0].values
+
+
+def load_others(model: VIMHLitModule, paths: Iterable[Path], trust: Iterable[str] = ()) -> list[VIMHLitModule]:
+    """Load the other members of a model's ensemble; raise UserError for one of other parameters or images."""
+    others = []
+    for path in paths:
+        other = load_checkpoint(path, trust)
+        parameters_of(other)
+        try:
+            require_same_targets(model.spec, other.spec)
+        except UserError as error:
+            raise UserError(f"ensemble: {path}: {error}") from error
+        others.append(other)
+    if others:
+        parameters_of(model)
+    return others

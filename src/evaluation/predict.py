@@ -26,8 +26,8 @@ from src.evaluation.refinement.answers import Refiner, refine_dataset
 from src.evaluation.refinement.refine import Refined
 from src.evaluation.refinement.spread import pairs_alike
 from src.evaluation.rerender import rendering_source
+from src.models.ensemble import Predictor, answers
 from src.models.heads.multi_head import Estimates
-from src.models.vimh_lit_module import VIMHLitModule
 from src.parameters.space import ParameterSpace
 from src.spectral.audio_file import SUFFIXES, read_clip, write_clip
 from src.spectral.front_end import FrontEnd
@@ -98,7 +98,7 @@ def make_front_end(spec: DatasetSpec) -> FrontEnd:
 
 
 def predict_files(
-    model: VIMHLitModule,
+    model: Predictor,
     paths: list[Path],
     channel: str | None,
     render_dir: Path | None,
@@ -156,7 +156,7 @@ def predict_each(
 
 
 def predict_clip(
-    model: VIMHLitModule, front_end: FrontEnd, clip: np.ndarray, name: str, refiner: Refiner | None = None
+    model: Predictor, front_end: FrontEnd, clip: np.ndarray, name: str, refiner: Refiner | None = None
 ) -> Prediction:
     """Predict one clip (T,); raise UserError if the model returns values that are not finite."""
     with torch.inference_mode():
@@ -176,13 +176,12 @@ def predict_clip(
     return _refined(refiner, [name], one, found, [distance])[0]
 
 
-def _estimate(model: VIMHLitModule, image: torch.Tensor, scale: torch.Tensor) -> tuple[Estimates, float]:
+def _estimate(model: Predictor, image: torch.Tensor, scale: torch.Tensor) -> tuple[Estimates, float]:
     """Return the estimates of one image (1, C, H, W), arrays (P,) float64 in physical units, and its distance."""
     weights = next(model.parameters())
-    features = model.features(image.to(weights), scale.to(weights.device))
-    estimates = model.heads.estimates(model.heads(features))
-    arrays = (column[0].cpu().numpy().astype(np.float64) for column in estimates)
-    return Estimates(*arrays), float(model.distances(features)[0])
+    answer = answers(model, image.to(weights), scale.to(weights.device))
+    arrays = (column[0].cpu().numpy().astype(np.float64) for column in answer.estimates)
+    return Estimates(*arrays), float(answer.distances[0])
 
 
 def clip_image(front_end: FrontEnd, clip: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
@@ -205,7 +204,7 @@ def rendered(source: Source | None, values: np.ndarray) -> np.ndarray | None:
         return None
 
 
-def predict_dataset(model: VIMHLitModule, directory: Path, refiner: Refiner | None = None) -> list[Prediction]:
+def predict_dataset(model: Predictor, directory: Path, refiner: Refiner | None = None) -> list[Prediction]:
     """Predict the test split of a VIMH directory, and refine the predictions with `refiner`."""
     spec = read_spec(directory)
     require_same_targets(model.spec, spec)
@@ -219,7 +218,7 @@ def predict_dataset(model: VIMHLitModule, directory: Path, refiner: Refiner | No
     return [_prediction(spec.space, name, Estimates(*sound), distance) for name, distance, *sound in sounds]
 
 
-def estimate_dataset(model: VIMHLitModule, dataset: BatchDataset) -> Estimates:
+def estimate_dataset(model: Predictor, dataset: BatchDataset) -> Estimates:
     """Return the estimates of a split's samples in order, as arrays (n, P) float64."""
     return _require_finite(predict_split(model, dataset)[0])
 

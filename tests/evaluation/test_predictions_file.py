@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from src.data.vimh_datamodule import VIMHDataModule
 from src.evaluation.evaluate import evaluate
 from src.evaluation.predictions_file import FILE, SplitPredictions, read_predictions_file, write_predictions_file
+from src.evaluation.reliability import inside_90
 from src.evaluation.tables import write_evaluation
 from src.models.build import load_checkpoint
 from src.parameters.space import ParameterSpace
@@ -81,6 +82,8 @@ def test_a_test_writes_the_predictions_behind_its_errors(tmp_path, trained, saw)
     assert about["checkpoint_sha256"] == hashlib.sha256(trained.best.read_bytes()).hexdigest()
     assert set(about["dataset_sha256"]) >= {"train", "test"}
     assert "predictions" not in results
+    coverages = [row["coverage"] for row in results["reliability"]]
+    np.testing.assert_allclose(coverages, inside_90(read_predictions_file(tmp_path / FILE)).mean(axis=0))
 
 
 @pytest.fixture(scope="module")
