@@ -77,7 +77,7 @@ def restore_model(checkpoint: Mapping[str, Any]) -> VIMHLitModule:
         with bounded(weights) if is_listed(config) else nullcontext():
             model = build_model(config, spec)
             load_weights(model, checkpoint)
-            model.feature_distribution = distribution_of(checkpoint, model.feature_dim)
+            model.feature_distribution = distribution_of(checkpoint, model.description_size)
             model.eval()
             with torch.inference_mode():
                 values = model.values(image, scale)

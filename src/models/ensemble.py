@@ -61,7 +61,7 @@ def answers(model: Predictor, image: Tensor, scale: Tensor | None) -> Answers:
     features = model.features(image, scale)
     outputs = heads(features)
     return Answers(
-        heads.estimates(outputs), heads.levels(outputs), model.distances(features), heads.probabilities(outputs)
+        heads.estimates(outputs), heads.levels(outputs), model.distances(image, features), heads.probabilities(outputs)
     )
 
 

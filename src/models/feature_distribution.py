@@ -1,8 +1,9 @@
-"""The distribution of a network's features over validation sounds: how unlike them is another sound?
+"""The distribution of images and their features over validation sounds: how unlike them is another sound?
 
-Distances are Mahalanobis distances from the mean, relative to the distance that 1 % of validation sounds exceed. A
-feature of a sound that the training data does not resemble can be far from all features of validation sounds even where
-each predicted value seems likely.
+A sound is described by the features of the network and by the profile of its image: the means of its rows and of its
+columns. Training makes features insensitive to what does not vary in the training sounds, such as a fixed pitch; the
+profile is not. Distances are Mahalanobis distances from the mean, relative to the one that 1 % of validation sounds
+exceed.
 
 Source: Lee et al., A Simple Unified Framework for Detecting Out-of-Distribution Samples, arXiv 1807.03888.
 """
@@ -14,6 +15,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 from torchmetrics import Metric
 
 from src.models.heads.calibration import conformal_quantile
@@ -22,19 +24,35 @@ from src.utils.errors import UserError
 LEVEL = 0.99  # share of sounds like those of the validation split that are within the limit
 LEAST = math.ceil(1.0 / (1.0 - LEVEL))  # fewer sounds do not determine the limit
 _MOST = 4096  # they determine the share beyond the limit to 0.2 %, and take 50 ms for 64 features
+_CELLS = 32  # of the rows, and of the columns: with 16, weak noise is often not recognised
+_SMALLEST = 1e-3  # deviation of a feature, relative to their mean: one that is never active has none
 _KEYS = ("mean", "whitening", "limit")
+
+
+def described(image: Tensor, features: Tensor) -> Tensor:
+    """Return descriptions (B, D) of images (B, C, H, W) and their features: the features and the profile."""
+    profiles = []
+    for along in (3, 2):
+        means = image.detach().float().mean(dim=along).cpu()  # mps does not divide all sizes
+        profiles.append(functional.adaptive_avg_pool1d(means, _CELLS).flatten(1))
+    return torch.cat([features.detach().float(), *(profile.to(features.device) for profile in profiles)], dim=1)
+
+
+def description_size(feature_dim: int, channels: int) -> int:
+    """Return the size D of `described`."""
+    return feature_dim + 2 * _CELLS * channels
 
 
 @dataclass(frozen=True)
 class FeatureDistribution:
-    """The mean (D,) of features, a matrix (D, D) that whitens them, and the limit () of distances, on the CPU."""
+    """The mean (D,) of descriptions, a matrix (D, D) that whitens them, the limit () of distances: on the CPU."""
 
     mean: Tensor
     whitening: Tensor
     limit: Tensor
 
     def distances(self, features: Tensor) -> Tensor:
-        """Return the distances (B,) float32, on the CPU, of features (B, D): above 1 a sound is unlike the others."""
+        """Return the distances (B,) float32, on the CPU, of descriptions (B, D): above 1 a sound is unlike."""
         centred = features.detach().float().cpu() - self.mean
         return torch.linalg.vector_norm(centred @ self.whitening, dim=1) / self.limit
 
@@ -44,7 +62,7 @@ class FeatureDistribution:
 
 
 class ValidationFeatures(Metric):
-    """The features of a validation's sounds, over all processes, and the distribution that fits them.
+    """The descriptions of a validation's sounds, over all processes, and the distribution that fits them.
 
     `count` is the expected number of sounds; of more than 4,096 every n-th is used.
     """
@@ -58,7 +76,7 @@ class ValidationFeatures(Metric):
         self.add_state("features", [], dist_reduce_fx="cat")
 
     def update(self, features: Tensor) -> None:
-        """Add the features (B, D) of a batch."""
+        """Add the descriptions (B, D) of a batch."""
         self.features.append(features.detach().float()[:: self.every])
 
     def skip(self) -> None:
@@ -88,12 +106,17 @@ def fit(features: Tensor) -> dict[str, Tensor]:
 
 
 def _whitening(features: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the mean (D,) of features (n, D) and a matrix W (D, D) with W W^T = the inverse of their covariance."""
+    """Return the mean (D,) of features (n, D) and a matrix W (D, D) with W W^T = the inverse of their covariance.
+
+    The covariance is shrunk with each feature in units of its deviation.
+    """
     mean = features.mean(dim=0)
-    covariance = shrunk_covariance(features - mean)
+    deviation = (features - mean).square().mean(dim=0).sqrt()
+    deviation = deviation.clamp_min(_SMALLEST * deviation.mean())
+    covariance = shrunk_covariance((features - mean) / deviation)
     lower = torch.linalg.cholesky(covariance)
     unit = torch.eye(len(covariance), dtype=covariance.dtype)
-    return mean, torch.linalg.solve_triangular(lower, unit, upper=False).T
+    return mean, torch.linalg.solve_triangular(lower, unit, upper=False).T / deviation[:, None]
 
 
 def _distances(features: Tensor, mean: Tensor, whitening: Tensor) -> Tensor:
@@ -121,7 +144,7 @@ def shrunk_covariance(centred: Tensor) -> Tensor:
 
 
 def distribution_of(checkpoint: Mapping[str, Any], size: int) -> FeatureDistribution | None:
-    """Return the distribution of `size` features that a checkpoint holds, None for one of an older version."""
+    """Return the distribution of descriptions (`size`,) that a checkpoint holds, None for one of an older version."""
     values = checkpoint.get("feature_distribution", {})
     if not values:
         return None

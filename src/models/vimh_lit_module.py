@@ -13,7 +13,13 @@ from torch import Tensor, nn
 from src.data.dataset import Batch
 from src.data.spec import DatasetSpec
 from src.models.components.auxiliary import AuxiliaryInputs
-from src.models.feature_distribution import FeatureDistribution, ValidationFeatures, distribution_of
+from src.models.feature_distribution import (
+    FeatureDistribution,
+    ValidationFeatures,
+    described,
+    description_size,
+    distribution_of,
+)
 from src.models.heads.metrics import TermMeans
 from src.models.heads.multi_head import Estimates
 from src.models.optimizers.groups import layer_weights, parameter_groups
@@ -83,9 +89,9 @@ class VIMHLitModule(LightningModule):
             self.register_load_state_dict_pre_hook(_complete_old_state)
         feature_dim = self.auxiliary.feature_dim if self.auxiliary else feature_dim
         self.heads = task(feature_dim=feature_dim, spec=spec, heads=heads or {}, balance=balance)
-        self.feature_dim = feature_dim
+        self.description_size = description_size(feature_dim, channels)
         self.feature_distribution: FeatureDistribution | None = None  # of the last validation
-        self.val_features = ValidationFeatures(feature_dim, spec.counts.get("val", 0))
+        self.val_features = ValidationFeatures(self.description_size, spec.counts.get("val", 0))
         self._make_optimizer = optimizer
         self._make_scheduler = scheduler
         self._wrappers = dict(wrappers or {})
@@ -116,14 +122,14 @@ class VIMHLitModule(LightningModule):
         low, high = self.range_db
         return self.auxiliary(features, (2.0 * scale - low - high) / (high - low))  # low..high to -1..1
 
-    def distances(self, features: Tensor) -> Tensor:
-        """Return how unlike those of validation sounds features (B, D) are, (B,) on the CPU: 1 is the limit.
+    def distances(self, image: Tensor, features: Tensor) -> Tensor:
+        """Return how unlike those of validation sounds images and their features are, (B,) on the CPU: 1 is the limit.
 
         They are NaN if no validation has determined a limit.
         """
         if self.feature_distribution is None:
             return torch.full((len(features),), torch.nan)
-        return self.feature_distribution.distances(features)
+        return self.feature_distribution.distances(described(image, features))
 
     @property
     def monitorable(self) -> list[str]:
@@ -213,7 +219,7 @@ class VIMHLitModule(LightningModule):
             return None
         features = self.features(batch["image"], batch.get("scale"))
         if stage == "val":
-            self.val_features.update(features)
+            self.val_features.update(described(batch["image"], features))
         outputs = self.heads(features)
         self.heads.observe(stage, outputs, batch)
         return outputs
@@ -288,7 +294,7 @@ class VIMHLitModule(LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self._resumed_rng = checkpoint["rng_state"].cpu()
-        self.feature_distribution = distribution_of(checkpoint, self.feature_dim)
+        self.feature_distribution = distribution_of(checkpoint, self.description_size)
         if checkpoint["dataset_spec"].get("sha256") != self.spec.sha256:
             _forget_bests(checkpoint)
         if self.trainer.is_global_zero:  # the checkpoint has the sums of all processes in an incomplete epoch

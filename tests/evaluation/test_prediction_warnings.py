@@ -59,7 +59,7 @@ def test_a_line_for_each_doubtful_sound_fits_the_screen(monkeypatch, capsys):
 def test_a_model_warns_of_sounds_whose_features_are_far(trained, saw):
     model = load_checkpoint(trained.best)
     assert all(np.isnan(one.distance) for one in predict_dataset(model, saw))
-    size = model.feature_dim
+    size = model.description_size
     model.feature_distribution = FeatureDistribution(torch.zeros(size), torch.eye(size), torch.tensor(1e-3))
     found = predict_dataset(model, saw)
     assert all(one.distance > 1 and one.warnings[0] == UNLIKE for one in found)

@@ -10,6 +10,8 @@ from src.models.feature_distribution import (
     LEAST,
     FeatureDistribution,
     ValidationFeatures,
+    described,
+    description_size,
     fit,
     shrunk_covariance,
 )
@@ -37,9 +39,22 @@ def test_the_covariance_is_scikit_learns(count, size):
 def test_distances_are_scikit_learns_relative_to_the_limit():
     drawn = features(800)
     distribution = FeatureDistribution(**fit(drawn))
-    new = features(50, seed=2) + torch.tensor([0.0, 0.0, 0.0, 0.0, 0.0, 1.0])
-    expected = np.sqrt(LedoitWolf().fit(drawn.double().numpy()).mahalanobis(new.double().numpy()))
+    new = features(50, seed=2) + torch.tensor([0.0, 0.0, 0.0, 0.0, 0.0, 0.01])
+    deviation = drawn.double().std(dim=0, correction=0)
+    deviation[-1] = 1e-3 * deviation.mean()
+    scaled, others = ((one.double() / deviation).numpy() for one in (drawn, new))
+    expected = np.sqrt(LedoitWolf().fit(scaled).mahalanobis(others))
     np.testing.assert_allclose(distribution.distances(new) * distribution.limit, expected, rtol=1e-3)
+
+
+def test_a_description_is_the_features_and_the_means_of_rows_and_columns():
+    image, vectors = torch.rand(3, 2, 64, 32), torch.rand(3, 5)
+    found = described(image, vectors)
+    assert found.shape == (3, description_size(5, 2)) == (3, 5 + 2 * 64)
+    torch.testing.assert_close(found[:, :5], vectors)
+    rows = image.mean(dim=3).reshape(3, 2, 32, 2).mean(dim=3).flatten(1)
+    torch.testing.assert_close(found[:, 5:], torch.cat([rows, image.mean(dim=2).flatten(1)], dim=1))
+    assert described(torch.rand(3, 1, 28, 1025), vectors).shape == (3, description_size(5, 1))
 
 
 def test_one_in_a_hundred_new_sounds_is_beyond_the_limit():
@@ -86,7 +101,7 @@ def contents(tmp_path_factory):
 def test_a_checkpoint_holds_the_distribution_of_its_validation(contents):
     held = contents["feature_distribution"]
     model = restore_model(contents)
-    assert held["mean"].shape == (model.feature_dim,)
+    assert held["mean"].shape == (model.description_size,)
     torch.testing.assert_close(model.feature_distribution.to_dict(), held)
 
 
