@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from math import isfinite
 from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,6 +37,9 @@ class Prediction:
 
     `uncertainties` are standard uncertainties, `low` and `high` the ends of 90 % intervals; see docs/uncertainty.md.
     Unknown values are NaN. The uncertainty of a category is the probability that it is wrong; it has no interval.
+    `distance` says how unlike the validation sounds of its training the sound is: 1 % of them are above 1. It is
+    None for checkpoints of older versions and after fewer than 100 validation sounds. `warnings` are the reasons to
+    distrust the prediction.
     `refinement` has the network's own values and how well the images agree; None if the answer was not refined.
     """
 
@@ -44,6 +48,8 @@ class Prediction:
     low: dict[str, float]
     high: dict[str, float]
     units: dict[str, str]
+    distance: float | None
+    warnings: tuple[str, ...]
     refinement: Refinement | None = None
 
 
@@ -97,6 +103,8 @@ def predict(
         low=by_name(found.low_90),
         high=by_name(found.high_90),
         units={spec.name: spec.unit for spec in space},
+        distance=found.distance if isfinite(found.distance) else None,
+        warnings=found.warnings,
         refinement=found.refinement,
     )
 

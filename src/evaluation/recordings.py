@@ -13,7 +13,7 @@ from src.data.recipe import describe
 from src.evaluation.predict import Explainer, Prediction, make_front_end, predict_clip, predict_each, rendered
 from src.evaluation.refinement.answers import Refiner
 from src.evaluation.rerender import rendering_source
-from src.models.vimh_lit_module import VIMHLitModule
+from src.models.ensemble import Predictor
 from src.spectral.audio_file import SILENCE
 from src.spectral.recording import cut_clips, join_clips, read_blocks, write_blocks
 from src.spectral.segments import Segmentation, find_segments
@@ -35,7 +35,7 @@ def parse_segmentation(config: DictConfig) -> Segmentation:
 
 
 def predict_recordings(
-    model: VIMHLitModule,
+    model: Predictor,
     paths: list[Path],
     channel: str | None,
     segmentation: Segmentation,

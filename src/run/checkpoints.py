@@ -4,10 +4,25 @@ import logging
 import shlex
 from pathlib import Path
 
+from omegaconf import DictConfig, ListConfig, OmegaConf
+
 from src.utils.errors import UserError
 from src.utils.files import shown_path
 
 log = logging.getLogger(__name__)
+
+
+def find_checkpoints(config: DictConfig) -> list[Path]:
+    """Return the path that `ckpt_path` of a config gives, or those of `ensemble`, at least two."""
+    if config.ensemble is None:
+        if OmegaConf.is_missing(config, "ckpt_path") or not config.ckpt_path:
+            raise UserError("ckpt_path: not given; give a .ckpt file, or best for best.ckpt of the newest run")
+        return [find_checkpoint(config.ckpt_path, Path(config.paths.log_dir))]
+    if not OmegaConf.is_missing(config, "ckpt_path"):
+        raise UserError("ensemble and ckpt_path: both given; give one of them")
+    if not isinstance(config.ensemble, ListConfig) or len(config.ensemble) < 2:
+        raise UserError(f"ensemble: {config.ensemble} given; give at least two files, as in ensemble=[a.ckpt,b.ckpt]")
+    return [find_checkpoint(str(one), Path(config.paths.log_dir)) for one in config.ensemble]
 
 
 def find_checkpoint(given: str, log_dir: Path) -> Path:

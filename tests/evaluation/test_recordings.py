@@ -207,4 +207,4 @@ def test_a_table_of_few_segments_has_them_all(model, song, tmp_path, capsys):
     out = capsys.readouterr().out
     assert out.startswith("song.wav\n") and "segments; predictions.csv" not in out
     for one in found["song.wav"]:
-        assert f"{one.times[0]:.3f}" in out and f"{one.values[0]:.4g}" in out
+        assert f"{one.times[0]:.3f}" in out and f"[{one.low_90[0]:.0f}, {one.high_90[0]:.0f}]" in out
