@@ -171,6 +171,7 @@ def evaluate(
             "data_seed": datamodule.seed,
         },
         probabilities=outputs.probabilities,
+        distance=None if np.isnan(outputs.distances).any() else outputs.distances,
     )
     return Evaluation(
         dataset=spec.name,

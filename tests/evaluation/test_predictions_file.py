@@ -36,7 +36,7 @@ def predictions(count=5):
     limits = np.array([0.1, np.nan])
     probabilities = {"wave <b>": random.dirichlet(np.ones(3), count)}
     return SplitPredictions(
-        SPACE, value, truth, sd, *ends, level, true_level, random.random(2), limits, about, probabilities
+        SPACE, value, truth, sd, *ends, level, true_level, random.random(2), limits, about, probabilities, sd[:, 0]
     )
 
 
@@ -47,7 +47,8 @@ def test_what_is_read_is_what_was_written(tmp_path):
     write_predictions_file(written, tmp_path, checkpoint)
     found = read_predictions_file(tmp_path / FILE)
     assert found.space == SPACE
-    for name in ("value", "truth", "sd", "low_68", "high_68", "low_90", "high_90", "baseline", "image_limit"):
+    ends = ("low_68", "high_68", "low_90", "high_90")
+    for name in ("value", "truth", "sd", *ends, "baseline", "image_limit", "distance"):
         np.testing.assert_array_equal(getattr(found, name), getattr(written, name).astype(np.float32))
     np.testing.assert_array_equal(found.level, written.level)
     np.testing.assert_array_equal(found.true_level, written.true_level)
@@ -114,6 +115,7 @@ def test_a_damaged_file_is_read_or_refused_in_one_line(tmp_path_factory, content
         ("probabilities_1", np.zeros((5, 2), np.float32), "probabilities_1: an array"),
         ("value", np.array(["a"]), "value: an array"),
         ("truth", np.array([{}], object), "allow_pickle"),
+        ("distance", np.zeros(4, np.float32), "distance: an array"),
         ("about", np.array("no JSON"), "Expecting value"),
         ("about", np.array("{}"), "parameters"),
         ("about", np.array("[]"), "no JSON object"),

@@ -82,7 +82,7 @@ class Session:
             **_answer(self.model.spec.space, prediction),
             "image": _image(front_end, clip),
             "sound": _text(wav(clip, front_end.sample_rate)),
-            "notes": notes,
+            "notes": [*notes, *(f"{warning[0].upper()}{warning[1:]}." for warning in prediction.warnings)],
         }
 
     def render(self, values: Mapping[str, float]) -> bytes:

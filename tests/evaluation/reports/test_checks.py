@@ -80,6 +80,11 @@ def test_training_sounds_in_the_test_split_are_found(tmp_path):
     assert check.state == "fail" and "40 of 40" in check.why
 
 
-@pytest.mark.parametrize(("share", "state"), [(None, "unknown"), (0.01, "pass"), (0.1, "warn"), (0.5, "fail")])
-def test_shares_out_of_distribution(share, state):
-    assert checks.check_distribution(share).state == state
+@pytest.mark.parametrize(("unlike", "state"), [(1, "pass"), (10, "warn"), (50, "fail")])
+def test_samples_out_of_distribution(unlike, state):
+    check = checks.check_distribution(np.where(np.arange(100) < unlike, 1.5, 0.5))
+    assert check.state == state and f"{unlike}.0 %" in check.why
+
+
+def test_distances_that_are_not_known_are_no_pass():
+    assert checks.check_distribution(None).state == "unknown"
