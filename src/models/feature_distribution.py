@@ -15,7 +15,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 from torchmetrics import Metric
 
 from src.models.heads.calibration import conformal_quantile
@@ -33,9 +32,21 @@ def described(image: Tensor, features: Tensor) -> Tensor:
     """Return descriptions (B, D) of images (B, C, H, W) and their features: the features and the profile."""
     profiles = []
     for along in (3, 2):
-        means = image.detach().float().mean(dim=along).cpu()  # mps does not divide all sizes
-        profiles.append(functional.adaptive_avg_pool1d(means, _CELLS).flatten(1))
-    return torch.cat([features.detach().float(), *(profile.to(features.device) for profile in profiles)], dim=1)
+        means = image.detach().float().mean(dim=along)  # (B, C, W) or (B, C, H)
+        weights = _pooling(means.shape[2], means.device)
+        profiles.append((means[..., None] * weights).sum(dim=2).flatten(1))  # not a product of matrices: it may be half
+    return torch.cat([features.detach().float(), *profiles], dim=1)
+
+
+def _pooling(size: int, device: torch.device) -> Tensor:
+    """Return weights (size, cells) that average neighbours as adaptive_avg_pool1d, which MPS lacks for all sizes.
+
+    They are computed on the device, so that no step waits for it.
+    """
+    position, cell = torch.arange(size, device=device)[:, None], torch.arange(_CELLS, device=device)
+    begin, end = cell * size // _CELLS, ((cell + 1) * size + _CELLS - 1) // _CELLS
+    inside = ((position >= begin) & (position < end)).float()
+    return inside / inside.sum(dim=0)
 
 
 def description_size(feature_dim: int, channels: int) -> int:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.covariance import LedoitWolf
+from torch.nn import functional
 
 from src.models.build import load_checkpoint, read_checkpoint, restore_model
 from src.models.feature_distribution import (
@@ -55,6 +56,14 @@ def test_a_description_is_the_features_and_the_means_of_rows_and_columns():
     rows = image.mean(dim=3).reshape(3, 2, 32, 2).mean(dim=3).flatten(1)
     torch.testing.assert_close(found[:, 5:], torch.cat([rows, image.mean(dim=2).flatten(1)], dim=1))
     assert described(torch.rand(3, 1, 28, 1025), vectors).shape == (3, description_size(5, 1))
+
+
+@pytest.mark.parametrize(("height", "width"), [(32, 32), (8, 8), (128, 87), (33, 500), (1, 1)])
+def test_rows_and_columns_are_averaged_as_torch_does(height, width):
+    images = torch.rand(3, 2, height, width)
+    means = (images.mean(dim=3), images.mean(dim=2))
+    expected = torch.cat([functional.adaptive_avg_pool1d(mean, 32).flatten(1) for mean in means], dim=1)
+    torch.testing.assert_close(described(images, torch.empty(3, 0)), expected)
 
 
 def test_one_in_a_hundred_new_sounds_is_beyond_the_limit():
