@@ -13,12 +13,13 @@ PARALLEL := -n auto --maxprocesses=4 --dist=worksteal
 FAST := pytest $(PARALLEL) -m "not slow and not long"
 CI := pytest $(PARALLEL) -m "not slow"
 DIAGRAM = $(PYTHON) viz/show_architecture.py
+SEEDS := 1,2,3
 MEDIUM := cnn_64k vit_38k convnext_68k efficientnet_66k mlp_68k densenet_68k
 
 .PHONY: help h setup demo activate a deactivate d train t tr trainmps tmps trq trs trl trc trvs trcns tq tqc tqv tqcn \
   tqa ca ex evimh evimh16k evimho evimhr evimhst evimhwce evimhqr evimhstk evitms evitmsr evitts evitml evittl evitall \
   emvitb emvite emvitr emvit emvitgta td tda tds tdss tdl tdsc tdsl tdsa tdv list-losses ll list-parameters etms etmsr etmsrdt etts etml etmlr etmlrdt etmldt ettl et64l etall emb eme emr emer emall emall-gen \
-  emall-train sds sdl sdmb sdme sdmr sdma ddr dds ddl ae limits runs tensorboard tb sweep sw sweep-report list-configs lc check check-configs test test-ci coverage test-all ta t0 docs bench calibration \
+  emall-train sds sdl sdmb sdme sdmr sdma ddr dds ddl ae report limits app runs inspect infer compare ablate tensorboard tb sweep sw sweep-report list-configs lc check check-configs test test-ci coverage test-all ta t0 docs bench calibration \
   format f clean c dclean dc clean-logs cl lock sync sy
 
 help h: ## list these commands
@@ -175,13 +176,35 @@ ddl: $(READY) ## the newest 16,384-clip dataset
 ae: $(READY) ## test the newest best.ckpt, compare its sounds by all audio metrics, and write a report with sounds
 	$(PYTHON) src/eval.py ckpt_path=best report=true audio=true
 
+report: $(READY) ## show the test of the newest best.ckpt as one page with figures and sounds
+	$(PYTHON) src/report.py ckpt_path=best
+
 limits: $(READY) ## what the image can tell at most of each parameter: make limits SYNTH=moog_basic
 	$(PYTHON) src/evaluation/limits.py $(if $(SYNTH),synth=$(SYNTH))
+
+app: $(READY) ## a page that predicts your sounds and plays edited values: make app CKPT="FIRST.ckpt SECOND.ckpt"
+	$(PYTHON) src/app.py $(CKPT)
 
 runs: $(READY) ## all training runs in one table, the newest last
 	$(PYTHON) src/runs.py
 
+compare: $(READY) ## which of several tested runs is better, on the same sounds: make compare RUNS="DIR DIR" (BASELINE=DIR SAVE=DIR)
+	$(PYTHON) src/compare.py $(RUNS) $(if $(BASELINE),--baseline $(BASELINE)) $(if $(SAVE),--save $(SAVE))
+
+# a run that fails leaves the others to be compared
+ablate: DIRECTORY := logs/train/multiruns/$(shell date +%Y-%m-%d_%H-%M-%S)_ablation
+ablate: $(READY) ## train with each value and seed, then compare: make ablate EXPERIMENT=moog_basic_fast OVER=model=cnn_micro,cnn_tiny (SEEDS=1,2,3)
+	$(TRAIN) -m $(if $(EXPERIMENT),experiment=$(EXPERIMENT)) $(OVER) seed=$(SEEDS) hydra.sweep.dir=$(DIRECTORY); \
+	status=$$?; $(PYTHON) src/compare.py $(DIRECTORY) --save $(DIRECTORY) && exit $$status
+
+inspect: $(READY) ## what the newest best.ckpt says of itself, or another: make inspect CKPT=file.ckpt
+	$(PYTHON) src/inspect_checkpoint.py $(or $(CKPT),best)
+
+infer: $(READY) ## predict one sound, check the values, and time each step: make infer CKPT=file.ckpt
+	$(PYTHON) src/inspect_checkpoint.py $(or $(CKPT),best) --time
+
 tensorboard tb: $(READY) ## training curves, on port 6006
+	@echo "losses and errors: http://localhost:6006/#custom_scalars"
 	$(VENV)/bin/tensorboard --logdir logs --port 6006
 
 td: $(READY) ## a network's layers as a table and as a graph: make td CONFIG=vit_tiny

@@ -33,14 +33,15 @@ from src.cli.instantiate import quiet_lightning
 from src.data.vimh_datamodule import VIMHDataModule
 from src.evaluation.calibration import CAPTION, Coverage, measure_coverage, table_of
 from src.models.build import build_model, load_checkpoint
+from src.models.vimh_lit_module import VIMHLitModule
 from src.utils.table import show
 
 MODEL = "cnn_micro"
 BATCH_SIZE = 128  # an epoch then takes 2 s, and the networks learn enough for the test
 
 
-def run_one(heads: str, synth: str, size: int, epochs: int, seed: int) -> list[Coverage]:
-    """Train one model, take its best checkpoint, and return what it covers on the test split."""
+def trained(heads: str, synth: str, size: int, epochs: int, seed: int) -> tuple[VIMHLitModule, VIMHDataModule]:
+    """Train one model; return its best checkpoint and its data."""
     seed_everything(seed, verbose=False)
     data = VIMHDataModule(recipe=recipe_of(synth, size), root=ROOT / "data", batch_size=BATCH_SIZE, seed=seed)
     with tempfile.TemporaryDirectory() as folder:
@@ -54,7 +55,12 @@ def run_one(heads: str, synth: str, size: int, epochs: int, seed: int) -> list[C
             enable_progress_bar=False,
         )
         trainer.fit(build_model(config_of(MODEL, heads), data.spec), datamodule=data, weights_only=True)
-        model = load_checkpoint(best.best_model_path)
+        return load_checkpoint(best.best_model_path), data
+
+
+def run_one(heads: str, synth: str, size: int, epochs: int, seed: int) -> list[Coverage]:
+    """Train one model and return what it covers on the test split."""
+    model, data = trained(heads, synth, size, epochs, seed)
     return measure_coverage(model, data.dataset("test"))
 
 

@@ -34,4 +34,4 @@ print(f"error of the waveform: {error_db:.1f} dB of the sound's energy")
 # %% Test the model on the test split of its dataset
 for row in api.evaluate(checkpoint or "best", data_dir).rows:
     low, high = row.intervals["mae"] or (np.nan, np.nan)  # a single sound has none
-    print(f"{row.name:>20}: MAE {row.mae:.3g} {row.unit}, 95 % interval {low:.3g} .. {high:.3g}")
+    print(f"{row.name:>20}: MAE {row.mae:.3g}, 95 % interval {low:.3g} .. {high:.3g} {row.unit}")

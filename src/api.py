@@ -13,9 +13,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from math import isfinite
 from numbers import Real
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,6 +25,7 @@ from src.utils.errors import UserError, shown
 
 if TYPE_CHECKING:
     from src.evaluation.evaluate import Evaluation
+    from src.evaluation.predict import Refinement
     from src.models.vimh_lit_module import VIMHLitModule
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -35,6 +37,10 @@ class Prediction:
 
     `uncertainties` are standard uncertainties, `low` and `high` the ends of 90 % intervals; see docs/uncertainty.md.
     Unknown values are NaN. The uncertainty of a category is the probability that it is wrong; it has no interval.
+    `distance` says how unlike the validation sounds of its training the sound is: 1 % of them are above 1. It is
+    None for checkpoints of older versions and after fewer than 100 validation sounds. `warnings` are the reasons to
+    distrust the prediction.
+    `refinement` has the network's own values and how well the images agree; None if the answer was not refined.
     """
 
     values: dict[str, float]
@@ -42,6 +48,9 @@ class Prediction:
     low: dict[str, float]
     high: dict[str, float]
     units: dict[str, str]
+    distance: float | None
+    warnings: tuple[str, ...]
+    refinement: Refinement | None = None
 
 
 def load(checkpoint: str | Path = "best", trust: Iterable[str] = ()) -> VIMHLitModule:
@@ -56,26 +65,32 @@ def load(checkpoint: str | Path = "best", trust: Iterable[str] = ()) -> VIMHLitM
 
 
 def predict(
-    model: VIMHLitModule, audio: np.ndarray, sample_rate: int, refine: int = 0, trust: Iterable[str] = ()
+    model: VIMHLitModule,
+    audio: np.ndarray,
+    sample_rate: int,
+    refine: int | Mapping[str, Any] = 0,
+    trust: Iterable[str] = (),
 ) -> Prediction:
     """Predict the parameters of a mono sound (T,): floats, full scale +-1, or integers of 8, 16 or 32 bits.
 
     The sound is resampled, and trimmed or padded with silence, to fit the model; each change is logged as a warning.
-    `refine` is the number of steps from the network's answer towards the sound's image; see docs/refinement.md.
+    `refine` is the number of steps from the network's answer towards the sound's image, or a mapping of the settings in
+    docs/refinement.md, such as {"iterations": 5, "starts": 3}.
     Raises UserError for silence, samples that are not finite, and models that were not trained on sounds, and with
-    `refine` if the synth is not available or not trusted.
+    `refine` for a wrong setting, and if the synth is not available or not trusted.
     """
     from src.evaluation.predict import make_front_end, predict_clip
     from src.evaluation.refinement.answers import make_refiner
     from src.evaluation.refinement.options import make_options
     from src.spectral.audio_file import RATES, fit_clip, to_mono
 
+    options = make_options(refine)
     sound = to_mono(audio)
     if not (isinstance(sample_rate, Real) and RATES[0] <= sample_rate <= RATES[-1]):
         raise UserError(f"sample_rate: {shown(sample_rate)} given; give {RATES[0]} to {RATES[-1]} Hz")
     front_end = make_front_end(model.spec)
     clip = fit_clip(sound, int(sample_rate), front_end.sample_rate, front_end.num_samples)
-    refiner = make_refiner(model, model.spec, make_options(iterations=refine), trust) if refine else None
+    refiner = None if options is None else make_refiner(model, model.spec, options, trust)
     found = predict_clip(model, front_end, clip, "audio", refiner)
     space = model.spec.space
 
@@ -88,6 +103,9 @@ def predict(
         low=by_name(found.low_90),
         high=by_name(found.high_90),
         units={spec.name: spec.unit for spec in space},
+        distance=found.distance if isfinite(found.distance) else None,
+        warnings=found.warnings,
+        refinement=found.refinement,
     )
 
 
@@ -98,23 +116,11 @@ def render(model: VIMHLitModule, values: Mapping[str, float], trust: Iterable[st
     synth is not available or not trusted.
     """
     from src.data.origin import source_of
+    from src.evaluation.rerender import row_of
 
-    space = model.spec.space
-    for name in space.names:
-        if name not in values:
-            raise UserError(f"values: {name} is missing; give {', '.join(space.names)}")
-    for name in values:
-        if name not in space.names:
-            raise UserError(f"values: {shown(name)} is no parameter of this model; give {', '.join(space.names)}")
-    for spec in space:
-        value, slack = values[spec.name], 1e-6 * (spec.max - spec.min)  # slack for the rounding of float32
-        if not (isinstance(value, Real) and spec.min - slack <= value <= spec.max + slack):
-            raise UserError(
-                f"values: {spec.name} is {shown(value)}; give {spec.min:g} to {spec.max:g} {spec.unit}".rstrip()
-            )
+    row = row_of(model.spec.space, values)
     source = source_of(model.spec, trust)
-    row = np.array([[values[name] for name in space.names]], np.float64)
-    return source.synth.render(np.clip(row, space.min, space.max))[:, 0], source.synth.config.sample_rate
+    return source.synth.render(row)[:, 0], source.synth.config.sample_rate
 
 
 def evaluate(

@@ -14,10 +14,11 @@ rootutils.setup_root(__file__, indicator="pyproject.toml", pythonpath=True)
 import hydra  # noqa: E402
 from omegaconf import DictConfig, OmegaConf  # noqa: E402
 
-from src.cli.entry import entry_point, require, run  # noqa: E402
+from src.cli.entry import entry_point, run  # noqa: E402
 from src.cli.loggers import require_loggers  # noqa: E402
 from src.cli.values import is_tested, require_mappings  # noqa: E402
-from src.run.checkpoints import find_checkpoint  # noqa: E402
+from src.run.checkpoints import find_checkpoints, run_of  # noqa: E402
+from src.run.record import last_session  # noqa: E402
 from src.utils.errors import UserError  # noqa: E402
 from src.utils.files import shown_path  # noqa: E402
 from src.utils.workers import raise_if_lost  # noqa: E402
@@ -37,8 +38,7 @@ log = logging.getLogger(__name__)
 @entry_point
 def main(config: DictConfig) -> None:
     require_mappings(config)
-    require(config, "ckpt_path", "give a .ckpt file, or best for best.ckpt of the newest run")
-    ckpt_path = find_checkpoint(config.ckpt_path, Path(config.paths.log_dir))
+    ckpt_path, *others = find_checkpoints(config)
     given = config.data.data_dir
     if given and "://" not in given and not Path(given).is_dir():
         raise UserError(
@@ -51,15 +51,19 @@ def main(config: DictConfig) -> None:
     from src.cli.instantiate import apply_extras, build_trainer
     from src.cli.signatures import require_valid_arguments
     from src.data.reopen import reopened
-    from src.evaluation.evaluate import evaluate, require_same_targets
+    from src.evaluation.evaluate import evaluate, load_others, require_same_targets
     from src.evaluation.refinement.answers import make_refiner
     from src.evaluation.refinement.options import parse_options
     from src.evaluation.refinement.results import print_refined, refine_test, write_refined
     from src.evaluation.tables import print_evaluation, write_evaluation
+    from src.evaluation.uncertainty_tables import print_reliability
     from src.models.build import read_checkpoint, restore_model
 
     apply_extras(config)
     options = parse_options(config)
+    if others and (options is not None or config.report):
+        key = "report" if config.report else "refine"
+        raise UserError(f"ensemble: given with {key}, which needs a single model; give ckpt_path, or leave out {key}")
     require_valid_arguments(config, ("trainer", "callbacks", "logger"))
     trainer = build_trainer(config)  # before the dataset, which may have to be generated again
     checkpoint = read_checkpoint(ckpt_path, config.trust)
@@ -71,6 +75,7 @@ def main(config: DictConfig) -> None:
         log.warning(
             "%s: the model was trained on other files, which may include some of these sounds", datamodule.data_dir
         )
+    members = load_others(model, others, config.trust)
     refiner = None if options is None else make_refiner(model, datamodule.spec, options, config.trust)
     source = None
     if config.audio:
@@ -78,15 +83,16 @@ def main(config: DictConfig) -> None:
 
         source = audio_source(model, datamodule, OmegaConf.select(config, "metrics.sample_rate"))
     try:
-        evaluation = evaluate(model, datamodule, trainer)
+        evaluation = evaluate(model, datamodule, trainer, members)
     except RuntimeError as error:
         raise_if_lost(error, "run the same command again")
         raise
     if not trainer.is_global_zero:
         return
     output = Path(config.paths.output_dir)
-    write_evaluation(evaluation, output, ckpt_path)
+    write_evaluation(evaluation, output, None if others else ckpt_path)
     print_evaluation(evaluation)
+    print_reliability(evaluation)
     log.info("results: %s", shown_path(output / "test_results.json"))
     answers: dict[str, np.ndarray] = {}
     if refiner is not None:
@@ -94,9 +100,11 @@ def main(config: DictConfig) -> None:
         write_refined(refined, output)
         print_refined(refined)
     if config.report:
-        from src.evaluation.report import write_report
+        from src.evaluation.reports.write import write_report
 
-        log.info("report with sounds: %s", shown_path(write_report(evaluation, model, datamodule, output)))
+        run_dir = run_of(ckpt_path)
+        page = write_report(output, output, run_dir, last_session(run_dir), model, datamodule)
+        log.info("report with sounds: %s", shown_path(page))
     if source is not None:
         if not answers:
             assert evaluation.predictions is not None  # audio_source refused other models

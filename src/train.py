@@ -259,6 +259,7 @@ def train_in(directory: Path, config: DictConfig, ckpt_path: Path | None) -> flo
     from src.evaluation.tables import print_evaluation, write_evaluation
     from src.models.build import build_model, load_weights
     from src.run.hparams_table import log_results
+    from src.run.tensorboard_overview import log_overview
 
     apply_extras(config)
     require_valid_arguments(config, ("data", "model", "trainer", "callbacks", "logger"))
@@ -297,6 +298,7 @@ def train_in(directory: Path, config: DictConfig, ckpt_path: Path | None) -> flo
     origin = {"commit": made_by["git"].get("commit"), "dirty": made_by["git"].get("dirty"), "seed": config.seed}
     stop = StopOnSignal(last, how_to_continue(directory))
     details = {"from": start, "seed": config.seed, "limits": limits(config), "dataset": spec.sha256}
+    details["num_parameters"] = num_parameters
     session = Session(directory, description(config, spec, directory) | details | made_by)
     record = RecordProgress(session, config.monitor)
     trainer.callbacks += [record, stop, Bookkeeping(origin, bool(config.get("resume")))]  # type: ignore[attr-defined]
@@ -305,6 +307,8 @@ def train_in(directory: Path, config: DictConfig, ckpt_path: Path | None) -> flo
     with interruptible(directory, stop), session as entry:
         identity = {"dataset": spec.name, "dataset_sha256": spec.sha256.get("train"), "num_parameters": num_parameters}
         log_hyperparameters(trainer.loggers, config, identity)
+        if not (first_of_resumed and at["global_step"]):  # otherwise its logs have it
+            log_overview(trainer.loggers, model, datamodule, made_by["command"])
         evaluation = train(datamodule, model, trainer, ckpt_path, tested, fitting=stop)
         if evaluation:
             if trainer.is_global_zero:

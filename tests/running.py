@@ -20,11 +20,17 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
 from src import eval as eval_entry
 from src import predict as predict_entry
+from src import report as report_entry
 from src import train as train_entry
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = ROOT / "configs"
-_TASKS = {"train": train_entry.main, "eval": eval_entry.main, "predict": predict_entry.main}
+_TASKS = {
+    "train": train_entry.main,
+    "eval": eval_entry.main,
+    "predict": predict_entry.main,
+    "report": report_entry.main,
+}
 shared: Path | None = None  # where the workers of a session keep the configs that they have composed
 _TINY = ("trainer=cpu", "trainer.max_epochs=2", "dataset.size=128", "data.batch_size=32")
 
@@ -111,7 +117,7 @@ def recipe(*overrides: str) -> dict[str, Any]:
 
 
 def run(name: str, data_root: Path, output: Path, *overrides: str, whole: bool = False) -> Any:
-    """Run the train, eval or predict task; its datasets are below `data_root`, its results in `output`.
+    """Run the train, eval, predict or report task; its datasets are below `data_root`, its results in `output`.
 
     Training is two epochs of 128 clips on the CPU unless `whole`, or the overrides, say otherwise. Its logger is then
     csv, since drawing TensorBoard's figures takes longer than the rest of such a run.

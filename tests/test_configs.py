@@ -21,7 +21,7 @@ from src.parameters.spec import ParameterSpec
 from src.utils.errors import UnavailableError
 from tests import running
 
-ENTRIES = ("train", "eval", "predict", "generate", "limits")
+ENTRIES = ("train", "eval", "predict", "report", "generate", "limits")
 EXPERIMENTS = sorted(path.stem for path in (running.CONFIGS / "experiment").glob("*.yaml"))
 
 

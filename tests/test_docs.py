@@ -27,6 +27,7 @@ ENTRIES = {
     "src/train.py": "train",
     "src/eval.py": "eval",
     "src/predict.py": "predict",
+    "src/report.py": "report",
     "src/evaluation/limits.py": "limits",
     "generate_vimh.py": "generate",
 }

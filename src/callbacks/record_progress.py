@@ -13,16 +13,21 @@ _EVERY_S = 5  # writing a record to the disk may take as long as a short epoch
 
 
 class RecordProgress(TrainingProgress):
-    """Keeps the number of completed epochs and the best value of `metric` in a session's entry of run.json."""
+    """Keeps the completed epochs, the best value of `metric` and the time in a session's entry of run.json."""
 
     def __init__(self, session: Session, metric: str):
         super().__init__(metric)
         self.session = session
         self._next_write = 0.0
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        super().on_train_start(trainer, pl_module)
+        self._training_began = time.monotonic()
+
     def epoch_ended(self, trainer: Trainer) -> None:
         planned = self.planned_epochs(trainer)
         self.session.entry.update(epochs=self.epochs, planned_epochs=planned, score=self.best)
+        self.session.entry["training_seconds"] = time.monotonic() - self._training_began
         if time.monotonic() >= self._next_write:
             self.session.write()
             self._next_write = time.monotonic() + _EVERY_S

@@ -40,7 +40,7 @@ class TensorBoardFigures(ScheduledCallback):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Trace the network once, before it is compiled or moved to a device."""
         super().setup(trainer, pl_module, stage)
-        writer = _writer(trainer)
+        writer = tensorboard_writer(trainer)
         if writer is None or stage != "fit" or not self.graph:
             return
         module = cast(VIMHLitModule, pl_module)
@@ -61,7 +61,7 @@ class TensorBoardFigures(ScheduledCallback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        if batch_idx or trainer.sanity_checking or _writer(trainer) is None:
+        if batch_idx or trainer.sanity_checking or tensorboard_writer(trainer) is None:
             return
         if isinstance(trainer.strategy, FSDPStrategy):  # no process holds the whole network
             return
@@ -78,7 +78,7 @@ class TensorBoardFigures(ScheduledCallback):
     @torch.no_grad()
     def _draw(self, trainer: Trainer, pl_module: LightningModule, sounds: Batch) -> None:
         self._sounds = None
-        module, writer = cast(VIMHLitModule, pl_module), _writer(trainer)
+        module, writer = cast(VIMHLitModule, pl_module), tensorboard_writer(trainer)
         if writer is None:
             return
         points = module.heads.points(module(sounds["image"], sounds.get("scale")), sounds)
@@ -89,7 +89,7 @@ class TensorBoardFigures(ScheduledCallback):
         writer.add_figure("val/errors", error_figure(space, predicted - truth), trainer.global_step)
 
 
-def _writer(trainer: Trainer) -> SummaryWriter | None:
+def tensorboard_writer(trainer: Trainer) -> SummaryWriter | None:
     """Return the TensorBoard writer; None without TensorBoard and in other processes than the first."""
     if not trainer.is_global_zero:
         return None

@@ -185,6 +185,7 @@ def _set_surroundings() -> None:
     # Hydra's parser would print its whole usage
     argparse.ArgumentParser.error = _refuse_option  # type: ignore[method-assign, assignment]
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it reports where its list of fonts is
+    logging.getLogger("torch").setLevel(logging.WARNING)  # it reports its caches if its import is interrupted
     for name, descriptor in (("stdout", 1), ("stderr", 2)):
         if getattr(sys, name) is None:  # the parent closed it: the next file opened would get its number
             os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)

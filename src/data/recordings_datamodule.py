@@ -7,14 +7,16 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from pydantic import ValidationError
 
 from src.data.datamodule import BatchDataModule
 from src.data.dataset import Batch, BatchDataset
+from src.data.recipe import describe
 from src.data.spec import DatasetSpec
 from src.spectral.audio_file import SILENCE, SUFFIXES
 from src.spectral.front_end import FrontEnd
 from src.spectral.recording import cut_clips, read_blocks
-from src.spectral.segments import Onsets, Segmentation, find_segments
+from src.spectral.segments import Segmentation, find_segments
 from src.utils.errors import UserError
 from src.utils.files import path_text
 
@@ -43,14 +45,15 @@ class RecordingsDataModule(BatchDataModule):
     """Serves clips of the sound files in `audio_dir`: whole files for training, and `val_fraction` of them held out.
 
     `describe` says for which model. Each file is resampled and cut as by src/predict.py: a clip from each onset, or one
-    after the other. Silent clips are left out, and a file that cannot be read is a warning. `seed` draws the files that
-    are held out, and the order of the clips.
+    after the other. `onsets` has the settings of src.spectral.segments.Onsets. Silent clips are left out, and a file
+    that cannot be read is a warning. `seed` draws the files that are held out, and the order of the clips.
     """
 
     def __init__(
         self,
         audio_dir: str | Path | None = None,
         segment: Literal["onsets", "fixed"] = "fixed",
+        onsets: Mapping[str, Any] | None = None,
         channel: str | None = None,
         val_fraction: float = 0.1,
         trust: Sequence[str] = (),
@@ -59,13 +62,13 @@ class RecordingsDataModule(BatchDataModule):
         super().__init__(**loaders)
         if not 0 < val_fraction < 1:
             raise UserError(f"data.val_fraction: {val_fraction} given; give a fraction between 0 and 1")
-        if segment not in ("onsets", "fixed"):
-            raise UserError(f"data.segment: {segment!r} given; give onsets or fixed")
+        cut = {"segment": segment, "onsets": dict(onsets or {}), "hop": None}
+        try:
+            self.segmentation = Segmentation.model_validate(cut)
+        except ValidationError as error:
+            raise UserError(describe(error, "data")) from error
         self.data_dir = None if audio_dir is None else Path(audio_dir)
         self.channel, self.val_fraction, self.trust = channel, val_fraction, trust
-        # the values of configs/predict.yaml
-        onsets = Onsets(threshold=2.0, floor=-60.0, min_gap=0.1)
-        self.segmentation = Segmentation(segment=segment, onsets=onsets, hop=None)
         self._settings: dict[str, Any] = {}
 
     def describe(self, spec: DatasetSpec, settings: Mapping[str, Any]) -> None:

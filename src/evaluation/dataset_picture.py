@@ -4,20 +4,17 @@ import math
 
 import matplotlib
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from src.data.spec import DatasetSpec
+from src.evaluation.image_axes import image_extent, name_mel_bands
 from src.parameters.space import ParameterSpace
 from src.spectral.decibels import to_decibels
-from src.spectral.mel import mel_centres
-from src.utils.errors import UserError
 from src.utils.table import plain
 
 matplotlib.use("agg")  # for files; needs no window system
 
 _COLUMNS = 4
-_MEL_TICKS = 5
 
 
 def dataset_figure(spec: DatasetSpec, images: np.ndarray, values: np.ndarray, scale: np.ndarray) -> Figure:
@@ -34,7 +31,7 @@ def dataset_figure(spec: DatasetSpec, images: np.ndarray, values: np.ndarray, sc
     in_decibels = bool((high > low).any())
     pixels = to_decibels(images[:, 0] / 255.0, scale) if in_decibels else images[:, 0].astype(float)
     limits = (low.min(), high.max()) if in_decibels else (0, 255)
-    extent, labels = _extent(spec, images.shape[2:])
+    extent, labels = image_extent(spec, images.shape[2:])
     for axis, image, row in zip(axes.ravel(), pixels, values, strict=False):
         shown = axis.imshow(
             image, origin="lower", aspect="auto", extent=extent, vmin=limits[0], vmax=limits[1], cmap="magma"
@@ -46,41 +43,13 @@ def dataset_figure(spec: DatasetSpec, images: np.ndarray, values: np.ndarray, sc
         axis.set_xlabel(labels[0])
     for axis in axes[:, 0]:
         axis.set_ylabel(labels[1])
-    _name_mel_bands(axes[0, 0], spec)
+    name_mel_bands(axes[0, 0], spec)
     figure.colorbar(shown, ax=axes, label="dB re full scale" if in_decibels else "byte level", aspect=40, pad=0.01)
     channel = spec.origin.spectral.channels[0] if spec.origin.spectral else "first channel"
     figure.suptitle(
         f"{plain(spec.name)}: {channel} of the first {len(images)} training sounds", fontsize=10, parse_math=False
     )
     return figure
-
-
-def _extent(spec: DatasetSpec, size: tuple[int, int]) -> tuple[tuple[float, float, float, float], tuple[str, str]]:
-    """Return where an image's edges lie on its axes (left, right, bottom, top), and the axes' labels."""
-    height, width = size
-    counted = (-0.5, width - 0.5, -0.5, height - 0.5), ("frame", "row")
-    config, sample_rate, duration = spec.origin.spectral, spec.origin.sample_rate, spec.origin.duration
-    if config is None or not sample_rate or not duration:
-        return counted
-    try:
-        hop = config.hop_samples(config.n_window, round(duration * sample_rate)) / sample_rate
-    except UserError:  # another program's JSON, whose frames do not fit its clips
-        return counted
-    left = config.n_window / sample_rate / 2 - hop / 2  # a pixel is centred on its frame
-    bottom, top = -0.5, height - 0.5
-    if config.type == "stft":  # row 0 is bin 1
-        bottom, top = (edge * sample_rate / config.n_fft for edge in (0.5, height + 0.5))
-    return (left, left + width * hop, bottom, top), ("time (s)", "frequency (Hz)")
-
-
-def _name_mel_bands(axis: Axes, spec: DatasetSpec) -> None:
-    """Label the shared frequency axis with the centre frequencies of some mel bands."""
-    config, sample_rate = spec.origin.spectral, spec.origin.sample_rate
-    if config is None or config.type != "mel" or not sample_rate:
-        return
-    centres = mel_centres(config.height, config.freq_min, config.freq_max_ratio * sample_rate / 2)
-    rows = np.unique(np.linspace(0, config.height - 1, _MEL_TICKS).round().astype(int))
-    axis.set_yticks(rows, [f"{centres[row]:.0f}" for row in rows])
 
 
 def _describe(space: ParameterSpace, row: np.ndarray) -> str:

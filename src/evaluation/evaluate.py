@@ -1,9 +1,10 @@
 """A model's results on the test split, each with its 95 % interval and a baseline for comparison."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -14,11 +15,15 @@ from src.data.datamodule import BatchDataModule
 from src.data.dataset import BatchDataset, load_batch
 from src.data.recipe import first_difference
 from src.data.spec import DatasetSpec, hop_samples
+from src.evaluation.class_metrics import ClassMetrics, class_metrics
 from src.evaluation.confusion import Confusion, count_pairs
 from src.evaluation.intervals import Interval, interval, proportion_interval, resampled_means
 from src.evaluation.predictions_file import SplitPredictions
 from src.evaluation.reconstruct import reconstruction_errors
+from src.evaluation.reliability import Reliability, reliability
 from src.evaluation.rerender import image_errors, rendering_source
+from src.models.build import load_checkpoint
+from src.models.ensemble import Ensemble, Predictor, answers
 from src.models.heads.multi_head import Estimates
 from src.models.tasks.parameters import parameters_of, predicts_parameters
 from src.models.vimh_lit_module import VIMHLitModule
@@ -71,6 +76,7 @@ class CategoryRow:
     baseline_accuracy: float  # of the training split's most frequent category
     intervals: dict[str, Interval | None]
     confusion: Confusion
+    classes: ClassMetrics | None = None  # None if the head has no probabilities
 
 
 @dataclass(frozen=True)
@@ -87,6 +93,7 @@ class Evaluation:
     image_error: ImageError | None  # None if the synth of the sounds is not known
     reconstruction_error: ImageError | None = None  # of a model that learns features; in levels of the image
     samples: str = "sounds"  # what they are: sounds or images
+    reliability: tuple[Reliability, ...] = ()  # of the uncertainties of all parameters that are not categorical
     predictions: SplitPredictions | None = field(default=None, repr=False)  # None if it predicts no parameters
 
     def to_json(self) -> bytes:
@@ -96,14 +103,18 @@ class Evaluation:
         return (json.dumps(plain, indent=2) + "\n").encode()
 
 
-def evaluate(model: VIMHLitModule, datamodule: BatchDataModule, trainer: Trainer) -> Evaluation:
+def evaluate(
+    model: VIMHLitModule, datamodule: BatchDataModule, trainer: Trainer, others: Sequence[VIMHLitModule] = ()
+) -> Evaluation:
     """Test a model on the test split, by which nothing is trained or chosen.
 
     The results are those of float32 predictions of all test sounds, whatever the trainer's precision, number of
-    processes and limit on batches.
+    processes and limit on batches. With `others` they are those of an ensemble, except `metrics`, which are the first
+    model's.
     """
     spec, test, train = datamodule.spec, datamodule.dataset("test"), datamodule.dataset("train")
-    model.to(trainer.strategy.root_device)
+    for each in (model, *others):
+        each.to(trainer.strategy.root_device)
     if not predicts_parameters(model):
         metrics, error = _test(model, datamodule, trainer), None
         if model.heads.reconstructs:
@@ -120,17 +131,48 @@ def evaluate(model: VIMHLitModule, datamodule: BatchDataModule, trainer: Trainer
             image_error=None,
             reconstruction_error=error,
         )
-    estimates, levels = predict_split(model, test, datamodule.eval_batch_size)
+    predictor = Ensemble([model, *others]) if others else model
+    outputs = run_split(predictor, test, datamodule.eval_batch_size)
+    estimates, levels = outputs.estimates, outputs.levels
     values = estimates.values
     metrics = _test(model, datamodule, trainer)
     truth, trained_on = spec.space.denormalize(test.targets()), spec.space.denormalize(train.targets())
     space = model.spec.space  # the same ranges; true and predicted classes are counted on the model's step grid
     limits = {row.name: row.limit_mae for row in spec.origin.sensitivity}
     rows, categories, relative_errors = _head_results(space, values, levels, truth, trained_on, test.quantised, limits)
+    for at, row in enumerate(categories):
+        if row.name in outputs.probabilities:
+            of = space.names.index(row.name)
+            figures = class_metrics(outputs.probabilities[row.name], space.to_class(truth)[:, of], levels[:, of])
+            categories[at] = replace(row, classes=figures)
     typical = typical_values(spec.space, trained_on)
     nominal = [parameter.kind == "categorical" for parameter in space]
     trained = parameters_of(model).trained.cpu().numpy()
     nmae = relative_errors[:, trained].mean(axis=1)
+    predictions = SplitPredictions(
+        space=space,
+        value=values,
+        truth=truth,
+        sd=estimates.uncertainties,
+        low_68=estimates.low_68,
+        high_68=estimates.high_68,
+        low_90=estimates.low_90,
+        high_90=estimates.high_90,
+        level=levels,
+        true_level=space.to_class(truth),
+        baseline=np.where(nominal, typical, trained_on.mean(axis=0)),
+        image_limit=np.array([limits.get(name) for name in space.names], float),
+        about={
+            "dataset": spec.name,
+            "split": "test",
+            "samples": _samples(spec),
+            "dataset_sha256": spec.sha256,
+            "labels": "quantised" if test.quantised else "exact",
+            "data_seed": datamodule.seed,
+        },
+        probabilities=outputs.probabilities,
+        distance=None if np.isnan(outputs.distances).any() else outputs.distances,
+    )
     return Evaluation(
         dataset=spec.name,
         samples=_samples(spec),
@@ -141,28 +183,8 @@ def evaluate(model: VIMHLitModule, datamodule: BatchDataModule, trainer: Trainer
         rows=tuple(rows),
         categories=tuple(categories),
         image_error=_image_error(datamodule, test, values, truth, typical),
-        predictions=SplitPredictions(
-            space=space,
-            value=values,
-            truth=truth,
-            sd=estimates.uncertainties,
-            low_68=estimates.low_68,
-            high_68=estimates.high_68,
-            low_90=estimates.low_90,
-            high_90=estimates.high_90,
-            level=levels,
-            true_level=space.to_class(truth),
-            baseline=np.where(nominal, typical, trained_on.mean(axis=0)),
-            image_limit=np.array([limits.get(name) for name in space.names], float),
-            about={
-                "dataset": spec.name,
-                "split": "test",
-                "samples": _samples(spec),
-                "dataset_sha256": spec.sha256,
-                "labels": "quantised" if test.quantised else "exact",
-                "data_seed": datamodule.seed,
-            },
-        ),
+        reliability=reliability(predictions),
+        predictions=predictions,
     )
 
 
@@ -316,17 +338,24 @@ def _target(spec: ParameterSpec) -> str:
     return " ".join([f"{spec.name} {spec.min:g}..{spec.max:g} {spec.scale} {spec.kind}", *(spec.values or ())])
 
 
-def predict_split(
-    model: VIMHLitModule, dataset: BatchDataset, batch_size: int = _BATCH, count: int | None = None
-) -> tuple[Estimates, np.ndarray]:
-    """Predict a dataset's first `count` samples, or all.
+class SplitOutputs(NamedTuple):
+    """What a model returns for a split's n sounds."""
 
-    Return estimates, arrays (n, P) float64 in physical units, and classes (n, P) int64.
-    """
+    estimates: Estimates  # arrays (n, P) float64 in physical units
+    levels: np.ndarray  # classes (n, P) int64
+    distances: np.ndarray  # of the features (n,), see src.models.feature_distribution; NaN if unknown
+    probabilities: dict[str, np.ndarray]  # (n, K) float32 of the categories of each categorical parameter
+
+
+def run_split(
+    model: Predictor, dataset: BatchDataset, batch_size: int = _BATCH, count: int | None = None
+) -> SplitOutputs:
+    """Return a model's outputs for a dataset's first `count` samples, or all."""
     count = len(dataset) if count is None else min(count, len(dataset))
-    heads = parameters_of(model)
-    found = np.empty((len(Estimates._fields), count, len(heads.space)))
+    found = np.empty((len(Estimates._fields), count, len(parameters_of(model).space)))
     levels = np.empty(found.shape[1:], np.int64)
+    distances = np.full(count, np.nan)
+    probabilities: dict[str, np.ndarray] = {}
     weights = next(model.parameters())
     model.eval()
     for batch_rows in dataset.batches_by_shape(batch_size):
@@ -335,12 +364,40 @@ def predict_split(
             continue
         batch = load_batch(dataset, rows, weights)
         with torch.inference_mode():
-            outputs = model(batch["image"], batch.get("scale"))
-            found[:, rows] = torch.stack(heads.estimates(outputs)).cpu().numpy()
-            levels[rows] = heads.levels(outputs).cpu().numpy()
-    return Estimates(*found), levels
+            answer = answers(model, batch["image"], batch.get("scale"))
+        found[:, rows] = torch.stack(answer.estimates).cpu().numpy()
+        levels[rows] = answer.levels.cpu().numpy()
+        distances[rows] = answer.distances.numpy()
+        for name, likely in answer.probabilities.items():
+            whole = probabilities.setdefault(name, np.empty((count, likely.shape[1]), np.float32))
+            whole[rows] = likely.cpu().numpy()
+    return SplitOutputs(Estimates(*found), levels, distances, probabilities)
+
+
+def predict_split(
+    model: Predictor, dataset: BatchDataset, batch_size: int = _BATCH, count: int | None = None
+) -> tuple[Estimates, np.ndarray]:
+    """Return the estimates and the classes of `run_split`."""
+    outputs = run_split(model, dataset, batch_size, count)
+    return outputs.estimates, outputs.levels
 
 
 def predict_values(model: VIMHLitModule, dataset: BatchDataset, count: int) -> np.ndarray:
     """Return predictions (n, P) in physical units for a dataset's first `count` samples."""
     return predict_split(model, dataset, count=count)[0].values
+
+
+def load_others(model: VIMHLitModule, paths: Iterable[Path], trust: Iterable[str] = ()) -> list[VIMHLitModule]:
+    """Load the other members of a model's ensemble; raise UserError for one of other parameters or images."""
+    others = []
+    for path in paths:
+        other = load_checkpoint(path, trust)
+        parameters_of(other)
+        try:
+            require_same_targets(model.spec, other.spec)
+        except UserError as error:
+            raise UserError(f"ensemble: {path}: {error}") from error
+        others.append(other)
+    if others:
+        parameters_of(model)
+    return others

@@ -9,6 +9,7 @@ from scipy.special import ndtr, ndtri, stdtrit
 LEVEL = 0.95
 DRAWS = 2000  # so that an end of an interval is accurate to about 3 % of its width
 _SEED = 0  # so that intervals are reproducible, and all models are compared on the same draws
+_LEAST_DIGITS = 2  # of a value on a logarithmic scale, however wide its interval
 _GROUPS = 2000  # a larger split is drawn in this many groups of neighbours, which bounds memory and time
 
 Interval = tuple[float, float]
@@ -85,6 +86,28 @@ def written_interval(value: float | None, known: Interval | None, least: int | N
     return "..".join(_format(end, decimals) for end in known)
 
 
+def written_estimate(value: float, low: float, high: float, is_ratio: bool = False) -> tuple[str, str]:
+    """Return a value and "[low, high]", the interval of its true value, with the digits that the width leaves.
+
+    Rounding moves a number by at most a sixth of half the width. With `is_ratio`, for a logarithmic scale, half the
+    width is a ratio, and all three have equally many significant digits instead of decimal places. The second text is
+    empty if there is no interval.
+    """
+    half = (high - low) / 2
+    if not math.isfinite(half):
+        return significant(value, 4), ""
+    if is_ratio and low > 0:
+        digits = _LEAST_DIGITS
+        if high > low:
+            digits = max(digits, 1 - _exponent((math.sqrt(high / low) - 1) / 3))
+        texts = [significant(number, digits) for number in (value, low, high)]
+    elif half > 0:
+        texts = [_format(number, -_exponent(half / 3)) for number in (value, low, high)]
+    else:
+        texts = [significant(number, 4) for number in (value, low, high)]
+    return texts[0], f"[{texts[1]}, {texts[2]}]"
+
+
 def significant(value: float, digits: int) -> str:
     """Return a figure with at most `digits` significant digits; below ten digits without an exponent."""
     return f"{float(f'{value:.{digits}g}'):.10g}"
@@ -97,4 +120,4 @@ def _exponent(value: float) -> int:
 def _format(value: float, decimals: int) -> str:
     if value and not -5 < _exponent(value) < 7:
         return f"{value:.{max(0, decimals + _exponent(value))}e}"
-    return f"{round(value, decimals):.{max(0, decimals)}f}"
+    return f"{round(value, decimals) + 0.0:.{max(0, decimals)}f}"  # + 0.0: no -0

@@ -6,7 +6,9 @@
 Arrays (n, P) float32 in physical units: value, truth, sd (the standard uncertainty), and low_68, high_68, low_90,
 high_90, the ends of intervals. level and true_level (n, P) int32 are classes of the step grid. baseline (P,) float32 is
 the prediction without a network: the training split's mean, or for a category the most frequent one. image_limit (P,)
-float32 is the least mean absolute error that the images allow; nan if it is unknown. names and units (P,) are texts,
+float32 is the least mean absolute error that the images allow; nan if it is unknown. probabilities_I (n, K) float32 are
+those of the categories of the parameter with index I, only where it is categorical. distance (n,) float32, if it is
+known, says how unlike the validation samples each sample is: 1 % of those are above 1. names and units (P,) are texts,
 and about is a JSON object: which dataset, split and checkpoint they are from, and the parameters' ranges and scales.
 """
 
@@ -31,6 +33,7 @@ FILE = "predictions.npz"
 _LARGEST = 2**31  # bytes of all arrays: those of a million sounds with 40 parameters
 _VALUES = ("value", "truth", "sd", "low_68", "high_68", "low_90", "high_90")
 _LEVELS = ("level", "true_level")
+_PROBABILITIES = "probabilities_"  # of the parameter with this index
 _OF_PARAMETERS = ("baseline", "image_limit")
 
 
@@ -51,6 +54,8 @@ class SplitPredictions:
     baseline: np.ndarray
     image_limit: np.ndarray
     about: Mapping[str, Any] = field(default_factory=dict)
+    probabilities: Mapping[str, np.ndarray] = field(default_factory=dict)  # (n, K) by categorical parameter
+    distance: np.ndarray | None = None  # None for a model that was not fitted to any
 
 
 def write_predictions_file(predictions: SplitPredictions, directory: Path, checkpoint: Path | None = None) -> None:
@@ -63,6 +68,11 @@ def write_predictions_file(predictions: SplitPredictions, directory: Path, check
     about["parameters"] = predictions.space.to_dicts()
     arrays = {name: getattr(predictions, name).astype(np.float32) for name in (*_VALUES, *_OF_PARAMETERS)}
     arrays |= {name: getattr(predictions, name).astype(np.int32) for name in _LEVELS}
+    for at, name in enumerate(predictions.space.names):
+        if name in predictions.probabilities:
+            arrays[f"{_PROBABILITIES}{at}"] = predictions.probabilities[name].astype(np.float32)
+    if predictions.distance is not None:
+        arrays["distance"] = predictions.distance.astype(np.float32)
     arrays["names"] = np.array(predictions.space.names)
     arrays["units"] = np.array([spec.unit for spec in predictions.space])
     arrays["about"] = np.array(json.dumps(about))
@@ -98,4 +108,15 @@ def _parse(file: Mapping[str, np.ndarray]) -> SplitPredictions:
         kind, expected = ("i" if name in _LEVELS else "f"), (shape[1:] if name in _OF_PARAMETERS else shape)
         if array.shape != expected or array.dtype.kind != kind:
             raise ValueError(f"{name}: an array {array.shape} {array.dtype} given, {expected} is needed")
-    return SplitPredictions(space=space, about=about, **arrays)
+    probabilities = {}
+    for at, spec in enumerate(space):
+        if f"{_PROBABILITIES}{at}" not in file:
+            continue
+        array = file[f"{_PROBABILITIES}{at}"]
+        if array.shape != (shape[0], spec.num_classes) or array.dtype.kind != "f":
+            raise ValueError(f"{_PROBABILITIES}{at}: an array {array.shape} {array.dtype} given")
+        probabilities[spec.name] = array
+    distance = file.get("distance")
+    if distance is not None and (distance.shape != shape[:1] or distance.dtype.kind != "f"):
+        raise ValueError(f"distance: an array {distance.shape} {distance.dtype} given, {shape[:1]} is needed")
+    return SplitPredictions(space=space, about=about, probabilities=probabilities, distance=distance, **arrays)

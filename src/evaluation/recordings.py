@@ -10,10 +10,10 @@ from omegaconf import DictConfig, OmegaConf
 from pydantic import ValidationError
 
 from src.data.recipe import describe
-from src.evaluation.predict import Prediction, make_front_end, predict_clip, predict_each, rendered
+from src.evaluation.predict import Explainer, Prediction, make_front_end, predict_clip, predict_each, rendered
 from src.evaluation.refinement.answers import Refiner
 from src.evaluation.rerender import rendering_source
-from src.models.vimh_lit_module import VIMHLitModule
+from src.models.ensemble import Predictor
 from src.spectral.audio_file import SILENCE
 from src.spectral.recording import cut_clips, join_clips, read_blocks, write_blocks
 from src.spectral.segments import Segmentation, find_segments
@@ -35,13 +35,14 @@ def parse_segmentation(config: DictConfig) -> Segmentation:
 
 
 def predict_recordings(
-    model: VIMHLitModule,
+    model: Predictor,
     paths: list[Path],
     channel: str | None,
     segmentation: Segmentation,
     render_dir: Path | None,
     trust: Iterable[str] = (),
     refiner: Refiner | None = None,
+    explainer: Explainer | None = None,
 ) -> tuple[dict[str, list[Prediction]], list[str]]:
     """Predict the segments of each file; return them by the file's name, and a one-line error for each failed file.
 
@@ -63,11 +64,13 @@ def predict_recordings(
             prediction = predict_clip(model, front_end, clip, f"{name} {start / rate:.3f} s", refiner)
             prediction = replace(prediction, times=(start / rate, min(start + num_samples, length) / rate))
             predicted[start] = prediction.values
+            if explainer is not None:
+                explainer(clip, f"{stem}_{start / rate:.3f}s")
             yield prediction
         if not predicted:
             raise UserError(f"{path_text(path)}: silent (below -80 dB); raise its level")
         if len(predicted) < len(starts):
-            log.warning("%s: %d silent segments are left out", name, len(starts) - len(predicted))
+            log.warning("%s: silent segments left out: %d of %d", name, len(starts) - len(predicted), len(starts))
         if render_dir is None:
             return
         write_blocks(render_dir / f"{stem}_input.wav", read_blocks(path, rate, channel, warn=False), rate, length)

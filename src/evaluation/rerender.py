@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Mapping
+from numbers import Real
 
 import numpy as np
 
@@ -9,8 +10,9 @@ from src.data.dataset import BatchDataset
 from src.data.origin import source_of
 from src.data.source import Source
 from src.data.spec import DatasetSpec
+from src.parameters.space import ParameterSpace
 from src.spectral.decibels import to_decibels
-from src.utils.errors import UserError
+from src.utils.errors import UserError, shown
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +28,27 @@ def rendering_source(spec: DatasetSpec, trust: Iterable[str] = ()) -> Source | N
     except UserError as error:  # a user's own synth is not on this machine; predictions do not need it
         log.warning("%s: its sounds cannot be rendered here (%s)", spec.name, error)
         return None
+
+
+def row_of(space: ParameterSpace, values: Mapping[str, float]) -> np.ndarray:
+    """Return values by name, in their units, as the row (1, P) that a synth renders.
+
+    Raises UserError for a missing or unknown name, and for a value outside of its range.
+    """
+    for name in space.names:
+        if name not in values:
+            raise UserError(f"values: {name} is missing; give {', '.join(space.names)}")
+    for name in values:
+        if name not in space.names:
+            raise UserError(f"values: {shown(name)} is no parameter of this model; give {', '.join(space.names)}")
+    for spec in space:
+        value, slack = values[spec.name], 1e-6 * (spec.max - spec.min)  # slack for the rounding of float32
+        if not (isinstance(value, Real) and spec.min - slack <= value <= spec.max + slack):
+            raise UserError(
+                f"values: {spec.name} is {shown(value)}; give {spec.min:g} to {spec.max:g} {spec.unit}".rstrip()
+            )
+    row = np.array([[values[name] for name in space.names]], np.float64)
+    return np.clip(row, space.min, space.max)
 
 
 def image_errors(source: Source, dataset: BatchDataset, candidates: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,8 +11,16 @@ from src.data.paths import Location
 from src.data.spec import DatasetSpec
 from src.data.spec_schema import Sensitivity
 from src.evaluation.confusion import category_name
-from src.evaluation.intervals import rounded, significant, written_interval
+from src.evaluation.intervals import rounded, significant, written_estimate, written_interval
 from src.evaluation.predictions_file import write_predictions_file
+from src.evaluation.uncertainty_tables import (
+    CLASS_NOTE,
+    CONFUSION_FILE,
+    RELIABILITY_NOTE,
+    class_table,
+    confusion_csv,
+    reliability_table,
+)
 from src.parameters.space import ParameterSpace
 from src.parameters.spec import ParameterSpec
 from src.utils.files import write_atomic
@@ -163,6 +172,8 @@ def _result(row: HeadRow | ImageError | CategoryRow, name: str) -> list[str]:
 def write_evaluation(evaluation: Evaluation, directory: Path, checkpoint: Path | None = None) -> None:
     """Write test_results.json with all results, test_results.md with the complete tables, and predictions.npz.
 
+    If there are categories, confusion.csv holds all their confusion tables.
+
     `checkpoint` is the file of the weights that were tested.
     """
     if evaluation.predictions is not None:
@@ -176,6 +187,12 @@ def write_evaluation(evaluation: Evaluation, directory: Path, checkpoint: Path |
         parts.append(markdown(*metrics_table(evaluation)))
     if evaluation.categories:
         parts += [markdown(*category_table(evaluation)), f"{CATEGORY_NOTE}."]
+        columns, rows = class_table(evaluation)
+        if rows:
+            parts += [markdown(columns, rows), f"{CLASS_NOTE}."]
+        write_atomic(directory / CONFUSION_FILE, confusion_csv(evaluation))
+    if evaluation.reliability:
+        parts += [markdown(*reliability_table(evaluation)), f"{RELIABILITY_NOTE}."]
     for row in evaluation.categories:
         columns, rows, title = confusion_table(row, len(row.confusion.categories) <= _LARGEST, evaluation.samples)
         parts += [f"## {escape_markdown(title)}", markdown(columns, rows)]
@@ -200,13 +217,17 @@ def print_evaluation(evaluation: Evaluation) -> None:
             show(columns, rows if len(columns) > 4 else rows[:_MISTAKES], title, all_in=_ALL_IN)
 
 
-def print_predictions(predictions: list[Prediction], space: ParameterSpace, calibrated_on: int) -> None:
+def print_predictions(
+    predictions: list[Prediction], space: ParameterSpace, calibrated_on: int, typical: Sequence[str] = ()
+) -> None:
     """Print one sound with a row per parameter, or several with a row per sound or, if only that fits, transposed.
 
-    `calibrated_on` is the number of validation sounds that the uncertainties are fitted to, 0 if uncalibrated.
+    `calibrated_on` is the number of validation sounds that the uncertainties are fitted to, 0 if uncalibrated;
+    `typical` names the parameters whose `+-` is the same for every sound. Below are each sound's warnings.
     """
-    notes = _notes(predictions, space, calibrated_on)
+    notes = _notes(predictions, space, calibrated_on, typical)
     shown = predictions[:_SHOWN]
+    notes += _warnings({sound.name: sound for sound in shown}, len(predictions) == 1)
     if len(predictions) > len(shown):
         notes.append(f"the first {_SHOWN} of {len(predictions)} sounds; predictions.csv has all")
     caption = "\n".join(notes)
@@ -227,7 +248,9 @@ def print_predictions(predictions: list[Prediction], space: ParameterSpace, cali
     show(columns, rows, caption=caption)
 
 
-def print_segments(name: str, segments: list[Prediction], space: ParameterSpace, calibrated_on: int) -> None:
+def print_segments(
+    name: str, segments: list[Prediction], space: ParameterSpace, calibrated_on: int, typical: Sequence[str] = ()
+) -> None:
     """Print the segments of one recording, a row each; of many only the first, and where the others are."""
     shown = segments[:_SHOWN]
     columns = [Column("start [s]"), Column("end [s]", drop=1), *(Column(_heading(spec)) for spec in space)]
@@ -239,23 +262,42 @@ def print_segments(name: str, segments: list[Prediction], space: ParameterSpace,
         columns.append(Column(_RMS))
         for row, segment in zip(rows, shown, strict=True):
             row.append(_rms_text(segment))
-    notes = _notes(segments, space, calibrated_on)
+    notes = _notes(segments, space, calibrated_on, typical)
+    notes += _warnings({f"{row[0]} s": segment for row, segment in zip(rows, shown, strict=True)}, False)
     if len(segments) > len(shown):
         notes.append(f"the first {_SHOWN} of {len(segments):,} segments; predictions.csv has all")
     show(columns, rows, name, "\n".join(notes), "predictions.csv")
 
 
-def _notes(sounds: list[Prediction], space: ParameterSpace, calibrated_on: int) -> list[str]:
+def _warnings(sounds: Mapping[str, Prediction], is_single: bool) -> list[str]:
+    """Return a line for each sound that has warnings, without their details, which the table shows."""
+    lines = []
+    for name, sound in sounds.items():
+        if sound.warnings:
+            reasons = "; ".join(warning.split(":")[0] for warning in sound.warnings)
+            lines.append(f"warning: {reasons}" if is_single else f"{name}: {reasons}")
+    return lines
+
+
+def _notes(
+    sounds: list[Prediction], space: ParameterSpace, calibrated_on: int, typical: Sequence[str] = ()
+) -> list[str]:
     """Return what a reader of uncertainties should know."""
+    intervals = "[low, high]: 90 % interval"
     if any(sound.refinement for sound in sounds):
-        notes = ["+-: standard uncertainty of the fit to the image; none if no parameters fit the sound"]
+        notes = [intervals, "+-: standard uncertainty of the fit to the image; none if no parameters fit the sound"]
         if any(spec.kind != "continuous" for spec in space):
             notes.append("what is not continuous keeps the network's answer and its +-")
         if len(sounds) > 1:
             notes.append(f"{_RMS}: difference between the images, network -> refined")
         return notes
     fitted = f"fitted to the errors on {calibrated_on:,} validation sounds"
-    notes = [f"+-: standard uncertainty, {fitted if calibrated_on else 'rough, since it is not calibrated'}"]
+    notes = [f"{intervals}, {fitted if calibrated_on else 'rough, since it is not calibrated'}"]
+    if len(sounds) == 1:
+        notes.append("+-: standard uncertainty: 68 % of the errors are smaller")
+    if typical:
+        of = "" if set(typical) == set(space.names) else f" of {', '.join(typical)}"
+        notes.append(f"+-{of} and the interval's width are a typical error, not this sound's")
     if any(spec.kind == "categorical" for spec in space):
         notes.append("+- of a category: the probability that it is wrong")
     return notes
@@ -279,24 +321,28 @@ def _refinement_notes(how: Refinement) -> list[str]:
 
 
 def _cells(sound: Prediction, space: ParameterSpace) -> list[str]:
-    """Return a sound's value and uncertainty of each parameter."""
-    pairs = [_prediction(*parts) for parts in zip(space, sound.values, sound.uncertainties, strict=True)]
-    return [f"{value} +- {uncertainty}" if uncertainty else value for value, uncertainty in pairs]
+    """Return a sound's value of each parameter with its 90 % interval, or of a category with its `+-`."""
+    cells = []
+    for at, spec in enumerate(space):
+        value, interval = _estimate(spec, sound.values[at], sound.low_90[at], sound.high_90[at])
+        uncertainty = _uncertainty(spec, sound.uncertainties[at])
+        if spec.kind == "categorical" and uncertainty:
+            interval = f"+- {uncertainty}"
+        cells.append(f"{value} {interval}".rstrip())
+    return cells
 
 
 def _print_sound(sound: Prediction, space: ParameterSpace, caption: str) -> None:
-    columns = [Column("parameter", text=True), Column("value"), Column("+-"), Column("90 % interval", drop=1)]
+    columns = [Column("parameter", text=True), Column("value"), Column("90 % interval"), Column("+-", drop=1)]
     columns.append(Column("unit", text=True))
     rows = []
     for at, spec in enumerate(space):
-        value, uncertainty = _prediction(spec, sound.values[at], sound.uncertainties[at])
-        low, high = sound.low_90[at], sound.high_90[at]
-        interval = f"{significant(low, 4)} .. {significant(high, 4)}" if math.isfinite(low) else ""
-        rows.append([spec.name, value, uncertainty, interval, spec.unit])
+        value, interval = _estimate(spec, sound.values[at], sound.low_90[at], sound.high_90[at])
+        rows.append([spec.name, value, interval, _uncertainty(spec, sound.uncertainties[at]), spec.unit])
     if sound.refinement is not None:
-        columns.insert(3, Column("network", drop=2))
-        for at, (spec, row) in enumerate(zip(space, rows, strict=True)):
-            row.insert(3, _prediction(spec, sound.refinement.network[at], math.nan)[0])
+        columns.insert(4, Column("network", drop=2))
+        for spec, row in zip(space, rows, strict=True):
+            row.insert(4, _estimate(spec, sound.refinement.network[spec.name], math.nan, math.nan)[0])
         caption = "\n".join([*_refinement_notes(sound.refinement), caption])
     show(columns, rows, sound.name, caption, "predictions.csv")
 
@@ -305,8 +351,15 @@ def _heading(spec: ParameterSpec) -> str:
     return f"{spec.name} [{spec.unit}]" if spec.unit else spec.name
 
 
-def _prediction(spec: ParameterSpec, value: float, uncertainty: float) -> tuple[str, str]:
-    """Return a predicted value and its uncertainty, which is empty if unknown."""
+def _estimate(spec: ParameterSpec, value: float, low: float, high: float) -> tuple[str, str]:
+    """Return a predicted value and its interval, which is empty for a category."""
     if spec.kind == "categorical":
-        return category_name(spec, value), f"{100 * uncertainty:.2g} %" if math.isfinite(uncertainty) else ""
-    return significant(value, 4), significant(uncertainty, 2) if math.isfinite(uncertainty) else ""
+        return category_name(spec, value), ""
+    return written_estimate(value, low, high, spec.scale == "log")
+
+
+def _uncertainty(spec: ParameterSpec, uncertainty: float) -> str:
+    """Return an uncertainty, empty if it is unknown; of a category it is a probability."""
+    if not math.isfinite(uncertainty):
+        return ""
+    return f"{100 * uncertainty:.2g} %" if spec.kind == "categorical" else significant(uncertainty, 2)

@@ -14,6 +14,7 @@ from src.data.spec import DatasetSpec
 from src.models.checkpoint_file import load_plain
 from src.models.checkpoint_schema import require_contents
 from src.models.components.timm_backbone import FILE_ARGUMENTS, FILE_OPTIONS
+from src.models.feature_distribution import distribution_of
 from src.models.rehearsal import bounded, load_matching, rehearse_network
 from src.models.trust import is_listed, require_allowed
 from src.models.vimh_lit_module import AUXILIARY_INPUTS, VIMHLitModule
@@ -76,6 +77,7 @@ def restore_model(checkpoint: Mapping[str, Any]) -> VIMHLitModule:
         with bounded(weights) if is_listed(config) else nullcontext():
             model = build_model(config, spec)
             load_weights(model, checkpoint)
+            model.feature_distribution = distribution_of(checkpoint, model.description_size)
             model.eval()
             with torch.inference_mode():
                 values = model.values(image, scale)

@@ -62,6 +62,10 @@ def require_contents(checkpoint: Mapping[str, Any]) -> None:
     for key, most in (("dataset_spec", _MOST_VALUES), ("model_config", _MOST_OF_MODEL)):
         require_plain(checkpoint[key], key, most)
     require_tensors(checkpoint["state_dict"], "state_dict")
+    distribution = checkpoint.get("feature_distribution", {})  # checkpoints of older versions lack it
+    if not isinstance(distribution, dict):
+        raise UserError(f"feature_distribution: a {type(distribution).__name__} given; a dict is needed")
+    require_tensors(distribution, "feature_distribution")
     require_settings(checkpoint["data_settings"])
     targets = DatasetSpec.from_dict(checkpoint["dataset_spec"]).targets
     heads = checkpoint["model_config"].get("heads")

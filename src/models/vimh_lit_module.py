@@ -13,6 +13,13 @@ from torch import Tensor, nn
 from src.data.dataset import Batch
 from src.data.spec import DatasetSpec
 from src.models.components.auxiliary import AuxiliaryInputs
+from src.models.feature_distribution import (
+    FeatureDistribution,
+    ValidationFeatures,
+    described,
+    description_size,
+    distribution_of,
+)
 from src.models.heads.metrics import TermMeans
 from src.models.heads.multi_head import Estimates
 from src.models.optimizers.groups import layer_weights, parameter_groups
@@ -82,6 +89,9 @@ class VIMHLitModule(LightningModule):
             self.register_load_state_dict_pre_hook(_complete_old_state)
         feature_dim = self.auxiliary.feature_dim if self.auxiliary else feature_dim
         self.heads = task(feature_dim=feature_dim, spec=spec, heads=heads or {}, balance=balance)
+        self.description_size = description_size(feature_dim, channels)
+        self.feature_distribution: FeatureDistribution | None = None  # of the last validation
+        self.val_features = ValidationFeatures(self.description_size, spec.counts.get("val", 0))
         self._make_optimizer = optimizer
         self._make_scheduler = scheduler
         self._wrappers = dict(wrappers or {})
@@ -111,6 +121,15 @@ class VIMHLitModule(LightningModule):
             raise ValueError("this model was trained with auxiliary inputs: pass scale (B, 2) in dB")
         low, high = self.range_db
         return self.auxiliary(features, (2.0 * scale - low - high) / (high - low))  # low..high to -1..1
+
+    def distances(self, image: Tensor, features: Tensor) -> Tensor:
+        """Return how unlike those of validation sounds images and their features are, (B,) on the CPU: 1 is the limit.
+
+        They are NaN if no validation has determined a limit.
+        """
+        if self.feature_distribution is None:
+            return torch.full((len(features),), torch.nan)
+        return self.feature_distribution.distances(described(image, features))
 
     @property
     def monitorable(self) -> list[str]:
@@ -174,6 +193,9 @@ class VIMHLitModule(LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         results = self._report("val")
+        found = self.val_features.compute()
+        self.val_features.reset()
+        self.feature_distribution = FeatureDistribution(**found) if found else None
         if isinstance(scheduler := self.lr_schedulers(), Plateau) and not self.trainer.sanity_checking:
             scheduler.observe(self._monitored(scheduler.monitor, results))
 
@@ -190,8 +212,15 @@ class VIMHLitModule(LightningModule):
         self._report("test")
 
     def _observe(self, stage: Stage, batch: Batch) -> Outputs | None:
-        is_empty = not len(batch["image"])  # one of several processes may have no sample of a batch
-        outputs = None if is_empty else self(batch["image"], batch.get("scale"))
+        if not len(batch["image"]):  # one of several processes may have no sample of a batch
+            if stage == "val":
+                self.val_features.skip()
+            self.heads.observe(stage, None, batch)
+            return None
+        features = self.features(batch["image"], batch.get("scale"))
+        if stage == "val":
+            self.val_features.update(described(batch["image"], features))
+        outputs = self.heads(features)
         self.heads.observe(stage, outputs, batch)
         return outputs
 
@@ -265,6 +294,7 @@ class VIMHLitModule(LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self._resumed_rng = checkpoint["rng_state"].cpu()
+        self.feature_distribution = distribution_of(checkpoint, self.description_size)
         if checkpoint["dataset_spec"].get("sha256") != self.spec.sha256:
             _forget_bests(checkpoint)
         if self.trainer.is_global_zero:  # the checkpoint has the sums of all processes in an incomplete epoch
@@ -280,6 +310,8 @@ class VIMHLitModule(LightningModule):
         checkpoint["train_terms"] = {name: reduce(value, reduce_op="sum") for name, value in sums.items()}
         checkpoint["model_config"] = self.config
         checkpoint["dataset_spec"] = self.spec.to_dict()
+        if self.feature_distribution is not None:
+            checkpoint["feature_distribution"] = self.feature_distribution.to_dict()
         checkpoint["data_settings"] = self.trainer.datamodule.checkpoint_settings()  # type: ignore[attr-defined]
 
 

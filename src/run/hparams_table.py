@@ -1,13 +1,13 @@
 """TensorBoard's table of runs: one row per run, with its settings and its final metrics."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from omegaconf import DictConfig
 
-from src.utils.plain import to_plain
+from src.utils.plain import flatten, to_plain
 
 _TRAINER = ("max_epochs", "precision", "devices", "accumulate_grad_batches", "gradient_clip_val")
 _DATA = ("batch_size", "labels", "val_fraction")
@@ -38,16 +38,4 @@ def table_settings(config: Mapping[str, Any], identity: Mapping[str, Any]) -> di
     chosen |= {key: config.get(key) for key in ("name", "seed", "monitor")}
     chosen |= {"tags": config["tags"]} if config.get("tags") else {}
     chosen |= {key: value for key, value in identity.items() if "sha256" not in key}
-    return dict(_flat(chosen, ""))
-
-
-def _flat(value: Any, key: str) -> Iterator[tuple[str, str | int | float | bool]]:
-    """Yield plain values: the name of a class under the key of its config, a list as text, and nothing for null."""
-    if isinstance(value, Mapping):
-        for name, inner in value.items():
-            if name == "_target_":
-                yield key, str(inner).rpartition(".")[2]
-            elif not name.startswith("_"):
-                yield from _flat(inner, f"{key}.{name}".lstrip("."))
-    elif value is not None:
-        yield key, value if isinstance(value, str | int | float | bool) else str(value)
+    return dict(flatten(chosen, ""))

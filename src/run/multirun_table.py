@@ -28,7 +28,7 @@ def show_multirun(directory: Path) -> None:
     runs = [read_run(path) for path in run_directories(directory)]
     if not any((run.directory / name).exists() for run in runs for name in ("run.json", "test_results.json")):
         return  # the command neither trains nor tests
-    show(_with_overrides(sorted(runs, key=_order)), directory)
+    show(_with_overrides(sorted(runs, key=lambda run: job_order(run.directory))), directory)
 
 
 def show(runs: list[Run], directory: Path, title: str = "", caption: str = "") -> None:
@@ -81,7 +81,7 @@ def _save(runs: list[Run], directory: Path) -> str:
 
 def _with_overrides(runs: list[Run]) -> list[Run]:
     """Return the runs, each with only those overrides that differ between runs."""
-    given = [_overrides(run.directory) for run in runs]
+    given = [read_overrides(run.directory) for run in runs]
     keys = list(dict.fromkeys(key for overrides in given for key in overrides))
     differing = [key for key in keys if len({overrides.get(key) for overrides in given}) > 1]
     return [
@@ -90,7 +90,8 @@ def _with_overrides(runs: list[Run]) -> list[Run]:
     ]
 
 
-def _overrides(directory: Path) -> dict[str, str]:
+def read_overrides(directory: Path) -> dict[str, str]:
+    """Return what a job's command line set, as Hydra saved it; empty if that cannot be read."""
     try:
         words: Any = yaml.safe_load((directory / _OVERRIDES).read_text())
     except (OSError, ValueError, yaml.YAMLError):
@@ -99,7 +100,7 @@ def _overrides(directory: Path) -> dict[str, str]:
     return {key: value for key, _, value in pairs}
 
 
-def _order(run: Run) -> tuple[bool, int, str]:
-    """Sort jobs by number; jobs whose directories have other names come last."""
-    name = run.directory.name
+def job_order(directory: Path) -> tuple[bool, int, str]:
+    """Sort the directories of jobs by number; those with other names come last."""
+    name = directory.name
     return (not name.isdecimal(), int(name) if name.isdecimal() else 0, name)

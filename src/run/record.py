@@ -35,6 +35,12 @@ def read_record(directory: Path) -> list[dict[str, Any]]:
     return list(sessions) if valid else []
 
 
+def last_session(directory: Path | None) -> dict[str, Any]:
+    """Return the newest session in a run's record; empty without a directory or a readable record."""
+    sessions = [] if directory is None else read_record(directory)
+    return sessions[-1] if sessions else {}
+
+
 def is_finished(directory: Path) -> bool:
     """Return whether a run completed training and testing."""
     sessions = read_record(directory)

@@ -22,7 +22,7 @@ from src.utils.table import Column, csv_text, markdown, show
 _OUTCOMES = ("finished", "interrupted", "killed")
 _LONGEST = 160  # characters of a cell on the screen; the CSV file holds the whole text
 _LARGEST_BYTES = 2**21  # of a file of results, as of a record
-_MOST_EPOCHS = 10**9
+_LARGEST_COUNT = 2**33  # of parameters, or a seed
 
 
 @dataclass(frozen=True)
@@ -76,21 +76,21 @@ def read_run(directory: Path) -> Run:
     started, ended = _time(session.get("started")), _time(session.get("ended"))
     given = session.get("data")
     data = given if isinstance(given, dict) else {}
-    dataset, synth, samples = _text(data.get("name")), _text(data.get("synth")), _count(data.get("samples"))
-    metric = _text(session.get("monitor"))
+    dataset, synth, samples = as_text(data.get("name")), as_text(data.get("synth")), as_count(data.get("samples"))
+    metric = as_text(session.get("monitor"))
     tags = session.get("tags")
     return Run(
         directory=directory,
         state=_state(directory, session["outcome"], session.get("pruned") is True),
         cause=session["outcome"].removeprefix("failed: ") if session["outcome"].startswith("failed") else "",
         started=started,
-        name=_text(session.get("name")),
-        tags=tuple(map(_text, tags)) if isinstance(tags, list) else (),
+        name=as_text(session.get("name")),
+        tags=tuple(map(as_text, tags)) if isinstance(tags, list) else (),
         dataset=dataset,
         samples=f"{synth} {samples:,}" if samples and synth and synth in dataset else dataset,
-        model=_text(session.get("model")),
-        epochs=_count(session.get("epochs")),
-        planned_epochs=_count(session.get("planned_epochs")),
+        model=as_text(session.get("model")),
+        epochs=as_count(session.get("epochs")),
+        planned_epochs=as_count(session.get("planned_epochs")),
         metric=metric,
         best=_number(session.get("score")),
         test=_metric(results, f"test/{metric.removeprefix('val/') or 'nmae'}"),
@@ -204,7 +204,8 @@ def _metric(results: Mapping[str, Any], name: str) -> float | None:
     return _number(metrics.get(name)) if isinstance(metrics, dict) else None
 
 
-def _text(value: Any) -> str:
+def as_text(value: Any) -> str:
+    """Return a text of a record, or an empty text for anything else."""
     return value if isinstance(value, str) else ""
 
 
@@ -213,14 +214,15 @@ def _number(value: Any) -> float | None:
     return float(value) if is_number and abs(value) < 1e300 else None
 
 
-def _count(value: Any) -> int | None:
-    is_count = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _MOST_EPOCHS
+def as_count(value: Any) -> int | None:
+    """Return a count of a record, or None for anything else."""
+    is_count = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _LARGEST_COUNT
     return value if is_count else None
 
 
 def _time(value: Any) -> datetime | None:
     """Return an ISO time in this machine's time zone."""
     try:
-        return datetime.fromisoformat(_text(value)).astimezone()
+        return datetime.fromisoformat(as_text(value)).astimezone()
     except (ValueError, OverflowError, OSError):
         return None

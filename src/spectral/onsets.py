@@ -78,13 +78,14 @@ def surroundings(sample_rate: int) -> tuple[int, int]:
 def shift_to_attack(samples: np.ndarray, sample_rate: int, floor: float) -> int:
     """Return how many samples later than an onset of `pick_onsets` the note begins; negative: earlier.
 
-    `samples` surround the onset. The note begins with the first sample, at most 20 ms from the onset, that has twice
-    the peak of the first 20 ms of `samples`. Without such a sample, as in a note under a loud one, the shift is 0.
+    `samples` surround the onset. The note begins a sample before the first one, at most 20 ms from the onset, that has
+    twice the peak of the first 20 ms of `samples`, since a note's first sample is usually zero. Without such a sample,
+    as in a note under a loud one, the shift is 0.
     """
     quiet = 2 * _hop_samples(sample_rate)
     level = max(2.0 * float(np.abs(samples[:quiet]).max()), 10.0 ** (floor / 20.0))
     loud = np.flatnonzero(np.abs(samples[quiet:]) > level)
-    return int(loud[0]) - quiet if len(loud) else 0
+    return int(loud[0]) - 1 - quiet if len(loud) else 0
 
 
 def _hop_samples(sample_rate: int) -> int:

@@ -19,9 +19,9 @@ class Onsets(BaseModel):
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
-    threshold: float = Field(gt=0, description="dB above the usual flux")
-    floor: float = Field(ge=-200, lt=0, description="dB, full-scale sine = 0")
-    min_gap: float = Field(ge=0.05, le=3600, description="s; the spectrum resolves no shorter one")
+    threshold: float = Field(2.0, gt=0, description="dB above the usual flux")
+    floor: float = Field(-60.0, ge=-200, lt=0, description="dB, full-scale sine = 0")
+    min_gap: float = Field(0.1, ge=0.05, le=3600, description="s; the spectrum resolves no shorter one")
 
 
 class Segmentation(BaseModel):

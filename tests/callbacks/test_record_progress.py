@@ -5,6 +5,7 @@ import pytest
 from src.callbacks.progress import TrainingProgress
 from src.callbacks.pruning import Pruning
 from src.callbacks.record_progress import RecordProgress
+from src.models.build import load_checkpoint
 from src.run.record import Session, read_record
 from src.run.table import read_run
 from tests import running
@@ -18,6 +19,9 @@ def test_a_finished_run_has_its_epochs_its_limits_and_what_it_was(data_root, saw
     assert (session["epochs"], session["planned_epochs"], session["score"]) == (3, 3, score)
     assert (session["name"], session["tags"], session["monitor"]) == ("first", ["a", "b"], "val/nmae")
     assert session["data"] == {"name": saw.name, "synth": "simple_saw", "samples": 128}
+    weights = load_checkpoint(tmp_path / "checkpoints/best.ckpt").parameters()
+    assert session["num_parameters"] == sum(weight.numel() for weight in weights)
+    assert 0 < session["training_seconds"] < 60
 
 
 def test_the_record_is_written_while_the_run_goes_on_but_not_in_each_epoch(tmp_path, monkeypatch):
@@ -33,6 +37,7 @@ def test_the_record_is_written_while_the_run_goes_on_but_not_in_each_epoch(tmp_p
         callback.epochs, callback.best = at + 1, best
         callback.epoch_ended(trainer)
         assert session.entry["score"] == best
+        assert session.entry["training_seconds"] == now[0]
     assert written == [1, 3]
     assert isinstance(callback, TrainingProgress)
 

@@ -26,7 +26,7 @@ DROPOUT = "model.network.dropout=0.3"
 def shown(data_root, saw, tmp_path_factory):
     """A run with all callbacks and no TensorBoard, what its figures got, and the forward passes that it made."""
     output, drawn, forwards = tmp_path_factory.mktemp("shown"), {}, []
-    forward, scatter = VIMHLitModule.forward, parameter_visualization.scatter_figure
+    forward, scatter = VIMHLitModule.features, parameter_visualization.scatter_figure
     images = spectrogram_logging.spectrogram_figure
 
     def counted(self, image, scale=None):
@@ -42,7 +42,7 @@ def shown(data_root, saw, tmp_path_factory):
         return images(target, predicted, unit)
 
     with pytest.MonkeyPatch.context() as patch, torch.random.fork_rng():
-        patch.setattr(VIMHLitModule, "forward", counted)
+        patch.setattr(VIMHLitModule, "features", counted)
         patch.setattr(parameter_visualization, "scatter_figure", scatter_figure)
         patch.setattr(spectrogram_logging, "spectrogram_figure", spectrogram_figure)
         settings = ("callbacks.audio_logging.sample_rate=16000", "callbacks.metrics_logging.compute_fad=true")
@@ -52,13 +52,13 @@ def shown(data_root, saw, tmp_path_factory):
 
 @pytest.mark.long
 def test_training_its_random_numbers_and_its_forward_passes_do_not_change(shown, data_root, saw, tmp_path, monkeypatch):
-    forwards, forward = [], VIMHLitModule.forward
+    forwards, forward = [], VIMHLitModule.features
 
     def counted(self, image, scale=None):
         forwards.append(len(image))
         return forward(self, image, scale)
 
-    monkeypatch.setattr(VIMHLitModule, "forward", counted)
+    monkeypatch.setattr(VIMHLitModule, "features", counted)
     running.run("train", data_root, tmp_path, "callbacks=[model_checkpoint]", DROPOUT, "test=false")
     with_them, without = (
         torch.load(output / "checkpoints/last.ckpt", weights_only=True) for output in (shown[0], tmp_path)

@@ -5,7 +5,7 @@ import yaml
 
 from src.cli.help import CONFIGS, help_text
 
-ENTRIES = ("train", "eval", "predict", "generate", "limits")
+ENTRIES = ("train", "eval", "predict", "report", "generate", "limits")
 
 
 @pytest.mark.parametrize("entry", ENTRIES)

@@ -7,7 +7,7 @@ from omegaconf import OmegaConf
 from src.cli.unread import refuse_unread, warn_of_unused
 from src.utils.errors import UserError
 
-ENTRIES = ("train", "eval", "predict", "generate")
+ENTRIES = ("train", "eval", "predict", "report", "generate")
 
 
 @pytest.mark.parametrize("entry", ENTRIES)

@@ -7,6 +7,7 @@ import torch
 from src.data.info import read_spec
 from src.data.origin import source_of
 from src.data.recordings_datamodule import RecordingsDataModule
+from src.evaluation.recordings import parse_segmentation
 from src.models.build import load_checkpoint
 from src.spectral.audio_file import write_clip
 from src.utils.errors import UserError
@@ -69,6 +70,18 @@ def test_long_files_give_several_clips_and_silent_ones_none(saw, source, sounds,
     assert len(datamodule.dataset("train")) == len(datamodule.dataset("val")) == 2
 
 
+def test_onsets_are_those_of_the_prediction(folder, saw, source, sounds, tmp_path):
+    config = running.composed("train", "experiment=adapt_to_recordings", "data.segment=onsets")
+    given = RecordingsDataModule(segment="onsets", onsets=config.data.onsets).segmentation
+    assert given == parse_segmentation(running.composed("predict", "segment=onsets"))
+    assert given == RecordingsDataModule(segment="onsets").segmentation
+    rate = source.front_end.sample_rate
+    for name in "ab":
+        write_clip(tmp_path / f"{name}.wav", np.concatenate([sounds[0][: rate // 5], sounds[1]]), rate)
+    counts = [len(opened(tmp_path, saw, segment="onsets", onsets={"min_gap": gap}).dataset("val")) for gap in (0.1, 1)]
+    assert counts == [2, 1]
+
+
 def test_a_file_that_cannot_be_read_is_a_warning(saw, source, sounds, tmp_path, caplog):
     for name in "abc":
         write_clip(tmp_path / f"{name}.wav", sounds[0], source.front_end.sample_rate)
@@ -84,7 +97,9 @@ def test_a_file_that_cannot_be_read_is_a_warning(saw, source, sounds, tmp_path, 
         ({"audio_dir": "nowhere"}, "nowhere is not a folder"),
         ({"audio_dir": "."}, "0 sound files; at least 2"),
         ({"audio_dir": ".", "val_fraction": 1.0}, "data.val_fraction"),
-        ({"audio_dir": ".", "segment": "bars"}, "data.segment"),
+        ({"audio_dir": ".", "segment": "bars"}, "data.segment: 'bars' given; "),
+        ({"audio_dir": ".", "onsets": {"min_gap": 0.01}}, "data.onsets.min_gap: 0.01 given; "),
+        ({"audio_dir": ".", "onsets": {"gap": 0.1}}, "data.onsets.gap: 0.1 given; "),
     ],
 )
 def test_what_is_no_folder_of_sounds_is_one_line(options, cause, saw, tmp_path, monkeypatch):

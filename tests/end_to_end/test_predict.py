@@ -9,6 +9,7 @@ import pytest
 import soundfile
 
 from src.data.info import read_spec
+from src.evaluation.intervals import written_estimate
 from src.evaluation.rerender import rendering_source
 from tests import running
 
@@ -41,7 +42,8 @@ def test_a_sound_gives_numbers_sound_and_a_table(trained, clips, saw, tmp_path, 
     for name in ("one_input.wav", "one_predicted.wav"):
         assert soundfile.info(tmp_path / "out" / name).frames == 8000
     table = capsys.readouterr().out
-    assert "one.wav" in table and f"{values['log10_decay_time']:.4g}" in table
+    numbers = [float(row[f"log10_decay_time{suffix}"]) for suffix in ("", "_low_90", "_high_90")]
+    assert "one.wav" in table and all(text in table for text in written_estimate(*numbers))
 
 
 def test_the_mean_error_over_a_folder_is_the_tests(trained, clips, saw, tmp_path):

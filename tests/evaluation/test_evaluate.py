@@ -13,6 +13,7 @@ from src.data.info import read_spec
 from src.data.inputs import Inputs
 from src.data.spec import DatasetSpec, Origin
 from src.data.vimh_datamodule import VIMHDataModule
+from src.evaluation.class_metrics import class_metrics
 from src.evaluation.evaluate import (
     Evaluation,
     evaluate,
@@ -198,6 +199,7 @@ def every_kind(tmp_path_factory):
 def test_categories_are_scored_by_accuracy_and_other_kinds_by_errors(every_kind):
     values, evaluation = every_kind
     assert [row.name for row in evaluation.rows] == ["gain[/]", "$octave_"]
+    assert evaluation.reliability == ()  # no validation has calibrated these weights
     assert [row.name for row in evaluation.categories] == ["wave :bomb:", "<script>alert(1)</script>"]
     assert evaluation.image_error is None
     relative = [row.mae / (SPACE.max - SPACE.min)[at] for row, at in zip(evaluation.rows, (0, 2), strict=True)]
@@ -211,6 +213,11 @@ def test_categories_are_scored_by_accuracy_and_other_kinds_by_errors(every_kind)
         assert set(row.intervals) == {"accuracy", "baseline_accuracy"}
         assert f"test/{row.name}_mae" not in evaluation.metrics
         relative.append(1 - row.accuracy)
+        probabilities = evaluation.predictions.probabilities[row.name]
+        np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
+        np.testing.assert_array_equal(probabilities.argmax(axis=1), evaluation.predictions.level[:, at])
+        np.testing.assert_allclose(1 - probabilities.max(axis=1), evaluation.predictions.sd[:, at], atol=1e-6)
+        assert row.classes == class_metrics(probabilities, true, probabilities.argmax(axis=1))
     assert evaluation.nmae == pytest.approx(np.mean(relative))
     assert evaluation.metrics["test/nmae"] == pytest.approx(evaluation.nmae, rel=1e-5)
     assert json.loads(evaluation.to_json())["categories"][0]["confusion"]["categories"] == ["0", "1", "2", "3"]

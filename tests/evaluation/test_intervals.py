@@ -4,6 +4,8 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import stats
 
 from src.evaluation.intervals import (
@@ -12,6 +14,7 @@ from src.evaluation.intervals import (
     resampled_means,
     rounded,
     significant,
+    written_estimate,
     written_interval,
 )
 
@@ -111,3 +114,36 @@ def test_an_accuracy_of_few_sounds_has_no_second_digit():
 )
 def test_significant_digits_need_no_exponent(value, digits, text):
     assert significant(value, digits) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high", "ratio", "text"),
+    [
+        (107.43, 101.24, 111.87, False, "107 [101, 112]"),
+        (107.43, 106.24, 108.67, False, "107.4 [106.2, 108.7]"),
+        (1234.0, 834.0, 1634.0, False, "1200 [800, 1600]"),
+        (-0.0004, -0.05, 0.05, False, "0.00 [-0.05, 0.05]"),
+        (0.1234, 0.1234, 0.1234, False, "0.1234 [0.1234, 0.1234]"),
+        (200.4, 20.2, 1999.0, True, "200 [20, 2000]"),
+        (200.4, 198.2, 202.9, True, "200.4 [198.2, 202.9]"),
+        (7.12345, math.nan, math.nan, False, "7.123 "),
+    ],
+)
+def test_a_value_has_the_digits_that_its_interval_leaves(value, low, high, ratio, text):
+    assert " ".join(written_estimate(value, low, high, ratio)) == text
+
+
+@given(value=st.floats(-1e6, 1e6), below=st.floats(1e-3, 1e6), above=st.floats(1e-3, 1e6))
+def test_rounding_moves_an_end_by_at_most_a_sixth_of_half_the_width(value, below, above):
+    ends = value - below, value + above
+    _, text = written_estimate(value, *ends)
+    shown = [float(end) for end in text.strip("[]").split(", ")]
+    np.testing.assert_allclose(shown, ends, rtol=0, atol=1.001 * (below + above) / 12)
+
+
+@given(low=st.floats(1e-3, 1e4), ratio=st.floats(1.001, 1e3))
+def test_on_a_log_scale_rounding_moves_an_end_by_a_sixth_of_the_ratio_or_the_third_digit(low, ratio):
+    ends = low, low * ratio
+    _, text = written_estimate(low * ratio**0.5, *ends, is_ratio=True)
+    shown = [float(end) for end in text.strip("[]").split(", ")]
+    np.testing.assert_allclose(shown, ends, rtol=1.001 * min(0.05, (ratio**0.5 - 1) / 6))

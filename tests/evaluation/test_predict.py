@@ -149,6 +149,7 @@ def test_predictions_are_written_as_csv_and_json_with_units(trained, tmp_path):
         ),
         Prediction("c.wav", *(np.array(one) for one in ([64, 0.3], [2, 0.25], [64, -0.1], [66.5, 0.3]))),
     ]
+    given[1] = replace(given[1], distance=1.5, warnings=("unlike the training sounds", "an edge: note_velocity"))
     write_predictions(given, space, tmp_path)
     with (tmp_path / "predictions.csv").open(newline="") as file:
         rows = list(csv.reader(file))
@@ -156,9 +157,11 @@ def test_predictions_are_written_as_csv_and_json_with_units(trained, tmp_path):
     assert rows[0] == [
         "name",
         *(f"{name}{suffix}" for suffix in ("", "_uncertainty", "_low_90", "_high_90") for name in names),
+        *("distance", "warnings"),
     ]
-    assert rows[1] == ["a, b.wav", "100.123", "-1.5", "0.5", "nan", "99", "nan", "101", "nan"]
-    assert rows[2] == ["c.wav", "64", "0.3", "2", "0.25", "64", "-0.1", "66.5", "0.3"]
+    assert rows[1] == ["a, b.wav", "100.123", "-1.5", "0.5", "nan", "99", "nan", "101", "nan", "nan", ""]
+    warnings = "unlike the training sounds; an edge: note_velocity"
+    assert rows[2] == ["c.wav", "64", "0.3", "2", "0.25", "64", "-0.1", "66.5", "0.3", "1.5", warnings]
     content = json.loads((tmp_path / "predictions.json").read_text())
     assert content["predictions"]["a, b.wav"] == {"note_velocity": 100.123456789, "log10_decay_time": -1.5}
     assert content["uncertainties"]["a, b.wav"] == {"note_velocity": 0.5, "log10_decay_time": None}
@@ -169,5 +172,7 @@ def test_predictions_are_written_as_csv_and_json_with_units(trained, tmp_path):
         "log10_decay_time_high_90": 0.3,
     }
     assert content["intervals_90"]["a, b.wav"]["log10_decay_time_low_90"] is None
+    assert content["distances"] == {"a, b.wav": None, "c.wav": 1.5}
+    assert content["warnings"] == {"c.wav": ["unlike the training sounds", "an edge: note_velocity"]}
     assert content["units"] == {"note_velocity": "MIDI velocity", "log10_decay_time": "log10 s"}
     assert content["fixed"]["note_number"] == 43.35

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from src.data.vimh_datamodule import VIMHDataModule
 from src.evaluation.evaluate import evaluate
 from src.evaluation.predictions_file import FILE, SplitPredictions, read_predictions_file, write_predictions_file
+from src.evaluation.reliability import inside_90
 from src.evaluation.tables import write_evaluation
 from src.models.build import load_checkpoint
 from src.parameters.space import ParameterSpace
@@ -32,8 +33,10 @@ def predictions(count=5):
     level, true_level = random.integers(3, size=(2, count, 2))
     about = {"dataset": "mine", "dataset_sha256": {"test": "0"}}
     ends = (low_68, high_68, low_90, high_90)
+    limits = np.array([0.1, np.nan])
+    probabilities = {"wave <b>": random.dirichlet(np.ones(3), count)}
     return SplitPredictions(
-        SPACE, value, truth, sd, *ends, level, true_level, random.random(2), np.array([0.1, np.nan]), about
+        SPACE, value, truth, sd, *ends, level, true_level, random.random(2), limits, about, probabilities, sd[:, 0]
     )
 
 
@@ -44,10 +47,13 @@ def test_what_is_read_is_what_was_written(tmp_path):
     write_predictions_file(written, tmp_path, checkpoint)
     found = read_predictions_file(tmp_path / FILE)
     assert found.space == SPACE
-    for name in ("value", "truth", "sd", "low_68", "high_68", "low_90", "high_90", "baseline", "image_limit"):
+    ends = ("low_68", "high_68", "low_90", "high_90")
+    for name in ("value", "truth", "sd", *ends, "baseline", "image_limit", "distance"):
         np.testing.assert_array_equal(getattr(found, name), getattr(written, name).astype(np.float32))
     np.testing.assert_array_equal(found.level, written.level)
     np.testing.assert_array_equal(found.true_level, written.true_level)
+    assert set(found.probabilities) == {"wave <b>"}
+    np.testing.assert_allclose(found.probabilities["wave <b>"], written.probabilities["wave <b>"], rtol=1e-6)
     assert found.about["checkpoint_sha256"] == hashlib.sha256(b"weights").hexdigest()
     assert found.about["dataset"] == "mine"
 
@@ -77,6 +83,8 @@ def test_a_test_writes_the_predictions_behind_its_errors(tmp_path, trained, saw)
     assert about["checkpoint_sha256"] == hashlib.sha256(trained.best.read_bytes()).hexdigest()
     assert set(about["dataset_sha256"]) >= {"train", "test"}
     assert "predictions" not in results
+    coverages = [row["coverage"] for row in results["reliability"]]
+    np.testing.assert_allclose(coverages, inside_90(read_predictions_file(tmp_path / FILE)).mean(axis=0))
 
 
 @pytest.fixture(scope="module")
@@ -104,8 +112,10 @@ def test_a_damaged_file_is_read_or_refused_in_one_line(tmp_path_factory, content
     [
         ("value", np.zeros((5, 3), np.float32), "value: an array"),
         ("level", np.zeros((5, 2), np.float32), "level: an array"),
+        ("probabilities_1", np.zeros((5, 2), np.float32), "probabilities_1: an array"),
         ("value", np.array(["a"]), "value: an array"),
         ("truth", np.array([{}], object), "allow_pickle"),
+        ("distance", np.zeros(4, np.float32), "distance: an array"),
         ("about", np.array("no JSON"), "Expecting value"),
         ("about", np.array("{}"), "parameters"),
         ("about", np.array("[]"), "no JSON object"),

@@ -11,6 +11,8 @@ from omegaconf import OmegaConf
 
 from src.evaluation.predict import make_front_end, predict_clip, predict_files
 from src.evaluation.recordings import parse_segmentation, predict_recordings
+from src.evaluation.refinement.answers import make_refiner
+from src.evaluation.refinement.options import Options
 from src.evaluation.rerender import rendering_source
 from src.evaluation.tables import print_segments
 from src.models.build import load_checkpoint
@@ -67,17 +69,27 @@ def test_segments_are_predicted_as_clips_cut_by_hand(model, song, tmp_path):
 
 
 @pytest.mark.parametrize("rate", [FS, 48_000])
-def test_onsets_begin_the_segments_within_a_millisecond(model, song, tmp_path, rate):
+def test_onsets_begin_the_segments_within_ten_samples(model, song, tmp_path, rate):
+    """As many as an edge rings before it, if it is resampled."""
     path = written(tmp_path / "song.wav", np.repeat(song, rate // FS), rate)
     found, faults = predict_recordings(model, [path], None, segmentation("onsets"), None)
     assert not faults
-    np.testing.assert_allclose(starts_of(found["song.wav"]), STARTS / FS, atol=0.001)
+    np.testing.assert_allclose(starts_of(found["song.wav"]), STARTS / FS, atol=10 / FS)
     front_end = make_front_end(model.spec)
     if rate == FS:
         for one in found["song.wav"]:
             first = round(one.times[0] * FS)
             clip = np.append(song, np.zeros(8000, np.float32))[first : first + 8000]
             np.testing.assert_allclose(one.values, predict_clip(model, front_end, clip, "").values, rtol=1e-5)
+
+
+def test_refined_segments_have_the_true_parameters(model, saw, song, tmp_path):
+    """A segment that began a sample late would not fit: the velocity would be wrong by several percent."""
+    path = written(tmp_path / "song.wav", song)
+    refiner = make_refiner(model, model.spec, Options(iterations=5))
+    found, _ = predict_recordings(model, [path], None, segmentation("onsets"), None, refiner=refiner)
+    values = np.stack([one.values for one in found["song.wav"][:3]])  # the last note is cut
+    np.testing.assert_allclose(values, np.load(saw / "test_params.npy")[:3], rtol=1e-3)
 
 
 def test_the_predictions_are_heard_at_their_times(model, song, tmp_path):
@@ -115,7 +127,7 @@ def test_silent_segments_are_left_out_and_told(model, song, tmp_path, caplog):
     found, faults = predict_recordings(model, [path], None, segmentation("fixed"), None)
     assert not faults
     assert starts_of(found["song.wav"]).tolist() == [0, 1, 4, 5]
-    assert "song.wav: 2 silent segments are left out" in caplog.text
+    assert "song.wav: silent segments left out: 2 of " in caplog.text
 
 
 def test_what_cannot_be_predicted_is_one_line_a_file_and_the_others_are_predicted(model, song, tmp_path):
@@ -195,4 +207,4 @@ def test_a_table_of_few_segments_has_them_all(model, song, tmp_path, capsys):
     out = capsys.readouterr().out
     assert out.startswith("song.wav\n") and "segments; predictions.csv" not in out
     for one in found["song.wav"]:
-        assert f"{one.times[0]:.3f}" in out and f"{one.values[0]:.4g}" in out
+        assert f"{one.times[0]:.3f}" in out and f"[{one.low_90[0]:.0f}, {one.high_90[0]:.0f}]" in out

@@ -1,5 +1,7 @@
 """The key `refine` of a config: how an answer is refined."""
 
+from collections.abc import Mapping
+from numbers import Integral
 from typing import Any, Literal
 
 from omegaconf import DictConfig, OmegaConf
@@ -23,26 +25,27 @@ class Options(BaseModel):
 
 
 def parse_options(config: DictConfig) -> Options | None:
-    """Return what a config's `refine` says, a number of iterations or a mapping; None for 0 iterations or null.
+    """Return what a config's `refine` says; see `make_options`."""
+    return make_options(to_plain(OmegaConf.masked_copy(config, ["refine"]))["refine"])
+
+
+def make_options(given: Any) -> Options | None:
+    """Return the options of a number of iterations, or of a mapping; None for 0 iterations or None.
 
     Raises UserError for other values.
     """
-    given: Any = to_plain(OmegaConf.masked_copy(config, ["refine"]))["refine"]
-    if isinstance(given, bool) or not isinstance(given, int | dict | None):
+    if isinstance(given, bool) or not isinstance(given, Integral | Mapping | None):
         raise UserError(f"refine: {shown(given)} given; give a number of iterations, as in refine=5")
-    settings = {"iterations": given} if isinstance(given, int) else given
-    if not settings:
-        return None
-    if settings.get("iterations") == 0:
-        if make_options(**settings | {"iterations": 1}) != Options(iterations=1):
-            raise UserError("refine.iterations: 0 given beside other keys of refine; also give refine.iterations=5")
-        return None
-    return make_options(**settings)
+    settings = {"iterations": int(given)} if isinstance(given, Integral) else dict(given or {})
+    if settings.setdefault("iterations", 0) != 0:
+        return _validated(settings)
+    if _validated(settings | {"iterations": 1}) != Options(iterations=1):
+        raise UserError("refine.iterations: 0 given beside other keys of refine; also give refine.iterations=5")
+    return None
 
 
-def make_options(**settings: Any) -> Options:
-    """Return the options of these settings; raise UserError for a value that is not allowed."""
+def _validated(settings: dict[str, Any]) -> Options:
     try:
-        return Options(**settings)
+        return Options.model_validate(settings)
     except ValidationError as error:
         raise UserError(f"refine.{describe(error)}") from error

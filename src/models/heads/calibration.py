@@ -172,7 +172,12 @@ def temperature_costs(probabilities: Tensor, level: Tensor) -> Tensor:
 
 def probability_of_error(probabilities: Tensor, temperature: Tensor) -> Tensor:
     """Return the probability (B,) that the most likely of K levels is wrong, for (B, K) at a temperature ()."""
-    return 1.0 - (_log(probabilities) / temperature).softmax(dim=1).amax(dim=1)
+    return 1.0 - tempered(probabilities, temperature).amax(dim=1)
+
+
+def tempered(probabilities: Tensor, temperature: Tensor) -> Tensor:
+    """Return the probabilities (B, K) of levels at a temperature ()."""
+    return (_log(probabilities) / temperature).softmax(dim=1)
 
 
 def _log(probabilities: Tensor) -> Tensor:

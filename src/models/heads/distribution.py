@@ -35,6 +35,9 @@ class _UnitHead(Head):
     def _value(self, mean: Tensor) -> Tensor:
         return to_physical(self.spec, into_range(mean))
 
+    def score(self, raw: Tensor, explained: Tensor) -> Tensor:
+        return stretched_sigmoid(raw[:, 0])
+
 
 def _log_variance(raw: Tensor) -> Tensor:
     return _LEAST_LOG_VARIANCE + functional.softplus(raw + _FIRST_LOG_VARIANCE - _LEAST_LOG_VARIANCE)
@@ -90,13 +93,19 @@ class MixtureHead(_UnitHead):
     def feed(self, raw: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         return torch.cat(self._mixture(raw), dim=1), target
 
+    def _highest(self, raw: Tensor) -> Tensor:
+        """Return the component (B,) of the highest peak."""
+        logits, _, log_variances = self._mixture(raw)
+        return (logits - 0.5 * log_variances).argmax(dim=1)
+
     def _peak(self, raw: Tensor) -> Tensor:
-        logits, means, log_variances = self._mixture(raw)
-        height = logits - 0.5 * log_variances
-        return into_range(means.gather(1, height.argmax(dim=1, keepdim=True))[:, 0])
+        return into_range(self._mixture(raw)[1].gather(1, self._highest(raw)[:, None])[:, 0])
 
     def value(self, raw: Tensor) -> Tensor:
         return self._value(self._peak(raw))
+
+    def score(self, raw: Tensor, explained: Tensor) -> Tensor:
+        return self._mixture(raw)[1][:, self._highest(explained)[0]]
 
     def distribution(self, raw: Tensor) -> Tensor:
         logits, means, log_variances = self._mixture(raw)

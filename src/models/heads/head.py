@@ -130,6 +130,14 @@ class Head(nn.Module):
         """Return classes of the step grid (B,) int64."""
         return to_class(self.spec, self.value(raw))
 
+    def score(self, raw: Tensor, explained: Tensor) -> Tensor:
+        """Return the differentiable number (B,) behind the value, which explains the value of the outputs (1, K) given.
+
+        It is the value on [0, 1] before it is limited to the range. A category or a peak that the value selects is that
+        of `explained` for all rows; the number of a category is its logit.
+        """
+        return to_unit(self.spec, self.value(raw))
+
     def distribution(self, raw: Tensor) -> Tensor | None:
         """Return the probabilities of the levels (B, K), or None if this head has none."""
         return None
@@ -171,6 +179,9 @@ class RegressionHead(Head):
 
     def value(self, raw: Tensor) -> Tensor:
         return to_physical(self.spec, into_range(stretched_sigmoid(raw[:, 0])))
+
+    def score(self, raw: Tensor, explained: Tensor) -> Tensor:
+        return stretched_sigmoid(raw[:, 0])
 
 
 class LevelHead(Head):
@@ -226,6 +237,12 @@ class LevelHead(Head):
         if self.is_soft:  # the soft target of a level at an end of the range has its mean further inside
             return _interpolate(mean, self.target_means, self.grid)
         return mean
+
+    def score(self, raw: Tensor, explained: Tensor) -> Tensor:
+        if not self.nominal:
+            return super().score(raw, explained)
+        has_logits = self.num_outputs == len(self.grid)  # heads of thresholds have fewer outputs
+        return (raw if has_logits else self.distribution(raw))[:, self.distribution(explained)[0].argmax()]
 
     def level(self, raw: Tensor) -> Tensor:
         level = self.distribution(raw).argmax(dim=1)

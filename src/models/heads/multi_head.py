@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from src.data.recipe import describe
-from src.models.heads.calibration import TEMPERATURES, Calibration, probability_of_error, temperature_costs
+from src.models.heads.calibration import TEMPERATURES, Calibration, probability_of_error, temperature_costs, tempered
 from src.models.heads.distribution import EvidentialHead, GaussianHead, MixtureHead
 from src.models.heads.head import (
     CoralHead,
@@ -112,6 +112,11 @@ class MultiHead(nn.Module):
         return {head.spec.name: head for head in self._heads if isinstance(head, Head)}
 
     @property
+    def typical(self) -> list[str]:
+        """The names of the parameters whose uncertainty is a typical error, the same for every sound."""
+        return [name for name, head in self.heads.items() if isinstance(head, RegressionHead)]
+
+    @property
     def term_names(self) -> list[str]:
         """The names of all losses: one for each head, then one for each term of compound losses, as head/term."""
         names = list(self.space.names)
@@ -150,6 +155,18 @@ class MultiHead(nn.Module):
     def levels(self, outputs: Mapping[str, Tensor]) -> Tensor:
         """Return predicted classes (B, P) int64."""
         return torch.stack([head.level(outputs[name]) for name, head in self.heads.items()], dim=1)
+
+    @_in_float32
+    def probabilities(self, outputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return the calibrated probabilities (B, K) of each categorical parameter's categories."""
+        found = {}
+        for at, (name, head) in enumerate(self.heads.items()):
+            if head.nominal:
+                distribution = cast(Tensor, head.distribution(outputs[name]))  # categories have one
+                if distribution.shape[1] != head.spec.num_classes:  # levels of its own
+                    continue
+                found[name] = tempered(distribution, self.calibration.temperature[at])
+        return found
 
     @_in_float32
     def estimates(self, outputs: Mapping[str, Tensor]) -> Estimates:

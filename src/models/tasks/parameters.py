@@ -14,7 +14,7 @@ from src.models.tasks.task import NO_PARAMETERS, Outputs, Points, ShownMetric, S
 from src.utils.errors import UserError
 
 if TYPE_CHECKING:
-    from src.models.vimh_lit_module import VIMHLitModule
+    from src.models.ensemble import Predictor
 
 
 class ParametersTask(MultiHead, Task):
@@ -79,12 +79,12 @@ class ParametersTask(MultiHead, Task):
         return self.val_metrics if stage == "val" else self.test_metrics
 
 
-def predicts_parameters(model: "VIMHLitModule") -> bool:
+def predicts_parameters(model: "Predictor") -> bool:
     """Return whether a model predicts the parameters of its dataset."""
     return isinstance(model.heads, ParametersTask)
 
 
-def parameters_of(model: "VIMHLitModule") -> ParametersTask:
+def parameters_of(model: "Predictor") -> ParametersTask:
     """Return the heads of a model; raise UserError if it predicts no parameters."""
     if not isinstance(model.heads, ParametersTask):
         raise UserError(NO_PARAMETERS)

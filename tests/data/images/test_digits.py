@@ -100,6 +100,6 @@ def test_features_of_digits_reconstruct_better_than_the_mean(data_root, tmp_path
     running.run("eval", data_root, tmp_path / "eval", f"ckpt_path={best}", "trainer=cpu", "report=true")
     assert json.loads((tmp_path / "eval/test_results.json").read_text()) == results
     page = (tmp_path / "eval/report.html").read_text()
-    assert "image, reconstructed" in page and "Predicted against true" not in page and "No sounds" not in page
+    assert "image, reconstructed" in page and 'id="heads"' not in page and "No sounds" not in page
     line = running.fault(caplog, "predict", data_root, tmp_path, f"ckpt_path={best}", f"input={tmp_path}/sound.wav")
     assert "no sound" in line

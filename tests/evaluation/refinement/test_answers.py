@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import soundfile
 
 from src import api
 from src.data.vimh_dataset import VIMHDataset
@@ -49,10 +50,25 @@ def test_a_file_is_refined_to_its_parameters(trained, data_root, sound, tmp_path
 
 def test_the_python_api_refines(model, sound):
     values, audio, rate, _ = sound
-    refined = api.predict(model, audio, rate, refine=5)
+    refined, network = (api.predict(model, audio, rate, refine=refine) for refine in (5, 0))
     for name, value in values.items():
         assert refined.values[name] == pytest.approx(value, rel=1e-3)
         assert refined.low[name] <= refined.values[name] <= refined.high[name]
+    how = refined.refinement
+    assert how.network == network.values and network.refinement is None
+    assert how.rms_after < how.rms_before and not how.ambiguous
+
+
+def test_the_python_api_takes_the_settings_of_the_command(model, sound, trained, data_root, tmp_path):
+    *_, path = sound
+    audio, rate = soundfile.read(path)
+    given = (f"ckpt_path={trained.best}", f"input={path}", "refine.iterations=3", "refine.residual=db")
+    running.run("predict", data_root, tmp_path / "out", *given)
+    how = json.loads((tmp_path / "out/predictions.json").read_text())["refinement"]["sound.wav"]
+    found = api.predict(model, audio, rate, refine={"iterations": 3, "residual": "db"}).refinement
+    assert (found.rms_after, found.iterations) == (how["rms_after"], how["iterations"])
+    assert found.rms_after != api.predict(model, audio, rate, refine=3).refinement.rms_after
+    assert found.network == pytest.approx(how["network"])
 
 
 def test_the_test_split_is_refined_and_reported(trained, data_root, saw, tmp_path, capsys):
@@ -106,8 +122,8 @@ def test_a_model_without_continuous_parameters_is_one_line(model, monkeypatch):
         make_refiner(model, SimpleNamespace(name="saw", origin=origin), Options(iterations=1))
 
 
-def test_steps_that_are_none_are_one_line(model, sound):
+@pytest.mark.parametrize("refine", [-1, 2.5, 5000, {"iterations": 3, "start": 2}])
+def test_settings_that_are_none_are_one_line(model, sound, refine):
     _, audio, rate, _ = sound
-    for refine in (-1, 2.5, 5000):
-        with pytest.raises(UserError, match="iterations"):
-            api.predict(model, audio, rate, refine=refine)
+    with pytest.raises(UserError, match=r"^refine"):
+        api.predict(model, audio, rate, refine=refine)

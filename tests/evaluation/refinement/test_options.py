@@ -33,6 +33,7 @@ def test_what_refines_nothing(off):
         ({"iterations": 3, "start": 2}, "refine.start"),
         ({"iterations": 0, "starts": 2}, "refine.iterations: 0 given beside other keys .* give refine.iterations=5"),
         ({"iterations": 0, "method": "newton"}, "refine.method: 'newton' given"),
+        ({"starts": 2}, "refine.iterations: 0 given beside other keys"),
     ],
 )
 def test_what_is_wrong_is_one_line(given, message):

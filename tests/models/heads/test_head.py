@@ -13,6 +13,7 @@ from src.models.heads.head import (
     OrdinalHead,
     RegressionHead,
 )
+from src.models.heads.multi_head import MultiHead
 from src.models.losses import Loss
 from src.parameters.codec import from_class, physical_per_unit, to_unit
 from src.parameters.codec import to_class as class_of
@@ -439,3 +440,35 @@ def test_losses_in_the_parameters_unit_may_be_several_of_one_range():
     other = {"loss": {"_target_": "normalized_regression", "param_range": [0, 5]}, "name": "other"}
     with pytest.raises(ValueError, match="their param_range differ"):
         head({"_target_": "weighted_multi", "losses": [one, other]})
+
+
+@pytest.mark.parametrize("kind", ["regression", "gaussian", "evidential", "mixture", *KINDS])
+@each_spec
+def test_a_score_is_the_value_on_the_unit_scale_with_its_own_gradient(kind, spec):
+    given = {"kind": "regression", "variance": True} if kind == "gaussian" else {"kind": kind}
+    (head,) = MultiHead(8, ParameterSpace([spec]), {spec.name: HeadConfig(**given)}).heads.values()
+    raw = logits(1, head.num_outputs, scale=0.5).requires_grad_()
+    score = head.score(raw, raw.detach())
+    torch.testing.assert_close(score, to_unit(spec, head.value(raw)), rtol=1e-5, atol=1e-5)
+    (gradient,) = torch.autograd.grad(score, raw)
+    direction = logits(1, head.num_outputs)
+    steps = [head.score(raw.detach() + step * direction, raw.detach()) for step in (1e-2, -1e-2)]
+    torch.testing.assert_close((gradient * direction).sum()[None], (steps[0] - steps[1]) / 2e-2, rtol=2e-3, atol=1e-4)
+
+
+def test_a_score_is_not_limited_to_the_range():
+    head = RegressionHead(LIN, HeadConfig())
+    raw = torch.tensor([[9.0], [-9.0]], requires_grad=True)
+    score = head.score(raw, raw)
+    np.testing.assert_allclose(score.detach(), unit_of(raw.detach()), rtol=1e-6)
+    assert score[0] > 1.0 and score[1] < 0.0
+
+
+@pytest.mark.parametrize("kind", ["categorical", "coral", "corn"])
+def test_the_score_of_a_category_is_that_of_the_explained_one(kind):
+    (head,) = MultiHead(8, ParameterSpace([WAVE]), {"wave": HeadConfig(kind=kind)}).heads.values()
+    raw = logits(5, head.num_outputs)
+    explained = raw[3:4]
+    numbers = raw if kind == "categorical" else head.distribution(raw)
+    assert torch.equal(head.score(raw, explained), numbers[:, int(head.value(explained))])
+    assert len({int(category) for category in head.value(raw)}) > 1

@@ -1,0 +1,65 @@
+"""Compare tested runs on the same test sounds: `make compare RUNS="..."`, or `python src/compare.py RUN RUN ...`."""
+
+import argparse
+from collections.abc import Mapping, Sequence
+
+import rootutils
+
+ROOT = rootutils.setup_root(__file__, indicator="pyproject.toml", pythonpath=True)
+
+from src.cli.script import given_path, run_script  # noqa: E402
+from src.evaluation.reports.comparison import compare  # noqa: E402
+from src.evaluation.reports.comparison_tables import print_comparison, write_comparison  # noqa: E402
+from src.evaluation.reports.pairing import require_paired  # noqa: E402
+from src.run.methods import (  # noqa: E402
+    TestedRun,
+    facts,
+    find_predictions,
+    group_methods,
+    method_of,
+    notes_on,
+    read_tested,
+)
+from src.utils.errors import UserError  # noqa: E402
+from src.utils.files import shown_path  # noqa: E402
+from src.utils.table import show_lines  # noqa: E402
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("runs", nargs="+", type=given_path, help="directories of runs or of multiruns, predictions.npz")
+    parser.add_argument("--baseline", help="a run or a method; it alone is compared with each other method")
+    parser.add_argument("--latency", action="store_true", help="time each network, on one core of this machine")
+    parser.add_argument("--trust", action="append", default=[], help="your own class that --latency may load")
+    parser.add_argument("--save", type=given_path, metavar="DIR", help="write comparison.json, .md and .tex there")
+    arguments = parser.parse_args()
+    paths, without = find_predictions(arguments.runs)
+    runs = [read_tested(path) for path in paths]
+    if len(runs) < 2:
+        raise UserError(f"{len(runs)} tested run given; give at least two, as in: python src/compare.py RUN RUN")
+    notes = require_paired([(shown_path(run.path), run.predictions) for run in runs])
+    methods = group_methods(runs)
+    notes += notes_on(methods)
+    if without:
+        notes.append(f"Not compared, since untested: {', '.join(map(shown_path, without))}.")
+    baseline = method_of(arguments.baseline, methods) if arguments.baseline else None
+    predictions = {name: [run.predictions for run in of_method] for name, of_method in methods.items()}
+    comparison = compare(predictions, baseline)
+    latencies = measure(methods, arguments.trust) if arguments.latency else {}
+    known = {name: facts(of_method, latencies.get(name)) for name, of_method in methods.items()}
+    written = write_comparison(comparison, known, notes, arguments.save) if arguments.save else []
+    print_comparison(comparison, known, notes, "comparison.md" if written else "")
+    if written:
+        show_lines(f"all results: {', '.join(map(shown_path, written))}")
+
+
+def measure(methods: Mapping[str, Sequence[TestedRun]], trust: Sequence[str]) -> dict[str, float]:
+    """Return the milliseconds that the first network of each method takes for one image."""
+    from src.evaluation.latency import latencies_ms
+    from src.models.build import load_checkpoint
+
+    return latencies_ms({name: load_checkpoint(runs[0].checkpoint, trust) for name, runs in methods.items()})
+
+
+if __name__ == "__main__":
+    run_script(main)

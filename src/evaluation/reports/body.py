@@ -1,0 +1,94 @@
+"""The sections of a report's page as HTML, in the order in which one reads them."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from src.evaluation.reports.checks import Check
+from src.evaluation.reports.heads import CAPTION, HeadFigures, head_table
+from src.evaluation.reports.page import section, table, text
+from src.utils.table import Column, Rows
+
+_FINDER = """<form id="filter" class="controls">
+<label>quantity <select name="quantity"></select></label>
+<label>from <input name="low" type="number" step="any"></label>
+<label>to <input name="high" type="number" step="any"></label>
+<label>sort by <select name="order"></select></label>
+<label>order <select name="direction"><option value="down">largest first</option>
+<option value="up">smallest first</option></select></label>
+<button type="reset">Show all</button>
+</form>
+<p><output id="count"></output>, shown: <span id="shown"></span>
+<span class="controls"><button type="button" id="earlier">Earlier</button>
+<button type="button" id="later">Later</button></span></p>
+<div id="found" class="found"></div>"""
+
+_SAMPLE = """<div class="controls"><label>number <input id="sample-row" type="number" min="0" max="{last}"></label>
+<span id="examples" class="controls"></span></div>
+<p id="sample-note" class="soft"></p>
+<div id="transport" class="controls" hidden><button type="button" id="play">Play</button>
+<fieldset id="heard"></fieldset>
+<label class="repeat"><input id="repeat" type="checkbox" checked> repeat</label>
+<output id="position">0.00 s</output></div>
+<div id="pictures" class="figures wide"></div>
+<p class="soft"><span class="key true"></span>true<span class="key predicted"></span>predicted
+<span class="key refined"></span>refined; the grey bar is the 90 % interval.</p>
+<div id="bars"></div>"""
+
+_HEAD = """<h3>{name}</h3>
+<p class="soft">{summary}</p>
+<div id="head-{at}" class="figures"></div>"""
+
+
+def body(title: str, intro: Sequence[str], sections: Sequence[str]) -> str:
+    """Return the body of a page: `intro` are the sentences below its title."""
+    header = f"<header><h1>{text(title)}</h1>{sentences(intro)}</header>"
+    skip = '<a class="skip" href="#main">Skip to the results</a>'
+    status = '<div class="status"><p id="status" role="status"></p></div>'
+    return "\n".join([skip, header, '<main id="main">', *sections, "</main>", status])
+
+
+def result_sections(
+    checks: Sequence[Check], rows: Sequence[HeadFigures], count: int, samples: str, notes: Sequence[str]
+) -> list[str]:
+    """Return the sections about predictions; `notes` are sentences below the table of errors."""
+    states = "".join(_check(check) for check in checks)
+    errors = table(*head_table(rows), "Errors of each parameter")
+    found = [
+        section("checks", "Checks", f'<ul class="checks">{states}</ul>'),
+        section("errors", "Errors", errors, f'<p class="soft">{text(CAPTION)}</p>', sentences(notes)),
+        section("find", f"Find {samples}", _FINDER),
+        section("sample", "Selected sample", _SAMPLE.format(last=count - 1)),
+        section("heads", "Each parameter", *(_head(at, row) for at, row in enumerate(rows))),
+    ]
+    if len(rows) > 1:
+        figure = '<div id="correlations" class="figures wide"></div>'
+        found.append(section("together", "Errors of two parameters together", figure))
+    return found
+
+
+def curves_section() -> str:
+    """Return the section of learning curves."""
+    return section("learning", "Learning curves", '<div id="curves" class="figures wide"></div>')
+
+
+def facts_section(title: str, columns: Sequence[Column], rows: Rows) -> str:
+    """Return a section that holds one table."""
+    return section(title.lower(), title, table(columns, rows, title))
+
+
+def sentences(given: Sequence[str]) -> str:
+    """Return sentences as paragraphs."""
+    return "".join(f"<p>{text(sentence)}</p>" for sentence in given)
+
+
+def _check(check: Check) -> str:
+    state = {"unknown": "not measured"}.get(check.state, check.state)
+    name = f'<b>{text(check.name)}: <span class="state">{state}</span></b>'
+    return f'<li class="{check.state}">{name} {text(check.why)}</li>'
+
+
+def _head(at: int, row: HeadFigures) -> str:
+    columns, cells = head_table([replace(row, unit="")])
+    named = [f"{column.heading} {cell}" for column, cell in zip(columns, cells[0], strict=True) if cell]
+    name = f"{row.name} [{row.unit}]" if row.unit else row.name
+    return _HEAD.format(at=at, name=text(name), summary=text("; ".join(named[1:])))

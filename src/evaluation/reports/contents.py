@@ -1,0 +1,113 @@
+"""What the scripts of a report's page read: predictions, the figures of the panels, pictures and sounds."""
+
+from typing import Any
+
+import numpy as np
+
+from src.data.datamodule import BatchDataModule
+from src.data.dataset import BatchDataset
+from src.data.spec import DatasetSpec
+from src.evaluation.confusion import category_names
+from src.evaluation.predictions_file import SplitPredictions
+from src.evaluation.reports import panels
+from src.evaluation.reports.examples import (
+    as_bytes,
+    chosen_rows,
+    image_axes,
+    make_examples,
+    refine_rows,
+    true_images,
+)
+from src.evaluation.reports.page import data_url, packed
+from src.evaluation.reports.pictures import fits_sprite, shrink, sprite
+from src.evaluation.rerender import rendering_source
+from src.models.vimh_lit_module import VIMHLitModule
+
+_BLOCK = 2048  # images that are read at once
+_NO_SOUNDS = "No sounds: the synth in the dataset's description is missing or cannot render here."
+_NO_DATA = "No images and no sounds: the dataset of these predictions is not here."
+
+
+def page_data(predictions: SplitPredictions) -> dict[str, Any]:
+    """Return what the page's scripts read of predictions."""
+    columns = range(len(predictions.space))
+    pairs = [panels.confusion(predictions, at) for at in columns]
+    heads, parameters = [], []
+    for at, (spec, pair) in enumerate(zip(predictions.space, pairs, strict=True)):
+        nominal = spec.kind == "categorical"
+        heads.append(
+            {
+                "confusion": {"names": pair.names, "counts": pair.counts.T.tolist()},  # [predicted][true]
+                "by_value": [] if nominal else panels.errors_by_value(predictions, at),
+                "reliability": panels.reliability(predictions, at),
+                "pit": panels.pit_counts(predictions, at),
+            }
+        )
+        named = spec.model_dump(include={"name", "unit", "min", "max", "scale"})
+        parameters.append(named | {"names": category_names(spec) if nominal else None})
+    arrays = {
+        "truth": predictions.truth,
+        "value": predictions.value,
+        "low": predictions.low_90,
+        "high": predictions.high_90,
+    }
+    packs = {name: packed(np.asarray(array, np.float32).T) for name, array in arrays.items()}
+    packs["true_bin"] = packed(np.stack([pair.true for pair in pairs]))
+    packs["predicted_bin"] = packed(np.stack([pair.predicted for pair in pairs]))
+    packs["error"] = packed(panels.relative_errors(predictions).mean(axis=1).astype(np.float32))
+    return {
+        "parameters": parameters,
+        "heads": heads,
+        "correlations": panels.error_correlations(predictions).tolist(),
+        "predictions": packs,
+        "first": next(iter(chosen_rows(predictions))),
+    }
+
+
+def pictures_and_sounds(
+    predictions: SplitPredictions,
+    spec: DatasetSpec | None,
+    test: BatchDataset | None,
+    model: VIMHLitModule | None,
+    datamodule: BatchDataModule | None,
+    refine: int,
+) -> dict[str, Any]:
+    """Return thumbnails and examples as data of a page, and `missing`, a sentence that says what cannot be shown."""
+    trust = () if datamodule is None else datamodule.trust
+    source = None if spec is None or spec.inputs.kind != "spectral" else rendering_source(spec, trust)
+    true = true_images(predictions, test, source)
+    refined = None
+    if refine and model is not None and spec is not None and true is not None and source is not None:
+        refined = refine_rows(model, spec, true, predictions, refine, trust)
+    examples = make_examples(predictions, spec, true, source, refined)
+    found: dict[str, Any] = {
+        "examples": examples,
+        "thumbnails": None if test is None else thumbnails(test),
+        "axes": None if spec is None else image_axes(spec),
+        "grey": spec is not None and spec.inputs.kind == "image",
+        "other_note": "",
+        "missing": "",
+    }
+    if source is not None:
+        found["other_note"] = "The page holds the sounds of the buttons above only, so that it stays small."
+    elif spec is None:
+        found["missing"] = _NO_DATA
+    else:
+        found["missing"] = _NO_SOUNDS if spec.inputs.kind == "spectral" else "No sounds: these are images."
+    return found
+
+
+def thumbnails(test: BatchDataset) -> dict[str, Any] | None:
+    """Return the thumbnails of a split as data of a page; None if there are too many, or their shapes differ."""
+    if test.ragged or not fits_sprite(len(test)):
+        return None
+    parts = []
+    for start in range(0, len(test), _BLOCK):
+        images = test.__getitems__(np.arange(start, min(start + _BLOCK, len(test))))["image"][:, 0].numpy()
+        parts.append(shrink(as_bytes(images, test.spec)))
+    small = np.concatenate(parts)
+    if test.spec.inputs.kind == "spectral":
+        small = small[:, ::-1]  # the lowest frequency at the bottom
+    content, columns = sprite(small)
+    height, width = small.shape[1:]
+    return {"url": data_url("image/webp", content), "width": width, "height": height, "columns": columns}

@@ -1,0 +1,44 @@
+"use strict";
+// The page's data, and what every script needs: elements, arrays, numbers as text, colours.
+const data = JSON.parse(document.getElementById("data").textContent);
+
+function unpack(array) {
+  const raw = atob(array.base64);
+  const bytes = new Uint8Array(raw.length);
+  for (let at = 0; at < raw.length; at++) bytes[at] = raw.charCodeAt(at);
+  return new { Float32Array, Uint8Array }[array.type](bytes.buffer);
+}
+
+// An element with attributes and children; a string becomes text, never markup.
+function element(name, attributes = {}, ...children) {
+  const made = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) {
+    if (key.startsWith("on")) made.addEventListener(key.slice(2), value);
+    else if (value !== null && value !== false) made.setAttribute(key, value === true ? "" : value);
+  }
+  made.append(...children);
+  return made;
+}
+
+function table(headings, rows, label) {
+  const head = element("tr", {}, ...headings.map((text) => element("th", { scope: "col" }, text)));
+  const lines = rows.map(([first, ...rest]) =>
+    element("tr", {}, element("th", { scope: "row" }, first), ...rest.map((cell) => element("td", {}, cell))));
+  const inner = element("table", {}, element("thead", {}, head), element("tbody", {}, ...lines));
+  return element("div", { class: "scroll", role: "group", tabindex: 0, "aria-label": `Table: ${label}` }, inner);
+}
+
+function digits(value, count = 4) {
+  return Number.isFinite(value) ? String(Number(value.toPrecision(count))) : "-";
+}
+
+const percent = (share) => (Number.isFinite(share) ? `${digits(100 * share, 3)} %` : "-");
+
+// Colours are read from the style sheet, so that light, dark and paper need no second list.
+let colours = {};
+function readColours() {
+  const style = getComputedStyle(document.documentElement);
+  const names = ["paper", "ink", "soft", "line", "point", "dim", "selected", "second"];
+  colours = Object.fromEntries(names.map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
+}
+readColours();
