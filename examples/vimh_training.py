@@ -15,8 +15,9 @@ from src.cli.instantiate import quiet_lightning
 from src.cli.script import given_path, run_script
 from src.data.vimh_datamodule import VIMHDataModule
 from src.evaluation.dataset_picture import dataset_figure
-from src.evaluation.evaluate import evaluate, predict_values, require_same_targets
+from src.evaluation.evaluate import evaluate, require_same_targets
 from src.evaluation.plots import histogram_figure, save_figure, scatter_figure
+from src.evaluation.split_outputs import predict_values
 from src.evaluation.tables import print_evaluation
 from src.models.build import build_model, load_checkpoint
 from src.train import check, train

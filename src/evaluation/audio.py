@@ -13,7 +13,7 @@ from src.data.dataset import BatchDataset, images_to_float
 from src.data.origin import source_of
 from src.data.source import Source
 from src.data.vimh_dataset import VIMHDataset
-from src.evaluation.evaluate import typical_values
+from src.evaluation.baselines import typical_values
 from src.evaluation.intervals import Interval, interval, resampled_means
 from src.evaluation.metrics.clips import LOWEST_RATE, PEER_RATE, resample
 from src.evaluation.metrics.frechet import frechet_distance, log_mel_statistics

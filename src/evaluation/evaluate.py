@@ -4,17 +4,17 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-import torch
 from lightning import Trainer
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from src.data.datamodule import BatchDataModule
-from src.data.dataset import BatchDataset, load_batch
+from src.data.dataset import BatchDataset
 from src.data.recipe import first_difference
 from src.data.spec import DatasetSpec, hop_samples
+from src.evaluation.baselines import baseline_values, typical_values
 from src.evaluation.class_metrics import ClassMetrics, class_metrics
 from src.evaluation.confusion import Confusion, count_pairs
 from src.evaluation.intervals import Interval, interval, proportion_interval, resampled_means
@@ -22,16 +22,14 @@ from src.evaluation.predictions_file import SplitPredictions
 from src.evaluation.reconstruct import reconstruction_errors
 from src.evaluation.reliability import Reliability, reliability
 from src.evaluation.rerender import image_errors, rendering_source
+from src.evaluation.split_outputs import run_split
 from src.models.build import load_checkpoint
-from src.models.ensemble import Ensemble, Predictor, answers
-from src.models.heads.multi_head import Estimates
+from src.models.ensemble import Ensemble
 from src.models.tasks.parameters import parameters_of, predicts_parameters
 from src.models.vimh_lit_module import VIMHLitModule
 from src.parameters.space import BYTE_LEVELS, ParameterSpace
 from src.parameters.spec import ParameterSpec
 from src.utils.errors import UserError, one_line
-
-_BATCH = 512  # sounds that are predicted at once unless a datamodule sets the number
 
 
 @dataclass(frozen=True)
@@ -139,14 +137,9 @@ def evaluate(
     truth, trained_on = spec.space.denormalize(test.targets()), spec.space.denormalize(train.targets())
     space = model.spec.space  # the same ranges; true and predicted classes are counted on the model's step grid
     limits = {row.name: row.limit_mae for row in spec.origin.sensitivity}
-    rows, categories, relative_errors = _head_results(space, values, levels, truth, trained_on, test.quantised, limits)
-    for at, row in enumerate(categories):
-        if row.name in outputs.probabilities:
-            of = space.names.index(row.name)
-            figures = class_metrics(outputs.probabilities[row.name], space.to_class(truth)[:, of], levels[:, of])
-            categories[at] = replace(row, classes=figures)
-    typical = typical_values(spec.space, trained_on)
-    nominal = [parameter.kind == "categorical" for parameter in space]
+    rows, categories, relative_errors = _head_results(
+        space, values, levels, outputs.probabilities, truth, trained_on, test.quantised, limits
+    )
     trained = parameters_of(model).trained.cpu().numpy()
     nmae = relative_errors[:, trained].mean(axis=1)
     predictions = SplitPredictions(
@@ -160,7 +153,7 @@ def evaluate(
         high_90=estimates.high_90,
         level=levels,
         true_level=space.to_class(truth),
-        baseline=np.where(nominal, typical, trained_on.mean(axis=0)),
+        baseline=baseline_values(space, trained_on),
         image_limit=np.array([limits.get(name) for name in space.names], float),
         about={
             "dataset": spec.name,
@@ -182,7 +175,7 @@ def evaluate(
         metrics=metrics,
         rows=tuple(rows),
         categories=tuple(categories),
-        image_error=_image_error(datamodule, test, values, truth, typical),
+        image_error=_image_error(datamodule, test, values, truth, typical_values(spec.space, trained_on)),
         reliability=reliability(predictions),
         predictions=predictions,
     )
@@ -205,6 +198,7 @@ def _head_results(
     space: ParameterSpace,
     values: np.ndarray,
     levels: np.ndarray,
+    probabilities: Mapping[str, np.ndarray],
     truth: np.ndarray,
     known: np.ndarray,
     quantised: bool,
@@ -213,27 +207,29 @@ def _head_results(
     """Return the results of predicted values and classes (n, P), and errors as fractions of the ranges (n, P).
 
     `truth` (n, P) and `known` (m, P) are the test and training splits' values, all in physical units, as are the
-    images' `limits` by name.
+    images' `limits` by name. `probabilities` (n, K) are those of categories, by parameter.
     """
-    classes, mean = space.to_class(truth), known.mean(axis=0)
-    usual = space.to_class(typical_values(space, known))
+    classes, usual = space.to_class(truth), baseline_values(space, known)
+    usual_classes = space.to_class(usual)
     rounding = label_rounding(space, truth) if quantised else [None] * len(space)
     rows, categories, relative_errors = [], [], []
     for at, parameter in enumerate(space):
         error, distance = np.abs(values[:, at] - truth[:, at]), np.abs(levels[:, at] - classes[:, at])
         accuracy, accuracy_interval = _share(distance == 0)
         if parameter.kind == "categorical":
-            baseline, baseline_interval = _share(classes[:, at] == usual[at])
+            baseline, baseline_interval = _share(classes[:, at] == usual_classes[at])
             intervals: dict[str, Interval | None] = {
                 "accuracy": accuracy_interval,
                 "baseline_accuracy": baseline_interval,
             }
             confusion = count_pairs(parameter, classes[:, at], levels[:, at])
-            categories.append(CategoryRow(parameter.name, accuracy, baseline, intervals, confusion))
+            likely = probabilities.get(parameter.name)
+            figures = None if likely is None else class_metrics(likely, classes[:, at], levels[:, at])
+            categories.append(CategoryRow(parameter.name, accuracy, baseline, intervals, confusion, figures))
             relative_errors.append(distance > 0)
         else:
             near, near_interval = _share(distance <= 1)
-            errors = _errors(error, np.abs(mean[at] - truth[:, at]), rounding[at])
+            errors = _errors(error, np.abs(usual[at] - truth[:, at]), rounding[at])
             errors["intervals"] |= {"accuracy": accuracy_interval, "within_one_step": near_interval}
             errors |= {"accuracy": accuracy, "within_one_step": near, "image_limit": limits.get(parameter.name)}
             rows.append(HeadRow(parameter.name, parameter.unit, **errors))
@@ -255,17 +251,6 @@ def _errors(error: np.ndarray, baseline: np.ndarray, rounding: float | None) -> 
 
 def _share(hits: np.ndarray) -> tuple[float, Interval]:
     return float(hits.mean()), proportion_interval(int(hits.sum()), len(hits))
-
-
-def typical_values(space: ParameterSpace, known: np.ndarray) -> np.ndarray:
-    """Return typical values (P,) of a split (n, P): the mean, on the grid if ordinal, the most frequent category."""
-    typical = known.mean(axis=0)
-    on_grid, classes = space.to_class(typical), space.to_class(known)
-    for at, parameter in enumerate(space):
-        if parameter.kind == "categorical":
-            on_grid[at] = np.bincount(classes[:, at]).argmax()
-    continuous = [parameter.kind == "continuous" for parameter in space]
-    return np.where(continuous, typical, space.from_class(on_grid))
 
 
 def label_rounding(space: ParameterSpace, labels: np.ndarray) -> np.ndarray:
@@ -336,55 +321,6 @@ def _front_end(spec: DatasetSpec) -> dict[str, Any]:
 def _target(spec: ParameterSpec) -> str:
     """Return what a label of this parameter means: its name, range, coding and categories."""
     return " ".join([f"{spec.name} {spec.min:g}..{spec.max:g} {spec.scale} {spec.kind}", *(spec.values or ())])
-
-
-class SplitOutputs(NamedTuple):
-    """What a model returns for a split's n sounds."""
-
-    estimates: Estimates  # arrays (n, P) float64 in physical units
-    levels: np.ndarray  # classes (n, P) int64
-    distances: np.ndarray  # of the features (n,), see src.models.feature_distribution; NaN if unknown
-    probabilities: dict[str, np.ndarray]  # (n, K) float32 of the categories of each categorical parameter
-
-
-def run_split(
-    model: Predictor, dataset: BatchDataset, batch_size: int = _BATCH, count: int | None = None
-) -> SplitOutputs:
-    """Return a model's outputs for a dataset's first `count` samples, or all."""
-    count = len(dataset) if count is None else min(count, len(dataset))
-    found = np.empty((len(Estimates._fields), count, len(parameters_of(model).space)))
-    levels = np.empty(found.shape[1:], np.int64)
-    distances = np.full(count, np.nan)
-    probabilities: dict[str, np.ndarray] = {}
-    weights = next(model.parameters())
-    model.eval()
-    for batch_rows in dataset.batches_by_shape(batch_size):
-        rows = batch_rows[batch_rows < count]
-        if not len(rows):
-            continue
-        batch = load_batch(dataset, rows, weights)
-        with torch.inference_mode():
-            answer = answers(model, batch["image"], batch.get("scale"))
-        found[:, rows] = torch.stack(answer.estimates).cpu().numpy()
-        levels[rows] = answer.levels.cpu().numpy()
-        distances[rows] = answer.distances.numpy()
-        for name, likely in answer.probabilities.items():
-            whole = probabilities.setdefault(name, np.empty((count, likely.shape[1]), np.float32))
-            whole[rows] = likely.cpu().numpy()
-    return SplitOutputs(Estimates(*found), levels, distances, probabilities)
-
-
-def predict_split(
-    model: Predictor, dataset: BatchDataset, batch_size: int = _BATCH, count: int | None = None
-) -> tuple[Estimates, np.ndarray]:
-    """Return the estimates and the classes of `run_split`."""
-    outputs = run_split(model, dataset, batch_size, count)
-    return outputs.estimates, outputs.levels
-
-
-def predict_values(model: VIMHLitModule, dataset: BatchDataset, count: int) -> np.ndarray:
-    """Return predictions (n, P) in physical units for a dataset's first `count` samples."""
-    return predict_split(model, dataset, count=count)[0].values
 
 
 def load_others(model: VIMHLitModule, paths: Iterable[Path], trust: Iterable[str] = ()) -> list[VIMHLitModule]:

@@ -20,12 +20,13 @@ from src.data.info import read_spec
 from src.data.source import Source
 from src.data.spec import DatasetSpec
 from src.data.vimh_dataset import VIMHDataset
-from src.evaluation.evaluate import predict_split, require_same_targets, run_split
+from src.evaluation.evaluate import require_same_targets
 from src.evaluation.prediction_warnings import prediction_warnings
 from src.evaluation.refinement.answers import Refiner, refine_dataset
 from src.evaluation.refinement.refine import Refined
 from src.evaluation.refinement.spread import pairs_alike
 from src.evaluation.rerender import rendering_source
+from src.evaluation.split_outputs import predict_split, run_split
 from src.models.ensemble import Predictor, answers
 from src.models.heads.multi_head import Estimates
 from src.parameters.space import ParameterSpace

@@ -8,7 +8,7 @@ import numpy as np
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 
 from src.data.datamodule import BatchDataModule
-from src.evaluation.evaluate import typical_values
+from src.evaluation.baselines import baseline_values
 from src.models.tasks.parameters import parameters_of, predicts_parameters
 from src.models.vimh_lit_module import VIMHLitModule
 from src.run.ranks import rank
@@ -74,9 +74,9 @@ def _parameters(model: VIMHLitModule, datamodule: BatchDataModule) -> str:
         return markdown(columns, rows)
     columns.append(Column("mean baseline"))
     truth = space.denormalize(val.targets())
-    typical = typical_values(space, space.denormalize(train.targets()))
-    errors = np.abs(truth - typical).mean(axis=0)
-    right = (space.to_class(truth) == space.to_class(typical)).mean(axis=0)
+    baseline = baseline_values(space, space.denormalize(train.targets()))
+    errors = np.abs(truth - baseline).mean(axis=0)
+    right = (space.to_class(truth) == space.to_class(baseline)).mean(axis=0)
     for at, (one, row) in enumerate(zip(space, rows, strict=True)):
         row.append(f"{100 * right[at]:.0f} % right" if one.kind == "categorical" else f"{errors[at]:.3g} {one.unit}")
     return f"{markdown(columns, rows)}\n\n{_NOTE}"

@@ -15,8 +15,8 @@ from src.data.vimh_datamodule import VIMHDataModule
 from src.evaluation import audio
 from src.evaluation.audio import audio_source, compare_audio
 from src.evaluation.audio_samples import describe, ranked, spectrogram_figure
-from src.evaluation.evaluate import predict_split
 from src.evaluation.metrics.table import METRICS
+from src.evaluation.split_outputs import predict_split
 from src.models.build import build_model
 from tests import running
 from tests.evaluation.voices import RECIPE

@@ -18,11 +18,10 @@ from src.evaluation.evaluate import (
     Evaluation,
     evaluate,
     label_rounding,
-    predict_split,
-    predict_values,
     require_same_targets,
 )
 from src.evaluation.rerender import rendering_source
+from src.evaluation.split_outputs import predict_split, predict_values
 from src.models.build import build_model, load_checkpoint
 from src.parameters.space import ParameterSpace
 from src.parameters.spec import ParameterSpec

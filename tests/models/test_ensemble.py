@@ -6,7 +6,8 @@ import torch
 
 from src.data.info import read_spec
 from src.data.vimh_dataset import VIMHDataset
-from src.evaluation.evaluate import load_others, run_split
+from src.evaluation.evaluate import load_others
+from src.evaluation.split_outputs import run_split
 from src.models.build import build_model, load_checkpoint
 from src.models.ensemble import Answers, Ensemble, answers, combined
 from src.models.heads.multi_head import Estimates
