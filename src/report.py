@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import webbrowser
 from pathlib import Path
@@ -20,7 +19,7 @@ from src.cli.values import require_mappings  # noqa: E402
 from src.run.checkpoints import find_checkpoint, run_of  # noqa: E402
 from src.run.record import last_session  # noqa: E402
 from src.utils.errors import UserError  # noqa: E402
-from src.utils.files import path_text, shown_path  # noqa: E402
+from src.utils.files import path_text, sha256_of, shown_path  # noqa: E402
 
 if TYPE_CHECKING:
     from src.data.datamodule import BatchDataModule
@@ -70,17 +69,12 @@ def same_checkpoint(results: Path, checkpoint: Path | None) -> Path | None:
     about = read_predictions_file(path).about
     stated = Path(str(about.get("checkpoint", "")))
     if checkpoint is None:
-        return stated if stated.is_file() and _sha256(stated) == about.get("checkpoint_sha256") else None
-    if _sha256(checkpoint) != about.get("checkpoint_sha256"):
+        return stated if stated.is_file() and sha256_of(stated) == about.get("checkpoint_sha256") else None
+    if sha256_of(checkpoint) != about.get("checkpoint_sha256"):
         raise UserError(
             f"{path_text(path)}: is of another checkpoint; run src/eval.py ckpt_path={checkpoint} report=true instead"
         )
     return checkpoint
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(cast(Any, file), "sha256").hexdigest()
 
 
 def open_data(settings: dict[str, Any], name: str, config: DictConfig) -> BatchDataModule | None:

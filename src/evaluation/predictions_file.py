@@ -12,14 +12,13 @@ known, says how unlike the validation samples each sample is: 1 % of those are a
 and about is a JSON object: which dataset, split and checkpoint they are from, and the parameters' ranges and scales.
 """
 
-import hashlib
 import io
 import json
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
@@ -27,7 +26,7 @@ from pydantic import TypeAdapter, ValidationError
 from src.parameters.space import ParameterSpace
 from src.parameters.spec import ParameterSpec
 from src.utils.errors import UserError, first_line
-from src.utils.files import path_text, require_content, write_atomic
+from src.utils.files import path_text, require_content, sha256_of, write_atomic
 
 FILE = "predictions.npz"
 _LARGEST = 2**31  # bytes of all arrays: those of a million sounds with 40 parameters
@@ -62,9 +61,7 @@ def write_predictions_file(predictions: SplitPredictions, directory: Path, check
     """Write predictions.npz; `checkpoint` is the file of the weights, whose SHA-256 is recorded."""
     about = dict(predictions.about)
     if checkpoint is not None:
-        with checkpoint.open("rb") as file:
-            digest = hashlib.file_digest(cast(Any, file), "sha256").hexdigest()
-        about |= {"checkpoint": path_text(checkpoint), "checkpoint_sha256": digest}
+        about |= {"checkpoint": path_text(checkpoint), "checkpoint_sha256": sha256_of(checkpoint)}
     about["parameters"] = predictions.space.to_dicts()
     arrays = {name: getattr(predictions, name).astype(np.float32) for name in (*_VALUES, *_OF_PARAMETERS)}
     arrays |= {name: getattr(predictions, name).astype(np.int32) for name in _LEVELS}
@@ -90,7 +87,7 @@ def read_predictions_file(path: Path) -> SplitPredictions:
                 raise ValueError(f"its arrays take more than {_LARGEST:,} bytes")
             return _parse(file)
     except (ValueError, KeyError, TypeError, EOFError, OSError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path_text(path)}: {first_line(error)}; run src/eval.py again to write it anew") from error
+        raise UserError(f"{path_text(path)}: {first_line(error)}; run src/eval.py again") from error
 
 
 def _parse(file: Mapping[str, np.ndarray]) -> SplitPredictions:

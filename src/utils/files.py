@@ -1,5 +1,6 @@
 """Write files atomically, and check files from untrusted sources."""
 
+import hashlib
 import os
 import stat
 from collections.abc import Iterator
@@ -36,6 +37,12 @@ def write_atomic(path: Path, content: bytes | memoryview) -> None:
     """Write a whole file as `open_atomic` does."""
     with open_atomic(path) as file:
         file.write(content)
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file's content, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def require_content(path: Path, remedy: str) -> None:

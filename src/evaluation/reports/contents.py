@@ -32,7 +32,7 @@ def page_data(predictions: SplitPredictions) -> dict[str, Any]:
     """Return what the page's scripts read of predictions."""
     columns = range(len(predictions.space))
     pairs = [panels.confusion(predictions, at) for at in columns]
-    heads, parameters = [], []
+    heads, parameters, transforms = [], [], panels.pit_counts(predictions)
     for at, (spec, pair) in enumerate(zip(predictions.space, pairs, strict=True)):
         nominal = spec.kind == "categorical"
         heads.append(
@@ -40,7 +40,7 @@ def page_data(predictions: SplitPredictions) -> dict[str, Any]:
                 "confusion": {"names": pair.names, "counts": pair.counts.T.tolist()},  # [predicted][true]
                 "by_value": [] if nominal else panels.errors_by_value(predictions, at),
                 "reliability": panels.reliability(predictions, at),
-                "pit": panels.pit_counts(predictions, at),
+                "pit": transforms[at],
             }
         )
         named = spec.model_dump(include={"name", "unit", "min", "max", "scale"})

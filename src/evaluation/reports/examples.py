@@ -12,7 +12,8 @@ import soundfile
 
 from src.data.dataset import BatchDataset
 from src.data.source import Source
-from src.data.spec import DatasetSpec, hop_samples
+from src.data.spec import DatasetSpec
+from src.evaluation.image_axes import pixel_edges
 from src.evaluation.predictions_file import SplitPredictions
 from src.evaluation.refinement.answers import make_refiner
 from src.evaluation.refinement.options import Options
@@ -169,15 +170,11 @@ def encoded_sounds(clips: dict[str, np.ndarray], sample_rate: int, most: int) ->
 
 def image_axes(spec: DatasetSpec) -> dict[str, Any] | None:
     """Return the times in s and the frequencies in Hz of a spectral image's edges; None if they are not known."""
-    spectral, rate, hop = spec.origin.spectral, spec.origin.sample_rate, hop_samples(spec)
-    if spectral is None or rate is None or hop is None:
+    rows, frames, (unit, _) = pixel_edges(spec, spec.image_shape[1:])
+    if spec.origin.spectral is None or unit != "Hz":
         return None
-    first = (spectral.n_window - hop) / (2 * rate)  # half a hop before the middle of the first frame
-    seconds = [first, first + spectral.width * hop / rate]
-    if spectral.type == "mel":
-        return {"seconds": seconds, "hz": [spectral.freq_min, spectral.freq_max_ratio * rate / 2], "mel": True}
-    width = rate / spectral.n_fft  # of a bin; the first row is bin 1
-    return {"seconds": seconds, "hz": [0.5 * width, (spectral.height + 0.5) * width], "mel": False}
+    mel = spec.origin.spectral.type == "mel"
+    return {"seconds": frames[[0, -1]].tolist(), "hz": rows[[0, -1]].tolist(), "mel": mel}
 
 
 def _double(values: np.ndarray) -> np.ndarray:

@@ -7,6 +7,7 @@ import numpy as np
 
 from src.evaluation.intervals import Interval, interval, proportion_interval, resampled_means, rounded, written_interval
 from src.evaluation.predictions_file import SplitPredictions
+from src.evaluation.reliability import inside_90
 from src.evaluation.reports.panels import signed_errors
 from src.utils.table import Column
 
@@ -42,10 +43,9 @@ def head_figures(predictions: SplitPredictions, neighbour: np.ndarray | None = N
     draws = resampled_means(errors)
     truth = np.asarray(predictions.truth, np.float64)
     usual = predictions.space.to_class(np.asarray(predictions.baseline, np.float64))
+    inside = inside_90(predictions)
     rows = []
     for at, spec in enumerate(predictions.space):
-        low, high = predictions.low_90[:, at], predictions.high_90[:, at]
-        inside = (low <= predictions.truth[:, at]) & (predictions.truth[:, at] <= high)
         if spec.kind == "categorical":
             known: Interval | None = proportion_interval(int(errors[:, at].sum()), len(errors))
             baseline = float((predictions.true_level[:, at] != usual[at]).mean())
@@ -62,7 +62,7 @@ def head_figures(predictions: SplitPredictions, neighbour: np.ndarray | None = N
                 baseline=baseline,
                 neighbour=None if neighbour is None else float(neighbour[at]),
                 image_limit=limit if np.isfinite(limit) else None,
-                coverage_90=float(inside.mean()) if np.isfinite(low).any() else None,
+                coverage_90=float(inside[:, at].mean()) if np.isfinite(predictions.low_90[:, at]).any() else None,
             )
         )
     return rows

@@ -7,6 +7,7 @@ from scipy import stats
 
 from src.evaluation.confusion import category_names
 from src.evaluation.predictions_file import SplitPredictions
+from src.evaluation.reliability import pit
 from src.parameters.codec import from_class
 from src.parameters.space import ParameterSpace
 from src.parameters.spec import ParameterSpec
@@ -109,20 +110,18 @@ def reliability(predictions: SplitPredictions, at: int) -> list[tuple[float, flo
     return [(float(level), share, int(known.sum())) for level, share in zip(_LEVELS, inside, strict=True)]
 
 
-def pit_counts(predictions: SplitPredictions, at: int) -> list[int]:
-    """Return the histogram of the probability integral transform of head `at`: even if its uncertainties are right.
+def pit_counts(predictions: SplitPredictions) -> list[list[int]]:
+    """Return the histogram of each head's probability integral transform: even if its uncertainties are right.
 
-    It is the normal distribution's function with the predicted value and standard deviation at the true value. Empty
-    for a category and for a head without uncertainties.
+    It is empty for a category and for a head without uncertainties.
     Source: Gneiting, Balabdaoui and Raftery, Journal of the Royal Statistical Society B 69(2), 2007.
     """
-    sd = _float(predictions.sd)[:, at]
-    known = np.isfinite(sd) & (sd > 0)
-    if predictions.space.varying[at].kind == "categorical" or not known.any():
-        return []
-    error = (_float(predictions.truth) - _float(predictions.value))[known, at]
-    counts, _ = np.histogram(stats.norm.cdf(error / sd[known]), bins=_PIT_BINS, range=(0.0, 1.0))
-    return counts.tolist()
+    histograms = []
+    for ranks in pit(predictions).T:
+        known = ranks[np.isfinite(ranks)]
+        counts, _ = np.histogram(known, bins=_PIT_BINS, range=(0.0, 1.0))
+        histograms.append(counts.tolist() if len(known) else [])
+    return histograms
 
 
 def _on_scale(spec: ParameterSpec, place: np.ndarray) -> np.ndarray:

@@ -81,7 +81,7 @@ def read_results(path: Path) -> dict[str, Any]:
             raise TypeError("it holds no results of a test")
         return found | {key: str(found[key]) for key in ("dataset", "samples")}
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise UserError(f"{path_text(path)}: {first_line(error)}; run src/eval.py again to write it anew") from error
+        raise UserError(f"{path_text(path)}: {first_line(error)}; run src/eval.py again") from error
 
 
 def _results(

@@ -79,7 +79,7 @@ def test_reliability_and_pit_of_right_uncertainties_are_even():
     many = make_predictions(20_000)
     for stated, actual, count in panels.reliability(many, 1):
         assert count == 20_000 and actual == pytest.approx(stated, abs=0.02)  # five standard deviations
-    counts = np.array(panels.pit_counts(many, 1))
+    counts = np.array(panels.pit_counts(many)[1])
     assert counts.sum() == 20_000 and stats.chisquare(counts).pvalue > 1e-4
     ((stated, actual, count),) = panels.reliability(many, 2)
     assert stated == pytest.approx(0.9) and actual == pytest.approx(0.9, abs=0.02) and count == 20_000
@@ -88,7 +88,7 @@ def test_reliability_and_pit_of_right_uncertainties_are_even():
 def test_pit_of_too_small_uncertainties_is_full_at_its_ends():
     small = make_predictions(2_000)
     small.sd[:, 1] /= 4
-    counts = panels.pit_counts(small, 1)
+    counts = panels.pit_counts(small)[1]
     expected = 2_000 * stats.norm.cdf(stats.norm.ppf(0.05) / 4)  # beyond the same error
     assert counts[0] > 5 * 2_000 / 20 and counts[0] == pytest.approx(expected, rel=0.2)
 
@@ -96,5 +96,5 @@ def test_pit_of_too_small_uncertainties_is_full_at_its_ends():
 def test_heads_without_uncertainties_have_neither():
     none = make_predictions(20)
     none.sd[:] = np.nan
-    assert not panels.reliability(none, 0) and not panels.pit_counts(none, 0)
-    assert not panels.pit_counts(make_predictions(20), 2) and SD > 0
+    assert not panels.reliability(none, 0) and not panels.pit_counts(none)[0]
+    assert not panels.pit_counts(make_predictions(20))[2] and SD > 0

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from src.data.info import read_spec
 from src.data.spec import hop_samples
 from src.data.vimh_datamodule import VIMHDataModule
 from src.evaluation.reports import curves, examples, neighbours, page, pictures
+from src.spectral.mel import hz_to_mel, mel_centres
 from tests.evaluation.reports.made import make_predictions
 
 
@@ -86,6 +88,17 @@ def test_axes_are_those_of_the_front_end(saw):
     bins = np.fft.rfftfreq(spectral.n_fft, 1 / rate)[1 : spectral.height + 1]
     height = (axes["hz"][1] - axes["hz"][0]) / spectral.height
     np.testing.assert_allclose(axes["hz"][0] + (np.arange(spectral.height) + 0.5) * height, bins)
+
+
+def test_mel_bands_end_halfway_to_the_neighbours_that_the_image_lacks(saw):
+    spec = read_spec(saw)
+    mel = spec.origin.spectral.model_copy(update={"type": "mel", "freq_min": 50.0})
+    spec = replace(spec, origin=replace(spec.origin, spectral=mel))
+    axes, highest = examples.image_axes(spec), mel.freq_max_ratio * spec.origin.sample_rate / 2
+    centres = hz_to_mel(mel_centres(mel.height, 50.0, highest))
+    low, high = hz_to_mel(np.array(axes["hz"]))
+    np.testing.assert_allclose(low + (high - low) * (np.arange(mel.height) + 0.5) / mel.height, centres)
+    assert axes["mel"] is True
 
 
 def test_neighbours_are_those_of_the_least_euclidean_distance(saw):
