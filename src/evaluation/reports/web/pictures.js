@@ -1,8 +1,8 @@
 // Grey pictures in the colours of a spectrogram.
-const INFERNO = [[0, 0, 4], [40, 11, 84], [101, 21, 110], [159, 42, 99], [212, 72, 66], [245, 125, 21], [250, 193, 39], [252, 255, 164]];
+const MAGMA = [[0, 0, 4], [81, 18, 124], [183, 55, 121], [252, 137, 97], [252, 253, 191]]; // as matplotlib's pictures
 function heat(level) {
-  const place = (level / 255) * (INFERNO.length - 1), low = Math.min(INFERNO.length - 2, Math.floor(place));
-  return INFERNO[low].map((from, at) => from + (INFERNO[low + 1][at] - from) * (place - low));
+  const place = (level / 255) * (MAGMA.length - 1), low = Math.min(MAGMA.length - 2, Math.floor(place));
+  return MAGMA[low].map((from, at) => from + (MAGMA[low + 1][at] - from) * (place - low));
 }
 const HEAT = Array.from({ length: 256 }, (_, level) => heat(level));
 
