@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from src.evaluation.reports.checks import Check
+from src.evaluation.reports.check import Check
 from src.evaluation.reports.heads import CAPTION, HeadFigures, head_table
 from src.evaluation.reports.page import section, table, text
 from src.utils.table import Column, Rows

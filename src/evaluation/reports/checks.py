@@ -1,8 +1,6 @@
 """A row of checks on top of a report: what could make its figures wrong or useless, as data."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
@@ -12,6 +10,7 @@ from src.data.sensitivity import is_lost
 from src.data.spec import DatasetSpec
 from src.evaluation.calibration import coverages
 from src.evaluation.predictions_file import SplitPredictions
+from src.evaluation.reports.check import Check, State
 from src.evaluation.reports.heads import HeadFigures
 from src.models.heads.calibration import BANDS
 from src.models.heads.multi_head import Estimates
@@ -19,17 +18,6 @@ from src.models.heads.multi_head import Estimates
 _LEAST_COVERAGE = 0.75  # of a 90 % interval: below, every second interval that misses should not
 _FLAT, _LOW = 0.1, 0.5  # spread of the predictions / spread of the true values
 _NO_BETTER = 0.95  # error / error of the mean baseline
-
-State = Literal["pass", "warn", "fail", "unknown"]
-
-
-@dataclass(frozen=True)
-class Check:
-    """One check: its name, its state, and why it has this state."""
-
-    name: str
-    state: State
-    why: str
 
 
 def run_checks(

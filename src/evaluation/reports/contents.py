@@ -11,19 +11,17 @@ from src.evaluation.confusion import category_names
 from src.evaluation.predictions_file import SplitPredictions
 from src.evaluation.reports import panels
 from src.evaluation.reports.examples import (
-    as_bytes,
     chosen_rows,
     image_axes,
     make_examples,
-    refine_rows,
     true_images,
 )
-from src.evaluation.reports.page import data_url, packed
-from src.evaluation.reports.pictures import fits_sprite, shrink, sprite
+from src.evaluation.reports.page import packed
+from src.evaluation.reports.refined import refine_rows
+from src.evaluation.reports.thumbnails import thumbnails
 from src.evaluation.rerender import rendering_source
 from src.models.vimh_lit_module import VIMHLitModule
 
-_BLOCK = 2048  # images that are read at once
 _NO_SOUNDS = "No sounds: the synth in the dataset's description is missing or cannot render here."
 _NO_DATA = "No images and no sounds: the dataset of these predictions is not here."
 
@@ -75,11 +73,18 @@ def pictures_and_sounds(
     """Return thumbnails and examples as data of a page, and `missing`, a sentence that says what cannot be shown."""
     trust = () if datamodule is None else datamodule.trust
     source = None if spec is None or spec.inputs.kind != "spectral" else rendering_source(spec, trust)
-    true = true_images(predictions, test, source)
+    chosen = chosen_rows(predictions)
+    rows = list(chosen)
+    true = true_images(predictions.truth[rows], rows, test, source)
+    values = {"true": predictions.truth[rows], "predicted": predictions.value[rows]}
     refined = None
     if refine and model is not None and spec is not None and true is not None and source is not None:
-        refined = refine_rows(model, spec, true, predictions, refine, trust)
-    examples = make_examples(predictions, spec, true, source, refined)
+        refined = refine_rows(model, spec, true, predictions, rows, refine, trust)
+    if refined is not None:
+        values["refined"] = refined
+    examples = make_examples(chosen, values, spec, true, source)
+    for example, answer in zip(examples, () if refined is None else refined.tolist(), strict=False):
+        example["refined"] = answer
     found: dict[str, Any] = {
         "examples": examples,
         "thumbnails": None if test is None else thumbnails(test),
@@ -95,19 +100,3 @@ def pictures_and_sounds(
     else:
         found["missing"] = _NO_SOUNDS if spec.inputs.kind == "spectral" else "No sounds: these are images."
     return found
-
-
-def thumbnails(test: BatchDataset) -> dict[str, Any] | None:
-    """Return the thumbnails of a split as data of a page; None if there are too many, or their shapes differ."""
-    if test.ragged or not fits_sprite(len(test)):
-        return None
-    parts = []
-    for start in range(0, len(test), _BLOCK):
-        images = test.__getitems__(np.arange(start, min(start + _BLOCK, len(test))))["image"][:, 0].numpy()
-        parts.append(shrink(as_bytes(images, test.spec)))
-    small = np.concatenate(parts)
-    if test.spec.inputs.kind == "spectral":
-        small = small[:, ::-1]  # the lowest frequency at the bottom
-    content, columns = sprite(small)
-    height, width = small.shape[1:]
-    return {"url": data_url("image/webp", content), "width": width, "height": height, "columns": columns}

@@ -2,9 +2,8 @@
 
 import base64
 import io
-import logging
 import math
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,17 +14,10 @@ from src.data.source import Source
 from src.data.spec import DatasetSpec
 from src.evaluation.image_axes import pixel_edges
 from src.evaluation.predictions_file import SplitPredictions
-from src.evaluation.refinement.answers import make_refiner
-from src.evaluation.refinement.options import Options
 from src.evaluation.reports.page import data_url
 from src.evaluation.reports.panels import relative_errors
 from src.evaluation.reports.pictures import png
-from src.models.heads.multi_head import Estimates
-from src.models.vimh_lit_module import VIMHLitModule
 from src.spectral.decibels import to_decibels
-from src.utils.errors import UserError
-
-log = logging.getLogger(__name__)
 
 _MOST_EXAMPLES = 12
 _SOUND_VALUES = 2**21  # samples of all sounds in a page: about 4 MB as FLAC
@@ -47,80 +39,56 @@ def chosen_rows(predictions: SplitPredictions) -> dict[int, str]:
 
 
 def true_images(
-    predictions: SplitPredictions, dataset: BatchDataset | None, source: Source | None
+    truth: np.ndarray, rows: Sequence[int], dataset: BatchDataset | None, source: Source | None
 ) -> tuple[list[np.ndarray], np.ndarray] | None:
     """Return the images of the examples, k arrays (C, H, W), and their dB ranges (k, 2).
 
-    They are those of the dataset, or rendered from the true values; None without both.
+    They are those of the dataset, or rendered from the true values (k, P); None without both.
     """
-    rows = list(chosen_rows(predictions))
     if dataset is not None:
         batches = [dataset.__getitems__([row]) for row in rows]  # one by one, as shapes may differ
         scales = [batch["scale"][0].numpy() if "scale" in batch else np.zeros(2) for batch in batches]
         return [batch["image"][0].numpy() for batch in batches], np.stack(scales)
     if source is None:
         return None
-    images, scale = source.images(_double(predictions.truth[rows]))
+    images, scale = source.images(_double(truth))
     return list(images), scale
 
 
 def make_examples(
-    predictions: SplitPredictions,
+    chosen: Mapping[int, str],
+    values: Mapping[str, np.ndarray],
     spec: DatasetSpec | None,
     true: tuple[list[np.ndarray], np.ndarray] | None,
     source: Source | None,
-    refined: np.ndarray | None,
+    most: int = _SOUND_VALUES,
 ) -> list[dict[str, Any]]:
-    """Return each example's row, why it is shown, images, sounds and refined values, as data of a page.
+    """Return each example's row, why it is shown, its images and its sounds, as data of a page.
 
-    `true` are the `true_images`; `refined` (k, P) the refined values of the rows of `chosen_rows`, in that order.
+    `chosen` are k rows and why they are shown, `values` what is rendered (k, P): the true values as `true`, and others.
+    `true` are the `true_images`. All sounds together have at most `most` samples.
     """
-    rows = chosen_rows(predictions)
-    at = np.array(list(rows))
-    values = {"true": predictions.truth[at], "predicted": predictions.value[at]}
-    if refined is not None:
-        values["refined"] = refined
     values = {kind: one for kind, one in values.items() if np.isfinite(one).all()}  # of a network that diverged
-    examples: list[dict[str, Any]] = [{"row": row, "why": why} for row, why in rows.items()]
+    examples: list[dict[str, Any]] = [{"row": row, "why": why} for row, why in chosen.items()]
     pictures = None if spec is None or true is None else _images(spec, *true, source, values)
     sounds = None if source is None else {kind: source.sounds(_double(one)) for kind, one in values.items()}
     for number, example in enumerate(examples):
-        if refined is not None:
-            example["refined"] = refined[number].tolist()
         if pictures is not None:
             files = {kind: png(images[number]) for kind, images in pictures.items()}
             example["images"] = {kind: data_url("image/png", file) for kind, file in files.items()}
         if source is not None and sounds is not None:
             clips = {kind: sound[number] for kind, sound in sounds.items()}
-            example |= encoded_sounds(clips, source.front_end.sample_rate, _SOUND_VALUES // (len(at) * len(clips)))
+            longest = most // (len(chosen) * len(clips))
+            example |= encoded_sounds(clips, source.front_end.sample_rate, longest)
     return examples
 
 
-def refine_rows(
-    model: VIMHLitModule,
-    spec: DatasetSpec,
-    true: tuple[list[np.ndarray], np.ndarray],
-    predictions: SplitPredictions,
-    steps: int,
-    trust: Iterable[str] = (),
-) -> np.ndarray | None:
-    """Return the refined values (k, P) of the examples; None, and a warning, if they cannot be refined."""
-    rows = list(chosen_rows(predictions))
-    if not np.isfinite(predictions.value[rows]).all():
-        return None
-    try:
-        refiner = make_refiner(model, spec, Options(iterations=steps), trust)
-        fields = ("value", "sd", "low_68", "high_68", "low_90", "high_90")
-        estimates = Estimates(*(_double(getattr(predictions, name)[rows]) for name in fields))
-        images = np.stack(true[0]).astype(np.float32) / np.float32(255.0)
-        return refiner.refine(estimates, images, true[1], recorded=False)[0].values
-    except UserError as error:  # the report is complete without
-        log.warning("the report's samples are not refined: %s", error)
-        return None
-
-
 def _images(
-    spec: DatasetSpec, true: list[np.ndarray], scale: np.ndarray, source: Source | None, values: dict[str, np.ndarray]
+    spec: DatasetSpec,
+    true: list[np.ndarray],
+    scale: np.ndarray,
+    source: Source | None,
+    values: Mapping[str, np.ndarray],
 ) -> dict[str, list[np.ndarray]]:
     """Return the first channel of each kind of image, k arrays (H, W) uint8 on the dB range of the true image.
 

@@ -3,7 +3,6 @@
 import numpy as np
 import torch
 
-from src.data.datamodule import BatchDataModule
 from src.data.dataset import BatchDataset
 from src.parameters.space import ParameterSpace
 
@@ -12,20 +11,21 @@ _MOST_VALUES = 2**27  # of all training images that are compared: 128 MB
 _BLOCK = 1024
 
 
-def nearest_errors(space: ParameterSpace, datamodule: BatchDataModule) -> tuple[np.ndarray, int, int] | None:
+def nearest_errors(
+    space: ParameterSpace, test: BatchDataset, train: BatchDataset
+) -> tuple[np.ndarray, int, int] | None:
     """Return the errors (P,) of the nearest training image's labels, in units, or the shares of wrong categories.
 
     Also return how many test and training images were compared; None if the images have several shapes. Images are
     compared by the Euclidean distance of their pixels.
     """
-    test, train = datamodule.dataset("test"), datamodule.dataset("train")
     if test.ragged or train.ragged:
         return None
-    pixels = int(np.prod(datamodule.spec.image_shape))
+    pixels = int(np.prod(test.spec.image_shape))
     ours, theirs = _spaced(len(test), MOST_COMPARED), _spaced(len(train), max(1, _MOST_VALUES // pixels))
     nearest = theirs[_nearest(_pixels(test, ours), train, theirs)]
-    truth = datamodule.spec.space.denormalize(test.targets()[ours])
-    found = datamodule.spec.space.denormalize(train.targets()[nearest])
+    truth = test.spec.space.denormalize(test.targets()[ours])
+    found = train.spec.space.denormalize(train.targets()[nearest])
     wrong = space.to_class(found) != space.to_class(truth)
     nominal = [spec.kind == "categorical" for spec in space]
     return np.where(nominal, wrong, np.abs(found - truth)).mean(axis=0), len(ours), len(theirs)

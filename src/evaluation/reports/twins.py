@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from src.evaluation.reports.checks import Check
+from src.evaluation.reports.check import Check
 from src.evaluation.reports.heads import HeadFigures, head_table
 from src.evaluation.reports.page import without_nan
 from src.utils.table import Column, csv_text, escape_markdown, markdown, plain

@@ -26,7 +26,22 @@ log = logging.getLogger(__name__)
 
 PAGE_FILE = "report.html"
 _STYLES = ("base.css", "report.css")
-_SCRIPTS = ("base", "selection", "plot", "cells", "heads", "pictures", "finder", "player", "sample", "report")
+_SCRIPTS = (
+    *(
+        "base",
+        "selection",
+        "predictions",
+        "plot",
+        "figures",
+        "cells",
+        "heads",
+        "pictures",
+        "finder",
+        "player",
+        "sample",
+    ),
+    "report",
+)
 
 
 def write_report(
@@ -99,7 +114,10 @@ def _results(
     test = _same_samples(predictions, datamodule)
     datamodule = None if test is None else datamodule
     spec = datamodule.spec if datamodule is not None else model.spec if model is not None else None
-    neighbours = None if datamodule is None else nearest_errors(predictions.space, datamodule)
+    neighbours = None
+    if datamodule is not None:
+        splits = datamodule.dataset("test"), datamodule.dataset("train")
+        neighbours = nearest_errors(predictions.space, *splits)
     rows = head_figures(predictions, None if neighbours is None else neighbours[0])
     checks = run_checks(predictions, rows, spec, datamodule)
     notes = _notes(tested)

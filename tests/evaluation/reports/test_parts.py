@@ -104,8 +104,8 @@ def test_mel_bands_end_halfway_to_the_neighbours_that_the_image_lacks(saw):
 def test_neighbours_are_those_of_the_least_euclidean_distance(saw):
     datamodule = VIMHDataModule(saw)
     space = datamodule.spec.space
-    errors, tested, known = neighbours.nearest_errors(space, datamodule)
     test, train = (datamodule.dataset(split) for split in ("test", "train"))
+    errors, tested, known = neighbours.nearest_errors(space, test, train)
     pixels = [each.__getitems__(range(len(each)))["image"].numpy().reshape(len(each), -1) for each in (test, train)]
     nearest = cdist(*(one.astype(np.float64) for one in pixels)).argmin(axis=1)
     truth, found = space.denormalize(test.targets()), space.denormalize(train.targets())[nearest]

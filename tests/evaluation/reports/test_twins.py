@@ -10,7 +10,7 @@ import subprocess
 import pytest
 
 from src.evaluation.reports import twins
-from src.evaluation.reports.checks import Check
+from src.evaluation.reports.check import Check
 from src.evaluation.reports.heads import head_figures
 from tests.evaluation.reports.made import MARKUP, make_predictions
 

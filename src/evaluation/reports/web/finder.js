@@ -1,18 +1,7 @@
-// Find samples by their values and errors; the found ones are lit in all figures.
+// Find samples by the page's `quantities`; the found ones are lit in all figures. A button shows the `brief` of one.
 const PAGE = 24; // thumbnails at once
 let sprite = null; // the picture that holds all thumbnails
 const finder = { rows: [], first: 0 };
-
-const quantities = () => {
-  const found = [["mean error, % of the range", (row) => 100 * samples.error[row]]];
-  data.parameters.forEach((parameter, at) => {
-    const unit = parameter.unit ? `, ${parameter.unit}` : "";
-    found.push([`error of ${parameter.name}${unit}`, (row) => headError(at, row)]);
-    found.push([`true ${parameter.name}${unit}`, (row) => samples.truth[at][row]]);
-    found.push([`predicted ${parameter.name}${unit}`, (row) => samples.value[at][row]]);
-  });
-  return found;
-};
 
 function thumbnail(row) {
   const { width, height, columns } = data.thumbnails;
@@ -25,7 +14,7 @@ function showFound() {
   place.replaceChildren(...rows.map((row) => {
     const picture = sprite ? [thumbnail(row)] : [];
     picture.forEach((canvas) => canvas.setAttribute("aria-hidden", "true"));
-    const words = `${row}: ${percent(samples.error[row])}`;
+    const words = brief(row);
     return element("button", { type: "button", "data-row": row, "aria-current": row === selection.row ? "true" : null, onclick: () => select(row) }, ...picture, words);
   }));
   const last = finder.first + rows.length;

@@ -1,60 +1,13 @@
 // The figures of each head: predicted against true, error by value, classes, reliability, PIT.
-function axisOf(at, title) {
-  const { min, max, scale } = data.parameters[at];
-  return { min, max, log: scale === "log", title };
-}
-
-// A figure with a point for each sample: x and y are functions of the row. Arrow keys go from the largest error on.
-function addPoints(parent, at, plot, xOf, yOf) {
-  let order = null;
-  const worstFirst = () => {
-    order ||= Uint32Array.from({ length: data.count }, (_, row) => row).sort((a, b) => headError(at, b) - headError(at, a));
-    return order;
-  };
-  return addPlot(parent, {
-    ...plot,
-    paint(pen) {
-      plot.below(pen);
-      const size = data.count > 4000 ? 2 : 3;
-      for (const kept of selection.kept ? [false, true] : [true]) {
-        const colour = kept ? colours.point : colours.dim;
-        for (let row = 0; row < data.count; row++) if (isKept(row) === kept) pen.square(xOf(row), yOf(row), size, colour);
-      }
-      if (plot.above) plot.above(pen);
-    },
-    mark(pen) {
-      pen.square(xOf(selection.row), yOf(selection.row), 11, colours.paper);
-      pen.square(xOf(selection.row), yOf(selection.row), 8, colours.selected);
-    },
-    pick(x, y, pen) {
-      let best = -1, least = Infinity;
-      for (let row = 0; row < data.count; row++) {
-        if (!isKept(row)) continue;
-        const distance = (pen.x(xOf(row)) - x) ** 2 + (pen.y(yOf(row)) - y) ** 2;
-        if (distance < least) [best, least] = [row, distance];
-      }
-      select(best);
-    },
-    key(name) {
-      const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[name];
-      if (!step && name !== "Home") return false;
-      const rows = worstFirst().filter(isKept);
-      const now = rows.indexOf(selection.row);
-      select(rows[name === "Home" || now < 0 ? 0 : Math.min(rows.length - 1, Math.max(0, now + step))]);
-      return true;
-    },
-  });
-}
-
 function addScatter(parent, at) {
   const [truth, value] = [samples.truth[at], samples.value[at]];
   const { min, max } = data.parameters[at];
-  addPoints(parent, at, {
+  addPoints(parent, {
     title: "Predicted against true",
     label: `A point for each of ${data.count} ${data.samples}. Arrow keys select them, the largest error first.`,
     x: axisOf(at, "true"), y: axisOf(at, "predicted"),
     below: (pen) => pen.line([[min, min], [max, max]], colours.soft, [4, 4]),
-  }, (row) => truth[row], (row) => Math.min(max, Math.max(min, value[row])));
+  }, (row) => truth[row], (row) => Math.min(max, Math.max(min, value[row])), (row) => headError(at, row));
 }
 
 function addErrors(parent, at) {
@@ -63,14 +16,14 @@ function addErrors(parent, at) {
   let most = 0;
   for (let row = 0; row < data.count; row++) most = Math.max(most, Math.abs(value[row] - truth[row]) || 0);
   const bins = data.heads[at].by_value;
-  addPoints(parent, at, {
+  addPoints(parent, {
     title: "Error by true value",
     label: "Predicted minus true of each sample, and their mean in each part of the range.",
     x, y: { min: -most || -1, max: most || 1, title: "error" },
     below: (pen) => pen.line([[x.min, 0], [x.max, 0]], colours.soft, [4, 4]),
     above: (pen) => pen.line(bins.map(([middle, mean]) => [middle, mean]), colours.second),
     rows: () => [["true about", "mean error", "mean absolute error", data.samples], bins.map((bin) => bin.map((one) => digits(one, 3)))],
-  }, (row) => truth[row], (row) => value[row] - truth[row]);
+  }, (row) => truth[row], (row) => value[row] - truth[row], (row) => headError(at, row));
 }
 
 function addConfusion(parent, at) {
@@ -101,20 +54,6 @@ function addCorrelations(parent) {
     axes: ["head", "head"],
     colour: (column, row) => [values[row][column] > 0 ? "point" : "second", Math.abs(values[row][column] || 0) * 0.85],
     rows: () => [["head", ...names], values.map((row, at) => [names[at], ...row.map((value) => (value === null ? "-" : value.toFixed(3)))])],
-  });
-}
-
-// A figure of lines through points; `below` paints what lies below them.
-function addLines(parent, plot, lines, below) {
-  addPlot(parent, {
-    ...plot,
-    paint(pen) {
-      below(pen);
-      for (const { points, ink } of lines) {
-        pen.line(points, colours[ink]);
-        points.forEach(([x, y]) => pen.square(x, y, 5, colours[ink]));
-      }
-    },
   });
 }
 
@@ -183,10 +122,4 @@ function addCurves(parent) {
       if (curves.chosen !== null) pen.line([[curves.chosen, low], [curves.chosen, high]], colours.selected, [4, 4]);
     });
   }
-}
-
-function tableOfLines(lines) {
-  const epochs = [...new Set(lines.flatMap((line) => line.points.map(([epoch]) => epoch)))].sort((a, b) => a - b);
-  const maps = lines.map((line) => new Map(line.points));
-  return epochs.map((epoch) => [String(epoch), ...maps.map((map) => digits(map.get(epoch)))]);
 }

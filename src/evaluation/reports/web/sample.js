@@ -1,5 +1,4 @@
-// The selected sample: its spectrograms, its sounds, and its parameters.
-const KINDS = ["true", "predicted", "refined"];
+// The selected sample: its spectrograms, its sounds, and its parameters. The page says which KINDS of sounds there are.
 const sample = { plots: [], example: null, frame: 0 };
 
 function say(words) {
@@ -17,7 +16,7 @@ function pictureAxes() {
 
 function addSpectrogram(parent, kind, picture) {
   const plot = addPlot(parent, {
-    title: kind, label: `Image of the ${kind} ${data.sample}. Arrow keys move the position in the sound.`,
+    title: KINDS[kind], label: `Image of the ${data.sample}. Arrow keys move the position in the sound.`,
     ...pictureAxes(),
     paint(pen) {
       pen.context.imageSmoothingEnabled = false;
@@ -54,7 +53,7 @@ async function showPictures(row) {
   place.replaceChildren();
   place.classList.toggle("square", !data.axes);
   if (sample.example?.images) {
-    const loaded = await Promise.all(KINDS.filter((kind) => sample.example.images[kind]).map(async (kind) => {
+    const loaded = await Promise.all(Object.keys(KINDS).filter((kind) => sample.example.images[kind]).map(async (kind) => {
       const picture = new Image();
       picture.src = sample.example.images[kind];
       await picture.decode();
@@ -64,30 +63,23 @@ async function showPictures(row) {
   } else if (sprite) addSpectrogram(place, "true", thumbnail(row));
 }
 
-function showBars(row) {
-  const refined = sample.example?.refined;
-  const lines = data.parameters.map((parameter, at) => {
-    const axis = axisOf(at, "");
-    const left = (value) => `${100 * Math.min(1, Math.max(0, position(axis, value)))}%`;
-    const [low, high] = [samples.low[at][row], samples.high[at][row]];
-    const bar = element("div", { class: "bar", "aria-hidden": "true" });
-    if (Number.isFinite(low)) {
-      const interval = element("i", { class: "interval" });
-      [interval.style.left, interval.style.right] = [left(low), `calc(100% - ${left(high)})`];
-      bar.append(interval);
-    }
-    const values = { true: samples.truth[at][row], predicted: samples.value[at][row], refined: refined ? refined[at] : NaN };
-    for (const [kind, value] of Object.entries(values)) {
-      if (!Number.isFinite(value)) continue;
-      const mark = element("i", { class: `mark ${kind}` });
-      mark.style.left = left(value);
-      bar.append(mark);
-    }
-    const interval = Number.isFinite(low) ? `${digits(low)} .. ${digits(high)}` : "-";
-    return [parameter.name, bar, shown(at, values.true), shown(at, values.predicted), interval, ...(refined ? [shown(at, values.refined)] : [])];
-  });
-  const headings = ["parameter", "place in the range", "true", "predicted", "90 % interval", ...(refined ? ["refined"] : [])];
-  document.getElementById("bars").replaceChildren(table(headings, lines, `Parameters of ${data.sample} ${row}`));
+// The range of a parameter as a bar, with an interval [low, high] and with marks of values by their class.
+function rangeBar(at, interval, marks) {
+  const left = (value) => `${100 * Math.min(1, Math.max(0, position(axisOf(at, ""), value)))}%`;
+  const bar = element("div", { class: "bar", "aria-hidden": "true" });
+  const [low, high] = interval;
+  if (Number.isFinite(low)) {
+    const grey = element("i", { class: "interval" });
+    [grey.style.left, grey.style.right] = [left(low), `calc(100% - ${left(high)})`];
+    bar.append(grey);
+  }
+  for (const [kind, value] of marks) {
+    if (!Number.isFinite(value)) continue;
+    const mark = element("i", { class: `mark ${kind}` });
+    mark.style.left = left(value);
+    bar.append(mark);
+  }
+  return bar;
 }
 
 function showSample() {
@@ -95,20 +87,20 @@ function showSample() {
   forgetSounds();
   sample.example = exampleOf(row);
   const sounds = sample.example?.sounds;
-  document.getElementById("sample-row").value = row;
-  const kinds = sounds ? KINDS.filter((kind) => sounds[kind]) : [];
+  document.getElementById("sample-row").value = idOf(row);
+  const kinds = sounds ? Object.keys(KINDS).filter((kind) => sounds[kind]) : [];
   if (!kinds.includes(player.kind)) player.kind = "true";
   document.getElementById("transport").hidden = !sounds;
   document.getElementById("heard").replaceChildren(element("legend", {}, "Hear"), ...kinds.map((kind) => {
     const input = element("input", { type: "radio", name: "heard", value: kind, onchange: () => hear(kind) });
     input.checked = kind === player.kind;
-    return element("label", {}, input, kind);
+    return element("label", {}, input, KINDS[kind]);
   }));
   document.getElementById("sample-note").textContent = sample.example ? sample.example.note || "" : data.other_note;
   showBars(row);
   showPictures(row);
   showPlaying();
-  say(`${data.sample} ${row}: mean error ${percent(samples.error[row])} of the range`);
+  say(describe(row));
 }
 
 function showPlaying() {
@@ -122,9 +114,9 @@ function showPlaying() {
 
 function addSample() {
   const field = document.getElementById("sample-row");
-  field.addEventListener("change", () => { select(Number(field.value)); field.value = selection.row; });
+  field.addEventListener("change", () => { select(rowOf(Number(field.value))); field.value = idOf(selection.row); });
   document.getElementById("examples").append(...data.examples.map(({ row, why }) =>
-    element("button", { type: "button", onclick: () => select(row) }, `${why} (${row})`)));
+    element("button", { type: "button", onclick: () => select(row) }, `${why} (${idOf(row)})`)));
   document.getElementById("play").addEventListener("click", async () => {
     if (player.running) stopPlaying();
     else {

@@ -1,23 +1,15 @@
 // One sample is selected in all panels; its number is in the page's address. A filter keeps some of the samples.
-const samples = data.predictions ? unpackSamples(data.predictions) : null;
 const selection = { row: 0, kept: null, count: data.count };
 const listeners = []; // called after each change, with true if the filter has changed
 
-function unpackSamples(given) {
-  const columns = (array) => {
-    const all = unpack(array);
-    return data.parameters.map((_, at) => all.subarray(at * data.count, (at + 1) * data.count));
-  };
-  return {
-    truth: columns(given.truth), value: columns(given.value), low: columns(given.low), high: columns(given.high),
-    trueBin: columns(given.true_bin), predictedBin: columns(given.predicted_bin), error: unpack(given.error),
-  };
-}
+// Where a page holds some of the samples only, `data.ids` are their numbers.
+const idOf = (row) => (data.ids ? data.ids[row] : row);
+const rowOf = (id) => (data.ids ? data.ids.indexOf(id) : id);
 
 function select(row) {
   if (!(row >= 0 && row < data.count) || row === selection.row) return;
   selection.row = row;
-  history.replaceState(null, "", `#sample=${row}`);
+  history.replaceState(null, "", `#sample=${idOf(row)}`);
   listeners.forEach((listener) => listener(false));
 }
 
@@ -30,12 +22,6 @@ function keep(test) {
 
 const isKept = (row) => !selection.kept || selection.kept[row] === 1;
 
-// The error of one head: of a category 1 if it is wrong.
-function headError(at, row) {
-  const distance = Math.abs(samples.value[at][row] - samples.truth[at][row]);
-  return data.parameters[at].names ? Number(!(distance < 0.5)) : distance;
-}
-
 function shown(at, value) {
   const parameter = data.parameters[at];
   if (!Number.isFinite(value)) return "-";
@@ -45,6 +31,6 @@ function shown(at, value) {
 
 function rowOfAddress() {
   const found = /^#sample=(\d+)$/.exec(location.hash);
-  return found ? Number(found[1]) : NaN;
+  return found ? rowOf(Number(found[1])) : NaN;
 }
 addEventListener("hashchange", () => select(rowOfAddress()));

@@ -1,0 +1,67 @@
+// Figures of points, one for each sample, and of lines.
+function axisOf(at, title) {
+  const { min, max, scale } = data.parameters[at];
+  return { min, max, log: scale === "log", title };
+}
+
+// A figure with a point for each sample: x, y and `rank` are functions of the row. Arrow keys go from the largest rank on.
+function addPoints(parent, plot, xOf, yOf, rank) {
+  let order = null;
+  const largestFirst = () => {
+    order ||= Uint32Array.from({ length: data.count }, (_, row) => row).sort((a, b) => rank(b) - rank(a));
+    return order;
+  };
+  return addPlot(parent, {
+    ...plot,
+    paint(pen) {
+      plot.below(pen);
+      const size = data.count > 4000 ? 2 : 3;
+      for (const kept of selection.kept ? [false, true] : [true]) {
+        const colour = kept ? colours.point : colours.dim;
+        for (let row = 0; row < data.count; row++) if (isKept(row) === kept) pen.square(xOf(row), yOf(row), size, colour);
+      }
+      if (plot.above) plot.above(pen);
+    },
+    mark(pen) {
+      pen.square(xOf(selection.row), yOf(selection.row), 11, colours.paper);
+      pen.square(xOf(selection.row), yOf(selection.row), 8, colours.selected);
+    },
+    pick(x, y, pen) {
+      let best = -1, least = Infinity;
+      for (let row = 0; row < data.count; row++) {
+        if (!isKept(row)) continue;
+        const distance = (pen.x(xOf(row)) - x) ** 2 + (pen.y(yOf(row)) - y) ** 2;
+        if (distance < least) [best, least] = [row, distance];
+      }
+      select(best);
+    },
+    key(name) {
+      const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[name];
+      if (!step && name !== "Home") return false;
+      const rows = largestFirst().filter(isKept);
+      const now = rows.indexOf(selection.row);
+      select(rows[name === "Home" || now < 0 ? 0 : Math.min(rows.length - 1, Math.max(0, now + step))]);
+      return true;
+    },
+  });
+}
+
+// A figure of lines through points; `below` paints what lies below them.
+function addLines(parent, plot, lines, below) {
+  addPlot(parent, {
+    ...plot,
+    paint(pen) {
+      below(pen);
+      for (const { points, ink } of lines) {
+        pen.line(points, colours[ink]);
+        points.forEach(([x, y]) => pen.square(x, y, 5, colours[ink]));
+      }
+    },
+  });
+}
+
+function tableOfLines(lines) {
+  const epochs = [...new Set(lines.flatMap((line) => line.points.map(([epoch]) => epoch)))].sort((a, b) => a - b);
+  const maps = lines.map((line) => new Map(line.points));
+  return epochs.map((epoch) => [String(epoch), ...maps.map((map) => digits(map.get(epoch)))]);
+}
