@@ -1,14 +1,19 @@
 """Compare tested runs on the same test sounds: `make compare RUNS="..."`, or `python src/compare.py RUN RUN ...`."""
 
 import argparse
+import webbrowser
 from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
 
 import rootutils
 
 ROOT = rootutils.setup_root(__file__, indicator="pyproject.toml", pythonpath=True)
 
 from src.cli.script import given_path, run_script  # noqa: E402
+from src.evaluation.predictions_file import SplitPredictions  # noqa: E402
 from src.evaluation.reports.comparison import compare  # noqa: E402
+from src.evaluation.reports.comparison_page import write_page  # noqa: E402
 from src.evaluation.reports.comparison_tables import print_comparison, write_comparison  # noqa: E402
 from src.evaluation.reports.pairing import require_paired  # noqa: E402
 from src.run.methods import (  # noqa: E402
@@ -16,6 +21,7 @@ from src.run.methods import (  # noqa: E402
     facts,
     find_predictions,
     group_methods,
+    learning_curves,
     method_of,
     notes_on,
     read_tested,
@@ -30,8 +36,10 @@ def main() -> None:
     parser.add_argument("runs", nargs="+", type=given_path, help="directories of runs or of multiruns, predictions.npz")
     parser.add_argument("--baseline", help="a run or a method; it alone is compared with each other method")
     parser.add_argument("--latency", action="store_true", help="time each network, on one core of this machine")
-    parser.add_argument("--trust", action="append", default=[], help="your own class that --latency may load")
-    parser.add_argument("--save", type=given_path, metavar="DIR", help="write comparison.json, .md and .tex there")
+    parser.add_argument("--trust", action="append", default=[], help="your own class that may be loaded")
+    parser.add_argument("--data", type=given_path, help="the dataset, for images and sounds; by default data/NAME")
+    parser.add_argument("--save", type=given_path, metavar="DIR", help="write there; by default to logs/compare/TIME")
+    parser.add_argument("--open", action="store_true", help="open the page in the browser")
     arguments = parser.parse_args()
     paths, without = find_predictions(arguments.runs)
     runs = [read_tested(path) for path in paths]
@@ -47,10 +55,24 @@ def main() -> None:
     comparison = compare(predictions, baseline)
     latencies = measure(methods, arguments.trust) if arguments.latency else {}
     known = {name: facts(of_method, latencies.get(name)) for name, of_method in methods.items()}
-    written = write_comparison(comparison, known, notes, arguments.save) if arguments.save else []
-    print_comparison(comparison, known, notes, "comparison.md" if written else "")
-    if written:
-        show_lines(f"all results: {', '.join(map(shown_path, written))}")
+    directory = arguments.save or ROOT / f"logs/compare/{datetime.now():%Y-%m-%d_%H-%M-%S}"
+    written = write_comparison(comparison, known, notes, directory)
+    dataset = arguments.data or dataset_of(predictions)
+    curves = learning_curves(methods)
+    page = write_page(comparison, known, notes, predictions, curves, directory, dataset, arguments.trust)
+    print_comparison(comparison, known, notes, "comparison.md")
+    show_lines(f"page: {shown_path(page)}", f"all results: {', '.join(map(shown_path, written))}")
+    if arguments.open:
+        webbrowser.open(page.resolve().as_uri())
+
+
+def dataset_of(predictions: Mapping[str, Sequence[SplitPredictions]]) -> Path | None:
+    """Return the directory of the dataset of a comparison; None if it is not in data/."""
+    for runs in predictions.values():
+        directory = ROOT / "data" / Path(str(runs[0].about.get("dataset"))).name
+        if directory != ROOT / "data" and directory.is_dir():
+            return directory
+    return None
 
 
 def measure(methods: Mapping[str, Sequence[TestedRun]], trust: Sequence[str]) -> dict[str, float]:

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
@@ -10,8 +10,9 @@ from typing import Any
 
 from src.evaluation.predictions_file import FILE, SplitPredictions, read_predictions_file
 from src.evaluation.reports.comparison import MethodFacts
+from src.evaluation.reports.curves import read_curves
 from src.run.multirun_table import job_order, read_overrides
-from src.run.record import read_record
+from src.run.record import last_session, read_record
 from src.run.table import as_count, as_text, run_directories
 from src.utils.errors import UserError, did_you_mean, printable
 from src.utils.files import path_text, shown_path
@@ -132,7 +133,27 @@ def facts(runs: Sequence[TestedRun], latency_ms: float | None) -> MethodFacts:
         num_parameters=sizes.pop() if len(sizes) == 1 else None,
         training_seconds=mean(seconds) if len(seconds) == len(runs) else None,
         latency_ms=latency_ms,
+        hardware=_known(run.hardware for run in runs),
+        commits=_known(run.commit for run in runs),
     )
+
+
+def learning_curves(methods: Mapping[str, Sequence[TestedRun]]) -> list[dict[str, Any]]:
+    """Return the curve of each run's metric that chose its checkpoint, as data of a page; see `write_page`."""
+    curves = []
+    for at, (name, runs) in enumerate(methods.items()):
+        for run in runs:
+            found = read_curves(run.directory, last_session(run.directory))
+            if found is not None:
+                line = found["groups"][-1]["lines"][-1]
+                label = name if len(runs) == 1 else f"{name}, {_seed(run)}"
+                of_run = {"method": at, "name": label, "metric": line["name"], "points": line["points"]}
+                curves.append(of_run | {"chosen": found["chosen"]})
+    return curves
+
+
+def _known(texts: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted({text for text in texts if text}))
 
 
 def notes_on(methods: Mapping[str, Sequence[TestedRun]]) -> list[str]:

@@ -30,9 +30,11 @@ _SAMPLE = """<div class="controls"><label>number <input id="sample-row" type="nu
 <label class="repeat"><input id="repeat" type="checkbox" checked> repeat</label>
 <output id="position">0.00 s</output></div>
 <div id="pictures" class="figures wide"></div>
-<p class="soft"><span class="key true"></span>true<span class="key predicted"></span>predicted
-<span class="key refined"></span>refined; the grey bar is the 90 % interval.</p>
+<p class="soft">{key}</p>
 <div id="bars"></div>"""
+
+_KEY = """<span class="key true"></span>true<span class="key predicted"></span>predicted
+<span class="key refined"></span>refined; the grey bar is the 90 % interval."""
 
 _HEAD = """<h3>{name}</h3>
 <p class="soft">{summary}</p>
@@ -51,19 +53,34 @@ def result_sections(
     checks: Sequence[Check], rows: Sequence[HeadFigures], count: int, samples: str, notes: Sequence[str]
 ) -> list[str]:
     """Return the sections about predictions; `notes` are sentences below the table of errors."""
-    states = "".join(_check(check) for check in checks)
     errors = table(*head_table(rows), "Errors of each parameter")
     found = [
-        section("checks", "Checks", f'<ul class="checks">{states}</ul>'),
+        checks_section(checks),
         section("errors", "Errors", errors, f'<p class="soft">{text(CAPTION)}</p>', sentences(notes)),
-        section("find", f"Find {samples}", _FINDER),
-        section("sample", "Selected sample", _SAMPLE.format(last=count - 1)),
+        finder_section(samples),
+        sample_section(count - 1, _KEY),
         section("heads", "Each parameter", *(_head(at, row) for at, row in enumerate(rows))),
     ]
     if len(rows) > 1:
         figure = '<div id="correlations" class="figures wide"></div>'
         found.append(section("together", "Errors of two parameters together", figure))
     return found
+
+
+def checks_section(checks: Sequence[Check]) -> str:
+    """Return the section with a row of checks."""
+    states = "".join(_check(check) for check in checks)
+    return section("checks", "Checks", f'<ul class="checks">{states}</ul>')
+
+
+def finder_section(samples: str, *above: str) -> str:
+    """Return the section that finds samples; `above` is HTML above the form."""
+    return section("find", f"Find {samples}", *above, _FINDER)
+
+
+def sample_section(last: int, key: str) -> str:
+    """Return the section of the selected sample; `last` is the largest number of a sample, `key` HTML below it."""
+    return section("sample", "Selected sample", _SAMPLE.format(last=last, key=key))
 
 
 def curves_section() -> str:

@@ -81,6 +81,8 @@ class MethodFacts:
     num_parameters: int | None
     training_seconds: float | None  # of one run: the mean
     latency_ms: float | None  # of one prediction
+    hardware: tuple[str, ...] = ()  # on which they were trained
+    commits: tuple[str, ...] = ()  # of the code
 
 
 @dataclass(frozen=True)

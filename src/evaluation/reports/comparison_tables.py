@@ -55,11 +55,7 @@ def print_comparison(
     """
     show(*methods_table(comparison, facts), title(comparison), all_in=all_in)
     show(*errors_table(comparison), all_in=all_in)
-    pairs = comparison.pairs()
-    if len(pairs) > _MOST_PAIRS:
-        tables = [(f"differences for {comparison.parameters[-1].name}", pairs_table(comparison))]
-    else:
-        tables = [(_pair_title(*pair), pair_table(comparison, *pair)) for pair in pairs]
+    tables = differences_tables(comparison)
     for heading, table in tables[:-1]:
         show(*table, heading, all_in=all_in)
     heading, table = tables[-1]
@@ -107,26 +103,34 @@ def errors_table(comparison: Comparison) -> Table:
     return columns, rows
 
 
+def differences_tables(comparison: Comparison) -> list[tuple[str, Table]]:
+    """Return the tables of differences with their headings: of each pair, or of many pairs one for all."""
+    pairs = comparison.pairs()
+    if len(pairs) > _MOST_PAIRS:
+        return [(f"differences for {comparison.parameters[-1].name}", pairs_table(comparison))]
+    return [(_pair_title(*pair), pair_table(comparison, *pair)) for pair in pairs]
+
+
 def pair_table(comparison: Comparison, reference: str, method: str) -> Table:
     """Return the differences of a pair for each parameter."""
     units = {parameter.name: parameter.unit for parameter in comparison.parameters}
-    columns = [Column("parameter", text=True), Column("unit", text=True, drop=2), *_DIFFERENCE]
+    columns = [Column("parameter", text=True), Column("unit", text=True, drop=2), *DIFFERENCE]
     rows = []
     for row in comparison.of_pair(reference, method):
-        rows.append([row.parameter, units[row.parameter], *_difference(row)])
+        rows.append([row.parameter, units[row.parameter], *difference_cells(row)])
     return columns, rows
 
 
 def pairs_table(comparison: Comparison) -> Table:
     """Return the differences of all pairs for the last parameter, which usually is the mean of all."""
-    columns = [Column("method", text=True), Column("reference", text=True), *_DIFFERENCE]
+    columns = [Column("method", text=True), Column("reference", text=True), *DIFFERENCE]
     rows = []
     for reference, method in comparison.pairs():
-        rows.append([method, reference, *_difference(comparison.of_pair(reference, method)[-1])])
+        rows.append([method, reference, *difference_cells(comparison.of_pair(reference, method)[-1])])
     return columns, rows
 
 
-_DIFFERENCE = (
+DIFFERENCE = (
     Column("difference"),
     Column("95 % interval"),
     Column("change", drop=1),
@@ -169,7 +173,8 @@ def _error(row: MethodError) -> list[str]:
     return [rounded(row.error, row.interval), written_interval(row.error, row.interval)]
 
 
-def _difference(row: Difference) -> list[str]:
+def difference_cells(row: Difference) -> list[str]:
+    """Return a difference as the cells of the columns `DIFFERENCE`."""
     least = _least(row.interval)
     cells = [rounded(row.difference, row.interval, least), written_interval(row.difference, row.interval, least)]
     if row.change is None or row.change_interval is None:

@@ -36,9 +36,10 @@ const percent = (share) => (Number.isFinite(share) ? `${digits(100 * share, 3)} 
 
 // Colours are read from the style sheet, so that light, dark and paper need no second list.
 let colours = {};
+const COLOUR_NAMES = ["paper", "ink", "soft", "line", "point", "dim", "selected", "second"];
+for (let at = 0; at < (data.colours || 0); at++) COLOUR_NAMES.push(`method-${at}`);
 function readColours() {
   const style = getComputedStyle(document.documentElement);
-  const names = ["paper", "ink", "soft", "line", "point", "dim", "selected", "second"];
-  colours = Object.fromEntries(names.map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
+  colours = Object.fromEntries(COLOUR_NAMES.map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
 }
 readColours();

@@ -52,8 +52,8 @@ function addLines(parent, plot, lines, below) {
     ...plot,
     paint(pen) {
       below(pen);
-      for (const { points, ink } of lines) {
-        pen.line(points, colours[ink]);
+      for (const { points, ink, dashes } of lines) {
+        pen.line(points, colours[ink], dashes);
         points.forEach(([x, y]) => pen.square(x, y, 5, colours[ink]));
       }
     },

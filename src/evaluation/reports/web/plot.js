@@ -32,7 +32,7 @@ function ticks(axis, room) {
 
 // What paints: pixels of values, and the context.
 function makePen(context, plot, width, height) {
-  const left = plot.y.names ? 84 : 54; // names are longer than numbers
+  const left = plot.y.names?.length ? 84 : plot.y.names ? 12 : 54; // names are longer than numbers
   const wide = width - left - MARGIN.right, high = height - MARGIN.top - MARGIN.bottom;
   return {
     context, wide, high, left, top: MARGIN.top,
@@ -132,6 +132,15 @@ function addPlot(parent, plot) {
     if (plot.key(event.key)) event.preventDefault();
   });
   return plot;
+}
+
+// Remove all figures of an element.
+function removePlots(parent) {
+  for (const canvas of parent.querySelectorAll("figure > canvas")) {
+    watcher.unobserve(canvas);
+    plots.splice(plots.indexOf(canvas.plot), 1);
+  }
+  parent.replaceChildren();
 }
 
 const watcher = new IntersectionObserver((entries) => {

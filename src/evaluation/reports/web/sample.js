@@ -45,12 +45,8 @@ function addSpectrogram(parent, kind, picture) {
 
 async function showPictures(row) {
   const place = document.getElementById("pictures");
-  for (const plot of sample.plots) {
-    watcher.unobserve(plot.canvas);
-    plots.splice(plots.indexOf(plot), 1);
-  }
+  removePlots(place);
   sample.plots = [];
-  place.replaceChildren();
   place.classList.toggle("square", !data.axes);
   if (sample.example?.images) {
     const loaded = await Promise.all(Object.keys(KINDS).filter((kind) => sample.example.images[kind]).map(async (kind) => {

@@ -1,0 +1,58 @@
+"""Images and sounds of a few samples of a comparison, and what needs no network, from the dataset."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from src.data.info import read_spec
+from src.data.spec import DatasetSpec
+from src.data.vimh_dataset import VIMHDataset
+from src.evaluation.predictions_file import SplitPredictions
+from src.evaluation.reports.examples import image_axes, make_examples, true_images
+from src.evaluation.reports.neighbours import nearest_errors
+from src.evaluation.reports.thumbnails import thumbnails
+from src.evaluation.rerender import rendering_source
+
+_MOST_HEARD = 4  # methods; more make a page large, and nobody compares them by ear
+_SOUND_VALUES = 2**19  # samples of all sounds in a page: about 1 MB as FLAC
+
+
+def pictures_and_sounds(
+    methods: Mapping[str, Sequence[SplitPredictions]],
+    chosen: Mapping[int, str],
+    rows: np.ndarray,
+    directory: Path,
+    trust: Iterable[str] = (),
+) -> dict[str, Any] | None:
+    """Return thumbnails of `rows`, and the examples `chosen`, as data of a page; None if it is another dataset.
+
+    `neighbours` (P,) are the errors of the nearest training image's labels, `neighbours_of` the numbers of test and
+    training images. Methods are rendered with the dataset's synth and front end, from the values of their first runs.
+    """
+    spec = read_spec(directory)
+    runs = [of_method[0] for of_method in methods.values()]
+    if not any(_is_test_split_of(spec, run) for run in runs):
+        return None
+    test = VIMHDataset(directory, "test", spec=spec)
+    source, at = rendering_source(spec, trust), list(chosen)
+    values = {"true": runs[0].truth[at]}
+    values |= {f"method-{number}": run.value[at] for number, run in enumerate(runs[:_MOST_HEARD])}
+    true = true_images(runs[0].truth[at], at, test, source)
+    examples = make_examples(chosen, values, spec, true, source, _SOUND_VALUES)
+    where = {int(row): place for place, row in enumerate(rows)}
+    neighbours = nearest_errors(runs[0].space, test, VIMHDataset(directory, "train", spec=spec))
+    return {
+        "examples": [example | {"row": where[example["row"]]} for example in examples],
+        "thumbnails": thumbnails(test, rows),
+        "axes": image_axes(spec),
+        "neighbours": None if neighbours is None else neighbours[0],
+        "neighbours_of": None if neighbours is None else neighbours[1:],
+        "missing": "" if source is not None else "No sounds: the dataset's synth is missing or cannot render here.",
+    }
+
+
+def _is_test_split_of(spec: DatasetSpec, run: SplitPredictions) -> bool:
+    stated = dict(run.about.get("dataset_sha256") or {}).get("test")
+    return stated is not None and stated == spec.sha256.get("test")

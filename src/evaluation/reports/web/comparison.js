@@ -1,0 +1,32 @@
+// Put the comparison together: what is selected at first, the figures, and what follows a change.
+function addPair() {
+  const form = document.getElementById("pair");
+  for (const name of ["a", "b"]) {
+    const field = form.elements[name];
+    field.append(...data.methods.map((method, at) => element("option", { value: at }, method.name)));
+    field.value = pair[name];
+  }
+  form.addEventListener("change", () => {
+    for (const name of ["a", "b"]) pair[name] = Number(form.elements[name].value);
+    addHeads();
+    listeners.forEach((listener) => listener(true));
+    say(describe(selection.row));
+  });
+}
+
+function start() {
+  const asked = rowOfAddress();
+  selection.row = asked >= 0 && asked < data.count ? asked : data.first;
+  addForest(document.getElementById("forest"));
+  if (data.costs.length) addCosts(document.getElementById("costs-figures"));
+  addPair();
+  addHeads();
+  addFinder();
+  addSample();
+  if (data.curves.length) addCurves(document.getElementById("curves"));
+  listeners.push(drawPlots);
+  showSample();
+  loadThumbnails().then(() => { if (!sample.example?.images) showPictures(selection.row); });
+}
+start();
+requestAnimationFrame(() => setTimeout(() => { document.documentElement.dataset.ready = performance.now().toFixed(0); }));
