@@ -56,6 +56,12 @@ class SplitPredictions:
     probabilities: Mapping[str, np.ndarray] = field(default_factory=dict)  # (n, K) by categorical parameter
     distance: np.ndarray | None = None  # None for a model that was not fitted to any
 
+    @property
+    def test_sha256(self) -> str | None:
+        """The SHA-256 of the test images; None if it is not stated."""
+        stated = self.about.get("dataset_sha256")
+        return stated.get("test") if isinstance(stated, Mapping) else None
+
 
 def write_predictions_file(predictions: SplitPredictions, directory: Path, checkpoint: Path | None = None) -> None:
     """Write predictions.npz; `checkpoint` is the file of the weights, whose SHA-256 is recorded."""

@@ -22,6 +22,7 @@ _NOT_OF_THE_METHOD = ("seed", "name", "tags", "task_name", "paths", "logger", "e
 _NOT_OF_THE_NAME = ("seed", "tags", "hydra.", "hydra/", "paths.", "logger", "extras.", "trainer.enable_progress_bar")
 _LONGEST_NAME = 24  # letters, so that names are headings of columns
 _LARGEST_BYTES = 2**21  # of a config, as of a record
+_COMMIT = 10  # digits that tell the commits of a repository apart
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,7 @@ def facts(runs: Sequence[TestedRun], latency_ms: float | None) -> MethodFacts:
         training_seconds=mean(seconds) if len(seconds) == len(runs) else None,
         latency_ms=latency_ms,
         hardware=_known(run.hardware for run in runs),
-        commits=_known(run.commit for run in runs),
+        commits=_known(run.commit[:_COMMIT] for run in runs),
     )
 
 

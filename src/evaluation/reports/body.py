@@ -93,6 +93,14 @@ def facts_section(title: str, columns: Sequence[Column], rows: Rows) -> str:
     return section(title.lower(), title, table(columns, rows, title))
 
 
+def neighbours_note(tested: int, known: int, samples: str) -> str:
+    """Return what the nearest neighbours are, of which so many test and training samples were compared."""
+    return (
+        "Nearest neighbour: the error of the labels of the training image that is most like the test image, for "
+        f"{tested:,} test and {known:,} training {samples}."
+    )
+
+
 def sentences(given: Sequence[str]) -> str:
     """Return sentences as paragraphs."""
     return "".join(f"<p>{text(sentence)}</p>" for sentence in given)

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from src.data.info import read_spec
-from src.data.spec import DatasetSpec
 from src.data.vimh_dataset import VIMHDataset
 from src.evaluation.predictions_file import SplitPredictions
 from src.evaluation.reports.examples import image_axes, make_examples, true_images
@@ -28,12 +27,13 @@ def pictures_and_sounds(
 ) -> dict[str, Any] | None:
     """Return thumbnails of `rows`, and the examples `chosen`, as data of a page; None if it is another dataset.
 
-    `neighbours` (P,) are the errors of the nearest training image's labels, `neighbours_of` the numbers of test and
-    training images. Methods are rendered with the dataset's synth and front end, from the values of their first runs.
+    `neighbours` are the `nearest_errors`. Methods are rendered with the dataset's synth and front end, from the values
+    of their first runs. `missing` is a sentence that says what cannot be shown.
     """
     spec = read_spec(directory)
     runs = [of_method[0] for of_method in methods.values()]
-    if not any(_is_test_split_of(spec, run) for run in runs):
+    checksums = {run.test_sha256 for run in runs} - {None}
+    if spec.sha256.get("test") not in checksums:
         return None
     test = VIMHDataset(directory, "test", spec=spec)
     source, at = rendering_source(spec, trust), list(chosen)
@@ -42,17 +42,11 @@ def pictures_and_sounds(
     true = true_images(runs[0].truth[at], at, test, source)
     examples = make_examples(chosen, values, spec, true, source, _SOUND_VALUES)
     where = {int(row): place for place, row in enumerate(rows)}
-    neighbours = nearest_errors(runs[0].space, test, VIMHDataset(directory, "train", spec=spec))
     return {
         "examples": [example | {"row": where[example["row"]]} for example in examples],
         "thumbnails": thumbnails(test, rows),
         "axes": image_axes(spec),
-        "neighbours": None if neighbours is None else neighbours[0],
-        "neighbours_of": None if neighbours is None else neighbours[1:],
+        "neighbours": nearest_errors(runs[0].space, test, VIMHDataset(directory, "train", spec=spec)),
+        "other_note": "The page has the sounds of the buttons above only, so that it stays small.",
         "missing": "" if source is not None else "No sounds: the dataset's synth is missing or cannot render here.",
     }
-
-
-def _is_test_split_of(spec: DatasetSpec, run: SplitPredictions) -> bool:
-    stated = dict(run.about.get("dataset_sha256") or {}).get("test")
-    return stated is not None and stated == spec.sha256.get("test")

@@ -77,21 +77,18 @@ def sample_data(methods: Methods, rows: np.ndarray) -> dict[str, Any]:
     }
 
 
-def errors_by_value(
-    space: ParameterSpace, truth: np.ndarray, errors: Mapping[str, np.ndarray], at: int
-) -> list[dict[str, Any]]:
+def errors_by_value(run: SplitPredictions, errors: Mapping[str, np.ndarray], at: int) -> list[dict[str, Any]]:
     """Return the mean errors of each method in parts of the range of parameter `at`.
 
     A row has the middle of the part, the number of samples, and the errors in the order of the methods. The parts of a
     category are its values, numbered from 0.
     """
-    spec = space.varying[at]
-    truth = np.asarray(truth, np.float64)
+    spec = run.space.varying[at]
     if spec.kind == "categorical":
-        bins = space.to_class(truth)[:, at]
+        bins = run.true_level[:, at]
         middles = np.arange(spec.num_classes) + 0.5
     else:
-        place = space.normalize(truth)[:, at]
+        place = run.space.normalize(run.truth.astype(np.float64))[:, at]
         bins = np.clip((place * _VALUE_BINS).astype(int), 0, _VALUE_BINS - 1)
         middles = _on_scale(spec, (np.arange(_VALUE_BINS) + 0.5) / _VALUE_BINS)
     rows = []

@@ -26,8 +26,8 @@ def require_paired(runs: Sequence[tuple[str, SplitPredictions]]) -> list[str]:
         fault = _difference(first, run)
         if fault:
             raise UserError(f"{name} does not pair with {reference}: {fault}")
-    checksums = [run.about.get("dataset_sha256", {}).get("test") for _, run in runs]
-    if len({checksum for checksum in checksums if checksum}) < 2:
+    checksums = {run.test_sha256 for _, run in runs}
+    if len(checksums - {None}) < 2:
         return []
     return ["The test images differ, but their parameters are the same: sounds are paired by index."]
 
@@ -45,7 +45,7 @@ def _difference(first: SplitPredictions, second: SplitPredictions) -> str | None
     labels = second.about.get("labels"), first.about.get("labels")
     if labels[0] != labels[1]:
         return f"its true values are {labels[0]}, not {labels[1]}; train both with data.labels={labels[1]}"
-    checksums = [str(run.about.get("dataset_sha256", {}).get("test"))[:12] for run in (second, first)]
+    checksums = [str(run.test_sha256)[:12] for run in (second, first)]
     return f"other test sounds, SHA-256 {checksums[0]}, not {checksums[1]}; test both on one dataset: {_EVAL}"
 
 

@@ -10,7 +10,7 @@ from src.data.datamodule import BatchDataModule
 from src.data.dataset import BatchDataset
 from src.evaluation.predictions_file import FILE, SplitPredictions, read_predictions_file
 from src.evaluation.reports import twins
-from src.evaluation.reports.body import body, curves_section, facts_section, result_sections
+from src.evaluation.reports.body import body, curves_section, facts_section, neighbours_note, result_sections
 from src.evaluation.reports.checks import run_checks
 from src.evaluation.reports.contents import page_data, pictures_and_sounds
 from src.evaluation.reports.curves import read_curves
@@ -122,10 +122,7 @@ def _results(
     checks = run_checks(predictions, rows, spec, datamodule)
     notes = _notes(tested)
     if neighbours is not None:
-        notes.append(
-            "Nearest neighbour: the error of the labels of the training image that is most like the test image, for "
-            f"{neighbours[1]:,} test and {neighbours[2]:,} training {samples}."
-        )
+        notes.append(neighbours_note(*neighbours[1:], samples))
     data |= page_data(predictions)
     data |= pictures_and_sounds(predictions, spec, test, model, datamodule, refine)
     notes.append(data["missing"])
@@ -145,11 +142,8 @@ def _same_samples(predictions: SplitPredictions, datamodule: BatchDataModule | N
     """Return the test split of the predictions; None, and a warning, if the datamodule's is another."""
     if datamodule is None:
         return None
-    stated, found = (
-        dict(one or {}).get("test") for one in (predictions.about.get("dataset_sha256"), datamodule.spec.sha256)
-    )
     test = datamodule.dataset("test")
-    if len(test) == len(predictions.value) and stated == found:
+    if len(test) == len(predictions.value) and predictions.test_sha256 == datamodule.spec.sha256.get("test"):
         return test
     log.warning(
         "%s: its test split is not that of the predictions, so the report shows no images", datamodule.spec.name

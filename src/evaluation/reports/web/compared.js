@@ -7,7 +7,7 @@ function addVersus(parent, at) {
   const axis = (title) => ({ min: least / 1.2, max: most * 1.2, log: true, title });
   const place = (error) => Math.max(error, least);
   addPoints(parent, {
-    title: `Error of B against A: ${names[1]}, ${names[0]}`,
+    title: `Error of B (${names[1]}) against A (${names[0]})`,
     label: `A point for each of ${data.count} ${data.samples}; below the line B is better. Arrow keys select them, the largest difference first.`,
     x: axis(`A: ${names[0]}`), y: axis(`B: ${names[1]}`),
     below: (pen) => pen.line([[least / 1.2, least / 1.2], [most * 1.2, most * 1.2]], colours.soft, [4, 4]),
@@ -21,7 +21,7 @@ function addVersusOfCategory(parent, at) {
   const names = [pair.a, pair.b].map((method) => data.methods[method].name);
   addCells(parent, {
     names: words, values: counts, text: String,
-    title: `Right and wrong, B against A: ${names[1]}, ${names[0]}`,
+    title: `Right and wrong: B (${names[1]}) against A (${names[0]})`,
     label: `Counts of ${data.samples}; with several seeds, those of most. Arrow keys and clicks choose a cell and keep its ${data.samples}.`,
     axes: [`A: ${names[0]}`, `B: ${names[1]}`],
     colour: (column, row) => ["point", (counts[row][column] / data.count) * 0.85],

@@ -18,7 +18,7 @@ function start() {
   const asked = rowOfAddress();
   selection.row = asked >= 0 && asked < data.count ? asked : data.first;
   addForest(document.getElementById("forest"));
-  if (data.costs.length) addCosts(document.getElementById("costs-figures"));
+  if (data.costs.length) addCosts(document.getElementById("cost-figures"));
   addPair();
   addHeads();
   addFinder();

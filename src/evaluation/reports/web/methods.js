@@ -70,8 +70,8 @@ function showBars(row) {
   const lines = data.parameters.map((parameter, at) => {
     const marks = [["true", samples.truth[at][row]]];
     samples.runs.forEach((runs, method) => runs.forEach((run) => marks.push([inkOf(method), samples.value[run][at][row]])));
-    const values = samples.runs.map((runs) => runs.map((run) => shown(at, samples.value[run][at][row])).join(", "));
-    return [parameter.name, rangeBar(at, [], marks), shown(at, samples.truth[at][row]), ...values];
+    const values = samples.runs.map((runs) => runs.map((run) => shown(at, samples.value[run][at][row], false)).join(", "));
+    return [unitOf(parameter), rangeBar(at, [], marks), shown(at, samples.truth[at][row], false), ...values];
   });
   const headings = ["parameter", "place in the range", "true", ...data.methods.map(({ name }) => name)];
   document.getElementById("bars").replaceChildren(table(headings, lines, `Parameters of ${data.sample} ${idOf(row)}`));

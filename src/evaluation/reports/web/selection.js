@@ -22,11 +22,11 @@ function keep(test) {
 
 const isKept = (row) => !selection.kept || selection.kept[row] === 1;
 
-function shown(at, value) {
+function shown(at, value, hasUnit = true) {
   const parameter = data.parameters[at];
   if (!Number.isFinite(value)) return "-";
   if (parameter.names) return parameter.names[Math.min(parameter.names.length - 1, Math.max(0, Math.round(value - parameter.min)))];
-  return `${digits(value)}${parameter.unit ? ` ${parameter.unit}` : ""}`;
+  return `${digits(value)}${parameter.unit && hasUnit ? ` ${parameter.unit}` : ""}`;
 }
 
 function rowOfAddress() {
