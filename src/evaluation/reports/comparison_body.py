@@ -23,8 +23,8 @@ COLOURS = 8  # of methods; later ones have the same colours and other dashes
 
 Neighbours = tuple[np.ndarray, int, int]  # errors (P,), and the numbers of test and of training images
 
-_FOREST = """<p class="soft">A line is the 95 % interval of a difference of errors; left of 0 the first method is
-better. Blue: told apart from 0, all tests taken together. Grey bar: differences that are often not found.</p>
+_FOREST = """<p class="soft">A line is the 95 % interval of a difference of errors; left of 0 the method named first
+is better. Blue: told apart from 0, all tests taken together. Grey bar: differences that are often not found.</p>
 <div id="forest" class="figures wide"></div>"""
 
 _PAIR = """<form id="pair" class="controls"><label>method A <select name="a"></select></label>

@@ -10,6 +10,7 @@ from src.evaluation.predictions_file import SplitPredictions
 from src.evaluation.reports.comparison import ALL, Comparison, MethodFacts, sound_errors
 from src.evaluation.reports.comparison_tables import difference_cells
 from src.evaluation.reports.page import packed
+from src.parameters.codec import from_class
 from src.parameters.space import ParameterSpace
 from src.parameters.spec import ParameterSpec
 
@@ -80,13 +81,13 @@ def sample_data(methods: Methods, rows: np.ndarray) -> dict[str, Any]:
 def errors_by_value(run: SplitPredictions, errors: Mapping[str, np.ndarray], at: int) -> list[dict[str, Any]]:
     """Return the mean errors of each method in parts of the range of parameter `at`.
 
-    A row has the middle of the part, the number of samples, and the errors in the order of the methods. The parts of a
-    category are its values, numbered from 0.
+    A row has the middle of the part, the number of samples, and the errors in the order of the methods. The parts are
+    the classes of a coarse grid, and those of a category are numbered.
     """
     spec = run.space.varying[at]
-    if spec.kind == "categorical":
-        bins = run.true_level[:, at]
-        middles = np.arange(spec.num_classes) + 0.5
+    if spec.kind == "categorical" or (spec.kind == "ordinal" and spec.num_classes <= _VALUE_BINS):
+        bins, classes = run.true_level[:, at], np.arange(spec.num_classes)
+        middles = classes + 0.5 if spec.kind == "categorical" else from_class(spec, classes)
     else:
         place = run.space.normalize(run.truth.astype(np.float64))[:, at]
         bins = np.clip((place * _VALUE_BINS).astype(int), 0, _VALUE_BINS - 1)

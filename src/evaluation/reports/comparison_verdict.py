@@ -26,20 +26,16 @@ def verdict(comparison: Comparison) -> str:
 def _of_two(comparison: Comparison) -> str:
     ((reference, method),) = comparison.pairs()
     rows = [row for row in comparison.of_pair(reference, method) if row.parameter != ALL]
-    significant_rows = [row for row in rows if row.is_significant]
-    wins = [(method, sum(row.difference < 0 for row in significant_rows))]
-    wins += [(reference, sum(row.difference > 0 for row in significant_rows))]
-    wins = sorted((win for win in wins if win[1]), key=lambda win: -win[1])
-    if not wins:
-        what = f"for {rows[0].parameter}" if len(rows) == 1 else f"for none of {len(rows)} parameters"
-        verb = "are not told apart" if len(rows) == 1 else "are told apart"
-        return f"The errors of {reference} and {method} {verb} {what}."
-    (winner, count), *second = wins
-    if len(rows) == 1:
-        return f"{winner} has the smaller error for {rows[0].parameter}."
-    sentence = f"{winner} has the smaller error for {count} of {len(rows)} parameters"
-    sentence += "".join(f", {name} for {number}" for name, number in second)
-    unclear = len(rows) - len(significant_rows)
+    smaller = sum(row.is_significant and row.difference < 0 for row in rows)
+    larger = sum(row.is_significant and row.difference > 0 for row in rows)
+    if smaller + larger == 0:
+        return f"The errors of {reference} and {method} are not told apart for any parameter."
+    (count, winner), (other_count, other) = sorted([(smaller, method), (larger, reference)], reverse=True)
+    what = rows[0].parameter if len(rows) == 1 else f"{count} of {len(rows)} parameters"
+    sentence = f"{winner} has the smaller error for {what}"
+    if other_count:
+        sentence += f", {other} for {other_count}"
+    unclear = len(rows) - smaller - larger
     if unclear:
         sentence += "; the other is not told apart" if unclear == 1 else "; the others are not told apart"
     return f"{sentence}."
@@ -60,8 +56,9 @@ def _of_many(comparison: Comparison) -> str:
         verb = "is" if len(unclear) == 1 else "are"
         sentence += f"; {_listed(unclear)} {verb} not told apart from it"
     if apart:
-        verb = "is" if len(apart) == 1 else "are"
-        sentence += f"; {_listed(apart)} {verb} worse by more than chance"
+        names = _listed(apart) if unclear else "all others"
+        verb = "is" if unclear and len(apart) == 1 else "are"
+        sentence += f"; {names} {verb} worse by more than chance"
     return f"{sentence}."
 
 

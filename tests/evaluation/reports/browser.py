@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 CHROMIUM = Path("/usr/bin/chromium")
+AXE = os.environ.get("AXE")  # the path of axe.min.js, which `npm pack axe-core` contains
 _REASONS = {
     f"{CHROMIUM} is not installed": not CHROMIUM.exists(),
     "playwright is not installed": importlib.util.find_spec("playwright") is None,
@@ -55,3 +56,22 @@ class Opened:
     def settle(self):
         """Wait until what is on the screen has been drawn."""
         self.page.evaluate("new Promise((done) => requestAnimationFrame(() => setTimeout(done, 50)))")
+
+    def violations(self, axe):
+        """Return what axe, the path of axe.min.js, finds, each with the first element that it finds."""
+        self.page.evaluate(Path(axe).read_text())
+        found = self.page.evaluate("axe.run()")["violations"]
+        return [(each["id"], each["nodes"][0]["html"]) for each in found]
+
+    def pixel(self, canvas, x, y):
+        """Return the colour in a figure under the values x and y; all three are expressions of the page's scripts."""
+        script = f"""() => {{
+          const canvas = {canvas}, {{ pen }} = canvas.plot;
+          const at = [pen.x({x}), pen.y({y})].map((place) => Math.floor(place * devicePixelRatio));
+          const copy = element("canvas", {{ width: canvas.width, height: canvas.height }});
+          const context = copy.getContext("2d", {{ willReadFrequently: true }});
+          context.drawImage(canvas, 0, 0);
+          const found = context.getImageData(...at, 1, 1).data;
+          return `#${{[...found.slice(0, 3)].map((part) => part.toString(16).padStart(2, "0")).join("")}}`;
+        }}"""
+        return self.page.evaluate(script)

@@ -1,6 +1,7 @@
 """Predictions that no model made, with parameters of every kind and a name with markup."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 from scipy import stats
@@ -21,9 +22,12 @@ SPACE = ParameterSpace(
 SD = 0.05  # of the errors, as a fraction of the range: normal, and stated correctly
 
 
-def make_predictions(count, space=SPACE, seed=0):
-    """Return predictions whose errors are normal with the stated deviation; a tenth of the categories is wrong."""
-    random = np.random.default_rng(seed)
+def make_predictions(count, space=SPACE, seed=0, errors=None):
+    """Return predictions whose errors are normal with the stated deviation; a tenth of the categories is wrong.
+
+    `errors` seeds the errors, so that several networks predict the same samples.
+    """
+    random = np.random.default_rng(seed if errors is None else errors)
     truth = space.sample(seed, 0, count).astype(np.float64)
     nominal = np.array([spec.kind == "categorical" for spec in space])
     sd = np.tile(SD * (space.max - space.min), (count, 1))
@@ -40,6 +44,21 @@ def make_predictions(count, space=SPACE, seed=0):
     limit = np.where(nominal, np.nan, 0.001)
     about = {"dataset": f"made {MARKUP}", "split": "test", "samples": "sounds"}
     return SplitPredictions(space, value, truth, sd, *ends, level, true_level, truth.mean(axis=0), limit, about)
+
+
+def make_methods(count, names, space=SPACE, runs=1):
+    """Return methods that predict the same samples, the first with the largest errors."""
+    methods, halved = {}, 1.0
+    for at, name in enumerate(names):
+        methods[name] = []
+        for run in range(runs):
+            one = make_predictions(count, space, errors=1000 * at + run)
+            nominal = np.array([spec.kind == "categorical" for spec in space])
+            value = np.where(nominal, one.value, one.truth + halved * (one.value - one.truth))
+            single = {"value": value.astype(np.float32), "truth": one.truth.astype(np.float32)}  # as in a file
+            methods[name].append(replace(one, **single))
+        halved /= 2
+    return methods
 
 
 def write_results(predictions, directory):

@@ -1,8 +1,5 @@
 """The page in a browser: it asks for nothing, shows what NumPy computes, plays, and can be used without a mouse."""
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -12,18 +9,11 @@ from src.evaluation.reports import panels
 from src.evaluation.reports.write import write_report
 from src.models.build import load_checkpoint
 from src.run.record import last_session
-from tests.evaluation.reports.browser import Opened, browser, needs_browser
+from tests.evaluation.reports.browser import AXE, needs_browser
 from tests.evaluation.reports.made import MARKUP, make_predictions, write_results
 
 pytestmark = [needs_browser, pytest.mark.long]
-AXE = os.environ.get("AXE")  # the path of axe.min.js, which `npm pack axe-core` contains
 COUNT = 300
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    with browser() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")
@@ -40,21 +30,6 @@ def whole(trained, saw, tmp_path_factory):
     model, output = load_checkpoint(trained.best), tmp_path_factory.mktemp("whole")
     run = trained.output
     return write_report(run, output, run, last_session(run), model, VIMHDataModule(saw), refine=2)
-
-
-@pytest.fixture
-def opened(chromium):
-    """Open pages; at the end none of them has complained or asked for anything."""
-    pages = []
-
-    def open_page(path, **options):
-        pages.append(Opened(chromium, path, **options))
-        return pages[-1]
-
-    yield open_page
-    for one in pages:
-        assert one.faults == [] and one.outside() == []
-        one.context.close()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -76,9 +51,7 @@ def test_axe_finds_nothing(opened, request, name, scheme, width):
     one = opened(page if name == "whole" else page[0], scheme=scheme, width=width, bypass_csp=True)
     one.page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
     one.settle()
-    one.page.evaluate(Path(AXE).read_text())
-    violations = one.page.evaluate("axe.run()")["violations"]
-    assert [(each["id"], each["nodes"][0]["html"]) for each in violations] == []
+    assert one.violations(AXE) == []
 
 
 def test_names_and_units_are_text(opened, made):
@@ -115,18 +88,8 @@ def test_the_filter_counts_what_numpy_counts(opened, made, quantity, low, high):
 
 def pixel(one, figure, row):
     """Return the colour of the pixel under a sample's point in a figure of the first head."""
-    script = """([figure, row]) => {
-      const canvas = document.querySelectorAll("#head-0 canvas")[figure];
-      const { pen } = canvas.plot, scale = devicePixelRatio;
-      const y = figure === 0 ? samples.value[0][row] : samples.value[0][row] - samples.truth[0][row];
-      const at = [pen.x(samples.truth[0][row]), pen.y(y)].map((place) => Math.floor(place * scale));
-      const copy = element("canvas", { width: canvas.width, height: canvas.height });
-      const context = copy.getContext("2d", { willReadFrequently: true });
-      context.drawImage(canvas, 0, 0);
-      const found = context.getImageData(...at, 1, 1).data;
-      return `#${[...found.slice(0, 3)].map((part) => part.toString(16).padStart(2, "0")).join("")}`;
-    }"""
-    return one.page.evaluate(script, [figure, row])
+    y = f"samples.value[0][{row}]" + (f" - samples.truth[0][{row}]" if figure else "")
+    return one.pixel(f'document.querySelectorAll("#head-0 canvas")[{figure}]', f"samples.truth[0][{row}]", y)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -9,7 +9,7 @@ function addPair() {
   form.addEventListener("change", () => {
     for (const name of ["a", "b"]) pair[name] = Number(form.elements[name].value);
     addHeads();
-    listeners.forEach((listener) => listener(true));
+    document.getElementById("filter").dispatchEvent(new Event("input")); // the same filter finds other samples
     say(describe(selection.row));
   });
 }

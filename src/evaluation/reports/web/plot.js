@@ -17,10 +17,12 @@ function ticks(axis, room) {
     const every = Math.ceil(axis.names.length / room);
     return axis.names.map((name, at) => [at + 0.5, name]).filter((_, at) => at % every === 0);
   }
-  if (axis.log && axis.max / axis.min > 20) {
+  if (axis.log) {
+    const factors = axis.max / axis.min > 20 ? [1] : [1, 2, 5];
     const found = [];
-    for (let power = Math.ceil(Math.log10(axis.min) - 1e-9); power <= Math.log10(axis.max) + 1e-9; power++) found.push(10 ** power);
-    if (found.length > 1) return found.map((value) => [value, digits(value)]);
+    for (let power = Math.floor(Math.log10(axis.min)); power <= Math.log10(axis.max) + 1e-9; power++) found.push(...factors.map((factor) => factor * 10 ** power));
+    const inside = found.filter((value) => value >= axis.min * (1 - 1e-9) && value <= axis.max * (1 + 1e-9));
+    if (inside.length > 1) return inside.map((value) => [value, digits(value)]);
   }
   const raw = (axis.max - axis.min) / room;
   const power = 10 ** Math.floor(Math.log10(raw));
