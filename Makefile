@@ -188,14 +188,14 @@ app: $(READY) ## a page that predicts your sounds and plays edited values: make 
 runs: $(READY) ## all training runs in one table, the newest last
 	$(PYTHON) src/runs.py
 
-compare: $(READY) ## which of several tested runs is better, on the same sounds: make compare RUNS="DIR DIR" (BASELINE=DIR SAVE=DIR)
-	$(PYTHON) src/compare.py $(RUNS) $(if $(BASELINE),--baseline $(BASELINE)) $(if $(SAVE),--save $(SAVE))
+compare: $(READY) ## which of several tested runs is better, on the same sounds: make compare RUNS="DIR DIR" (BASELINE=DIR SAVE=DIR OPEN=1)
+	$(PYTHON) src/compare.py $(RUNS) $(if $(BASELINE),--baseline $(BASELINE)) $(if $(SAVE),--save $(SAVE)) $(if $(OPEN),--open)
 
 # a run that fails leaves the others to be compared
 ablate: DIRECTORY := logs/train/multiruns/$(shell date +%Y-%m-%d_%H-%M-%S)_ablation
-ablate: $(READY) ## train with each value and seed, then compare: make ablate EXPERIMENT=moog_basic_fast OVER=model=cnn_micro,cnn_tiny (SEEDS=1,2,3)
+ablate: $(READY) ## train with each value and seed, then compare: make ablate EXPERIMENT=moog_basic_fast OVER=model=cnn_micro,cnn_tiny (SEEDS=1,2,3 OPEN=1)
 	$(TRAIN) -m $(if $(EXPERIMENT),experiment=$(EXPERIMENT)) $(OVER) seed=$(SEEDS) hydra.sweep.dir=$(DIRECTORY); \
-	status=$$?; $(PYTHON) src/compare.py $(DIRECTORY) --save $(DIRECTORY) && exit $$status
+	status=$$?; $(PYTHON) src/compare.py $(DIRECTORY) --save $(DIRECTORY) $(if $(OPEN),--open) && exit $$status
 
 inspect: $(READY) ## what the newest best.ckpt says of itself, or another: make inspect CKPT=file.ckpt
 	$(PYTHON) src/inspect_checkpoint.py $(or $(CKPT),best)

@@ -27,8 +27,10 @@ from src.run.methods import (  # noqa: E402
     read_tested,
 )
 from src.utils.errors import UserError  # noqa: E402
-from src.utils.files import shown_path  # noqa: E402
+from src.utils.files import path_text, shown_path  # noqa: E402
 from src.utils.table import show_lines  # noqa: E402
+
+_INFO_FILE = "vimh_dataset_info.json"  # as in src.data.info, which loads torch
 
 
 def main() -> None:
@@ -41,6 +43,8 @@ def main() -> None:
     parser.add_argument("--save", type=given_path, metavar="DIR", help="write there; by default to logs/compare/TIME")
     parser.add_argument("--open", action="store_true", help="open the page in the browser")
     arguments = parser.parse_args()
+    if arguments.data and not (arguments.data / _INFO_FILE).is_file():
+        raise UserError(f"--data: {path_text(arguments.data)} holds no {_INFO_FILE}; give a VIMH directory")
     paths, without = find_predictions(arguments.runs)
     runs = [read_tested(path) for path in paths]
     if len(runs) < 2:
@@ -70,7 +74,7 @@ def dataset_of(predictions: Mapping[str, Sequence[SplitPredictions]]) -> Path | 
     """Return the directory of the dataset of a comparison; None if it is not in data/."""
     for runs in predictions.values():
         directory = ROOT / "data" / Path(str(runs[0].about.get("dataset"))).name
-        if directory != ROOT / "data" and directory.is_dir():
+        if (directory / _INFO_FILE).is_file():
             return directory
     return None
 

@@ -22,6 +22,7 @@ from src.evaluation.reports.comparison_panels import (
 from src.evaluation.reports.comparison_tables import STEM, title
 from src.evaluation.reports.comparison_verdict import check_comparison, verdict
 from src.evaluation.reports.page import make_page
+from src.utils.errors import UserError
 from src.utils.files import write_atomic
 
 _STYLES = ("base.css", "report.css", "comparison.css")
@@ -84,10 +85,13 @@ def _from_dataset(
     if dataset is not None:
         from src.evaluation.reports.comparison_examples import pictures_and_sounds  # loads torch
 
-        found = pictures_and_sounds(methods, chosen, rows, dataset, trust)
-        if found is not None:
-            return found
-        missing = "No images and no sounds: the dataset's test split is not that of these predictions."
+        try:
+            found = pictures_and_sounds(methods, chosen, rows, dataset, trust)
+            if found is not None:
+                return found
+            missing = "No images and no sounds: the dataset's test split is not that of these predictions."
+        except UserError as error:  # the page is complete without
+            missing = f"No images and no sounds: {error}."
     places = np.searchsorted(rows, list(chosen)).tolist()
     examples = [{"row": place, "why": why} for place, why in zip(places, chosen.values(), strict=True)]
     empty = {"thumbnails": None, "axes": None, "neighbours": None, "other_note": ""}

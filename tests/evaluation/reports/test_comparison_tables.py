@@ -79,6 +79,8 @@ def test_the_files_hold_all_results(tmp_path):
         "num_parameters": 12345,
         "training_seconds": 61.5,
         "latency_ms": None,
+        "hardware": [],
+        "commits": [],
     }
     assert plain["differences"][0]["p"] == comparison.differences[0].p
     text = paths[1].read_text()
