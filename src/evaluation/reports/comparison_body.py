@@ -38,9 +38,9 @@ def comparison_sections(
     checks: Sequence[Check],
     notes: Sequence[str],
     neighbours: Neighbours | None,
+    count: int,
     has_costs: bool,
     has_curves: bool,
-    count: int,
 ) -> list[str]:
     """Return the sections of a page that holds `count` of the samples."""
     sections = [checks_section(checks), _methods_section(comparison, facts, neighbours)]

@@ -67,8 +67,8 @@ def write_page(
     }
     checks = check_comparison(comparison, facts, [run.test_sha256 for run in runs])
     notes = [*notes, *([missing] if missing else [])]
-    has = bool(data["costs"]), bool(data["curves"])
-    sections = comparison_sections(comparison, facts, checks, notes, neighbours, *has, len(rows))
+    optional = {"has_costs": bool(data["costs"]), "has_curves": bool(data["curves"])}
+    sections = comparison_sections(comparison, facts, checks, notes, neighbours, len(rows), **optional)
     heading = f"Comparison on {title(comparison)}"
     scripts = [f"{name}.js" for name in _SCRIPTS]
     page = make_page(heading, body(heading, [verdict(comparison)], sections), data, _STYLES, scripts)

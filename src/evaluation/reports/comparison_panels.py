@@ -33,7 +33,11 @@ def example_rows(comparison: Comparison, errors: Mapping[str, np.ndarray]) -> di
     reference, method = comparison.pairs()[0]
     difference = errors[method] - errors[reference]
     order = np.argsort(difference[:, -1], kind="stable")
-    wanted = [(order[0], f"{method} better"), (order[len(order) // 2], "median"), (order[-1], f"{reference} better")]
+    wanted = [(order[len(order) // 2], "median")]
+    if difference[order[0], -1] < 0:
+        wanted.insert(0, (order[0], f"{method} better"))
+    if difference[order[-1], -1] > 0:
+        wanted.append((order[-1], f"{reference} better"))
     for at, parameter in enumerate(comparison.parameters):
         if parameter.name != ALL:
             wanted.append((np.argmax(np.abs(difference[:, at])), f"largest difference of {parameter.name}"))

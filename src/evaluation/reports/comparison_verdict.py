@@ -133,10 +133,11 @@ def _check_sounds(comparison: Comparison) -> Check:
 
 def _check_baseline(comparison: Comparison) -> Check:
     name, poor = "Better than the mean baseline", []
-    for row in comparison.errors:
-        baseline = {parameter.name: parameter.mean_baseline for parameter in comparison.parameters}[row.parameter]
-        if not row.error < _NO_BETTER * baseline and row.parameter != ALL:
-            poor.append(f"{row.method} for {row.parameter}")
+    for method in comparison.seeds:
+        for parameter in comparison.parameters:
+            error = comparison.error(method, parameter.name).error
+            if parameter.name != ALL and error >= _NO_BETTER * parameter.mean_baseline:
+                poor.append(f"{method} for {parameter.name}")
     if poor:
         return Check(name, "warn", f"Hardly better: {', '.join(poor)}.")
     return Check(name, "pass", "Each method is, for each parameter.")
