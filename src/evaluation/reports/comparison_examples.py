@@ -20,6 +20,7 @@ _SOUND_VALUES = 2**19  # samples of all sounds in a page: about 1 MB as FLAC
 
 def pictures_and_sounds(
     methods: Mapping[str, Sequence[SplitPredictions]],
+    pair: Sequence[str],
     chosen: Mapping[int, str],
     rows: np.ndarray,
     directory: Path,
@@ -27,8 +28,8 @@ def pictures_and_sounds(
 ) -> dict[str, Any] | None:
     """Return thumbnails of `rows`, and the examples `chosen`, as data of a page; None if it is another dataset.
 
-    `neighbours` are the `nearest_errors`. Methods are rendered with the dataset's synth and front end, from the values
-    of their first runs. `missing` is a sentence that says what cannot be shown.
+    The methods of `pair`, and a few others, are rendered with the dataset's synth and front end, from the values of
+    their first runs. `neighbours` are the `nearest_errors`, `missing` is a sentence that says what cannot be shown.
     """
     spec = read_spec(directory)
     runs = [of_method[0] for of_method in methods.values()]
@@ -38,7 +39,8 @@ def pictures_and_sounds(
     test = VIMHDataset(directory, "test", spec=spec)
     source, at = rendering_source(spec, trust), list(chosen)
     values = {"true": runs[0].truth[at]}
-    values |= {f"method-{number}": run.value[at] for number, run in enumerate(runs[:_MOST_HEARD])}
+    for name in [*dict.fromkeys((*pair, *methods))][:_MOST_HEARD]:
+        values[f"method-{list(methods).index(name)}"] = methods[name][0].value[at]
     true = true_images(runs[0].truth[at], at, test, source)
     examples = make_examples(chosen, values, spec, true, source, _SOUND_VALUES)
     where = {int(row): place for place, row in enumerate(rows)}

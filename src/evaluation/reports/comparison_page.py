@@ -51,13 +51,14 @@ def write_page(
     errors = method_errors(methods)
     chosen = example_rows(comparison, errors)
     rows = rows_in_page(methods, list(chosen))
-    data = sample_data(methods, rows) | _from_dataset(methods, chosen, rows, dataset, trust)
+    pair = comparison.pairs()[0]
+    data = sample_data(methods, rows) | _from_dataset(methods, pair, chosen, rows, dataset, trust)
     neighbours, missing = data.pop("neighbours"), data.pop("missing")
     data |= {
         "samples": comparison.samples,
         "sample": comparison.samples.removesuffix("s"),
         "colours": COLOURS,
-        "pair": [list(methods).index(name) for name in comparison.pairs()[0]],
+        "pair": [list(methods).index(name) for name in pair],
         "errors": [{"name": parameter.name, "unit": parameter.unit} for parameter in comparison.parameters],
         "forest": forest(comparison),
         "costs": costs(comparison, facts),
@@ -78,7 +79,12 @@ def write_page(
 
 
 def _from_dataset(
-    methods: Methods, chosen: Mapping[int, str], rows: np.ndarray, dataset: Path | None, trust: Iterable[str]
+    methods: Methods,
+    pair: Sequence[str],
+    chosen: Mapping[int, str],
+    rows: np.ndarray,
+    dataset: Path | None,
+    trust: Iterable[str],
 ) -> dict[str, Any]:
     """Return images and sounds as data of a page, and `missing`, a sentence that says what cannot be shown."""
     missing = "No images and no sounds: the dataset of these predictions is not here."
@@ -86,7 +92,7 @@ def _from_dataset(
         from src.evaluation.reports.comparison_examples import pictures_and_sounds  # loads torch
 
         try:
-            found = pictures_and_sounds(methods, chosen, rows, dataset, trust)
+            found = pictures_and_sounds(methods, pair, chosen, rows, dataset, trust)
             if found is not None:
                 return found
             missing = "No images and no sounds: the dataset's test split is not that of these predictions."

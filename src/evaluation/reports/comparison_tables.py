@@ -21,8 +21,8 @@ _SMALLEST_P = 0.001  # smaller ones say no more to a reader
 Table = tuple[list[Column], list[list[str]]]
 
 
-def page_data(comparison: Comparison, facts: Mapping[str, MethodFacts], notes: Sequence[str]) -> dict[str, Any]:
-    """Return all that a page on the comparison shows, as plain data: what comparison.json holds."""
+def plain_results(comparison: Comparison, facts: Mapping[str, MethodFacts], notes: Sequence[str]) -> dict[str, Any]:
+    """Return what comparison.json holds: all results of a comparison, as plain data."""
     methods = {name: asdict(of_method) for name, of_method in facts.items()}
     return {"title": title(comparison), "methods": methods, "notes": [*notes], **comparison.to_dict()}
 
@@ -37,7 +37,7 @@ def write_comparison(
         parts += [f"## {escape_markdown(_pair_title(reference, method))}"]
         parts += [markdown(*pair_table(comparison, reference, method))]
     parts += ["## Notes", "\n".join(f"- {escape_markdown(note)}" for note in [*legend(comparison), *notes])]
-    plain = json.dumps(page_data(comparison, facts, notes), indent=2)
+    plain = json.dumps(plain_results(comparison, facts, notes), indent=2)
     contents = {"json": plain, "md": "\n\n".join(parts), "tex": latex(comparison, facts)}
     paths = []
     for suffix, content in contents.items():

@@ -10,8 +10,9 @@ from src.evaluation.reports.comparison import MethodFacts, compare
 from src.evaluation.reports.comparison_page import write_page
 from src.evaluation.reports.comparison_panels import method_errors
 from src.evaluation.reports.comparison_tables import pair_table
+from src.parameters.space import ParameterSpace
 from tests.evaluation.reports.browser import AXE, needs_browser
-from tests.evaluation.reports.made import MARKUP, make_methods
+from tests.evaluation.reports.made import MARKUP, SPACE, make_methods
 
 pytestmark = [needs_browser, pytest.mark.long]
 COUNT = 300
@@ -197,3 +198,14 @@ def test_a_part_of_a_large_split_keeps_its_numbers(opened, made, tmp_path, monke
     assert one.page.input_value("#sample-row") == str(ids[50])
     truth = one.page.evaluate("samples.truth[0][50]")
     assert truth == methods[NAMES[0]][0].truth[ids[50], 0]
+
+
+@pytest.mark.parametrize("at", [0, 2])
+def test_a_page_of_one_parameter_and_of_equal_runs_has_no_faults(opened, tmp_path, at):
+    (runs,) = make_methods(20, NAMES[:1], ParameterSpace([SPACE.varying[at]])).values()
+    one = opened(page_of({"one": runs, "copy": runs}, tmp_path))
+    one.page.set_viewport_size({"width": 1280, "height": 6000})  # all figures are drawn
+    one.settle()
+    assert "The errors of one and copy are not told apart for any parameter." in one.page.inner_text("header")
+    assert one.page.locator("#examples button").all_inner_texts()[0].startswith("median")
+    assert one.page.locator("#heads canvas").count() == 2

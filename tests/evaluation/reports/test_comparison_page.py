@@ -103,6 +103,14 @@ def test_with_the_dataset_there_are_images_sounds_and_neighbours(trained, saw, t
     assert "nearest neighbour" in page.read_text() and "No images" not in page.read_text()
 
 
+def test_the_baseline_is_heard_however_many_methods_there_are(trained, saw, tmp_path):
+    one = read_predictions_file(trained.output / "predictions.npz")
+    methods = {name: [one] for name in "abcdef"}
+    page = write_page(compare(methods, "f"), facts_of(methods), [], methods, [], tmp_path, saw)
+    expected = {"true", *(f"method-{at}" for at in (5, 0, 1, 2))}
+    assert set(data_of(page)["examples"][0]["sounds"]) == expected and data_of(page)["pair"] == [5, 0]
+
+
 def test_another_dataset_is_not_shown(saw, tmp_path):
     page = page_of(make_methods(13, NAMES), tmp_path, saw)
     assert "test split is not that of these predictions" in page.read_text()
