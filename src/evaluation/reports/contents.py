@@ -8,12 +8,12 @@ from src.data.datamodule import BatchDataModule
 from src.data.dataset import BatchDataset
 from src.data.spec import DatasetSpec
 from src.evaluation.confusion import category_names
+from src.evaluation.image_axes import axis_ends
 from src.evaluation.predictions_file import SplitPredictions
 from src.evaluation.reports import panels
 from src.evaluation.reports.examples import (
     as_bytes,
     chosen_rows,
-    image_axes,
     make_examples,
     refine_rows,
     true_images,
@@ -83,7 +83,7 @@ def pictures_and_sounds(
     found: dict[str, Any] = {
         "examples": examples,
         "thumbnails": None if test is None else thumbnails(test),
-        "axes": None if spec is None else image_axes(spec),
+        "axes": None if spec is None else axis_ends(spec),
         "grey": spec is not None and spec.inputs.kind == "image",
         "other_note": "",
         "missing": "",
