@@ -27,9 +27,7 @@ class Explanation:
     bands: list[str]  # of each parameter: where half of the absolute integrated gradients lie
 
 
-def explain(
-    model: VIMHLitModule, image: Tensor, scale: Tensor | None, most_steps: int = MOST_STEPS
-) -> Explanation:
+def explain(model: VIMHLitModule, image: Tensor, scale: Tensor | None, most_steps: int = MOST_STEPS) -> Explanation:
     """Explain the prediction of a model in eval mode for an image (1, C, H, W) and its dB range (1, 2).
 
     `most_steps` bounds the steps of the integration, and thus the time.

@@ -32,7 +32,16 @@ _SAMPLE = """<div class="controls"><label>number <input id="sample-row" type="nu
 <div id="pictures" class="figures wide"></div>
 <p class="soft"><span class="key true"></span>true<span class="key predicted"></span>predicted
 <span class="key refined"></span>refined; the grey bar is the 90 % interval.</p>
-<div id="bars"></div>"""
+<div id="bars"></div>
+<h3>What the prediction depends on</h3>
+<p id="not-explained" class="soft"></p>
+<div id="explained" hidden>
+<div class="controls"><label>parameter <select id="explained-head"></select></label></div>
+<p id="explained-band"></p>
+<div id="explained-maps" class="figures wide"></div>
+<p class="soft">Integrated gradients: red pixels raise the value, blue pixels lower it. Grad-CAM++: the brighter a
+region, the more the last feature maps raise the value there.</p>
+</div>"""
 
 _HEAD = """<h3>{name}</h3>
 <p class="soft">{summary}</p>

@@ -18,6 +18,7 @@ from src.evaluation.reports.examples import (
     refine_rows,
     true_images,
 )
+from src.evaluation.reports.explanations import explain_examples
 from src.evaluation.reports.page import data_url, packed
 from src.evaluation.reports.pictures import fits_sprite, shrink, sprite
 from src.evaluation.rerender import rendering_source
@@ -80,11 +81,15 @@ def pictures_and_sounds(
     if refine and model is not None and spec is not None and true is not None and source is not None:
         refined = refine_rows(model, spec, true, predictions, refine, trust)
     examples = make_examples(predictions, spec, true, source, refined)
+    explained, not_explained = explain_examples(predictions, model, true)
+    for example, explanation in zip(examples, explained, strict=False):  # the first ones
+        example["explained"] = explanation
     found: dict[str, Any] = {
         "examples": examples,
         "thumbnails": None if test is None else thumbnails(test),
         "axes": None if spec is None else axis_ends(spec),
         "grey": spec is not None and spec.inputs.kind == "image",
+        "not_explained": not_explained,
         "other_note": "",
         "missing": "",
     }

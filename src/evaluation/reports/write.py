@@ -26,7 +26,10 @@ log = logging.getLogger(__name__)
 
 PAGE_FILE = "report.html"
 _STYLES = ("base.css", "report.css")
-_SCRIPTS = ("base", "selection", "plot", "cells", "heads", "pictures", "finder", "player", "sample", "report")
+_SCRIPTS = (
+    *("base", "axes", "maps", "selection", "plot", "cells", "heads"),
+    *("pictures", "finder", "player", "explanation", "sample", "report"),
+)
 
 
 def write_report(

@@ -8,21 +8,11 @@ function say(words) {
 
 const exampleOf = (row) => data.examples.find((example) => example.row === row);
 
-// The axes of a picture, in s and Hz; those of other images have no scale.
-function pictureAxes() {
-  if (!data.axes) return { x: { min: 0, max: 1, names: [], title: "" }, y: { min: 0, max: 1, names: [], title: "" } };
-  const { seconds, hz, mel } = data.axes;
-  return { x: { min: seconds[0], max: seconds[1], title: "time, s" }, y: { min: hz[0], max: hz[1], mel, title: "frequency, Hz" } };
-}
-
 function addSpectrogram(parent, kind, picture) {
   const plot = addPlot(parent, {
     title: kind, label: `Image of the ${kind} ${data.sample}. Arrow keys move the position in the sound.`,
-    ...pictureAxes(),
-    paint(pen) {
-      pen.context.imageSmoothingEnabled = false;
-      pen.context.drawImage(picture, pen.left, pen.top, pen.wide, pen.high);
-    },
+    ...pictureAxes(data.axes),
+    paint: (pen) => paintPicture(pen, picture),
     mark(pen) {
       if (!data.axes || !sample.example?.sounds) return;
       const at = Math.min(Math.max(playedSeconds(), plot.x.min), plot.x.max);
@@ -46,18 +36,12 @@ function addSpectrogram(parent, kind, picture) {
 
 async function showPictures(row) {
   const place = document.getElementById("pictures");
-  for (const plot of sample.plots) {
-    watcher.unobserve(plot.canvas);
-    plots.splice(plots.indexOf(plot), 1);
-  }
+  removePlots(sample.plots);
   sample.plots = [];
-  place.replaceChildren();
   place.classList.toggle("square", !data.axes);
   if (sample.example?.images) {
     const loaded = await Promise.all(KINDS.filter((kind) => sample.example.images[kind]).map(async (kind) => {
-      const picture = new Image();
-      picture.src = sample.example.images[kind];
-      await picture.decode();
+      const picture = await loadPicture(sample.example.images[kind]);
       return [kind, coloured(picture, 0, 0, picture.width, picture.height)];
     }));
     if (row === selection.row) loaded.forEach(([kind, picture]) => addSpectrogram(place, kind, picture));
@@ -107,6 +91,7 @@ function showSample() {
   document.getElementById("sample-note").textContent = sample.example ? sample.example.note || "" : data.other_note;
   showBars(row);
   showPictures(row);
+  showExplanation(row);
   showPlaying();
   say(`${data.sample} ${row}: mean error ${percent(samples.error[row])} of the range`);
 }
@@ -122,6 +107,7 @@ function showPlaying() {
 
 function addSample() {
   const field = document.getElementById("sample-row");
+  addExplanation();
   field.addEventListener("change", () => { select(Number(field.value)); field.value = selection.row; });
   document.getElementById("examples").append(...data.examples.map(({ row, why }) =>
     element("button", { type: "button", onclick: () => select(row) }, `${why} (${row})`)));
