@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from src.evaluation.architecture_boxes import BOXES_CAPTION
 from src.evaluation.reports.checks import Check
 from src.evaluation.reports.heads import CAPTION, HeadFigures, head_table
 from src.evaluation.reports.page import section, table, text
@@ -83,6 +84,14 @@ def curves_section() -> str:
 def facts_section(title: str, columns: Sequence[Column], rows: Rows) -> str:
     """Return a section that holds one table."""
     return section(title.lower(), title, table(columns, rows, title))
+
+
+def network_section(drawing: str, columns: Sequence[Column], rows: Rows) -> str:
+    """Return the section of the network: its drawing, an SVG element, and the table of its layers, closed."""
+    picture = f'<div class="scroll" role="group" tabindex="0" aria-label="Drawing of the network">{drawing}</div>'
+    caption = f'<p class="soft">{text(BOXES_CAPTION)}</p>'
+    layers = f"<details><summary>Layers</summary>{table(columns, rows, 'Layers')}</details>"
+    return section("network", "Network", picture, caption, layers)
 
 
 def sentences(given: Sequence[str]) -> str:
