@@ -148,11 +148,21 @@ def test_pictures_have_the_axes_of_the_front_end_and_the_playhead_follows_them(o
     assert ends == axis_ends(served.session.model.spec)
     page.check("#loop")
     page.click("#play-a")
-    line = page.locator("#picture-a + .playhead")
-    line.wait_for()
-    canvas, head = (page.locator(one).bounding_box() for one in ("#picture-a", "#picture-a + .playhead"))
-    assert canvas["x"] + 54 <= head["x"] <= canvas["x"] + canvas["width"] - 18  # margins of axes.js
-    assert head["height"] == pytest.approx(canvas["height"] - 46)
+    page.locator("#playhead-a").wait_for()
+    canvas, area = (page.locator(one).bounding_box() for one in ("#picture-a", "#picture-a + .area"))
+    assert (area["x"] - canvas["x"], area["height"]) == (54, canvas["height"] - 46)  # margins of axes.js
+    start, end = ends["seconds"]
+    played, x = page.evaluate("""() => {
+      const line = document.getElementById("playhead-a");
+      const [animation] = line.getAnimations();
+      animation.pause();
+      animation.currentTime = 500;
+      return [animation.effect.getTiming().duration / 1000, new DOMMatrix(getComputedStyle(line).transform).e];
+    }""")
+    assert played == served.session.describe()["seconds"]
+    assert x == pytest.approx(
+        (0.5 - start) / (end - start) * area["width"], abs=area["width"] / 25
+    )  # it moves in steps
 
 
 def test_a_recording_is_cut_at_its_first_onset(open_page):

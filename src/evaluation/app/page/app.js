@@ -200,15 +200,11 @@ function drawPictures() {
     if (images[side]) showImage($(`picture-${side}`), images[side], channel, axes, `Image of sound ${side.toUpperCase()}: ${channels[channel]}, ${rounded(visible_seconds)} s`);
   }
   $("difference").textContent = images.a && images.b ? `The images of A and B differ by ${rounded(difference(images.a, images.b), 2)} levels (RMS; 255 in all).` : "";
+  movePlayheads();
 }
 
-let frame = 0;
-
 function movePlayheads() {
-  cancelAnimationFrame(frame);
-  const at = player.position();
-  for (const line of document.querySelectorAll(".playhead")) movePlayhead(line, line.previousElementSibling, at);
-  if (at !== null) frame = requestAnimationFrame(movePlayheads);
+  for (const side of ["a", "b"]) movePlayhead($(`playhead-${side}`), $(`picture-${side}`), player.position(), player.length(), $("loop").checked);
 }
 
 // ---- what the answer depends on
@@ -337,6 +333,8 @@ document.addEventListener("drop", (event) => {
   $("drop").classList.remove("over");
   if (event.dataTransfer.files[0]) take(event.dataTransfer.files[0]);
 });
+
+addEventListener("resize", movePlayheads);
 
 player.onChange(() => {
   $("stop").disabled = !player.isPlaying();

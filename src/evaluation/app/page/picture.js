@@ -44,16 +44,19 @@ const paintAll = () => [...shown.keys()].filter((canvas) => canvas.clientWidth).
 addEventListener("resize", paintAll);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", paintAll);
 
-// Puts the line of a playhead where a time, or null, is in a picture.
-export function movePlayhead(line, canvas, seconds) {
-  const axes = shown.get(canvas)?.axes;
-  const inside = seconds !== null && axes && seconds <= axes.x.max;
-  line.style.display = inside ? "block" : "none";
-  if (!inside) return;
+const STEPS = 25;  // of a playhead in a second: drawing it more often would delay the sounds on a slow machine
+
+// Moves a playhead over a picture from a time, or null, on, without the page's scripts: they are free for new sounds.
+export function movePlayhead(line, canvas, seconds, length, repeats) {
+  line.getAnimations().forEach((one) => one.cancel());
+  line.hidden = seconds === null || !shown.has(canvas);
+  if (line.hidden) return;
   const pen = penOf(canvas);
-  line.style.left = `${Math.max(pen.left, pen.x(seconds))}px`;
-  line.style.top = `${pen.top}px`;
-  line.style.height = `${pen.high}px`;
+  const area = {left: pen.left, top: pen.top, width: pen.wide, height: pen.high};
+  for (const [side, pixels] of Object.entries(area)) line.parentElement.style[side] = `${pixels}px`;
+  const frames = [0, length].map((time) => ({transform: `translateX(${pen.x(time) - pen.left}px)`}));
+  const timing = {duration: 1000 * length, easing: `steps(${Math.ceil(STEPS * length)})`, iterations: repeats ? Infinity : 1};
+  line.animate(frames, timing).currentTime = 1000 * seconds;
 }
 
 // The RMS difference of two images in levels, all channels.
