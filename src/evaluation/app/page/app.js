@@ -193,7 +193,14 @@ function resynthesise() { if (!model().not_rendered) render(); }
 
 function picture(image) { return {...image, bytes: new Uint8Array(fromBase64(image.levels))}; }
 
-function drawPictures() {
+let drawing = 0;
+
+function drawPictures() {  // after the sliders and the sound, which a user waits for
+  cancelAnimationFrame(drawing);
+  drawing = requestAnimationFrame(paintPictures);
+}
+
+function paintPictures() {
   const channel = Math.max(0, $("view").selectedIndex);
   const {visible_seconds, channels, axes} = model();
   for (const side of ["a", "b"]) {

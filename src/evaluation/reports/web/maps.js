@@ -5,8 +5,12 @@ function heat(level) {
   return MAGMA[low].map((from, at) => from + (MAGMA[low + 1][at] - from) * (place - low));
 }
 
-// A colour scale: red, green, blue and opacity of each level.
-const scaleOf = (colour) => Array.from({ length: 256 }, (_, level) => colour(level));
+// A colour scale: red, green, blue and opacity of each level, as one number, so that a picture is painted in no time.
+function scaleOf(colour) {
+  const bytes = new Uint8ClampedArray(4 * 256);
+  for (let level = 0; level < 256; level++) bytes.set(colour(level), 4 * level);
+  return new Uint32Array(bytes.buffer);
+}
 export const HEAT = scaleOf((level) => [...heat(level), 255]);
 export const GREY = scaleOf((level) => [level, level, level, 255]);
 const PALE = scaleOf((level) => [...[level, level, level].map((one) => (one + 255) / 2), 255]); // below a map
@@ -16,7 +20,8 @@ const WARM = scaleOf((level) => [...heat(level), 150]);
 // A canvas with the levels of a picture, row by row from the top.
 export function pictureOf(levels, width, height, scale) {
   const canvas = document.createElement("canvas"), pixels = new ImageData(width, height);
-  levels.forEach((level, at) => pixels.data.set(scale[level], 4 * at));
+  const colours = new Uint32Array(pixels.data.buffer);
+  for (let at = 0; at < colours.length; at++) colours[at] = scale[levels[at]];
   [canvas.width, canvas.height] = [width, height];
   canvas.getContext("2d").putImageData(pixels, 0, 0);
   return canvas;
