@@ -18,7 +18,7 @@ AudioBufferSourceNode.prototype.start = function (...given) {
 };
 """
 _MOVE = """async (share) => {
-  const slider = document.getElementById("value-0");
+  const slider = document.querySelector("#parameters input");
   slider.value = share * slider.max;
   const sound = window.nextSound(), began = performance.now();
   slider.dispatchEvent(new Event("input"));

@@ -87,7 +87,7 @@ class Session:
             **_answer(self.model.spec.space, prediction),
             "image": _image(front_end, clip),
             "sound": _text(wav(clip, front_end.sample_rate)),
-            "notes": [*notes, *(f"{warning[0].upper()}{warning[1:]}." for warning in prediction.warnings)],
+            "notes": [*notes, *map(_sentence, prediction.warnings)],
         }
 
     def explain(self, content: bytes, channel: str | None) -> dict[str, Any]:
@@ -97,7 +97,7 @@ class Session:
         model = deepcopy(self.model)  # its own: the maps are taken by hooks, which would hear of other requests too
         with _notes() as notes:
             explanation = explain(model, *clip_image(self.front_end, clip))
-        return {**explanation_data(model, explanation), "notes": notes}
+        return {**explanation_data(model, explanation), "notes": [_sentence(note) for note in notes]}
 
     def render(self, values: Mapping[str, float]) -> bytes:
         """Return the sound of values, by name and in their units, as a WAV file.
@@ -205,6 +205,10 @@ def _image(front_end: FrontEnd, clip: np.ndarray) -> dict[str, Any]:
         "levels": _text(front_end.to_bytes(image).numpy().tobytes()),
         "decibels": scale[0].tolist(),
     }
+
+
+def _sentence(warning: str) -> str:
+    return f"{warning[0].upper()}{warning[1:]}."
 
 
 def _text(content: bytes) -> str:

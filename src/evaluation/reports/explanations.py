@@ -49,13 +49,16 @@ def explanation_data(model: VIMHLitModule, explanation: Explanation) -> dict[str
     height, width = explanation.gradients.shape[1:]
     size = min(height, _MOST_SIDE), min(width, _MOST_SIDE)
     upright = slice(None, None, -1 if model.spec.inputs.kind == "spectral" else 1)
-    sums, area = block_sums(explanation.gradients.astype(np.float64), size)
-    means = sums / area
+    means = _means(explanation.gradients, size)
     largest = np.abs(means).max(axis=(1, 2), keepdims=True)
     share = np.sqrt(np.abs(means) / np.maximum(largest, 1e-12))  # 0 if nothing matters
     gradients = np.rint(128 + 127 * np.sign(means) * share).astype(np.uint8)
     cams = None
     if explanation.cams is not None:
-        sums, area = block_sums(explanation.cams.astype(np.float64), size)
-        cams = packed(np.rint(255 * sums / area).astype(np.uint8)[:, upright])
+        cams = packed(np.rint(255 * _means(explanation.cams, size)).astype(np.uint8)[:, upright])
     return {"size": size, "bands": explanation.bands, "gradients": packed(gradients[:, upright]), "cams": cams}
+
+
+def _means(maps: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    sums, area = block_sums(maps.astype(np.float64), size)
+    return sums / area

@@ -73,6 +73,9 @@ async function loadModels() {
 }
 
 function chooseModel() {
+  images.a = images.b = null;  // of another front end
+  forgetExplanation();
+  for (const id of ["reset", "refine", "explain"]) $(id).disabled = true;
   const {ready, parameters, middle, fixed, channels, not_rendered, not_refined} = model();
   if (!ready) {
     $("parameters").replaceChildren();
@@ -89,8 +92,6 @@ function chooseModel() {
   $("legend").textContent = "Values in the middle of their ranges; drop a sound to see its own.";
   $("refine").title = not_refined;
   $("explained").replaceChildren(...parameters.map(({name}) => new Option(name)));
-  forgetExplanation();
-  for (const id of ["reset", "refine", "explain"]) $(id).disabled = true;
   for (const id of ["play-b", "switch", "save-wav"]) $(id).disabled = Boolean(not_rendered);
   $("save-json").disabled = false;
   tell(`Ready: drop a sound${not_rendered ? "" : ", or move the sliders"}.`);
