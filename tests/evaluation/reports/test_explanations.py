@@ -1,6 +1,7 @@
 """Explanations in a page: their maps as bytes, and which samples have one."""
 
 import base64
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -48,6 +49,12 @@ def test_maps_are_means_of_blocks_on_a_signed_scale_with_the_highest_frequency_a
     assert (maps[0] != 128).sum() == 2 and (maps[1] == 128).all()
     cams = array(found["cams"], found["size"])
     assert cams[0, 63, 0] == 170 and cams[0, 0, 31] == 42  # 255 times 2/3 and 1/6
+
+
+def test_the_maps_of_ten_parameters_stay_small(model):
+    maps = np.random.default_rng(0).normal(size=(10, 128, 256))
+    found = explanation_data(model, Explanation(maps, np.zeros(10), maps, abs(maps) / 8, ["a"] * 10))
+    assert len(json.dumps(found)) < 120_000  # of one sample
 
 
 def test_the_first_examples_are_explained_as_by_the_command(model, samples, saw_data):
