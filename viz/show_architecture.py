@@ -10,14 +10,13 @@ import rootutils
 
 ROOT = rootutils.setup_root(__file__, indicator="pyproject.toml", pythonpath=True)
 
-import torch
 from hydra import compose, initialize_config_dir
 
 from src.cli.script import given_path, run_script
 from src.data.info import INFO_FILE, read_spec
 from src.data.inputs import Inputs
 from src.data.spec import DatasetSpec
-from src.evaluation.architecture import Layer, describe_blocks, describe_layers
+from src.evaluation.architecture import Layer, black_inputs, describe_blocks, describe_layers
 from src.evaluation.architecture_plot import block_figure
 from src.evaluation.plots import save_figure
 from src.models.build import build_model
@@ -81,7 +80,7 @@ def main() -> None:
         if arguments.vgg:
             path = arguments.output / f"{name}_{size}_vgg.{arguments.format}"
             title = f"{name}: {count(model):,} parameters"
-            save_figure(block_figure(title, describe_blocks(model, *inputs(model))), path, dpi=150)
+            save_figure(block_figure(title, describe_blocks(model, *black_inputs(model))), path, dpi=150)
             print(f"drawing: {path}")
         if arguments.graph:
             print(save_graph(model, arguments.output / f"{name}_{size}_graph.{arguments.format}"))
@@ -105,12 +104,6 @@ def build(name: str, spec: DatasetSpec) -> VIMHLitModule:
     return build_model(to_plain(config.model), spec).eval()
 
 
-def inputs(model: VIMHLitModule) -> tuple[torch.Tensor, ...]:
-    """Return a black image, and its dB range if the model takes it, with a batch axis."""
-    image = torch.zeros(1, *model.spec.image_shape)
-    return (image, torch.zeros(1, 2)) if model.auxiliary else (image,)
-
-
 def count(model: VIMHLitModule) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
@@ -121,7 +114,7 @@ def short(layer: Layer) -> str:
 
 def show_layers(name: str, model: VIMHLitModule) -> None:
     """Print one row per layer, and the totals."""
-    layers = describe_layers(model, *inputs(model))
+    layers = describe_layers(model, *black_inputs(model))
     columns = [Column("layer", text=True), Column("kind", text=True), Column("output shape")]
     columns += [Column("parameters"), Column("multiply-adds")]
     rows = [
@@ -141,7 +134,7 @@ def show_list(models: dict[str, VIMHLitModule]) -> None:
     columns += [Column("parameters"), Column("multiply-adds"), Column("features")]
     rows = []
     for name, model in models.items():
-        multiply_adds = sum(layer.multiply_adds for layer in describe_layers(model, *inputs(model)))
+        multiply_adds = sum(layer.multiply_adds for layer in describe_layers(model, *black_inputs(model)))
         sizes = (f"{count(model):,}", f"{multiply_adds:,}", str(model.network.feature_dim))
         rows.append([name, type(model.network).__name__, *sizes])
     show(columns, rows)
@@ -150,7 +143,7 @@ def show_list(models: dict[str, VIMHLitModule]) -> None:
 def show_comparison(models: dict[str, VIMHLitModule]) -> None:
     """Print one column per model: its size, then its blocks, from input to output."""
     columns = [Column("", text=True), *(Column(name, text=True) for name in models)]
-    blocks = [describe_blocks(model, *inputs(model)) for model in models.values()]
+    blocks = [describe_blocks(model, *black_inputs(model)) for model in models.values()]
     rows = [
         ["parameters", *(f"{count(model):,}" for model in models.values())],
         ["multiply-adds", *(f"{sum(block.multiply_adds for block in column):,}" for column in blocks)],
@@ -170,7 +163,7 @@ def save_graph(model: VIMHLitModule, path: Path) -> str:
         from torchview import draw_graph
     except ImportError:
         return "the graph needs torchview: uv pip install torchview"
-    graph = draw_graph(model, input_data=inputs(model), expand_nested=True, depth=5, device="cpu").visual_graph
+    graph = draw_graph(model, input_data=black_inputs(model), expand_nested=True, depth=5, device="cpu").visual_graph
     graph.attr(dpi="110" if path.suffix == ".png" else "72")
     write_atomic(path, graph.pipe(format=path.suffix.removeprefix("."), quiet=True))
     return f"graph: {path}"

@@ -8,6 +8,8 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from src.models.vimh_lit_module import VIMHLitModule
+
 
 @dataclass
 class Layer:
@@ -19,6 +21,12 @@ class Layer:
     shape: tuple[int, ...]
     parameters: int
     multiply_adds: int
+
+
+def black_inputs(model: VIMHLitModule) -> tuple[Tensor, ...]:
+    """Return a black image, and its dB range if the model takes it, with a batch axis."""
+    image = torch.zeros(1, *model.spec.image_shape)
+    return (image, torch.zeros(1, 2)) if model.auxiliary else (image,)
 
 
 def describe_layers(model: nn.Module, *inputs: Tensor) -> list[Layer]:

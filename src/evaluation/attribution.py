@@ -80,11 +80,13 @@ def integrated_gradients(
     return Attributions(mean * (image - baseline), *ends.unbind(dim=1))
 
 
-def complete_gradients(model: VIMHLitModule, image: Tensor, scale: Tensor | None) -> Attributions:
-    """Return integrated gradients from silence; steps are added until they are complete, at most MOST_STEPS."""
+def complete_gradients(
+    model: VIMHLitModule, image: Tensor, scale: Tensor | None, most_steps: int = MOST_STEPS
+) -> Attributions:
+    """Return integrated gradients from silence; steps are added until they are complete, at most `most_steps`."""
     baseline, steps = silence(model.spec).to(image), STEPS
     found = integrated_gradients(model, image, scale, baseline, steps)
-    while not found.is_complete and steps < MOST_STEPS:
+    while not found.is_complete and steps < most_steps:
         steps *= 2
         found = integrated_gradients(model, image, scale, baseline, steps)
     return found

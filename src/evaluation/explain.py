@@ -27,15 +27,18 @@ class Explanation:
     bands: list[str]  # of each parameter: where half of the absolute integrated gradients lie
 
 
-def explain(model: VIMHLitModule, image: Tensor, scale: Tensor | None) -> Explanation:
-    """Explain the prediction of a model in eval mode for an image (1, C, H, W) and its dB range (1, 2)."""
+def explain(model: VIMHLitModule, image: Tensor, scale: Tensor | None, most_steps: int = MOST_STEPS) -> Explanation:
+    """Explain the prediction of a model in eval mode for an image (1, C, H, W) and its dB range (1, 2).
+
+    `most_steps` bounds the steps of the integration, and thus the time.
+    """
     weights = next(model.parameters())
     image = image.clone().to(weights)  # an image from inference mode has no gradients
     scale = None if scale is None else scale.clone().to(weights)
-    found = complete_gradients(model, image, scale)
+    found = complete_gradients(model, image, scale, most_steps)
     if not found.is_complete:
         worst = model.spec.space.names[int(found.errors.argmax())]
-        log.warning("integrated gradients of %s are inaccurate, even with %d steps", worst, MOST_STEPS)
+        log.warning("integrated gradients of %s are inaccurate, even with %d steps", worst, most_steps)
     try:
         cams = grad_cam_plus_plus(model, image, scale).cpu().numpy()
     except UserError:  # the network has none

@@ -1,11 +1,17 @@
 """Where the pixels of a dataset's images lie: Hz and seconds, or rows and frames if the front end is unknown."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
-from matplotlib.axes import Axes
 
 from src.data.spec import DatasetSpec
 from src.spectral.mel import hz_to_mel, mel_centres, mel_to_hz
 from src.utils.errors import UserError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes  # the app starts without it
 
 _MEL_TICKS = 5
 
@@ -54,3 +60,12 @@ def pixel_edges(spec: DatasetSpec, size: tuple[int, int]) -> tuple[np.ndarray, n
         halves = np.linspace(hz_to_mel(config.freq_min), hz_to_mel(highest), 2 * height + 3)
         rows = mel_to_hz(halves[1:-1:2])
     return rows, frames, ("Hz", "s")
+
+
+def axis_ends(spec: DatasetSpec) -> dict[str, Any] | None:
+    """Return the times in s and the frequencies in Hz of a spectral image's edges, for a page; None if not known."""
+    rows, frames, (unit, _) = pixel_edges(spec, spec.image_shape[1:])
+    if spec.origin.spectral is None or unit != "Hz":
+        return None
+    mel = spec.origin.spectral.type == "mel"
+    return {"seconds": frames[[0, -1]].tolist(), "hz": rows[[0, -1]].tolist(), "mel": mel}

@@ -1,13 +1,16 @@
 """Layer tables: what hooks find is what formulas say, and nothing is counted twice or left out."""
 
+from xml.etree import ElementTree
+
 import pytest
 import torch
 from torch import nn
 
 from src.data.inputs import Inputs
 from src.data.spec import DatasetSpec
-from src.evaluation.architecture import describe_blocks, describe_layers
+from src.evaluation.architecture import Layer, describe_blocks, describe_layers
 from src.evaluation.architecture_plot import block_figure
+from src.evaluation.architecture_svg import block_svg
 from src.models.build import build_model
 from tests import running
 from tests.models.references import FOUR
@@ -90,6 +93,26 @@ def test_drawing_says_every_shape():
     blocks = describe_blocks(model, image)
     texts = {text.get_text() for text in block_figure("title", blocks).axes[0].texts}
     assert {"title", "3x48x20", "32x24x10", "DenseBlock", "heads", "4"} <= texts
+
+
+@pytest.mark.parametrize("name", ["cnn_micro", "densenet_68k", "vit_38k", "mlp_68k"])
+def test_the_drawing_for_a_page_is_whole_small_and_refers_to_nothing(name):
+    model, image = built(name, (2, 48, 32))
+    blocks = describe_blocks(model, image)
+    content = block_svg(blocks)
+    drawing = ElementTree.fromstring(content)
+    texts = [one.text for one in drawing.iter("text")]
+    assert texts[:2] == ["2x48x32", "image"] and texts[-2] == "heads" and texts[-1] == f"{blocks[-1].parameters:,}"
+    assert len(content) < 10_000 and "href" not in content and "url(" not in content and "http" not in content
+    size = [float(drawing.get(side)) for side in ("width", "height")]
+    corners = [pair.split(",") for one in drawing.iter("polygon") for pair in one.get("points").split()]
+    for corner in corners:
+        assert all(0 <= float(place) <= most for place, most in zip(corner, size, strict=True))
+
+
+def test_a_name_in_the_drawing_is_text():
+    svg = block_svg([Layer("a", '<b>"', (1, 4, 4), (2, 2, 2), 5, 7), Layer("b", "Linear", (8,), (3,), 5, 7)])
+    assert "<b>" not in svg and [one.text for one in ElementTree.fromstring(svg).iter("text")][3] == '<b>"'
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from src.evaluation.app.session import Session
 
 PAGE = Path(__file__).parent / "page"
+SHARED = [Path(__file__).parents[1] / "reports/web" / name for name in ("axes.js", "maps.js")]  # with reports
 MOST_BYTES = 5_000_000  # of a sound: 28 s of 16-bit stereo at 44.1 kHz, where a model looks at the first seconds
 MOST_RECORDING_BYTES = 50_000_000  # of a recording to be cut into segments
 _MOST_VALUES_BYTES = 100_000  # of the values of 255 parameters
@@ -79,8 +80,8 @@ def make_server(app: ASGIApp) -> uvicorn.Server:
 
 def make_app(checkpoints: Sequence[Checkpoint], settings: Mapping[str, Any], port: int) -> ASGIApp:
     """Return the app for requests to this machine at a port; `settings` are those of configs/predict.yaml."""
-    tasks = (_predict, _refine, _render, _hear, _segment)
-    routes = [_file_route(f"/{path.name}", path) for path in PAGE.iterdir() if path.suffix in _TYPES]
+    tasks = (_predict, _refine, _explain, _render, _hear, _segment)
+    routes = [_file_route(f"/{path.name}", path) for path in [*PAGE.iterdir(), *SHARED] if path.suffix in _TYPES]
     routes += [_file_route("/", PAGE / "index.html"), Route("/models", _models)]
     routes += [Route(f"/{task.__name__.removeprefix('_')}", task, methods=["POST"]) for task in tasks]
     handlers: dict[Any, Any] = {UserError: _refused, HTTPException: _failed}
@@ -101,6 +102,12 @@ async def _predict(request: Request, refined: bool = False) -> Response:
 
 async def _refine(request: Request) -> Response:
     return await _predict(request, refined=True)
+
+
+async def _explain(request: Request) -> Response:
+    session, channel = _session(request), _choice(request, "channel", _CHANNELS, None)
+    content = await read_body(request, MOST_BYTES)
+    return JSONResponse(await run_in_threadpool(session.explain, content, channel))
 
 
 async def _render(request: Request) -> Response:

@@ -7,6 +7,7 @@ import tempfile
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,13 @@ from scipy.io import wavfile
 
 from src.data.origin import source_of
 from src.data.source import Source
+from src.evaluation.explain import explain
+from src.evaluation.image_axes import axis_ends
 from src.evaluation.predict import Prediction, by_name, clip_image, make_front_end, predict_clip
 from src.evaluation.recordings import parse_segmentation, predict_recordings
 from src.evaluation.refinement.answers import Refiner, make_refiner
 from src.evaluation.refinement.options import Options
+from src.evaluation.reports.explanations import explanation_data
 from src.evaluation.rerender import row_of
 from src.models.build import load_checkpoint
 from src.models.tasks.parameters import parameters_of
@@ -61,6 +65,7 @@ class Session:
             "sample_rate": front_end.sample_rate,
             "seconds": front_end.num_samples / front_end.sample_rate,
             "visible_seconds": front_end.visible_seconds,
+            "axes": axis_ends(self.model.spec),
             "calibrated_on": int(parameters_of(self.model).calibration.samples),
             "not_rendered": self.not_rendered,
             "not_refined": self.not_refined,
@@ -82,8 +87,17 @@ class Session:
             **_answer(self.model.spec.space, prediction),
             "image": _image(front_end, clip),
             "sound": _text(wav(clip, front_end.sample_rate)),
-            "notes": [*notes, *(f"{warning[0].upper()}{warning[1:]}." for warning in prediction.warnings)],
+            "notes": [*notes, *map(_sentence, prediction.warnings)],
         }
+
+    def explain(self, content: bytes, channel: str | None) -> dict[str, Any]:
+        """Return what the answer for a sound file depends on, see `explanation_data`; raise UserError as `predict`."""
+        with _file(content) as path:
+            clip = read_clip(path, self.front_end.sample_rate, self.front_end.num_samples, channel)
+        model = deepcopy(self.model)  # its own: the maps are taken by hooks, which would hear of other requests too
+        with _notes() as notes:
+            explanation = explain(model, *clip_image(self.front_end, clip))
+        return {**explanation_data(model, explanation), "notes": [_sentence(note) for note in notes]}
 
     def render(self, values: Mapping[str, float]) -> bytes:
         """Return the sound of values, by name and in their units, as a WAV file.
@@ -191,6 +205,10 @@ def _image(front_end: FrontEnd, clip: np.ndarray) -> dict[str, Any]:
         "levels": _text(front_end.to_bytes(image).numpy().tobytes()),
         "decibels": scale[0].tolist(),
     }
+
+
+def _sentence(warning: str) -> str:
+    return f"{warning[0].upper()}{warning[1:]}."
 
 
 def _text(content: bytes) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from src.evaluation.architecture_boxes import BOXES_CAPTION
 from src.evaluation.reports.check import Check
 from src.evaluation.reports.heads import CAPTION, HeadFigures, head_table
 from src.evaluation.reports.page import section, table, text
@@ -33,6 +34,16 @@ _SAMPLE = """<div class="controls"><label>number <input id="sample-row" type="nu
 <p class="soft">{key}</p>
 <div id="bars"></div>"""
 
+_EXPLANATION = """<h3>What the prediction depends on</h3>
+<p id="not-explained" class="soft"></p>
+<div id="explained" hidden>
+<div class="controls"><label>parameter <select id="explained-head"></select></label></div>
+<p id="explained-band"></p>
+<div id="explained-maps" class="figures wide"></div>
+<p class="soft">Integrated gradients: red pixels raise the value, blue pixels lower it. Grad-CAM++: the brighter a
+region, the more the last feature maps raise the value there.</p>
+</div>"""
+
 _KEY = """<span class="key true"></span>true<span class="key predicted"></span>predicted
 <span class="key refined"></span>refined; the grey bar is the 90 % interval."""
 
@@ -58,7 +69,7 @@ def result_sections(
         checks_section(checks),
         section("errors", "Errors", errors, f'<p class="soft">{text(CAPTION)}</p>', sentences(notes)),
         finder_section(samples),
-        sample_section(count - 1, _KEY),
+        sample_section(count - 1, _KEY, _EXPLANATION),
         section("heads", "Each parameter", *(_head(at, row) for at, row in enumerate(rows))),
     ]
     if len(rows) > 1:
@@ -78,9 +89,9 @@ def finder_section(samples: str, *above: str) -> str:
     return section("find", f"Find {samples}", *above, _FINDER)
 
 
-def sample_section(last: int, key: str) -> str:
+def sample_section(last: int, key: str, *below: str) -> str:
     """Return the section of the selected sample; `last` is the largest number of a sample, `key` HTML below it."""
-    return section("sample", "Selected sample", _SAMPLE.format(last=last, key=key))
+    return section("sample", "Selected sample", _SAMPLE.format(last=last, key=key), *below)
 
 
 def curves_section() -> str:
@@ -99,6 +110,14 @@ def neighbours_note(tested: int, known: int, samples: str) -> str:
         "Nearest neighbour: the error of the labels of the training image that is most like the test image, for "
         f"{tested:,} test and {known:,} training {samples}."
     )
+
+
+def network_section(drawing: str, columns: Sequence[Column], rows: Rows) -> str:
+    """Return the section of the network: its drawing, an SVG element, and the table of its layers, closed."""
+    picture = f'<div class="scroll" role="group" tabindex="0" aria-label="Drawing of the network">{drawing}</div>'
+    caption = f'<p class="soft">{text(BOXES_CAPTION)}</p>'
+    layers = f"<details><summary>Layers</summary>{table(columns, rows, 'Layers')}</details>"
+    return section("network", "Network", picture, caption, layers)
 
 
 def sentences(given: Sequence[str]) -> str:

@@ -8,8 +8,9 @@ import numpy as np
 
 from src.data.info import read_spec
 from src.data.vimh_dataset import VIMHDataset
+from src.evaluation.image_axes import axis_ends
 from src.evaluation.predictions_file import SplitPredictions
-from src.evaluation.reports.examples import image_axes, make_examples, true_images
+from src.evaluation.reports.examples import make_examples, true_images
 from src.evaluation.reports.neighbours import nearest_errors
 from src.evaluation.reports.thumbnails import thumbnails
 from src.evaluation.rerender import rendering_source
@@ -47,7 +48,7 @@ def pictures_and_sounds(
     return {
         "examples": [example | {"row": where[example["row"]]} for example in examples],
         "thumbnails": thumbnails(test, rows),
-        "axes": image_axes(spec),
+        "axes": axis_ends(spec),
         "neighbours": nearest_errors(runs[0].space, test, VIMHDataset(directory, "train", spec=spec)),
         "other_note": "The page has the sounds of the buttons above only, so that it stays small.",
         "missing": "" if source is not None else "No sounds: the dataset's synth is missing or cannot render here.",

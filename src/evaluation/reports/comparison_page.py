@@ -27,8 +27,8 @@ from src.utils.files import write_atomic
 
 _STYLES = ("base.css", "report.css", "comparison.css")
 _SCRIPTS = (
-    *("base", "selection", "methods", "plot", "figures", "cells", "differences", "compared", "pictures", "finder"),
-    *("player", "sample", "comparison"),
+    *("base", "axes", "maps", "selection", "methods", "plot", "figures", "cells", "differences", "compared"),
+    *("pictures", "finder", "player", "sample", "comparison"),
 )
 
 

@@ -8,14 +8,15 @@ from src.data.datamodule import BatchDataModule
 from src.data.dataset import BatchDataset
 from src.data.spec import DatasetSpec
 from src.evaluation.confusion import category_names
+from src.evaluation.image_axes import axis_ends
 from src.evaluation.predictions_file import SplitPredictions
 from src.evaluation.reports import panels
 from src.evaluation.reports.examples import (
     chosen_rows,
-    image_axes,
     make_examples,
     true_images,
 )
+from src.evaluation.reports.explanations import explain_examples
 from src.evaluation.reports.page import packed
 from src.evaluation.reports.refined import refine_rows
 from src.evaluation.reports.thumbnails import thumbnails
@@ -85,11 +86,15 @@ def pictures_and_sounds(
     examples = make_examples(chosen, values, spec, true, source)
     for example, answer in zip(examples, () if refined is None else refined.tolist(), strict=False):
         example["refined"] = answer
+    explained, not_explained = explain_examples(predictions, model, true)
+    for example, explanation in zip(examples, explained, strict=False):  # the first ones
+        example["explained"] = explanation
     found: dict[str, Any] = {
         "examples": examples,
         "thumbnails": None if test is None else thumbnails(test),
-        "axes": None if spec is None else image_axes(spec),
+        "axes": None if spec is None else axis_ends(spec),
         "grey": spec is not None and spec.inputs.kind == "image",
+        "not_explained": not_explained,
         "other_note": "",
         "missing": "",
     }

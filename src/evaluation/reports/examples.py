@@ -12,7 +12,6 @@ import soundfile
 from src.data.dataset import BatchDataset
 from src.data.source import Source
 from src.data.spec import DatasetSpec
-from src.evaluation.image_axes import pixel_edges
 from src.evaluation.predictions_file import SplitPredictions
 from src.evaluation.reports.page import data_url
 from src.evaluation.reports.panels import relative_errors
@@ -134,15 +133,6 @@ def encoded_sounds(clips: dict[str, np.ndarray], sample_rate: int, most: int) ->
         soundfile.write(content, gain * clip[:most], sample_rate, format="FLAC", subtype="PCM_16")
         sounds[kind] = base64.b64encode(content.getvalue()).decode()
     return {"sounds": sounds, "note": " ".join(notes)}
-
-
-def image_axes(spec: DatasetSpec) -> dict[str, Any] | None:
-    """Return the times in s and the frequencies in Hz of a spectral image's edges; None if they are not known."""
-    rows, frames, (unit, _) = pixel_edges(spec, spec.image_shape[1:])
-    if spec.origin.spectral is None or unit != "Hz":
-        return None
-    mel = spec.origin.spectral.type == "mel"
-    return {"seconds": frames[[0, -1]].tolist(), "hz": rows[[0, -1]].tolist(), "mel": mel}
 
 
 def _double(values: np.ndarray) -> np.ndarray:

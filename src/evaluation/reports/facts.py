@@ -5,7 +5,8 @@ from typing import Any
 
 import torch
 
-from src.evaluation.architecture import describe_layers
+from src.evaluation.architecture import black_inputs, describe_blocks, describe_layers
+from src.evaluation.architecture_svg import block_svg
 from src.evaluation.intervals import rounded
 from src.models.vimh_lit_module import VIMHLitModule
 from src.utils.table import Column
@@ -13,12 +14,16 @@ from src.utils.table import Column
 Table = tuple[list[Column], list[list[str]]]
 
 
+def network_drawing(model: VIMHLitModule) -> str:
+    """Return the blocks of a network as an SVG element."""
+    with torch.random.fork_rng(devices=[]):
+        return block_svg(describe_blocks(model.cpu(), *black_inputs(model)))
+
+
 def layer_table(model: VIMHLitModule) -> Table:
     """Return a network's layers with the shapes of their outputs, their parameters and multiply-adds, and totals."""
-    image = torch.zeros(1, *model.spec.image_shape)
-    scale = (torch.zeros(1, 2),) if model.auxiliary else ()
     with torch.random.fork_rng(devices=[]):
-        layers = describe_layers(model.cpu(), image, *scale)
+        layers = describe_layers(model.cpu(), *black_inputs(model))
     columns = [Column("layer", text=True), Column("type", text=True), Column("output")]
     columns += [Column("parameters"), Column("multiply-adds")]
     rows = [["input", "", _shape(model.spec.image_shape), "", ""]]

@@ -7,6 +7,7 @@ The scripts read the data as `data`; arrays arrive as typed arrays. What a file 
 import base64
 import html
 import json
+import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -56,7 +57,8 @@ def make_page(
 
 @cache
 def _web_file(name: str) -> str:
-    return (_WEB / name).read_text()
+    content = (_WEB / name).read_text()
+    return re.sub("^export ", "", content, flags=re.MULTILINE)  # the app imports some scripts; here all are one
 
 
 def to_script(data: Mapping[str, Any]) -> str:

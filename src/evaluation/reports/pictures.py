@@ -31,11 +31,16 @@ def shrink(images: np.ndarray) -> np.ndarray:
     small_height, small_width = thumbnail_size(height, width)
     if (small_height, small_width) == (height, width):
         return images
-    rows = np.arange(small_height) * height // small_height
-    columns = np.arange(small_width) * width // small_width
-    sums = np.add.reduceat(np.add.reduceat(images.astype(np.uint32), rows, axis=1), columns, axis=2)
-    area = np.outer(np.diff([*rows, height]), np.diff([*columns, width]))
+    sums, area = block_sums(images.astype(np.uint32), (small_height, small_width))
     return (sums // area).astype(np.uint8)
+
+
+def block_sums(images: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Divide images (n, H, W) into `size` = (h, w) blocks; return their sums (n, h, w) and their areas (h, w)."""
+    rows, columns = (np.arange(few) * many // few for few, many in zip(size, images.shape[1:], strict=True))
+    sums = np.add.reduceat(np.add.reduceat(images, rows, axis=1), columns, axis=2)
+    area = np.outer(np.diff([*rows, images.shape[1]]), np.diff([*columns, images.shape[2]]))
+    return sums, area
 
 
 def sprite(thumbnails: np.ndarray) -> tuple[bytes, int]:

@@ -10,11 +10,18 @@ from src.data.datamodule import BatchDataModule
 from src.data.dataset import BatchDataset
 from src.evaluation.predictions_file import FILE, SplitPredictions, read_predictions_file
 from src.evaluation.reports import twins
-from src.evaluation.reports.body import body, curves_section, facts_section, neighbours_note, result_sections
+from src.evaluation.reports.body import (
+    body,
+    curves_section,
+    facts_section,
+    neighbours_note,
+    network_section,
+    result_sections,
+)
 from src.evaluation.reports.checks import run_checks
 from src.evaluation.reports.contents import page_data, pictures_and_sounds
 from src.evaluation.reports.curves import read_curves
-from src.evaluation.reports.facts import layer_table, metrics_table, run_table
+from src.evaluation.reports.facts import layer_table, metrics_table, network_drawing, run_table
 from src.evaluation.reports.heads import CAPTION, head_figures
 from src.evaluation.reports.neighbours import nearest_errors
 from src.evaluation.reports.page import make_page
@@ -27,20 +34,8 @@ log = logging.getLogger(__name__)
 PAGE_FILE = "report.html"
 _STYLES = ("base.css", "report.css")
 _SCRIPTS = (
-    *(
-        "base",
-        "selection",
-        "predictions",
-        "plot",
-        "figures",
-        "cells",
-        "heads",
-        "pictures",
-        "finder",
-        "player",
-        "sample",
-    ),
-    "report",
+    *("base", "axes", "maps", "selection", "predictions", "plot", "figures", "cells", "heads"),
+    *("pictures", "finder", "player", "sample", "explanation", "report"),
 )
 
 
@@ -80,7 +75,7 @@ def write_report(
     if data["curves"]:
         sections.append(curves_section())
     if model is not None:
-        sections.append(facts_section("Network", *layer_table(model)))
+        sections.append(network_section(network_drawing(model), *layer_table(model)))
     sections.append(facts_section("Run", *run_table(session or {}, {} if predictions is None else predictions.about)))
     page = make_page(title, body(title, intro, sections), data, _STYLES, [f"{name}.js" for name in _SCRIPTS])
     write_atomic(output / PAGE_FILE, page.encode())

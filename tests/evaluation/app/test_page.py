@@ -6,6 +6,8 @@ import shutil
 
 import pytest
 
+from src.evaluation.image_axes import axis_ends
+
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = [
@@ -72,7 +74,7 @@ def file(clip):
 def choose(page, file):
     page.set_input_files("#file", file)
     page.locator("#status", has_text="network's answer").wait_for()
-    page.locator("#axes", has_text="differ").wait_for()
+    page.locator("#difference", has_text="differ").wait_for()
 
 
 def drag(page, control, shares):
@@ -123,6 +125,46 @@ def test_an_answer_is_refined_and_saved(open_page, file, served, clip):
     assert download.value.path().read_bytes() == served.session.render(saved["values"])
 
 
+def test_an_answer_is_explained_for_the_chosen_parameter(open_page, file, served, clip):
+    page = open_page()
+    choose(page, file)
+    page.click("#explain")
+    page.locator("#explanation").wait_for()
+    found = served.session.explain(clip, "mix")
+    first = page.evaluate("document.getElementById('gradients').toDataURL()")
+    assert page.inner_text("#band").endswith(f"{found['bands'][0]}.")
+    assert page.locator("#cams").is_visible() == (found["cams"] is not None)
+    page.select_option("#explained", index=1)
+    assert page.inner_text("#band").endswith(f"{found['bands'][1]}.")
+    assert page.evaluate("document.getElementById('gradients').toDataURL()") != first
+    choose(page, file | {"name": "again.wav"})
+    assert page.locator("#explanation").is_hidden()
+
+
+def test_pictures_have_the_axes_of_the_front_end_and_the_playhead_follows_them(open_page, file, served):
+    page = open_page()
+    choose(page, file)
+    ends = page.evaluate("fetch('models').then((reply) => reply.json()).then((models) => models[0].axes)")
+    assert ends == axis_ends(served.session.model.spec)
+    page.check("#loop")
+    page.click("#play-a")
+    page.locator("#playhead-a").wait_for()
+    canvas, area = (page.locator(one).bounding_box() for one in ("#picture-a", "#picture-a + .area"))
+    assert (area["x"] - canvas["x"], area["height"]) == (54, canvas["height"] - 46)  # margins of axes.js
+    start, end = ends["seconds"]
+    played, x = page.evaluate("""() => {
+      const line = document.getElementById("playhead-a");
+      const [animation] = line.getAnimations();
+      animation.pause();
+      animation.currentTime = 500;
+      return [animation.effect.getTiming().duration / 1000, new DOMMatrix(getComputedStyle(line).transform).e];
+    }""")
+    assert played == served.session.describe()["seconds"]
+    assert x == pytest.approx(
+        (0.5 - start) / (end - start) * area["width"], abs=area["width"] / 25
+    )  # it moves in steps
+
+
 def test_a_recording_is_cut_at_its_first_onset(open_page):
     page = open_page(permissions=["microphone"])
     page.click("#record")
@@ -152,6 +194,8 @@ def test_nothing_is_wider_than_the_screen(open_page, file, scheme, width):
     page.locator("#segment-table table").wait_for()
     page.click("#compare summary")
     page.locator("#comparison table").wait_for()
+    page.click("#explain")
+    page.locator("#explanation").wait_for()
     assert page.evaluate("document.documentElement.scrollWidth") == width
     paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert paper == {"light": "rgb(255, 255, 255)", "dark": "rgb(20, 23, 27)"}[scheme]

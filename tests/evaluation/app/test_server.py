@@ -10,7 +10,7 @@ import pytest
 from starlette.datastructures import Headers
 
 from src.evaluation.app.loading import Checkpoint, load_in_thread
-from src.evaluation.app.server import MOST_BYTES, PAGE, foreign, listen
+from src.evaluation.app.server import MOST_BYTES, PAGE, SHARED, foreign, listen
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +44,7 @@ def fault(reply):
 
 def test_the_page_and_its_files_are_small_and_name_no_other_host(served):
     total = 0
-    for name in ["", *(path.name for path in PAGE.iterdir())]:
+    for name in ["", *(path.name for path in [*PAGE.iterdir(), *SHARED])]:
         status, headers, content = ask(served, "GET", f"/{name}")
         assert status == 200 and "default-src 'none'" in headers["content-security-policy"]
         assert headers["cache-control"] == "no-store" and headers["x-content-type-options"] == "nosniff"
@@ -74,7 +74,8 @@ def test_a_sound_is_answered_and_its_values_are_rendered_and_heard(served, clip)
     assert status == 200 and json.loads(content)["values"] == served.session.hear(found["values"])["values"]
 
 
-def test_a_sound_is_refined_and_cut(served, clip):
+def test_a_sound_is_refined_explained_and_cut(served, clip):
+    assert len(json.loads(ask(served, "POST", "/explain", clip)[2])["bands"]) == len(served.session.model.spec.space)
     assert "refinement" in json.loads(ask(served, "POST", "/refine", clip)[2])
     assert len(json.loads(ask(served, "POST", "/segment?segment=fixed", clip)[2])["segments"]) == 1
 

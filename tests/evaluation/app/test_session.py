@@ -10,7 +10,9 @@ import soundfile
 from omegaconf import OmegaConf
 
 from src.evaluation.app.session import MOST_SECONDS, middle, open_session, wav
+from src.evaluation.explain import explain
 from src.evaluation.predict import clip_image, predict_clip
+from src.evaluation.reports.explanations import explanation_data
 from src.utils.errors import UserError
 from tests import running
 
@@ -84,6 +86,15 @@ def test_refining_brings_the_images_closer(session, clip, scratch):
     how = found["refinement"]
     assert how["network"] == pytest.approx(network["values"])
     assert how["rms_after"] < how["rms_before"] and how["iterations"] >= 1
+
+
+def test_an_explanation_is_that_of_the_image_and_leaves_the_model_as_it_is(session, clip, scratch):
+    found = session.explain(clip, None)
+    expected = explain(session.model, *clip_image(session.front_end, samples_of(clip)[0]))
+    assert found == explanation_data(session.model, expected) | {"notes": []}
+    assert not any(part._forward_hooks for part in session.model.modules())
+    with pytest.raises(UserError, match=r"^sound: not a sound file"):
+        session.explain(b"rubbish", None)
 
 
 def test_segments_are_predicted_and_heard(session, clip, scratch):

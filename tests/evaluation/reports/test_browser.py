@@ -178,6 +178,26 @@ def test_the_three_sounds_play_at_one_position(opened, whole):
     assert one.page.inner_text("#play") == "Play" and one.page.evaluate("player.running") is None
 
 
+def test_the_maps_are_those_of_the_chosen_head_and_of_the_selected_sample(opened, whole):
+    one = opened(whole)
+    examples = one.page.evaluate("data.examples")
+    shown = "document.getElementById('explained-band').textContent.endsWith"
+    one.until(f"{shown}(data.examples[0].explained.bands[0] + '.')")
+    count = one.page.locator("#explained-maps canvas").count()
+    assert count == (2 if examples[0]["explained"]["cams"] else 1)
+    first = one.page.evaluate("explained.plots[0].canvas.toDataURL()")
+    one.page.select_option("#explained-head", index=1)
+    one.until(f"{shown}(data.examples[0].explained.bands[1] + '.')")
+    one.page.locator("#explained-maps canvas").first.scroll_into_view_if_needed()
+    one.settle()
+    assert one.page.evaluate("explained.plots[0].canvas.toDataURL()") != first
+    assert one.page.locator("#explained-maps canvas").count() == count
+    row = next(row for row in range(13) if row not in [each["row"] for each in examples[:3]])
+    one.page.evaluate(f"select({row})")
+    assert one.page.locator("#explained").is_hidden()
+    assert one.page.inner_text("#not-explained").startswith("The page explains the best")
+
+
 def test_paper_is_light(opened, made):
     one = opened(made[0], scheme="dark")
     one.page.evaluate("dispatchEvent(new Event('beforeprint'))")

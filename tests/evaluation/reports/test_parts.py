@@ -16,6 +16,7 @@ from scipy.spatial.distance import cdist
 from src.data.info import read_spec
 from src.data.spec import hop_samples
 from src.data.vimh_datamodule import VIMHDataModule
+from src.evaluation.image_axes import axis_ends
 from src.evaluation.reports import curves, examples, neighbours, page, pictures
 from src.spectral.mel import hz_to_mel, mel_centres
 from tests.evaluation.reports.made import make_predictions
@@ -80,7 +81,7 @@ def test_examples_are_the_best_the_median_the_worst_and_the_worst_of_each_head()
 
 def test_axes_are_those_of_the_front_end(saw):
     spec = read_spec(saw)
-    axes, spectral = examples.image_axes(spec), spec.origin.spectral
+    axes, spectral = axis_ends(spec), spec.origin.spectral
     rate, hop = spec.origin.sample_rate, hop_samples(spec)
     middle = (spectral.n_window / 2 + np.arange(spectral.width) * hop) / rate  # of the frames
     step = (axes["seconds"][1] - axes["seconds"][0]) / spectral.width
@@ -94,7 +95,7 @@ def test_mel_bands_end_halfway_to_the_neighbours_that_the_image_lacks(saw):
     spec = read_spec(saw)
     mel = spec.origin.spectral.model_copy(update={"type": "mel", "freq_min": 50.0})
     spec = replace(spec, origin=replace(spec.origin, spectral=mel))
-    axes, highest = examples.image_axes(spec), mel.freq_max_ratio * spec.origin.sample_rate / 2
+    axes, highest = axis_ends(spec), mel.freq_max_ratio * spec.origin.sample_rate / 2
     centres = hz_to_mel(mel_centres(mel.height, 50.0, highest))
     low, high = hz_to_mel(np.array(axes["hz"]))
     np.testing.assert_allclose(low + (high - low) * (np.arange(mel.height) + 0.5) / mel.height, centres)

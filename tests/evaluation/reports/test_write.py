@@ -50,6 +50,7 @@ def test_a_page_holds_the_predictions_the_images_and_the_sounds(whole, trained, 
     assert data["thumbnails"]["url"].startswith("data:image/webp;base64,")
     for example in data["examples"]:
         assert set(example["images"]) == set(example["sounds"]) == {"true", "predicted", "refined"}
+    assert ["explained" in example for example in data["examples"]] == [at < 3 for at in range(len(data["examples"]))]
     assert data["curves"]["chosen"] in range(4)
     text = whole.read_text()
     for words in ("note_velocity", "nearest neighbour", "13 sounds", "No leakage", "multiply-adds"):
@@ -75,6 +76,7 @@ def test_predictions_alone_make_a_page_that_says_what_is_missing(tmp_path):
     page = write_report(tmp_path, tmp_path / "out")
     text = page.read_text()
     assert "No images and no sounds: the dataset of these predictions is not here." in text
+    assert data_of(page)["not_explained"] == "No explanations: the checkpoint of these predictions is not here."
     assert text.count("not measured") == 3 and data_of(page)["thumbnails"] is None
     assert {one.name for one in page.parent.iterdir()} == {
         f"report.{kind}" for kind in ("html", "md", "json", "csv", "tex")

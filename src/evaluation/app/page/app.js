@@ -1,5 +1,6 @@
 // The page: what it holds, what it asks the server, and what it shows. One sound (A) and one set of values (B).
-import {difference, draw} from "./picture.js";
+import {bandText, headMaps} from "./maps.js";
+import {difference, levelsOf, movePlayhead, showImage, showLayers} from "./picture.js";
 import * as player from "./player.js";
 import {startRecording} from "./recorder.js";
 import {compareModels, showSegments} from "./tables.js";
@@ -14,6 +15,7 @@ let network = null;      // the network's answer
 let values = {};         // what the sliders say
 let heard = null;        // what the network hears in the sound of the values
 let wavB = null;         // that sound, as the server sent it
+let explanation = null;  // what the network's answer depends on
 const images = {a: null, b: null};
 
 const model = () => models[$("model").selectedIndex];
@@ -71,6 +73,9 @@ async function loadModels() {
 }
 
 function chooseModel() {
+  images.a = images.b = null;  // of another front end
+  forgetExplanation();
+  for (const id of ["reset", "refine", "explain"]) $(id).disabled = true;
   const {ready, parameters, middle, fixed, channels, not_rendered, not_refined} = model();
   if (!ready) {
     $("parameters").replaceChildren();
@@ -86,7 +91,7 @@ function chooseModel() {
   $("view-label").hidden = channels.length < 2;
   $("legend").textContent = "Values in the middle of their ranges; drop a sound to see its own.";
   $("refine").title = not_refined;
-  for (const id of ["reset", "refine"]) $(id).disabled = true;
+  $("explained").replaceChildren(...parameters.map(({name}) => new Option(name)));
   for (const id of ["play-b", "switch", "save-wav"]) $(id).disabled = Boolean(not_rendered);
   $("save-json").disabled = false;
   tell(`Ready: drop a sound${not_rendered ? "" : ", or move the sliders"}.`);
@@ -111,6 +116,7 @@ function requireSize(most, remedy) {  // of server.py, which may close the conne
 const predict = latest(async () => {
   requireSize(5, "; cut a longer recording into segments");
   tell("Predicting ...");
+  forgetExplanation();
   network = await (await ask("predict", sound, channel())).json();
   showAnswer(network);
   tell("The sliders show the network's answer.");
@@ -132,7 +138,7 @@ function showAnswer(found) {
   list("notes", found.notes);
   list("refinement", found.refinement ? refinementNotes(found.refinement) : []);
   $("legend").textContent = legend(found);
-  for (const id of ["play-a", "reset"]) $(id).disabled = false;
+  for (const id of ["play-a", "reset", "explain"]) $(id).disabled = false;
   $("refine").disabled = Boolean(model().not_refined);
   drawPictures();
   resynthesise();
@@ -188,26 +194,57 @@ function resynthesise() { if (!model().not_rendered) render(); }
 
 function picture(image) { return {...image, bytes: new Uint8Array(fromBase64(image.levels))}; }
 
-function drawPictures() {
-  const channel = Math.max(0, $("view").selectedIndex);
-  const {visible_seconds, channels} = model();
-  for (const side of ["a", "b"]) {
-    if (images[side]) draw($(`picture-${side}`), images[side], channel, `Image of sound ${side.toUpperCase()}: ${channels[channel]}, ${rounded(visible_seconds)} s`);
-  }
-  const both = images.a && images.b ? ` The images of A and B differ by ${rounded(difference(images.a, images.b), 2)} levels (RMS; 255 in all).` : "";
-  $("axes").textContent = `Time 0 to ${rounded(visible_seconds)} s; low frequencies are at the bottom.${both}`;
+let drawing = 0;
+
+function drawPictures() {  // after the sliders and the sound, which a user waits for
+  cancelAnimationFrame(drawing);
+  drawing = requestAnimationFrame(paintPictures);
 }
 
-let frame = 0;
-
-function movePlayhead() {
-  cancelAnimationFrame(frame);
-  const at = player.position();
-  for (const head of document.querySelectorAll(".playhead")) {
-    head.style.display = at === null ? "none" : "block";
-    if (at !== null) head.style.left = `${100 * at / model().visible_seconds}%`;
+function paintPictures() {
+  const channel = Math.max(0, $("view").selectedIndex);
+  const {visible_seconds, channels, axes} = model();
+  for (const side of ["a", "b"]) {
+    if (images[side]) showImage($(`picture-${side}`), images[side], channel, axes, `Image of sound ${side.toUpperCase()}: ${channels[channel]}, ${rounded(visible_seconds)} s`);
   }
-  if (at !== null) frame = requestAnimationFrame(movePlayhead);
+  $("difference").textContent = images.a && images.b ? `The images of A and B differ by ${rounded(difference(images.a, images.b), 2)} levels (RMS; 255 in all).` : "";
+  movePlayheads();
+}
+
+function movePlayheads() {
+  for (const side of ["a", "b"]) movePlayhead($(`playhead-${side}`), $(`picture-${side}`), player.position(), player.length(), $("loop").checked);
+}
+
+// ---- what the answer depends on
+
+const explain = latest(async () => {
+  tell("Explaining ...");
+  const explained = network;
+  const found = await (await ask("explain", sound, channel())).json();
+  if (explained !== network) return;  // another sound was given meanwhile
+  const bytes = ({base64}) => new Uint8Array(fromBase64(base64));
+  explanation = {...found, gradients: bytes(found.gradients), cams: found.cams && bytes(found.cams)};
+  $("explanation").hidden = false;
+  showExplanation();
+  tell(["The maps show what the network's answer for A depends on.", ...found.notes].join(" "));
+});
+
+function showExplanation() {
+  const at = $("explained").selectedIndex;
+  const {name} = model().parameters[at];
+  const [, height, width] = images.a.shape;
+  const levels = levelsOf(images.a, Math.max(0, $("view").selectedIndex));
+  const maps = headMaps({...explanation, levels, width, height}, at);
+  $("band").textContent = bandText(name, explanation.bands[at]);
+  ["gradients", "cams"].forEach((id, which) => {
+    $(id).closest("figure").hidden = !maps[which];
+    if (maps[which]) showLayers($(id), maps[which].layers, model().axes, `${maps[which].title} of ${name}. ${$("band").textContent}`);
+  });
+}
+
+function forgetExplanation() {
+  explanation = null;
+  $("explanation").hidden = true;
 }
 
 // ---- several models, and longer recordings
@@ -276,7 +313,9 @@ $("record").addEventListener("click", () => record().catch(fail));
 $("segment").addEventListener("click", () => segment().catch(fail));
 $("model").addEventListener("change", chooseModel);
 $("channel").addEventListener("change", () => { if (sound) predict(); });
-$("view").addEventListener("change", drawPictures);
+$("view").addEventListener("change", () => { drawPictures(); if (explanation) showExplanation(); });
+$("explain").addEventListener("click", explain);
+$("explained").addEventListener("change", showExplanation);
 $("refine").addEventListener("click", refine);
 $("reset").addEventListener("click", () => showAnswer(network));
 $("save-json").addEventListener("click", saveJson);
@@ -303,10 +342,12 @@ document.addEventListener("drop", (event) => {
   if (event.dataTransfer.files[0]) take(event.dataTransfer.files[0]);
 });
 
+addEventListener("resize", movePlayheads);
+
 player.onChange(() => {
   $("stop").disabled = !player.isPlaying();
   for (const side of ["a", "b"]) $(`play-${side}`).setAttribute("aria-pressed", String(player.isPlaying() && player.heard === side));
-  movePlayhead();
+  movePlayheads();
 });
 
 loadModels().catch(fail);

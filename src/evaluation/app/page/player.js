@@ -21,6 +21,8 @@ export function position() {  // s, or null while nothing plays
   return loop ? passed % sides[heard].buffer.duration : passed;
 }
 
+export function length() { return sides[heard].buffer ? sides[heard].buffer.duration : 0; }  // s
+
 function prepare() {
   if (context) return;
   context = new AudioContext({latencyHint: "interactive"});

@@ -30,5 +30,8 @@ export function readWav(buffer) {
 }
 
 export function fromBase64(text) {
-  return Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)).buffer;
+  const letters = atob(text);
+  const bytes = new Uint8Array(letters.length);
+  for (let at = 0; at < letters.length; at++) bytes[at] = letters.charCodeAt(at);  // faster than Uint8Array.from
+  return bytes.buffer;
 }

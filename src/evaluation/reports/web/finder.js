@@ -60,9 +60,6 @@ function addFinder() {
 
 async function loadThumbnails() {
   if (!data.thumbnails) return;
-  const picture = new Image();
-  picture.src = data.thumbnails.url;
-  await picture.decode();
-  sprite = picture;
+  sprite = await loadPicture(data.thumbnails.url);
   showFound();
 }

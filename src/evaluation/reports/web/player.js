@@ -25,7 +25,7 @@ function playedSeconds() {
 
 async function loadSounds(sounds) {
   player.context ||= new AudioContext();
-  await player.context.resume();
+  player.context.resume(); // not awaited: without a sound card, Firefox never says that it has done so
   for (const [kind, base64] of Object.entries(sounds)) {
     const bytes = unpack({ type: "Uint8Array", base64 });
     player.buffers[kind] ||= await player.context.decodeAudioData(bytes.buffer);

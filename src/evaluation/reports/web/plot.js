@@ -1,81 +1,5 @@
-// Figures on a canvas: axes, a cached picture, and marks above it. Each is also a table for those who prefer one.
+// Figures on a canvas: a cached picture with axes, and marks above it. Each is also a table for those who prefer one.
 const plots = [];
-const MARGIN = { right: 18, top: 8, bottom: 38 };
-
-// Where a value lies on an axis {min, max}, linear, `log` or, in Hz, `mel`, from 0 to 1.
-function position(axis, value) {
-  if (axis.log) return Math.log(value / axis.min) / Math.log(axis.max / axis.min);
-  if (axis.mel) {
-    const mel = (hz) => Math.log1p(hz / 700);
-    return (mel(value) - mel(axis.min)) / (mel(axis.max) - mel(axis.min));
-  }
-  return (value - axis.min) / (axis.max - axis.min || 1);
-}
-
-function ticks(axis, room) {
-  if (axis.names) {
-    const every = Math.ceil(axis.names.length / room);
-    return axis.names.map((name, at) => [at + 0.5, name]).filter((_, at) => at % every === 0);
-  }
-  if (axis.log) {
-    const factors = axis.max / axis.min > 20 ? [1] : [1, 2, 5];
-    const found = [];
-    for (let power = Math.floor(Math.log10(axis.min)); power <= Math.log10(axis.max) + 1e-9; power++) found.push(...factors.map((factor) => factor * 10 ** power));
-    const inside = found.filter((value) => value >= axis.min * (1 - 1e-9) && value <= axis.max * (1 + 1e-9));
-    if (inside.length > 1) return inside.map((value) => [value, digits(value)]);
-  }
-  const raw = (axis.max - axis.min) / room;
-  const power = 10 ** Math.floor(Math.log10(raw));
-  const step = power * [1, 2, 5, 10].find((factor) => factor * power >= raw);
-  const found = [];
-  for (let at = Math.ceil(axis.min / step - 1e-9); at * step <= axis.max + step * 1e-9; at++) found.push([at * step, digits(at * step)]);
-  return found;
-}
-
-// What paints: pixels of values, and the context.
-function makePen(context, plot, width, height) {
-  const left = plot.y.names?.length ? 84 : plot.y.names ? 12 : 54; // names are longer than numbers
-  const wide = width - left - MARGIN.right, high = height - MARGIN.top - MARGIN.bottom;
-  return {
-    context, wide, high, left, top: MARGIN.top,
-    x: (value) => left + wide * position(plot.x, value),
-    y: (value) => MARGIN.top + high * (1 - position(plot.y, value)),
-    line(points, colour, dashes = []) {
-      context.strokeStyle = colour;
-      context.setLineDash(dashes);
-      context.lineWidth = 1.5;
-      context.beginPath();
-      points.forEach(([x, y]) => context.lineTo(this.x(x), this.y(y)));
-      context.stroke();
-      context.setLineDash([]);
-    },
-    square(x, y, size, colour) {
-      context.fillStyle = colour;
-      context.fillRect(Math.round(this.x(x) - size / 2), Math.round(this.y(y) - size / 2), size, size); // whole pixels
-    },
-  };
-}
-
-function paintAxes(pen, plot) {
-  const { context } = pen;
-  context.font = "12px system-ui, sans-serif";
-  context.fillStyle = colours.soft;
-  context.strokeStyle = colours.line;
-  context.lineWidth = 1;
-  context.strokeRect(pen.left - 0.5, pen.top - 0.5, pen.wide + 1, pen.high + 1);
-  context.textAlign = "center";
-  const cut = (text, most) => (text.length > most ? `${text.slice(0, most - 1)}…` : text);
-  for (const [value, name] of ticks(plot.x, Math.max(2, Math.floor(pen.wide / 55)))) context.fillText(cut(name, 9), pen.x(value), pen.top + pen.high + 15);
-  context.fillText(cut(plot.x.title, Math.floor(pen.wide / 6)), pen.left + pen.wide / 2, pen.top + pen.high + 32);
-  context.textAlign = "right";
-  for (const [value, name] of ticks(plot.y, Math.max(2, Math.floor(pen.high / 32)))) context.fillText(cut(name, plot.y.names ? 10 : 7), pen.left - 5, pen.y(value) + 4);
-  context.save();
-  context.translate(10, pen.top + pen.high / 2);
-  context.rotate(-Math.PI / 2);
-  context.textAlign = "center";
-  context.fillText(cut(plot.y.title, Math.floor(pen.high / 6)), 0, 0);
-  context.restore();
-}
 
 function draw(plot) {
   const { canvas } = plot, scale = window.devicePixelRatio || 1;
@@ -87,7 +11,7 @@ function draw(plot) {
     const context = plot.base.getContext("2d");
     context.scale(scale, scale);
     const pen = makePen(context, plot, width, height);
-    paintAxes(pen, plot);
+    paintAxes(pen, plot, colours);
     context.save();
     context.beginPath();
     context.rect(pen.left, pen.top, pen.wide, pen.high);

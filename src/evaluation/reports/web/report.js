@@ -8,8 +8,10 @@ function start() {
   if (data.parameters.length > 1) addCorrelations(document.getElementById("correlations"));
   addFinder();
   addSample();
+  addExplanation();
   listeners.push(drawPlots);
   showSample();
+  showExplanation(selection.row);
   loadThumbnails().then(() => { if (!sample.example?.images) showPictures(selection.row); });
 }
 start();

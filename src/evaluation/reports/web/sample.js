@@ -7,21 +7,11 @@ function say(words) {
 
 const exampleOf = (row) => data.examples.find((example) => example.row === row);
 
-// The axes of a picture, in s and Hz; those of other images have no scale.
-function pictureAxes() {
-  if (!data.axes) return { x: { min: 0, max: 1, names: [], title: "" }, y: { min: 0, max: 1, names: [], title: "" } };
-  const { seconds, hz, mel } = data.axes;
-  return { x: { min: seconds[0], max: seconds[1], title: "time, s" }, y: { min: hz[0], max: hz[1], mel, title: "frequency, Hz" } };
-}
-
 function addSpectrogram(parent, kind, picture) {
   const plot = addPlot(parent, {
     title: KINDS[kind], label: `Image of the ${data.sample}. Arrow keys move the position in the sound.`,
-    ...pictureAxes(),
-    paint(pen) {
-      pen.context.imageSmoothingEnabled = false;
-      pen.context.drawImage(picture, pen.left, pen.top, pen.wide, pen.high);
-    },
+    ...pictureAxes(data.axes),
+    paint: (pen) => paintPicture(pen, picture),
     mark(pen) {
       if (!data.axes || !sample.example?.sounds) return;
       const at = Math.min(Math.max(playedSeconds(), plot.x.min), plot.x.max);
@@ -50,9 +40,7 @@ async function showPictures(row) {
   place.classList.toggle("square", !data.axes);
   if (sample.example?.images) {
     const loaded = await Promise.all(Object.keys(KINDS).filter((kind) => sample.example.images[kind]).map(async (kind) => {
-      const picture = new Image();
-      picture.src = sample.example.images[kind];
-      await picture.decode();
+      const picture = await loadPicture(sample.example.images[kind]);
       return [kind, coloured(picture, 0, 0, picture.width, picture.height)];
     }));
     if (row === selection.row) loaded.forEach(([kind, picture]) => addSpectrogram(place, kind, picture));
