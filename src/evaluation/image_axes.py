@@ -1,11 +1,15 @@
 """Where the pixels of a dataset's images lie: Hz and seconds, or rows and frames if the front end is unknown."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-from matplotlib.axes import Axes
 
 from src.data.spec import DatasetSpec
 from src.spectral.mel import hz_to_mel, mel_centres, mel_to_hz
 from src.utils.errors import UserError
+
+if TYPE_CHECKING:  # it takes half a second, and only a figure needs it
+    from matplotlib.axes import Axes
 
 _MEL_TICKS = 5
 
@@ -28,7 +32,7 @@ def image_extent(spec: DatasetSpec, size: tuple[int, int]) -> tuple[tuple[float,
     return (left, left + width * hop, bottom, top), ("time (s)", "frequency (Hz)")
 
 
-def name_mel_bands(axis: Axes, spec: DatasetSpec) -> None:
+def name_mel_bands(axis: "Axes", spec: DatasetSpec) -> None:
     """Label a frequency axis with the centre frequencies of some mel bands."""
     config, sample_rate = spec.origin.spectral, spec.origin.sample_rate
     if config is None or config.type != "mel" or not sample_rate:

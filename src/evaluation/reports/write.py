@@ -10,7 +10,7 @@ from src.data.datamodule import BatchDataModule
 from src.data.dataset import BatchDataset
 from src.evaluation.predictions_file import FILE, SplitPredictions, read_predictions_file
 from src.evaluation.reports import twins
-from src.evaluation.reports.body import body, curves_section, facts_section, neighbours_note, result_sections
+from src.evaluation.reports.body import curves_section, facts_section, neighbours_note, result_sections
 from src.evaluation.reports.checks import run_checks
 from src.evaluation.reports.contents import page_data, pictures_and_sounds
 from src.evaluation.reports.curves import read_curves
@@ -18,6 +18,7 @@ from src.evaluation.reports.facts import layer_table, metrics_table, run_table
 from src.evaluation.reports.heads import CAPTION, head_figures
 from src.evaluation.reports.neighbours import nearest_errors
 from src.evaluation.reports.page import make_page
+from src.evaluation.reports.parts import body
 from src.models.vimh_lit_module import VIMHLitModule
 from src.utils.errors import UserError, first_line
 from src.utils.files import path_text, require_content, write_atomic
@@ -27,20 +28,8 @@ log = logging.getLogger(__name__)
 PAGE_FILE = "report.html"
 _STYLES = ("base.css", "report.css")
 _SCRIPTS = (
-    *(
-        "base",
-        "selection",
-        "predictions",
-        "plot",
-        "figures",
-        "cells",
-        "heads",
-        "pictures",
-        "finder",
-        "player",
-        "sample",
-    ),
-    "report",
+    *("base", "selection", "predictions", "plot", "figures", "cells", "heads", "pictures", "finder", "player"),
+    *("spectrogram", "sample", "report"),
 )
 
 

@@ -24,11 +24,12 @@ function ticks(axis, room) {
     const inside = found.filter((value) => value >= axis.min * (1 - 1e-9) && value <= axis.max * (1 + 1e-9));
     if (inside.length > 1) return inside.map((value) => [value, digits(value)]);
   }
-  const raw = (axis.max - axis.min) / room;
+  const low = Math.min(axis.min, axis.max), high = Math.max(axis.min, axis.max); // an axis may also go down
+  const raw = (high - low) / room;
   const power = 10 ** Math.floor(Math.log10(raw));
   const step = power * [1, 2, 5, 10].find((factor) => factor * power >= raw);
   const found = [];
-  for (let at = Math.ceil(axis.min / step - 1e-9); at * step <= axis.max + step * 1e-9; at++) found.push([at * step, digits(at * step)]);
+  for (let at = Math.ceil(low / step - 1e-9); at * step <= high + step * 1e-9; at++) found.push([at * step, digits(at * step)]);
   return found;
 }
 
