@@ -38,7 +38,7 @@ def shrink(images: np.ndarray) -> np.ndarray:
     return (sums // area).astype(np.uint8)
 
 
-def sprite(thumbnails: np.ndarray) -> tuple[bytes, int]:
+def sprite(thumbnails: np.ndarray, lossless: bool = False) -> tuple[bytes, int]:
     """Return thumbnails (n, h, w) uint8 as one WebP, row by row, and how many it has in a row."""
     count, height, width = thumbnails.shape
     columns = math.ceil(math.sqrt(count * height / width))
@@ -47,7 +47,7 @@ def sprite(thumbnails: np.ndarray) -> tuple[bytes, int]:
     sheet[:count] = thumbnails
     sheet = sheet.reshape(rows, columns, height, width).swapaxes(1, 2).reshape(rows * height, columns * width)
     content = io.BytesIO()
-    Image.fromarray(sheet).save(content, "WEBP", quality=_QUALITY, method=2)
+    Image.fromarray(sheet).save(content, "WEBP", quality=_QUALITY, method=2, lossless=lossless)
     return content.getvalue(), columns
 
 

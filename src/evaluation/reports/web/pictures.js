@@ -6,13 +6,14 @@ function heat(level) {
 }
 const HEAT = Array.from({ length: 256 }, (_, level) => heat(level));
 
-// A part of a grey picture as a canvas; `data.grey` says that a picture is shown as it is.
+// A part of a grey picture as a canvas, with its `levels`; `data.grey` says that a picture is shown as it is.
 function coloured(picture, x, y, width, height) {
   const canvas = element("canvas", { width, height });
   const context = canvas.getContext("2d", { willReadFrequently: true });
   context.drawImage(picture, x, y, width, height, 0, 0, width, height);
-  if (data.grey) return canvas;
   const pixels = context.getImageData(0, 0, width, height);
+  canvas.levels = Uint8Array.from({ length: width * height }, (_, at) => pixels.data[4 * at]);
+  if (data.grey) return canvas;
   for (let at = 0; at < pixels.data.length; at += 4) [pixels.data[at], pixels.data[at + 1], pixels.data[at + 2]] = HEAT[pixels.data[at]];
   context.putImageData(pixels, 0, 0);
   return canvas;
