@@ -21,6 +21,7 @@ from src.evaluation.reports.dataset_labels import correlations, histogram
 from src.evaluation.reports.dataset_samples import Splits, spread
 from src.evaluation.reports.page import make_page, section, table, text
 from src.evaluation.reports.parts import body, checks_section, finder_section, sentences
+from src.evaluation.reports.pictures import thumbnail_size
 from src.utils.errors import UserError
 from src.utils.files import write_atomic
 
@@ -63,13 +64,17 @@ def write_dataset_page(splits: Splits, path: Path, trust: Iterable[str] = ()) ->
     if source is not None:
         found.append(checks.check_sounds(source, values[complete], np.stack(images), quantised))
     what = "all channels" if source is None else "sounds and all channels"
+    note = f"The page holds {what} of {len(complete)} samples only, which the list above names."
+    small = thumbnail_size(*spec.image_shape[1:])
+    if small != spec.image_shape[1:]:
+        note += f" The image here is reduced to {small[0]} x {small[1]} pixels."
     data = {
         **shown_samples(splits, shown, values),
         **distributions(spec.space, histograms, shown_places(splits, shown)),
         "correlations": related.tolist(),
         "examples": examples,
         "missing": missing,
-        "other_note": f"The page holds {what} of {len(complete)} samples only, which the list above names.",
+        "other_note": note,
     }
     sections = [
         checks_section(found),

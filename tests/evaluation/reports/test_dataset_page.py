@@ -236,3 +236,4 @@ def test_many_large_images_stay_small(tmp_path):
     splits = written(tmp_path / "made", space.sample(0, 0, 300), images, space)
     page = write_dataset_page(splits, tmp_path / "page.html")
     assert page.stat().st_size < 2e6
+    assert data_of(page)["other_note"].endswith("The image here is reduced to 32 x 32 pixels.")
