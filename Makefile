@@ -164,13 +164,13 @@ sdmr: generate-moog_resonance ## Moog resonance
 sdma: sdmb sdme sdmr ## all three
 
 ##@ Inspect
-ddr: $(READY) ## the newest dataset
+ddr: $(READY) ## the newest dataset, as a page with samples, sounds and distributions
 	$(PYTHON) viz/show_dataset.py
 
-dds: $(READY) ## the newest 256-clip dataset
+dds: $(READY) ## ... of 256 clips
 	$(PYTHON) viz/show_dataset.py --match _256dss_
 
-ddl: $(READY) ## the newest 16,384-clip dataset
+ddl: $(READY) ## ... of 16,384 clips
 	$(PYTHON) viz/show_dataset.py --match _16384dss_
 
 ae: $(READY) ## test the newest best.ckpt, compare its sounds by all audio metrics, and write a report with sounds

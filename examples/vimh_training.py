@@ -14,9 +14,9 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from src.cli.instantiate import quiet_lightning
 from src.cli.script import given_path, run_script
 from src.data.vimh_datamodule import VIMHDataModule
-from src.evaluation.dataset_picture import dataset_figure
 from src.evaluation.evaluate import evaluate, require_same_targets
 from src.evaluation.plots import histogram_figure, save_figure, scatter_figure
+from src.evaluation.reports.dataset_page import write_dataset_page
 from src.evaluation.split_outputs import predict_values
 from src.evaluation.tables import print_evaluation
 from src.models.build import build_model, load_checkpoint
@@ -33,7 +33,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--analyze-only", action="store_true", help="show the data, then stop")
     parser.add_argument("--checkpoint", type=given_path, help="test this checkpoint instead of training")
-    parser.add_argument("--save-plots", action="store_true", help="write PNGs")
+    parser.add_argument("--save-plots", action="store_true", help="write a page of the dataset, and PNGs")
     parser.add_argument("--export-results", type=given_path, help="write the test results as JSON")
     parser.add_argument("--output-dir", type=given_path, default=ROOT / "logs/examples/vimh_training")
     arguments = parser.parse_args()
@@ -63,10 +63,8 @@ def main() -> None:
     values = space.denormalize(dataset.targets())
     if arguments.save_plots:
         output.mkdir(parents=True, exist_ok=True)
-        rows = next(dataset.batches_by_shape(8))
-        batch = dataset.__getitems__(rows)
-        figure = dataset_figure(data.spec, batch["image"].numpy(), values[rows], batch["scale"].numpy())
-        save_figure(figure, output / "samples.png")
+        splits = {split: data.dataset(split) for split in ("train", "val", "test")}
+        write_dataset_page(splits, output / "dataset.html", data.trust)
         save_figure(histogram_figure(space, values), output / "parameters.png")
     if not arguments.analyze_only:
         evaluation, model = learn(arguments, config, data)

@@ -15,14 +15,13 @@ from omegaconf import OmegaConf
 
 ROOT = rootutils.setup_root(__file__, indicator="pyproject.toml", pythonpath=True)
 
-from src.cli.script import given_path, run_script  # noqa: E402
+from src.cli.script import given_path, local_trust, run_script  # noqa: E402
 from src.run.checkpoints import checkpoints_of_runs, find_checkpoint  # noqa: E402
 from src.utils.errors import PrintableFilter, UnavailableError  # noqa: E402
 from src.utils.files import shown_path  # noqa: E402
 from src.utils.table import show_lines  # noqa: E402
 
 _NEWEST = 8  # runs that are offered if no checkpoint is given
-_TRUST = ROOT / "configs/local/trust.yaml"  # what the other commands read as well
 
 
 def main() -> None:
@@ -52,9 +51,8 @@ def main() -> None:
         show_lines(f"{url} (Ctrl-C ends it)")
         if arguments.open:
             webbrowser.open(url)
-        local_trust = (_read(_TRUST).get("trust") or []) if _TRUST.exists() else []
         checkpoints = [Checkpoint(name_of(path), path) for path in paths]
-        load_in_thread(checkpoints, [*arguments.trust, *local_trust])
+        load_in_thread(checkpoints, [*arguments.trust, *local_trust(ROOT)])
         app = make_app(checkpoints, _read(ROOT / "configs/predict.yaml"), port)
         with suppress(KeyboardInterrupt):  # the usual end
             make_server(app).run(sockets=[listener])

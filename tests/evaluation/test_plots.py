@@ -4,9 +4,6 @@ import io
 
 import numpy as np
 
-from src.data.inputs import Inputs
-from src.data.spec import DatasetSpec
-from src.evaluation.dataset_picture import dataset_figure
 from src.evaluation.plots import error_figure, histogram_figure, scatter_figure
 from src.parameters.space import ParameterSpace
 from src.parameters.spec import ParameterSpec
@@ -26,8 +23,6 @@ def test_names_and_units_begin_no_formula():
     values = space.sample(0, 0, 20).astype(float)
     draw(scatter_figure(space, values, values))
     draw(error_figure(space, values - values[::-1]))
-    spec, scale = DatasetSpec(" ".join(NAMES), Inputs((1, 8, 8)), space), np.tile([-80.0, 0.0], (4, 1))
-    draw(dataset_figure(spec, np.zeros((4, 1, 8, 8), np.uint8), values[:4], scale))
     for name, axis in zip(NAMES, draw(histogram_figure(space, values)).axes, strict=False):
         assert axis.get_title() == name == axis.get_xlabel()
 

@@ -7,21 +7,8 @@ from src.evaluation.architecture_boxes import BOXES_CAPTION
 from src.evaluation.reports.check import Check
 from src.evaluation.reports.heads import CAPTION, HeadFigures, head_table
 from src.evaluation.reports.page import section, table, text
+from src.evaluation.reports.parts import checks_section, finder_section, sentences
 from src.utils.table import Column, Rows
-
-_FINDER = """<form id="filter" class="controls">
-<label>quantity <select name="quantity"></select></label>
-<label>from <input name="low" type="number" step="any"></label>
-<label>to <input name="high" type="number" step="any"></label>
-<label>sort by <select name="order"></select></label>
-<label>order <select name="direction"><option value="down">largest first</option>
-<option value="up">smallest first</option></select></label>
-<button type="reset">Show all</button>
-</form>
-<p><output id="count"></output>, shown: <span id="shown"></span>
-<span class="controls"><button type="button" id="earlier">Earlier</button>
-<button type="button" id="later">Later</button></span></p>
-<div id="found" class="found"></div>"""
 
 _SAMPLE = """<div class="controls"><label>number <input id="sample-row" type="number" min="0" max="{last}"></label>
 <span id="examples" class="controls"></span></div>
@@ -52,14 +39,6 @@ _HEAD = """<h3>{name}</h3>
 <div id="head-{at}" class="figures"></div>"""
 
 
-def body(title: str, intro: Sequence[str], sections: Sequence[str]) -> str:
-    """Return the body of a page: `intro` are the sentences below its title."""
-    header = f"<header><h1>{text(title)}</h1>{sentences(intro)}</header>"
-    skip = '<a class="skip" href="#main">Skip to the results</a>'
-    status = '<div class="status"><p id="status" role="status"></p></div>'
-    return "\n".join([skip, header, '<main id="main">', *sections, "</main>", status])
-
-
 def result_sections(
     checks: Sequence[Check], rows: Sequence[HeadFigures], count: int, samples: str, notes: Sequence[str]
 ) -> list[str]:
@@ -76,17 +55,6 @@ def result_sections(
         figure = '<div id="correlations" class="figures wide"></div>'
         found.append(section("together", "Errors of two parameters together", figure))
     return found
-
-
-def checks_section(checks: Sequence[Check]) -> str:
-    """Return the section with a row of checks."""
-    states = "".join(_check(check) for check in checks)
-    return section("checks", "Checks", f'<ul class="checks">{states}</ul>')
-
-
-def finder_section(samples: str, *above: str) -> str:
-    """Return the section that finds samples; `above` is HTML above the form."""
-    return section("find", f"Find {samples}", *above, _FINDER)
 
 
 def sample_section(last: int, key: str, *below: str) -> str:
@@ -118,17 +86,6 @@ def network_section(drawing: str, columns: Sequence[Column], rows: Rows) -> str:
     caption = f'<p class="soft">{text(BOXES_CAPTION)}</p>'
     layers = f"<details><summary>Layers</summary>{table(columns, rows, 'Layers')}</details>"
     return section("network", "Network", picture, caption, layers)
-
-
-def sentences(given: Sequence[str]) -> str:
-    """Return sentences as paragraphs."""
-    return "".join(f"<p>{text(sentence)}</p>" for sentence in given)
-
-
-def _check(check: Check) -> str:
-    state = {"unknown": "not measured"}.get(check.state, check.state)
-    name = f'<b>{text(check.name)}: <span class="state">{state}</span></b>'
-    return f'<li class="{check.state}">{name} {text(check.why)}</li>'
 
 
 def _head(at: int, row: HeadFigures) -> str:

@@ -6,11 +6,11 @@ import numpy as np
 
 from src.data.datamodule import BatchDataModule
 from src.data.overlap import count_shared
-from src.data.sensitivity import is_lost
 from src.data.spec import DatasetSpec
 from src.evaluation.calibration import coverages
 from src.evaluation.predictions_file import SplitPredictions
 from src.evaluation.reports.check import Check, State
+from src.evaluation.reports.dataset_checks import check_effects
 from src.evaluation.reports.heads import HeadFigures
 from src.models.heads.calibration import BANDS
 from src.models.heads.multi_head import Estimates
@@ -47,20 +47,6 @@ def check_leakage(datamodule: BatchDataModule | None) -> Check:
         why = f"{shared:,} of {compared:,} test samples are also in the training split: their errors measure memory."
         return Check(name, "fail" if 100 * shared >= compared else "warn", why)
     return Check(name, "pass", f"None of {compared:,} test samples is also in the training split.")
-
-
-def check_effects(spec: DatasetSpec | None) -> Check:
-    """Check whether each parameter changes the image, or what is stored with it."""
-    name = "Parameters with effect"
-    if spec is None or not spec.origin.sensitivity:
-        return Check(name, "unknown", "The dataset does not state how strongly its parameters change the images.")
-    lost = [row.name for row in spec.origin.sensitivity if is_lost(row)]
-    hidden = [row.name for row in spec.origin.sensitivity if row.blind and not is_lost(row)]
-    if lost:
-        return Check(name, "fail", f"No measurable effect on the image: {', '.join(lost)}.")
-    if hidden:
-        return Check(name, "warn", f"An effect on the level of the image alone: {', '.join(hidden)}.")
-    return Check(name, "pass", "Each parameter changes the image measurably.")
 
 
 def check_coverage(predictions: SplitPredictions) -> Check:

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from src.evaluation.reports.body import body
 from src.evaluation.reports.comparison import Comparison, MethodFacts
 from src.evaluation.reports.comparison_body import COLOURS, comparison_sections
 from src.evaluation.reports.comparison_panels import (
@@ -22,13 +21,14 @@ from src.evaluation.reports.comparison_panels import (
 from src.evaluation.reports.comparison_tables import STEM, title
 from src.evaluation.reports.comparison_verdict import check_comparison, verdict
 from src.evaluation.reports.page import make_page
+from src.evaluation.reports.parts import body
 from src.utils.errors import UserError
 from src.utils.files import write_atomic
 
 _STYLES = ("base.css", "report.css", "comparison.css")
 _SCRIPTS = (
     *("base", "axes", "maps", "selection", "methods", "plot", "figures", "cells", "differences", "compared"),
-    *("pictures", "finder", "player", "sample", "comparison"),
+    *("pictures", "finder", "player", "spectrogram", "sample", "comparison"),
 )
 
 

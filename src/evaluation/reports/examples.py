@@ -1,13 +1,9 @@
 """The few samples that a report shows whole: which ones, their images, their sounds, their refined parameters."""
 
-import base64
-import io
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import soundfile
 
 from src.data.dataset import BatchDataset
 from src.data.source import Source
@@ -16,6 +12,7 @@ from src.evaluation.predictions_file import SplitPredictions
 from src.evaluation.reports.page import data_url
 from src.evaluation.reports.panels import relative_errors
 from src.evaluation.reports.pictures import png
+from src.evaluation.reports.sounds import encoded_sounds
 from src.spectral.decibels import to_decibels
 
 _MOST_EXAMPLES = 12
@@ -113,26 +110,6 @@ def as_bytes(images: np.ndarray, spec: DatasetSpec) -> np.ndarray:
         return images
     low, high = spec.inputs.value_range
     return np.rint(np.clip((images - low) / (high - low), 0.0, 1.0) * 255.0).astype(np.uint8)
-
-
-def encoded_sounds(clips: dict[str, np.ndarray], sample_rate: int, most: int) -> dict[str, Any]:
-    """Return `sounds`, each clip (T,) as FLAC in base64, and a `note` if they are quieter or shorter than rendered.
-
-    All clips have the same gain, so that their levels can be compared. Only the first `most` samples are kept.
-    """
-    peak = max(float(np.abs(clip).max()) for clip in clips.values())
-    gain = 1.0 / peak if peak > 1.0 else 1.0
-    notes = []
-    if gain < 1.0:
-        notes.append(f"All its sounds are {-20 * math.log10(gain):.1f} dB quieter here, since the loudest would clip.")
-    if max(map(len, clips.values())) > most:
-        notes.append(f"Only the first {most / sample_rate:.1f} s are in this page.")
-    sounds = {}
-    for kind, clip in clips.items():
-        content = io.BytesIO()
-        soundfile.write(content, gain * clip[:most], sample_rate, format="FLAC", subtype="PCM_16")
-        sounds[kind] = base64.b64encode(content.getvalue()).decode()
-    return {"sounds": sounds, "note": " ".join(notes)}
 
 
 def _double(values: np.ndarray) -> np.ndarray:

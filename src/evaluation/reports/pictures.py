@@ -43,7 +43,7 @@ def block_sums(images: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, n
     return sums, area
 
 
-def sprite(thumbnails: np.ndarray) -> tuple[bytes, int]:
+def sprite(thumbnails: np.ndarray, lossless: bool = False) -> tuple[bytes, int]:
     """Return thumbnails (n, h, w) uint8 as one WebP, row by row, and how many it has in a row."""
     count, height, width = thumbnails.shape
     columns = math.ceil(math.sqrt(count * height / width))
@@ -52,7 +52,7 @@ def sprite(thumbnails: np.ndarray) -> tuple[bytes, int]:
     sheet[:count] = thumbnails
     sheet = sheet.reshape(rows, columns, height, width).swapaxes(1, 2).reshape(rows * height, columns * width)
     content = io.BytesIO()
-    Image.fromarray(sheet).save(content, "WEBP", quality=_QUALITY, method=2)
+    Image.fromarray(sheet).save(content, "WEBP", quality=_QUALITY, method=2, lossless=lossless)
     return content.getvalue(), columns
 
 

@@ -11,7 +11,6 @@ from src.data.dataset import BatchDataset
 from src.evaluation.predictions_file import FILE, SplitPredictions, read_predictions_file
 from src.evaluation.reports import twins
 from src.evaluation.reports.body import (
-    body,
     curves_section,
     facts_section,
     neighbours_note,
@@ -25,6 +24,7 @@ from src.evaluation.reports.facts import layer_table, metrics_table, network_dra
 from src.evaluation.reports.heads import CAPTION, head_figures
 from src.evaluation.reports.neighbours import nearest_errors
 from src.evaluation.reports.page import make_page
+from src.evaluation.reports.parts import body
 from src.models.vimh_lit_module import VIMHLitModule
 from src.utils.errors import UserError, first_line
 from src.utils.files import path_text, require_content, write_atomic
@@ -35,7 +35,7 @@ PAGE_FILE = "report.html"
 _STYLES = ("base.css", "report.css")
 _SCRIPTS = (
     *("base", "axes", "maps", "selection", "predictions", "plot", "figures", "cells", "heads"),
-    *("pictures", "finder", "player", "sample", "explanation", "report"),
+    *("pictures", "finder", "player", "spectrogram", "sample", "explanation", "report"),
 )
 
 

@@ -18,6 +18,7 @@ from src.data.spec import hop_samples
 from src.data.vimh_datamodule import VIMHDataModule
 from src.evaluation.image_axes import axis_ends
 from src.evaluation.reports import curves, examples, neighbours, page, pictures
+from src.evaluation.reports.sounds import encoded_sounds
 from src.spectral.mel import hz_to_mel, mel_centres
 from tests.evaluation.reports.made import make_predictions
 
@@ -59,14 +60,14 @@ def test_a_picture_is_stored_exactly_and_a_large_one_thinned_out():
 
 def test_sounds_have_one_gain_and_a_note_says_which():
     clips = {"true": np.float32([0.5, -0.5, 0.25]), "predicted": np.float32([2.0, 0.0, -1.0])}
-    found = examples.encoded_sounds(clips, 8000, most=2)
+    found = encoded_sounds(clips, 8000, most=2)
     assert found["note"].startswith("All its sounds are 6.0 dB quieter") and "Only the first" in found["note"]
     for kind, clip in clips.items():
         content = io.BytesIO(base64.b64decode(found["sounds"][kind]))
         samples, rate = soundfile.read(content)
         assert rate == 8000
         np.testing.assert_allclose(samples, clip[:2] / 2, atol=2**-15)
-    assert examples.encoded_sounds({"true": clips["true"]}, 8000, most=9)["note"] == ""
+    assert encoded_sounds({"true": clips["true"]}, 8000, most=9)["note"] == ""
 
 
 def test_examples_are_the_best_the_median_the_worst_and_the_worst_of_each_head():

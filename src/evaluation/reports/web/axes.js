@@ -26,11 +26,12 @@ function ticks(axis, room) {
     const inside = found.filter((value) => value >= axis.min * (1 - 1e-9) && value <= axis.max * (1 + 1e-9));
     if (inside.length > 1) return inside.map((value) => [value, short(value)]);
   }
-  const raw = (axis.max - axis.min) / room;
+  const low = Math.min(axis.min, axis.max), high = Math.max(axis.min, axis.max); // an axis may also go down
+  const raw = (high - low) / room;
   const power = 10 ** Math.floor(Math.log10(raw));
   const step = power * [1, 2, 5, 10].find((factor) => factor * power >= raw);
   const found = [];
-  for (let at = Math.ceil(axis.min / step - 1e-9); at * step <= axis.max + step * 1e-9; at++) found.push([at * step, short(at * step)]);
+  for (let at = Math.ceil(low / step - 1e-9); at * step <= high + step * 1e-9; at++) found.push([at * step, short(at * step)]);
   return found;
 }
 
@@ -83,5 +84,5 @@ export function paintAxes(pen, plot, colours) {
 export function pictureAxes(ends) {
   if (!ends) return { x: { min: 0, max: 1, names: [], title: "" }, y: { min: 0, max: 1, names: [], title: "" } };
   const { seconds, hz, mel } = ends;
-  return { x: { min: seconds[0], max: seconds[1], title: "time, s" }, y: { min: hz[0], max: hz[1], mel, title: "frequency, Hz" } };
+  return { x: { min: seconds[0], max: seconds[1], title: "time, s", seconds: true }, y: { min: hz[0], max: hz[1], mel, title: "frequency, Hz" } };
 }

@@ -1,4 +1,4 @@
-// Figures of points, one for each sample, and of lines.
+// Figures of points, one for each sample, of lines, and of one value in its range.
 function axisOf(at, title) {
   const { min, max, scale } = data.parameters[at];
   return { min, max, log: scale === "log", title };
@@ -14,7 +14,7 @@ function addPoints(parent, plot, xOf, yOf, rank) {
   return addPlot(parent, {
     ...plot,
     paint(pen) {
-      plot.below(pen);
+      if (plot.below) plot.below(pen);
       const size = data.count > 4000 ? 2 : 3;
       for (const kept of selection.kept ? [false, true] : [true]) {
         const colour = kept ? colours.point : colours.dim;
@@ -44,6 +44,25 @@ function addPoints(parent, plot, xOf, yOf, rank) {
       return true;
     },
   });
+}
+
+// The range of a parameter as a bar, with an interval [low, high] and with marks of values by their class.
+function rangeBar(at, interval, marks) {
+  const left = (value) => `${100 * Math.min(1, Math.max(0, position(axisOf(at, ""), value)))}%`;
+  const bar = element("div", { class: "bar", "aria-hidden": "true" });
+  const [low, high] = interval;
+  if (Number.isFinite(low)) {
+    const grey = element("i", { class: "interval" });
+    [grey.style.left, grey.style.right] = [left(low), `calc(100% - ${left(high)})`];
+    bar.append(grey);
+  }
+  for (const [kind, value] of marks) {
+    if (!Number.isFinite(value)) continue;
+    const mark = element("i", { class: `mark ${kind}` });
+    mark.style.left = left(value);
+    bar.append(mark);
+  }
+  return bar;
 }
 
 // A figure of lines through points; `below` paints what lies below them.

@@ -13,7 +13,10 @@ function levelsOf(picture, x, y, width, height) {
   return context.getImageData(0, 0, width, height).data.filter((_, at) => at % 4 === 0);
 }
 
-// That part as a canvas; `data.grey` says that it is shown as it is.
+// That part as a canvas, with its `levels`; `data.grey` says that it is shown as it is.
 function coloured(picture, x, y, width, height) {
-  return pictureOf(levelsOf(picture, x, y, width, height), width, height, data.grey ? GREY : HEAT);
+  const levels = levelsOf(picture, x, y, width, height);
+  const canvas = pictureOf(levels, width, height, data.grey ? GREY : HEAT);
+  canvas.levels = levels;
+  return canvas;
 }

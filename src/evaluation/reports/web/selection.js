@@ -2,9 +2,9 @@
 const selection = { row: 0, kept: null, count: data.count };
 const listeners = []; // called after each change, with true if the filter has changed
 
-// Where a page holds some of the samples only, `data.ids` are their numbers.
+// Where a page holds some of the samples only, `data.ids` are their numbers or their names.
 const idOf = (row) => (data.ids ? data.ids[row] : row);
-const rowOf = (id) => (data.ids ? data.ids.indexOf(id) : id);
+const rowOf = (id) => (data.ids ? data.ids.findIndex((one) => String(one) === String(id)) : Number(id));
 
 function select(row) {
   if (!(row >= 0 && row < data.count) || row === selection.row) return;
@@ -30,7 +30,7 @@ function shown(at, value, hasUnit = true) {
 }
 
 function rowOfAddress() {
-  const found = /^#sample=(\d+)$/.exec(location.hash);
-  return found ? rowOf(Number(found[1])) : NaN;
+  const found = /^#sample=(.+)$/.exec(location.hash);
+  return found ? rowOf(found[1]) : NaN;
 }
 addEventListener("hashchange", () => select(rowOfAddress()));
