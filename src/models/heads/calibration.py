@@ -135,8 +135,8 @@ def fit_variance(error: Tensor, spread: Tensor, uniform: Tensor) -> tuple[Tensor
         fits.append(torch.stack([cost, torch.full_like(cost, power), spread_weight, width_weight]))
     costs, *candidates = torch.stack(fits).unbind(dim=1)  # (powers, P) each
     best = costs.argmin(dim=0, keepdim=True)
-    power, spread_weight, width_weight = (candidate.gather(0, best)[0] for candidate in candidates)
-    return power, spread_weight / typical.pow(2.0 * power), width_weight
+    chosen, spread_weight, width_weight = (candidate.gather(0, best)[0] for candidate in candidates)
+    return chosen, spread_weight / typical.pow(2.0 * chosen), width_weight
 
 
 def _fit_weights(error: Tensor, spread: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor, Tensor]:

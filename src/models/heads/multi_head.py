@@ -169,6 +169,18 @@ class MultiHead(nn.Module):
         return found
 
     @_in_float32
+    def energies(self, outputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return the energies (B,) of each head that predicts levels by a softmax: -log sum exp of its logits.
+
+        Source: Liu, Wang, Owens & Li, Energy-based Out-of-distribution Detection, arXiv 2010.03759.
+        """
+        found = {}
+        for name, head in self.heads.items():
+            if isinstance(head, LevelHead) and "levels" in head.feeds:
+                found[name] = -outputs[name].logsumexp(dim=1)
+        return found
+
+    @_in_float32
     def estimates(self, outputs: Mapping[str, Tensor]) -> Estimates:
         """Return values, uncertainties and intervals, calibrated by the last validation."""
         deviations = self.calibration.deviation(*self._spreads(outputs))

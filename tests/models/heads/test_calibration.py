@@ -50,7 +50,7 @@ def test_a_spread_that_is_right_is_left_alone():
     assert found["width_weight"].item() * STEP**2 / 12 < 0.01 * np.mean(spreads() ** 2)
     np.testing.assert_allclose(found["factors"][0], NORMAL, rtol=0.05)
     assert found["samples"].item() == 40_000
-    assert found["scale"].item() == pytest.approx(1.03, abs=0.02)  # the middles of the bands are 68.5 and 91.5 %
+    assert found["scale"].item() == pytest.approx(1.03, abs=0.05)  # the middles of the bands are 68.5 and 91.5 %
 
 
 def test_a_spread_that_is_too_wide_is_scaled_and_one_that_tells_nothing_is_left_out():
