@@ -58,7 +58,7 @@ def shifted(image: torch.Tensor, frames: float) -> torch.Tensor:
         source = torch.arange(image.shape[3]) - columns
         moved = image[..., source.clamp(0, image.shape[3] - 1)]
         neighbours.append(torch.where(source >= 0, moved, 0.0))
-    return torch.lerp(*neighbours, frames - whole)
+    return torch.lerp(neighbours[0], neighbours[1], frames - whole)
 
 
 def cut_at_onsets(sounds: np.ndarray, rate: int) -> np.ndarray:
