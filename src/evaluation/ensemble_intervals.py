@@ -12,8 +12,9 @@ from src.parameters.space import ParameterSpace
 from src.utils.table import Column
 
 INTERVAL_NOTE = (
-    "equal coverage: all half widths are scaled so that 90 % of the true values of the test split are inside; best "
-    "member: the one whose intervals are then the narrowest; ratio: below 1 the ensemble's intervals are narrower"
+    "in 90 % interval: share of true values within the ensemble's; half width: of the ensemble's, in percent of the "
+    "range, if all are scaled so that 90 % of the true values of the test split are inside; best member: the one whose "
+    "intervals are then the narrowest; ratio: below 1 the ensemble's intervals are narrower"
 )
 _LEVEL = 0.9
 _DRAWS = 400  # of the sounds: an end of the interval of a ratio is then accurate to about 5 % of its width
