@@ -8,9 +8,9 @@ high_90, the ends of intervals. level and true_level (n, P) int32 are classes of
 the prediction without a network: the training split's mean, or for a category the most frequent one. image_limit (P,)
 float32 is the least mean absolute error that the images allow; nan if it is unknown. probabilities_I (n, K) float32 are
 those of the categories of the parameter with index I, only where it is categorical; energy_I (n,) float32 is -log sum
-exp of the logits of its head, only where it has logits. distance (n,) float32, if it is
-known, says how unlike the validation samples each sample is: 1 % of those are above 1. names and units (P,) are texts,
-and about is a JSON object: which dataset, split and checkpoint they are from, and the parameters' ranges and scales.
+exp of the logits of its head, only where it has logits. distance (n,) float32, if it is known, says how unlike the
+validation samples each sample is: 1 % of those are above 1. names and units (P,) are texts, and about is a JSON object:
+which dataset, split and checkpoint they are from, and the parameters' ranges and scales.
 """
 
 import io
@@ -34,7 +34,7 @@ _LARGEST = 2**31  # bytes of all arrays: those of a million sounds with 40 param
 _VALUES = ("value", "truth", "sd", "low_68", "high_68", "low_90", "high_90")
 _LEVELS = ("level", "true_level")
 _PROBABILITIES = "probabilities_"  # of the parameter with this index
-_ENERGY = "energy_"  # the same
+_ENERGY = "energy_"  # of the parameter with this index
 _OF_PARAMETERS = ("baseline", "image_limit")
 
 
@@ -56,8 +56,8 @@ class SplitPredictions:
     image_limit: np.ndarray
     about: Mapping[str, Any] = field(default_factory=dict)
     probabilities: Mapping[str, np.ndarray] = field(default_factory=dict)  # (n, K) by categorical parameter
-    energies: Mapping[str, np.ndarray] = field(default_factory=dict)  # (n,) by parameter
     distance: np.ndarray | None = None  # None for a model that was not fitted to any
+    energies: Mapping[str, np.ndarray] = field(default_factory=dict)  # (n,) by parameter whose head has logits
 
 
 def write_predictions_file(predictions: SplitPredictions, directory: Path, checkpoint: Path | None = None) -> None:
