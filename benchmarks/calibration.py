@@ -1,12 +1,14 @@
 """Train every kind of head and measure what its uncertainties cover on the test split: `make calibration`.
 
-    python benchmarks/calibration.py                                    # every kind: about 15 minutes on one core
+    python benchmarks/calibration.py                                    # every kind: about 6 minutes on one core
     python benchmarks/calibration.py --heads gaussian soft --synths simple_saw --epochs 3 --keep /tmp/look.json
     python benchmarks/calibration.py --missing                          # continue an interrupted run
 
 Each model is chosen and calibrated on the validation split and tested on the test split, which is not used before.
 Rows are written to calibration.json as soon as a model is done. A parameter with * is outside the bounds:
-intervals and +- of nominally 68 % should cover 55 to 82 %, those of 90 % should cover 87 to 96 %.
+intervals and +- of nominally 68 % should cover 55 to 82 %, those of 90 % should cover 87 to 96 %, and 80 % of the
+quarter of the sounds with the largest +-. `splits` are the coverages over random splits of validation and test sounds,
+of these intervals and of others: see calibration_splits.py.
 """
 
 import argparse
@@ -23,6 +25,7 @@ import rootutils
 ROOT = rootutils.setup_root(__file__, indicator="pyproject.toml", pythonpath=True)
 
 import torch
+from calibration_splits import SCHEMES, SPLITS, samples_of, split_coverages
 from compare_models import HEADS, SYNTHS, config_of
 from generation import recipe_of
 from lightning import Trainer, seed_everything
@@ -38,6 +41,7 @@ from src.utils.table import show
 
 MODEL = "cnn_micro"
 BATCH_SIZE = 128  # an epoch then takes 2 s, and the networks learn enough for the test
+_MAY_BE_NAN = ("rank_correlation", "least_certain")
 
 
 def trained(heads: str, synth: str, size: int, epochs: int, seed: int) -> tuple[VIMHLitModule, VIMHDataModule]:
@@ -58,45 +62,80 @@ def trained(heads: str, synth: str, size: int, epochs: int, seed: int) -> tuple[
         return load_checkpoint(best.best_model_path), data
 
 
-def run_one(heads: str, synth: str, size: int, epochs: int, seed: int) -> list[Coverage]:
-    """Train one model and return what it covers on the test split."""
+def run_one(heads: str, synth: str, size: int, epochs: int, seed: int) -> list[dict]:
+    """Train one model and return, by parameter, what it covers on the test split and on random splits."""
     model, data = trained(heads, synth, size, epochs, seed)
-    return measure_coverage(model, data.dataset("test"))
+    samples = torch.cat([samples_of(model, data.dataset(split)) for split in ("val", "test")])
+    rows = zip(measure_coverage(model, data.dataset("test")), split_coverages(samples), strict=True)
+    return [to_json(row) | {"splits": splits} for row, splits in rows]
 
 
 def to_json(row: Coverage) -> dict:
     """Return a row as JSON can hold it: NaN becomes null."""
     plain = asdict(row)
-    return plain | {"rank_correlation": None if math.isnan(row.rank_correlation) else row.rank_correlation}
+    return plain | {name: None if math.isnan(plain[name]) else plain[name] for name in _MAY_BE_NAN}
 
 
 def from_json(plain: dict) -> Coverage:
     """Return the row that `to_json` converted."""
-    correlation = plain["rank_correlation"]
-    return Coverage(**plain | {"rank_correlation": math.nan if correlation is None else correlation})
+    missing = {name: math.nan for name in _MAY_BE_NAN if plain[name] is None}
+    return Coverage(**{name: value for name, value in plain.items() if name != "splits"} | missing)
 
 
 def markdown(content: dict) -> str:
     """Return the table for the documentation: for each synth and kind of head, the range over its parameters."""
     settings = content["settings"]
     lines = [
-        "| synth | `heads=` | 68 % interval | 90 % interval | +- | 1.645 +- | rank |",
-        "|---|---|---|---|---|---|---|",
+        "| synth | `heads=` | 68 % interval | 90 % interval | least certain quarter | +- | 1.645 +- | rank |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for synth, kinds in content["coverage"].items():
         for kind, plain in kinds.items():
             rows = [from_json(row) for row in plain]
             shares = [[row.intervals[at] for row in rows] for at in (0, 1)]
             shares += [[row.normal[at] for row in rows] for at in (0, 1)]
-            cells = [_span([f"{100 * one:.0f}" for one in sorted(share)]) + " %" for share in shares]
+            cells = [_percent(share) for share in shares]
+            uncertain = [row.least_certain for row in rows if math.isfinite(row.least_certain)]
+            cells.insert(2, _percent(uncertain) if uncertain else "constant")
             ranks = [row.rank_correlation for row in rows if math.isfinite(row.rank_correlation)]
             cells.append(_span([f"{one:.2f}" for one in sorted(ranks)]) if ranks else "constant")
             lines.append(f"| {synth} | `{kind}` | {' | '.join(cells)} |")
     note = (
         f"{settings['model']}, {settings['size']:,} clips, {settings['epochs']} epochs, one seed; least and largest "
-        f"coverage over the parameters; torch {settings['torch']}. rank: rank correlation of |error| and +-."
+        f"coverage over the parameters; torch {settings['torch']}. least certain quarter: coverage of the 90 % "
+        "interval in the quarter of the sounds with the largest +-. rank: rank correlation of |error| and +-."
     )
     return "\n".join([*lines, "", note])
+
+
+def markdown_of_splits(content: dict) -> str:
+    """Return the table of the coverages over random splits: for each kind of head, the range over all parameters."""
+    lines = [
+        "| `heads=` | covered | relative half width | by the rule | least certain quarter | by the rule | plain |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    kinds = next(iter(content["coverage"].values()))
+    for kind in kinds:
+        rows = [row["splits"] for synth in content["coverage"].values() for row in synth[kind]]
+        coverage, ratio, uncertain = (
+            {scheme: [row[scheme][at] for row in rows] for scheme in SCHEMES} for at in range(3)
+        )
+        cells = [f"{_span([f'{100 * one:.1f}' for one in sorted(coverage['fitted'])])} %"]
+        cells += [_span([f"{one:.2f}" for one in sorted(ratio[scheme])]) for scheme in ("fitted", "rule")]
+        for scheme in SCHEMES:
+            known = [share for share in uncertain[scheme] if share is not None]
+            cells.append(_percent(known) if known else "constant")
+        lines.append(f"| `{kind}` | {' | '.join(cells)} |")
+    note = (
+        f"Means of {SPLITS} random splits of the validation and test sounds into halves, one that calibrates and one "
+        "that tests; least and largest over the parameters of both synths. Half widths are relative to those of plain "
+        "intervals, which are the same for every sound."
+    )
+    return "\n".join([*lines, "", note])
+
+
+def _percent(shares: list[float]) -> str:
+    return _span([f"{100 * share:.0f}" for share in sorted(shares)]) + " %"
 
 
 def _span(figures: list[str]) -> str:
@@ -107,8 +146,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--heads", nargs="+", choices=HEADS, default=HEADS)
     parser.add_argument("--synths", nargs="+", default=SYNTHS)
-    parser.add_argument("--size", type=int, default=16384)
-    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--size", type=int, default=20480)  # 2,048 sounds each for validation and test
+    parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--keep", type=Path, default=ROOT / "benchmarks/calibration.json", help="JSON file of the rows")
     parser.add_argument("--missing", action="store_true", help="only those that the file does not have yet")
@@ -127,8 +166,7 @@ def main() -> None:
         rows = content["coverage"].setdefault(synth, {})
         for heads in arguments.heads:
             if heads not in rows:
-                coverage = run_one(heads, synth, arguments.size, arguments.epochs, arguments.seed)
-                rows[heads] = [to_json(row) for row in coverage]
+                rows[heads] = run_one(heads, synth, arguments.size, arguments.epochs, arguments.seed)
                 arguments.keep.write_text(json.dumps(content, indent=1) + "\n")
         groups = {heads: [from_json(row) for row in rows[heads]] for heads in arguments.heads}
         count = groups[arguments.heads[0]][0].count
@@ -136,6 +174,7 @@ def main() -> None:
         show(*table_of(groups.items()), title=title, caption=CAPTION)
     if arguments.keep == ROOT / "benchmarks/calibration.json":
         update_block("calibration", markdown(content))
+        update_block("calibration splits", markdown_of_splits(content))
 
 
 if __name__ == "__main__":

@@ -50,7 +50,10 @@ def main(config: DictConfig) -> None:
     require_loggers(config.get("logger"))
     from src.cli.instantiate import apply_extras, build_trainer
     from src.cli.signatures import require_valid_arguments
+    from src.data.fetch import fetch
+    from src.data.paths import to_location
     from src.data.reopen import reopened
+    from src.evaluation.energies import ENERGY_NOTE, energies_of, energy_table
     from src.evaluation.evaluate import evaluate, load_others, require_same_targets
     from src.evaluation.refinement.answers import make_refiner
     from src.evaluation.refinement.options import parse_options
@@ -58,11 +61,12 @@ def main(config: DictConfig) -> None:
     from src.evaluation.tables import print_evaluation, write_evaluation
     from src.evaluation.uncertainty_tables import print_reliability
     from src.models.build import read_checkpoint, restore_model
+    from src.utils.table import show
 
     apply_extras(config)
     options = parse_options(config)
-    if others and (options is not None or config.report):
-        key = "report" if config.report else "refine"
+    if others and (options is not None or config.report or config.unlike):
+        key = "report" if config.report else "refine" if options is not None else "unlike"
         raise UserError(f"ensemble: given with {key}, which needs a single model; give ckpt_path, or leave out {key}")
     require_valid_arguments(config, ("trainer", "callbacks", "logger"))
     trainer = build_trainer(config)  # before the dataset, which may have to be generated again
@@ -77,6 +81,7 @@ def main(config: DictConfig) -> None:
         )
     members = load_others(model, others, config.trust)
     refiner = None if options is None else make_refiner(model, datamodule.spec, options, config.trust)
+    unlike = energies_of(model, fetch(to_location(config.unlike, config.paths.cache_dir))) if config.unlike else None
     source = None
     if config.audio:
         from src.evaluation.audio import audio_source
@@ -90,9 +95,11 @@ def main(config: DictConfig) -> None:
     if not trainer.is_global_zero:
         return
     output = Path(config.paths.output_dir)
-    write_evaluation(evaluation, output, None if others else ckpt_path)
+    write_evaluation(evaluation, output, None if others else ckpt_path, unlike)
     print_evaluation(evaluation)
     print_reliability(evaluation)
+    if unlike is not None and evaluation.predictions is not None:
+        show(*energy_table(evaluation.predictions.energies, unlike), caption=ENERGY_NOTE)
     log.info("results: %s", shown_path(output / "test_results.json"))
     answers: dict[str, np.ndarray] = {}
     if refiner is not None:

@@ -16,12 +16,14 @@ from src.parameters.space import ParameterSpace
 from src.utils.table import Column
 
 _ROUNDING = 1e-6  # fraction of the range by which float32 may miss the end of an interval
-_HEADINGS = ("in 68 % interval", "in 90 % interval", "+-", "1.645 +-", "rank")
+_HEADINGS = ("in 68 % interval", "in 90 % interval", "+-", "1.645 +-", "rank", "least certain")
 CAPTION = (
-    "In brackets: 95 % confidence interval of the coverage. Columns +- and 1.645 +-: share\n"
-    "of errors within this limit, nominally 68 and 90 %. rank: rank correlation of |error|\n"
-    "and +-; nan: +- is the same for every sound. *: coverage outside 55..82 or 87..96 %."
+    "In brackets: 95 % confidence interval of the coverage. Columns +- and 1.645 +-: share of errors within this "
+    "limit, nominally 68 and 90 %. rank: rank correlation of |error| and +-; nan: +- is the same for every sound. "
+    "least certain: share within the 90 % interval in the quarter of the sounds with the largest +-. *: coverage "
+    "outside 55..82 or 87..96 %, or of the least certain quarter below 80 %"
 )
+_LEAST_CERTAIN = 0.8  # the least intended coverage of the 90 % interval in the least certain quarter
 
 
 @dataclass(frozen=True)
@@ -35,12 +37,13 @@ class Coverage:
     normal: tuple[float, float]  # within 1 and 1.645 uncertainties of the value
     rank_correlation: float  # Spearman's, of |error| and uncertainty; NaN if the uncertainty is constant
     half_width: float  # mean half width of the 90 % interval, in the parameter's unit
+    least_certain: float  # within the 90 % interval, in the quarter with the largest uncertainty; NaN if constant
 
     @property
     def is_within_bounds(self) -> bool:
-        """Whether the coverages of the intervals and the uncertainty are within src.models.heads.calibration.BANDS."""
+        """Whether all coverages are as intended, see src.models.heads.calibration.BANDS."""
         shares = zip((*self.intervals, *self.normal), (*BANDS, *BANDS), strict=True)
-        return all(low <= share <= high for share, (low, high) in shares)
+        return all(low <= share <= high for share, (low, high) in shares) and not self.least_certain < _LEAST_CERTAIN
 
 
 def measure_coverage(model: VIMHLitModule, dataset: BatchDataset) -> list[Coverage]:
@@ -60,9 +63,10 @@ def coverages(space: ParameterSpace, truth: np.ndarray, estimates: Estimates) ->
         if np.isnan(ends).all():
             continue
         rounding, count = _ROUNDING * (spec.max - spec.min), len(true)
-        inside = [
-            int(((low - rounding <= true) & (true <= high + rounding)).sum()) for low, high in (ends[:2], ends[2:])
-        ]
+        within = [(low - rounding <= true) & (true <= high + rounding) for low, high in (ends[:2], ends[2:])]
+        inside = [int(hits.sum()) for hits in within]
+        doubt = uncertainty / value if spec.scale == "log" else uncertainty
+        is_uncertain = doubt >= np.quantile(doubt, 0.75)
         error = np.abs(value - true)
         confidence = [stats.binomtest(hits, count).proportion_ci(0.95, "wilson") for hits in inside]
         rows.append(
@@ -74,6 +78,7 @@ def coverages(space: ParameterSpace, truth: np.ndarray, estimates: Estimates) ->
                 normal=(_share_within(error, NORMAL[0] * uncertainty), _share_within(error, NORMAL[1] * uncertainty)),
                 rank_correlation=_rank_correlation(error, uncertainty),
                 half_width=float(np.mean(0.5 * (ends[3] - ends[2]))),
+                least_certain=float("nan") if _constant(doubt) else float(within[1][is_uncertain].mean()),
             )
         )
     return rows
@@ -88,10 +93,13 @@ def _share_within(error: np.ndarray, limit: np.ndarray) -> float:
 
 
 def _rank_correlation(error: np.ndarray, uncertainty: np.ndarray) -> float:
-    constant = np.ptp(uncertainty) <= 1e-6 * np.abs(uncertainty).max()  # differences by rounding have no rank
-    if constant or not np.ptp(error):
+    if _constant(uncertainty) or not np.ptp(error):
         return float("nan")
     return float(stats.spearmanr(error, uncertainty).statistic)
+
+
+def _constant(uncertainty: np.ndarray) -> bool:
+    return bool(np.ptp(uncertainty) <= 1e-6 * np.abs(uncertainty).max())  # differences by rounding have no rank
 
 
 def table_of(groups: Iterable[tuple[str, list[Coverage]]]) -> tuple[list[Column], list[list[str]]]:
@@ -106,5 +114,5 @@ def table_of(groups: Iterable[tuple[str, list[Coverage]]]) -> tuple[list[Column]
             ]
             normal = [f"{100 * share:.1f}" for share in row.normal]
             name = row.name if row.is_within_bounds else f"{row.name} *"
-            cells.append([name, *shares, *normal, f"{row.rank_correlation:.2f}"])
+            cells.append([name, *shares, *normal, f"{row.rank_correlation:.2f}", f"{100 * row.least_certain:.1f}"])
     return [Column("parameter", text=True), *map(Column, _HEADINGS)], cells

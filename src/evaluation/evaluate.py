@@ -17,6 +17,7 @@ from src.data.spec import DatasetSpec, hop_samples
 from src.evaluation.baselines import baseline_values, typical_values
 from src.evaluation.class_metrics import ClassMetrics, class_metrics
 from src.evaluation.confusion import Confusion, count_pairs
+from src.evaluation.ensemble_intervals import IntervalWidths, compare_widths
 from src.evaluation.intervals import Interval, interval, proportion_interval, resampled_means
 from src.evaluation.predictions_file import SplitPredictions
 from src.evaluation.reconstruct import reconstruction_errors
@@ -92,6 +93,7 @@ class Evaluation:
     reconstruction_error: ImageError | None = None  # of a model that learns features; in levels of the image
     samples: str = "sounds"  # what they are: sounds or images
     reliability: tuple[Reliability, ...] = ()  # of the uncertainties of all parameters that are not categorical
+    ensemble: tuple[IntervalWidths, ...] = ()  # the widths of an ensemble's intervals beside those of its members
     predictions: SplitPredictions | None = field(default=None, repr=False)  # None if it predicts no parameters
 
     def to_json(self) -> bytes:
@@ -132,6 +134,7 @@ def evaluate(
     predictor = Ensemble([model, *others]) if others else model
     outputs = run_split(predictor, test, datamodule.eval_batch_size)
     estimates, levels = outputs.estimates, outputs.levels
+    alone = [run_split(one, test, datamodule.eval_batch_size).estimates for one in (model, *others)] if others else []
     values = estimates.values
     metrics = _test(model, datamodule, trainer)
     truth, trained_on = spec.space.denormalize(test.targets()), spec.space.denormalize(train.targets())
@@ -164,6 +167,7 @@ def evaluate(
             "data_seed": datamodule.seed,
         },
         probabilities=outputs.probabilities,
+        energies=outputs.energies,
         distance=None if np.isnan(outputs.distances).any() else outputs.distances,
     )
     return Evaluation(
@@ -177,6 +181,7 @@ def evaluate(
         categories=tuple(categories),
         image_error=_image_error(datamodule, test, values, truth, typical_values(spec.space, trained_on)),
         reliability=reliability(predictions),
+        ensemble=compare_widths(space, truth, estimates, alone) if alone else (),
         predictions=predictions,
     )
 

@@ -7,9 +7,10 @@ Arrays (n, P) float32 in physical units: value, truth, sd (the standard uncertai
 high_90, the ends of intervals. level and true_level (n, P) int32 are classes of the step grid. baseline (P,) float32 is
 the prediction without a network: the training split's mean, or for a category the most frequent one. image_limit (P,)
 float32 is the least mean absolute error that the images allow; nan if it is unknown. probabilities_I (n, K) float32 are
-those of the categories of the parameter with index I, only where it is categorical. distance (n,) float32, if it is
-known, says how unlike the validation samples each sample is: 1 % of those are above 1. names and units (P,) are texts,
-and about is a JSON object: which dataset, split and checkpoint they are from, and the parameters' ranges and scales.
+those of the categories of the parameter with index I, only where it is categorical; energy_I (n,) float32 is -log sum
+exp of the logits of its head, only where it has logits. distance (n,) float32, if it is known, says how unlike the
+validation samples each sample is: 1 % of those are above 1. names and units (P,) are texts, and about is a JSON object:
+which dataset, split and checkpoint they are from, and the parameters' ranges and scales.
 """
 
 import io
@@ -33,6 +34,7 @@ _LARGEST = 2**31  # bytes of all arrays: those of a million sounds with 40 param
 _VALUES = ("value", "truth", "sd", "low_68", "high_68", "low_90", "high_90")
 _LEVELS = ("level", "true_level")
 _PROBABILITIES = "probabilities_"  # of the parameter with this index
+_ENERGY = "energy_"  # of the parameter with this index
 _OF_PARAMETERS = ("baseline", "image_limit")
 
 
@@ -55,6 +57,7 @@ class SplitPredictions:
     about: Mapping[str, Any] = field(default_factory=dict)
     probabilities: Mapping[str, np.ndarray] = field(default_factory=dict)  # (n, K) by categorical parameter
     distance: np.ndarray | None = None  # None for a model that was not fitted to any
+    energies: Mapping[str, np.ndarray] = field(default_factory=dict)  # (n,) by parameter whose head has logits
 
     @property
     def test_sha256(self) -> str | None:
@@ -74,6 +77,8 @@ def write_predictions_file(predictions: SplitPredictions, directory: Path, check
     for at, name in enumerate(predictions.space.names):
         if name in predictions.probabilities:
             arrays[f"{_PROBABILITIES}{at}"] = predictions.probabilities[name].astype(np.float32)
+        if name in predictions.energies:
+            arrays[f"{_ENERGY}{at}"] = predictions.energies[name].astype(np.float32)
     if predictions.distance is not None:
         arrays["distance"] = predictions.distance.astype(np.float32)
     arrays["names"] = np.array(predictions.space.names)
@@ -119,7 +124,15 @@ def _parse(file: Mapping[str, np.ndarray]) -> SplitPredictions:
         if array.shape != (shape[0], spec.num_classes) or array.dtype.kind != "f":
             raise ValueError(f"{_PROBABILITIES}{at}: an array {array.shape} {array.dtype} given")
         probabilities[spec.name] = array
-    distance = file.get("distance")
-    if distance is not None and (distance.shape != shape[:1] or distance.dtype.kind != "f"):
-        raise ValueError(f"distance: an array {distance.shape} {distance.dtype} given, {shape[:1]} is needed")
-    return SplitPredictions(space=space, about=about, probabilities=probabilities, distance=distance, **arrays)
+    of_samples = {}
+    for key in ("distance", *(f"{_ENERGY}{at}" for at in range(len(space)))):
+        if key in file:
+            of_samples[key] = file[key]
+            if of_samples[key].shape != shape[:1] or of_samples[key].dtype.kind != "f":
+                given = f"an array {of_samples[key].shape} {of_samples[key].dtype}"
+                raise ValueError(f"{key}: {given} given, {shape[:1]} is needed")
+    distance = of_samples.pop("distance", None)
+    energies = {space.names[int(key.removeprefix(_ENERGY))]: array for key, array in of_samples.items()}
+    return SplitPredictions(
+        space=space, about=about, probabilities=probabilities, energies=energies, distance=distance, **arrays
+    )

@@ -21,6 +21,7 @@ class SplitOutputs(NamedTuple):
     levels: np.ndarray  # classes (n, P) int64
     distances: np.ndarray  # of the features (n,), see src.models.feature_distribution; NaN if unknown
     probabilities: dict[str, np.ndarray]  # (n, K) float32 of the categories of each categorical parameter
+    energies: dict[str, np.ndarray]  # (n,) float32 of each head with logits
 
 
 def run_split(
@@ -32,6 +33,7 @@ def run_split(
     levels = np.empty(found.shape[1:], np.int64)
     distances = np.full(count, np.nan)
     probabilities: dict[str, np.ndarray] = {}
+    energies: dict[str, np.ndarray] = {}
     weights = next(model.parameters())
     model.eval()
     for batch_rows in dataset.batches_by_shape(batch_size):
@@ -47,7 +49,9 @@ def run_split(
         for name, likely in answer.probabilities.items():
             whole = probabilities.setdefault(name, np.empty((count, likely.shape[1]), np.float32))
             whole[rows] = likely.cpu().numpy()
-    return SplitOutputs(Estimates(*found), levels, distances, probabilities)
+        for name, energy in answer.energies.items():
+            energies.setdefault(name, np.empty(count, np.float32))[rows] = energy.cpu().numpy()
+    return SplitOutputs(Estimates(*found), levels, distances, probabilities, energies)
 
 
 def predict_split(

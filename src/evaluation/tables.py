@@ -11,6 +11,9 @@ from src.data.paths import Location
 from src.data.spec import DatasetSpec
 from src.data.spec_schema import Sensitivity
 from src.evaluation.confusion import category_name
+from src.evaluation.energies import FILE as ENERGIES_FILE
+from src.evaluation.energies import Energies, energies_csv
+from src.evaluation.ensemble_intervals import INTERVAL_NOTE, width_table
 from src.evaluation.intervals import rounded, significant, written_estimate, written_interval
 from src.evaluation.predictions_file import write_predictions_file
 from src.evaluation.uncertainty_tables import (
@@ -169,15 +172,20 @@ def _result(row: HeadRow | ImageError | CategoryRow, name: str) -> list[str]:
     return [f"{rounded(value, interval, least)} %", f"{written_interval(value, interval, least)} %"]
 
 
-def write_evaluation(evaluation: Evaluation, directory: Path, checkpoint: Path | None = None) -> None:
+def write_evaluation(
+    evaluation: Evaluation, directory: Path, checkpoint: Path | None = None, unlike: Energies | None = None
+) -> None:
     """Write test_results.json with all results, test_results.md with the complete tables, and predictions.npz.
 
-    If there are categories, confusion.csv holds all their confusion tables.
+    If there are categories, confusion.csv holds all their confusion tables; if heads have logits, energies.csv holds
+    the histograms of their energies.
 
-    `checkpoint` is the file of the weights that were tested.
+    `checkpoint` is the file of the weights that were tested, `unlike` are the energies of other samples.
     """
     if evaluation.predictions is not None:
         write_predictions_file(evaluation.predictions, directory, checkpoint)
+        if evaluation.predictions.energies:
+            write_atomic(directory / ENERGIES_FILE, energies_csv(evaluation.predictions.energies, unlike))
     write_atomic(directory / "test_results.json", evaluation.to_json())
     parts = [f"# {escape_markdown(evaluation_title(evaluation))}"]
     columns, rows, _ = evaluation_table(evaluation)
@@ -193,6 +201,8 @@ def write_evaluation(evaluation: Evaluation, directory: Path, checkpoint: Path |
         write_atomic(directory / CONFUSION_FILE, confusion_csv(evaluation))
     if evaluation.reliability:
         parts += [markdown(*reliability_table(evaluation)), f"{RELIABILITY_NOTE}."]
+    if evaluation.ensemble:
+        parts += [markdown(*width_table(evaluation.ensemble)), f"{INTERVAL_NOTE}."]
     for row in evaluation.categories:
         columns, rows, title = confusion_table(row, len(row.confusion.categories) <= _LARGEST, evaluation.samples)
         parts += [f"## {escape_markdown(title)}", markdown(columns, rows)]

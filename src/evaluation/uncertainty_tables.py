@@ -6,6 +6,7 @@ import csv
 import io
 from typing import TYPE_CHECKING
 
+from src.evaluation.ensemble_intervals import INTERVAL_NOTE, width_table
 from src.evaluation.intervals import significant
 from src.utils.table import Column, csv_text, show
 
@@ -67,10 +68,12 @@ def confusion_csv(evaluation: Evaluation) -> bytes:
 
 
 def print_reliability(evaluation: Evaluation) -> None:
-    """Print how far the uncertainties hold, and further figures of categorical parameters."""
+    """Print how far the uncertainties hold, also of an ensemble, and further figures of categorical parameters."""
     columns, rows = reliability_table(evaluation)
     if rows:
         show(columns, rows, "", RELIABILITY_NOTE, "test_results.md")
+    if evaluation.ensemble:
+        show(*width_table(evaluation.ensemble), caption=INTERVAL_NOTE, all_in="test_results.md")
     columns, rows = class_table(evaluation)
     if rows:
         show(columns, rows, "", CLASS_NOTE, "test_results.md")

@@ -25,6 +25,7 @@ class Answers(NamedTuple):
     levels: Tensor  # classes (B, P) int64
     distances: Tensor  # of the features (B,), see src.models.feature_distribution; NaN if unknown
     probabilities: dict[str, Tensor]  # (B, K) of the categories of each categorical parameter
+    energies: dict[str, Tensor]  # (B,) of each head with logits
 
 
 class Ensemble(nn.Module):
@@ -61,7 +62,11 @@ def answers(model: Predictor, image: Tensor, scale: Tensor | None) -> Answers:
     features = model.features(image, scale)
     outputs = heads(features)
     return Answers(
-        heads.estimates(outputs), heads.levels(outputs), model.distances(image, features), heads.probabilities(outputs)
+        heads.estimates(outputs),
+        heads.levels(outputs),
+        model.distances(image, features),
+        heads.probabilities(outputs),
+        heads.energies(outputs),
     )
 
 
@@ -96,6 +101,7 @@ def combined(models: Sequence[VIMHLitModule], given: Sequence[Answers]) -> Answe
         torch.stack(levels, dim=1),
         torch.stack([one.distances for one in given]).mean(dim=0),
         probabilities,
+        {},  # logits of different networks have different offsets
     )
 
 

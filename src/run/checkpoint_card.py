@@ -133,21 +133,23 @@ def model_rows(checkpoint: Mapping[str, Any]) -> Rows:
 
 def calibration_table(checkpoint: Mapping[str, Any], spec: DatasetSpec) -> tuple[list[Column], Rows] | None:
     """Return the buffers of src.models.heads.calibration.Calibration; None if a file does not have them."""
-    weights = checkpoint["state_dict"]
-    names = ("spread_weight", "width_weight", "scale", "factors", "temperature")
+    weights, count = checkpoint["state_dict"], len(spec.space) if spec.targets else 0
+    names = ("spread_power", "spread_weight", "width_weight", "scale", "factors", "temperature")
     found = [weights.get(f"{_CALIBRATION}{name}") for name in (*names, "samples")]
-    if spec.targets is None or any(value is None for value in found) or found[-1].numel() != 1:
+    if found[0] is None:
+        found[0] = torch.ones(count)  # of a file of an older version
+    if not count or any(value is None for value in found) or found[-1].numel() != 1:
         return None
-    if any(value.ndim < 1 or len(value) != len(spec.space) for value in found[:-1]) or found[3].shape[1:] != (2,):
+    if any(value.ndim < 1 or len(value) != count for value in found[:-1]) or found[4].shape[1:] != (2,):
         return None
-    columns = [Column("parameter", text=True), *(Column(name.replace("_", " "), drop=1) for name in names[:3])]
+    columns = [Column("parameter", text=True), *(Column(name.replace("_", " "), drop=1) for name in names[:4])]
     columns += [Column("68 % factor"), Column("90 % factor"), Column("temperature", drop=1)]
-    numbers = torch.cat([*(value.double().reshape(len(spec.space), -1) for value in found[:-1])], dim=1)
+    numbers = torch.cat([*(value.double().reshape(count, -1) for value in found[:-1])], dim=1)
     rows = []
     for parameter, row in zip(spec.space, numbers.tolist(), strict=True):
-        cells = [f"{number:.3g}" for number in row[:3]]
-        cells += [f"{number:.3g}" if number < _WHOLE_RANGE else "range" for number in row[3:5]]
-        rows.append([parameter.name, *cells, f"{row[5]:.3g}" if parameter.kind == "categorical" else ""])
+        cells = [f"{number:.3g}" for number in row[:4]]
+        cells += [f"{number:.3g}" if number < _WHOLE_RANGE else "range" for number in row[4:6]]
+        rows.append([parameter.name, *cells, f"{row[6]:.3g}" if parameter.kind == "categorical" else ""])
     return columns, rows
 
 

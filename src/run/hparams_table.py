@@ -23,7 +23,8 @@ def log_results(
     metrics: Mapping[str, float],
 ) -> None:
     """Add a run's row to the table of each TensorBoard logger: its best score and its test metrics."""
-    results = {**({} if score is None else {f"best/{config.monitor}": score}), **metrics}
+    # in the group of the metric: best/... would be a group of its own, the first one of the page
+    results = {**({} if score is None else {f"{config.monitor}_best": score}), **metrics}
     settings = table_settings(to_plain(config), identity)
     for logger in loggers:
         if isinstance(logger, TensorBoardLogger):

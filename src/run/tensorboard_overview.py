@@ -61,7 +61,9 @@ def summary(model: VIMHLitModule, datamodule: BatchDataModule, command: Sequence
     ]
     if predicts_parameters(model):
         parts.append(_parameters(model, datamodule))
-    return "\n\n".join([*parts, f"```\n{shlex.join(['python', *command[1:]])}\n```"])
+    program, arguments = shlex.join(["python", *command[1:2]]), map(shlex.quote, command[2:])
+    lines = " \\\n  ".join([program, *arguments])  # an argument a line: TensorBoard cuts long lines
+    return "\n\n".join([*parts, f"```\n{lines}\n```"])
 
 
 def _parameters(model: VIMHLitModule, datamodule: BatchDataModule) -> str:

@@ -50,8 +50,8 @@ def test_the_table_of_runs_holds_settings_and_the_figures_of_the_test(trained):
     assert not any("_target_" in name or "recipe" in name for name in settings) and len(settings) < 45
     experiment = HParamsPluginData.FromString(tags["_hparams_/experiment"].plugin_data.content).experiment
     columns = {one.name.tag for one in experiment.metric_infos}
-    assert {"best/val/nmae", "test/nmae", "test/note_velocity_mae", "test/log10_decay_time_mae"} <= columns
-    assert events.Scalars("best/val/nmae")[-1].value == pytest.approx(trained.score, rel=1e-6)
+    assert {"val/nmae_best", "test/nmae", "test/note_velocity_mae", "test/log10_decay_time_mae"} <= columns
+    assert events.Scalars("val/nmae_best")[-1].value == pytest.approx(trained.score, rel=1e-6)
     for row in trained.results["rows"]:
         assert events.Scalars(f"test/{row['name']}_mae")[-1].value == pytest.approx(row["mae"], rel=1e-6)
 

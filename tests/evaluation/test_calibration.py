@@ -52,6 +52,14 @@ def test_coverage_is_the_share_within_the_intervals_and_its_bounds_are_wilsons()
     ranks = [stats.rankdata(one) for one in (abs(estimates.values - truth)[:, 0], estimates.uncertainties[:, 0])]
     assert level.rank_correlation == pytest.approx(np.corrcoef(ranks)[0, 1]) and level.rank_correlation > 0.3
     assert level.half_width == pytest.approx(1.64485 * estimates.uncertainties[:, 0].mean())
+    least_certain = np.argsort(estimates.uncertainties[:, 0])[-COUNT // 4 :]
+    assert level.least_certain == pytest.approx(inside[least_certain].mean())
+    relative = estimates.uncertainties[:, 2] / estimates.values[:, 2]  # of a logarithmic scale
+    rounding = 1e-6 * (5000 - 50)
+    low, high = estimates.low_90[:, 2] - rounding, estimates.high_90[:, 2] + rounding
+    inside = (low <= truth[:, 2]) & (truth[:, 2] <= high)
+    assert cutoff.least_certain == pytest.approx(inside[np.argsort(relative)[-COUNT // 4 :]].mean())
+    assert not dataclasses.replace(level, least_certain=0.79).is_within_bounds
 
 
 @pytest.mark.parametrize(("width", "honest"), [(0.5, False), (1.0, True), (2.0, False)])
@@ -60,7 +68,8 @@ def test_uncertainties_that_are_too_small_or_too_large_are_not_honest(width, hon
 
 
 def test_an_uncertainty_that_is_always_the_same_ranks_nothing():
-    assert all(np.isnan(row.rank_correlation) for row in coverages(SPACE, *drawn(constant=True)))
+    level, cutoff = coverages(SPACE, *drawn(constant=True))
+    assert np.isnan(level.rank_correlation) and np.isnan(cutoff.rank_correlation) and np.isnan(level.least_certain)
 
 
 def test_the_end_of_the_range_is_within_an_interval_that_ends_there_in_float32():
@@ -99,6 +108,10 @@ def test_published_coverages_are_of_all_heads_and_within_the_bounds():
         for share, (low, high) in zip(row["normal"], BANDS, strict=True):  # which nothing but `scale` adjusts
             hits = stats.binomtest(round(share * row["count"]), row["count"]).proportion_ci(0.95, "wilson")
             assert hits.low <= high and hits.high >= low, (synth, kind, row)
+        assert abs(row["intervals"][1] - 0.9) < 0.025, (synth, kind, row)  # 2,048 sounds each to calibrate and test
+        assert row["least_certain"] is None or row["least_certain"] >= 0.8, (synth, kind, row)
+        coverage, _, least_certain = row["splits"]["fitted"]
+        assert abs(coverage - 0.9) < 0.005 and (least_certain is None or least_certain >= 0.8), (synth, kind, row)
 
 
 @pytest.mark.slow

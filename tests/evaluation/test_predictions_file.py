@@ -35,9 +35,9 @@ def predictions(count=5):
     ends = (low_68, high_68, low_90, high_90)
     limits = np.array([0.1, np.nan])
     probabilities = {"wave <b>": random.dirichlet(np.ones(3), count)}
-    return SplitPredictions(
-        SPACE, value, truth, sd, *ends, level, true_level, random.random(2), limits, about, probabilities, sd[:, 0]
-    )
+    energies = {"wave <b>": -random.random(count)}
+    known = (SPACE, value, truth, sd, *ends, level, true_level, random.random(2), limits, about)
+    return SplitPredictions(*known, probabilities=probabilities, energies=energies, distance=sd[:, 0])
 
 
 def test_what_is_read_is_what_was_written(tmp_path):
@@ -54,6 +54,8 @@ def test_what_is_read_is_what_was_written(tmp_path):
     np.testing.assert_array_equal(found.true_level, written.true_level)
     assert set(found.probabilities) == {"wave <b>"}
     np.testing.assert_allclose(found.probabilities["wave <b>"], written.probabilities["wave <b>"], rtol=1e-6)
+    assert set(found.energies) == {"wave <b>"}
+    np.testing.assert_array_equal(found.energies["wave <b>"], written.energies["wave <b>"].astype(np.float32))
     assert found.about["checkpoint_sha256"] == hashlib.sha256(b"weights").hexdigest()
     assert found.about["dataset"] == "mine"
 

@@ -1,5 +1,7 @@
 """Several models together: means of their answers, the variance of their values, and what they must share."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -101,6 +103,9 @@ def test_eval_and_predict_take_an_ensemble(trained, saw, tmp_path, caplog):
     assert (tmp_path / "predict/predictions.csv").exists()
     running.run("eval", saw.parent, tmp_path / "eval", ensemble, f"data.data_dir={saw}")
     assert (tmp_path / "eval/predictions.npz").exists()
+    results = json.loads((tmp_path / "eval/test_results.json").read_text())
+    assert [row["ratio"] for row in results["ensemble"]] == pytest.approx([1, 1], rel=1e-4)  # of equal members
+    assert "| best member |" in (tmp_path / "eval/test_results.md").read_text()
     report = running.fault(caplog, "eval", saw.parent, tmp_path, ensemble, "report=true")
     assert report.startswith("ensemble: given with report, which needs a single model")
     for given, message in (

@@ -1,5 +1,7 @@
 """The distribution of features against scikit-learn, its false alarms, and its place in checkpoints."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -134,3 +136,15 @@ def test_a_checkpoint_of_an_older_version_has_none(trained):
     model = restore_model({key: value for key, value in read_checkpoint(trained.best).items() if "feature" not in key})
     assert model.feature_distribution is None
     assert load_checkpoint(trained.best).feature_distribution is None  # 13 validation sounds are too few
+
+
+def test_published_areas_and_false_warnings_are_within_the_bounds():
+    """Of each synth, kind of head and seed."""
+    content = json.loads((running.ROOT / "benchmarks/ood.json").read_text())
+    assert content["settings"]["seeds"] >= 3
+    least = {"white noise": 0.99, "silence": 0.99, "another synth": 0.99, "3 semitones up": 0.98, "50 ms late": 0.98}
+    for synth, runs in content["runs"].items():
+        for run, rows in runs.items():
+            assert 0.003 <= rows["test split"]["warned"] <= 0.017, (synth, run)
+            for sounds, area in least.items():
+                assert rows[sounds]["auroc"] >= area, (synth, run, sounds)

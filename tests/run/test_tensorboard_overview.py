@@ -1,6 +1,7 @@
 """TensorBoard's layout and summary of a run, read back."""
 
 import re
+import shlex
 
 import numpy as np
 import pytest
@@ -8,8 +9,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
 
 from src.data.info import read_spec
+from src.data.vimh_datamodule import VIMHDataModule
 from src.models.build import build_model, load_checkpoint
-from src.run.tensorboard_overview import layout
+from src.run.tensorboard_overview import layout, summary
 from tests import running
 from tests.evaluation.datasets import write_every_kind
 
@@ -78,3 +80,12 @@ def test_a_task_without_parameters_has_its_own_charts(saw):
     model = build_model(running.plain("train", "model", "task=features") | {"heads": {}}, read_spec(saw))
     charts = layout(model)
     assert list(charts["training"]) == ["loss"] and charts["validation error of each head"]
+
+
+def test_the_command_has_an_argument_a_line_and_can_be_pasted(trained, saw):
+    model, data = load_checkpoint(trained.best), VIMHDataModule(saw)
+    text = summary(model, data, ["/usr/bin/python", "src/train.py", "seed=1", "tags=[a, b]"])
+    command = text.split("```")[1]
+    assert command == "\npython src/train.py \\\n  seed=1 \\\n  'tags=[a, b]'\n"
+    assert shlex.split(command.replace("\\\n", "")) == ["python", "src/train.py", "seed=1", "tags=[a, b]"]
+    assert summary(model, data, ["python", "src/train.py"]).endswith("```\npython src/train.py\n```")

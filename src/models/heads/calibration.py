@@ -17,19 +17,21 @@ NORMAL = (0.99446, 1.64485)  # half widths of these normal intervals, in standar
 TEMPERATURES = tuple(2.0 ** (exponent / 8) for exponent in range(-24, 25))  # 1/8 to 8 in steps of 9 %
 _FLOOR = 1e-6  # smallest standard deviation, as a fraction of the range: the resolution of float32
 _MOST = 16_384  # samples used for a fit: they determine a coverage of 90 % to 0.25 %
-_MOST_FOR_VARIANCE = 4096  # of them: they determine a standard deviation to 1 %
-_GRID = 33  # weights of the spread in the variance that are tried together
+_MOST_FOR_VARIANCE = 2048  # of them: they determine a standard deviation to 2 %
+_GRID = 17  # shares of the spread in the variance that are tried together
+_POWERS = (1.0, 0.5, 1.5, 2.0)  # of the spread: heads may grade their doubt too coarsely or too finely
 
 
 class Calibration(nn.Module):
     """The calibration of P heads, fitted at the end of each validation and saved in checkpoints.
 
-    The variance of a head's error is `spread_weight` * spread^2 + `width_weight` * width^2 / 12: the head's own
-    spread, and an error that is uniform over the width of a level. Its root times `scale` is the standard
+    The variance of a head's error is `spread_weight` * (spread^`spread_power`)^2 + `width_weight` * width^2 / 12: the
+    head's own spread, and an error that is uniform over the width of a level. Its root times `scale` is the standard
     uncertainty; its root times `factors` is the half width of each interval of LEVELS. Categories have a `temperature`
     instead. `samples` is the number of validation sounds; before a validation it is 0 and all values are defaults.
     """
 
+    spread_power: Tensor
     spread_weight: Tensor
     width_weight: Tensor
     scale: Tensor
@@ -41,6 +43,7 @@ class Calibration(nn.Module):
         """Start from defaults; `unknown` (P,) bool marks heads without a spread: NaN until errors are measured."""
         super().__init__()
         size = len(unknown)
+        self.register_buffer("spread_power", torch.ones(size))
         self.register_buffer("spread_weight", torch.ones(size))
         self.register_buffer("width_weight", torch.ones(size).masked_fill(unknown, torch.nan))
         self.register_buffer("scale", torch.ones(size))
@@ -50,7 +53,8 @@ class Calibration(nn.Module):
 
     def deviation(self, spread: Tensor, width: Tensor) -> Tensor:
         """Return standard deviations (B, P) for spreads and widths (B, P)."""
-        variance = self.spread_weight * spread.square() + self.width_weight * width.square() / 12.0
+        spread_variance = spread.pow(self.spread_power).square()
+        variance = self.spread_weight * spread_variance + self.width_weight * width.square() / 12.0
         return variance.clamp_min(_FLOOR**2).sqrt()
 
     def update(self, fitted: dict[str, Tensor]) -> None:
@@ -101,11 +105,12 @@ def fit(samples: Tensor) -> dict[str, Tensor]:
     """
     count = len(samples)
     error, spread, width = samples[:: math.ceil(count / _MOST)].cpu().double().unbind(dim=2)
-    weights = fit_variance(error.square(), spread.square(), width.square() / 12.0)
-    variance = weights[0] * spread.square() + weights[1] * width.square() / 12.0
+    power, *weights = fit_variance(error.abs(), spread, width.square() / 12.0)
+    variance = weights[0] * spread.pow(power).square() + weights[1] * width.square() / 12.0
     ratio = (error.abs() / variance.clamp_min(_FLOOR**2).sqrt()).sort(dim=0).values
     factors = torch.stack([conformal_quantile(ratio, level) for level in LEVELS], dim=1)
     return {
+        "spread_power": power,
         "spread_weight": weights[0],
         "width_weight": weights[1],
         "scale": _scale(ratio),
@@ -114,15 +119,32 @@ def fit(samples: Tensor) -> dict[str, Tensor]:
     }
 
 
-def fit_variance(square: Tensor, spread: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
-    """Return a, b >= 0, (P,) each, that minimise the mean of log v + square / v, where v = a spread + b uniform.
+def fit_variance(error: Tensor, spread: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the power p and the weights a, b >= 0, (P,) each, of the variance v = a spread^(2 p) + b uniform.
 
-    This is the likelihood of normal errors of variance v; all arguments are variances (n, P). With both terms
-    scaled to a mean of 1, v = c (w spread + (1 - w) uniform): the best c has a closed form for each weight w,
-    which is searched on a grid, then on a finer grid around the best value.
+    Arguments are (n, P): |error|, spread, and the variance of the uniform error. p and the ratio of a and b minimise
+    the mean of log d + |error| / d with d proportional to the root of v, which a few large errors determine less than
+    they do the likelihood of a normal distribution. a and b then make v the mean square error.
     """
-    every = math.ceil(len(square) / _MOST_FOR_VARIANCE)
-    square, spread, uniform = square[::every], spread[::every], uniform[::every]
+    every = math.ceil(len(error) / _MOST_FOR_VARIANCE)
+    error, spread, uniform = error[::every], spread[::every], uniform[::every]
+    typical = spread.mean(dim=0).clamp_min(_FLOOR)
+    fits = []
+    for power in _POWERS if spread.any() else _POWERS[:1]:
+        cost, spread_weight, width_weight = _fit_weights(error, (spread / typical).pow(2.0 * power), uniform)
+        fits.append(torch.stack([cost, torch.full_like(cost, power), spread_weight, width_weight]))
+    costs, *candidates = torch.stack(fits).unbind(dim=1)  # (powers, P) each
+    best = costs.argmin(dim=0, keepdim=True)
+    chosen, spread_weight, width_weight = (candidate.gather(0, best)[0] for candidate in candidates)
+    return chosen, spread_weight / typical.pow(2.0 * chosen), width_weight
+
+
+def _fit_weights(error: Tensor, spread: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the cost and the weights a and b, (P,) each, of the variance a spread + b uniform; all are (n, P).
+
+    With both terms scaled to a mean of 1, the variance is c (w spread + (1 - w) uniform): the best c has a closed form
+    for each share w, which is searched on a grid, then on a finer grid around the best value.
+    """
     has_spread = spread.any(dim=0)
     scales = [variances.mean(dim=0).clamp_min(_FLOOR**2) for variances in (spread, uniform)]
     terms = [torch.where(has_spread, spread / scales[0], uniform / scales[1]), uniform / scales[1]]
@@ -130,11 +152,13 @@ def fit_variance(square: Tensor, spread: Tensor, uniform: Tensor) -> tuple[Tenso
     for _ in range(2):
         shares = (share + reach * torch.linspace(-1.0, 1.0, _GRID, dtype=share.dtype)[:, None]).clamp(0.0, 1.0)
         variance = (shares[:, None] * terms[0] + (1.0 - shares[:, None]) * terms[1]).clamp_min(_FLOOR**2)
-        factor = (square / variance).mean(dim=1)
-        best = (factor.clamp_min(_FLOOR**2).log() + variance.log().mean(dim=1)).argmin(dim=0, keepdim=True)
+        deviation = variance.sqrt()
+        costs = (error / deviation).mean(dim=1).clamp_min(_FLOOR).log() + deviation.log().mean(dim=1)
+        best = costs.argmin(dim=0, keepdim=True)
         share, reach = shares.gather(0, best)[0], reach * 2.0 / (_GRID - 1)
-    factor, share = factor.gather(0, best)[0], torch.where(has_spread, share, 0.0)
-    return factor * share / scales[0], factor * (1.0 - share) / scales[1]
+    factor = (error.square() / variance).mean(dim=1).gather(0, best)[0]
+    share = torch.where(has_spread, share, 0.0)
+    return costs.gather(0, best)[0], factor * share / scales[0], factor * (1.0 - share) / scales[1]
 
 
 def conformal_quantile(rising: Tensor, level: float) -> Tensor:

@@ -169,6 +169,18 @@ class MultiHead(nn.Module):
         return found
 
     @_in_float32
+    def energies(self, outputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return the energies (B,) of each head that predicts levels by a softmax: -log sum exp of its logits.
+
+        Source: Liu, Wang, Owens & Li, Energy-based Out-of-distribution Detection, arXiv 2010.03759.
+        """
+        found = {}
+        for name, head in self.heads.items():
+            if isinstance(head, LevelHead) and "levels" in head.feeds:
+                found[name] = -outputs[name].logsumexp(dim=1)
+        return found
+
+    @_in_float32
     def estimates(self, outputs: Mapping[str, Tensor]) -> Estimates:
         """Return values, uncertainties and intervals, calibrated by the last validation."""
         deviations = self.calibration.deviation(*self._spreads(outputs))
@@ -213,12 +225,14 @@ class MultiHead(nn.Module):
 
 
 def _complete_old_state(module: MultiHead, state: dict[str, Tensor], prefix: str, *_: Any) -> None:
-    """Add the calibration to the state of a checkpoint that was made before there was a calibration.
+    """Add the calibration, or its power of the spread, to the state of a checkpoint that was made before it existed.
 
     Such a state holds each head's RMS error at its last validation, in physical units: the deviation of a head without
     a spread. Other heads keep the defaults.
     """
     if f"{prefix}calibration.samples" in state:
+        power = module.calibration.spread_power  # later than the rest of the calibration; before, it was 1
+        state.setdefault(f"{prefix}calibration.spread_power", torch.ones_like(power))
         return
     log.warning("the checkpoint is from a version without calibration, so its uncertainties are rough; train again")
     errors = state.pop(f"{prefix}residuals", None)

@@ -45,22 +45,23 @@ def test_levels_and_half_widths_are_those_of_a_normal_distribution():
 
 def test_a_spread_that_is_right_is_left_alone():
     found = fit(errors_of(stats.norm(), spread=spreads()))
-    assert found["spread_weight"].item() == pytest.approx(1, rel=0.03)
+    assert found["spread_power"].item() == 1
+    assert found["spread_weight"].item() == pytest.approx(1, rel=0.1)  # 2,048 samples: 3 standard errors
     assert found["width_weight"].item() * STEP**2 / 12 < 0.01 * np.mean(spreads() ** 2)
-    np.testing.assert_allclose(found["factors"][0], NORMAL, rtol=0.02)
+    np.testing.assert_allclose(found["factors"][0], NORMAL, rtol=0.05)
     assert found["samples"].item() == 40_000
-    assert found["scale"].item() == pytest.approx(1.03, abs=0.02)  # the middles of the bands are 68.5 and 91.5 %
+    assert found["scale"].item() == pytest.approx(1.03, abs=0.05)  # the middles of the bands are 68.5 and 91.5 %
 
 
 def test_a_spread_that_is_too_wide_is_scaled_and_one_that_tells_nothing_is_left_out():
     wide = errors_of(stats.norm(), spread=spreads())
     wide[:, 0, 1] *= 3
-    assert fit(wide)["spread_weight"].item() == pytest.approx(1 / 9, rel=0.03)
+    assert fit(wide)["spread_weight"].item() == pytest.approx(1 / 9, rel=0.1)
     blind = errors_of(stats.norm())
     blind[:, 0, 1] = torch.from_numpy(np.random.default_rng(2).permutation(spreads()))
     found = fit(blind)
     assert found["spread_weight"].item() * np.mean(spreads() ** 2) < 0.1 * 0.03**2
-    assert found["width_weight"].item() == pytest.approx(12 * 0.03**2 / STEP**2, rel=0.05)
+    assert found["width_weight"].item() == pytest.approx(12 * 0.03**2 / STEP**2, rel=0.1)
 
 
 def test_errors_within_the_width_of_a_level_give_it_the_weight_1():
@@ -71,20 +72,53 @@ def test_errors_within_the_width_of_a_level_give_it_the_weight_1():
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_variance_fits_as_scipys_optimiser_does(seed):
+def test_the_variance_fits_as_scipys_optimiser_does(seed):
     rng = np.random.default_rng(seed)
     spread, uniform = rng.gamma(2, 1, 500), np.full(500, rng.uniform(0.1, 2))
-    square = (rng.uniform(0, 2) * spread + rng.uniform(0, 2) * uniform) * rng.standard_normal(500) ** 2
+    error = np.abs(np.sqrt(rng.uniform(0, 2) * spread**2 + rng.uniform(0, 2) * uniform) * rng.standard_normal(500))
 
-    def cost(weights):
-        variance = weights @ np.stack([spread, uniform])
-        return np.mean(np.log(variance) + square / variance)
+    def cost(weights, power):
+        deviation = np.sqrt(weights @ np.stack([spread ** (2 * power), uniform]))
+        return np.mean(np.log(deviation)) + np.log(np.mean(error / deviation))
 
-    best = optimize.minimize(cost, [1.0, 1.0], bounds=[(1e-9, None)] * 2, method="L-BFGS-B")
-    found = np.array(
-        [one.item() for one in fit_variance(*(torch.from_numpy(one)[:, None] for one in (square, spread, uniform)))]
-    )
-    assert (found >= 0).all() and cost(found) == pytest.approx(best.fun, abs=1e-4)
+    bests = [
+        optimize.minimize(cost, [1.0, 1.0], (power,), bounds=[(1e-9, None)] * 2, method="L-BFGS-B").fun
+        for power in (0.5, 1.0, 1.5, 2.0)
+    ]
+    arguments = (torch.from_numpy(one)[:, None] for one in (error, spread, uniform))
+    power, *weights = (one.item() for one in fit_variance(*arguments))
+    weights = np.array(weights)
+    assert (weights >= 0).all() and cost(weights, power) == pytest.approx(min(bests), abs=3e-4)
+    variance = weights @ np.stack([spread ** (2 * power), uniform])
+    assert np.mean(error**2 / variance) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("power", [0.5, 1.0, 2.0])
+def test_a_spread_that_grades_too_coarsely_or_too_finely_is_raised_to_a_power(power):
+    """Else the quarter of the samples with the largest spread would be covered too rarely, or too often."""
+    given = spreads()
+    samples = errors_of(stats.norm(), spread=given)
+    samples[:, 0, 1] = torch.from_numpy(given ** (1 / power))
+    found = fit(samples)
+    assert found["spread_power"].item() == power
+    assert found["spread_weight"].item() == pytest.approx(1, rel=0.1)
+    calibration = Calibration(torch.tensor([False]))
+    calibration.update(found)
+    error, spread, width = samples.float().unbind(dim=2)
+    inside = error.abs() <= calibration.factors[:, 1] * calibration.deviation(spread, width)
+    uncertain = given > np.quantile(given, 0.75)
+    assert inside[uncertain].double().mean().item() == pytest.approx(0.9, abs=0.01)
+
+
+def test_a_few_large_errors_do_not_decide_how_much_a_spread_counts():
+    samples = errors_of(stats.norm(), 4000)
+    samples[:, 0, 1] = torch.from_numpy(np.random.default_rng(2).permutation(spreads(4000)))
+    widest = samples[:, 0, 1].argsort()[-8:]
+    samples[widest, 0, 0] = 1.0
+    calibration = Calibration(torch.tensor([False]))
+    calibration.update(fit(samples))
+    deviation = calibration.deviation(*samples[..., 1:].float().unbind(dim=2))
+    assert deviation.mean().item() < 1.1 * deviation.median().item()
 
 
 @pytest.mark.parametrize("name", LAWS)
@@ -139,7 +173,7 @@ def test_heads_are_fitted_alone_and_those_without_a_spread_or_an_error_stay_fini
     broken = torch.full_like(other, torch.nan)
     together = fit(torch.cat([one, other, perfect, broken], dim=1))
     for at, alone in enumerate((fit(one), fit(other), fit(perfect))):
-        for name in ("spread_weight", "width_weight", "scale", "factors"):
+        for name in ("spread_power", "spread_weight", "width_weight", "scale", "factors"):
             assert torch.isfinite(together[name][at]).all()
             torch.testing.assert_close(together[name][at], alone[name][0])
 

@@ -109,7 +109,8 @@ def test_uncertainties_and_intervals_match_their_closed_forms(scale):
         spread = head.spread(outputs[name])
         spread = 0.0 if spread is None else spread.detach().double().numpy()
         width = head.width(outputs[name]).detach().double().numpy()
-        deviation = np.sqrt(given["spread_weight"][at] * spread**2 + given["width_weight"][at] * width**2 / 12)
+        spread_variance = given["spread_weight"][at] * spread ** (2 * given["spread_power"][at])
+        deviation = np.sqrt(spread_variance + given["width_weight"][at] * width**2 / 12)
         value = found["values"][:, at]
         unit = np.log(value) / np.log(9) if scale == "log" else (value - 1) / 8
         slope = value * np.log(9) if scale == "log" else 8
@@ -171,8 +172,11 @@ def test_a_state_from_before_calibration_is_completed_and_says_so(caplog):
     assert found.uncertainties[:, 1].isnan().all() and heads.calibration.samples == 0
     assert heads.calibration.spread_weight.tolist() == [1, 1, 1, 1] and heads.calibration.width_weight[2] == 1
     caplog.clear()
-    heads.load_state_dict(heads.state_dict())
-    assert not caplog.text
+    before = heads.state_dict()
+    del before["calibration.spread_power"]  # which was added later
+    calibrated(heads, SPACE)
+    heads.load_state_dict(before)
+    assert not caplog.text and (heads.calibration.spread_power == 1).all()
 
 
 def test_half_precision_outputs_are_judged_in_float32():
@@ -301,7 +305,7 @@ def test_every_weight_of_every_kind_gets_a_finite_gradient(balance):
 
 
 def test_state_holds_what_is_learned_and_nothing_that_the_config_tells():
-    names = ("spread_weight", "width_weight", "scale", "factors", "temperature", "samples")
+    names = ("spread_power", "spread_weight", "width_weight", "scale", "factors", "temperature", "samples")
     least = {"linear.weight", "linear.bias", *(f"calibration.{name}" for name in names)}
     assert set(heads_of({"cutoff": {"kind": "classification"}}).state_dict()) == least
     assert set(heads_of({"cutoff": {"loss": "soft_target", "kind": "classification"}}).state_dict()) == least
