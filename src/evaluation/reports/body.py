@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from src.evaluation.architecture_boxes import BOXES_CAPTION
 from src.evaluation.reports.check import Check
 from src.evaluation.reports.heads import CAPTION, HeadFigures, head_table
 from src.evaluation.reports.page import section, table, text
@@ -80,12 +79,11 @@ def neighbours_note(tested: int, known: int, samples: str) -> str:
     )
 
 
-def network_section(drawing: str, columns: Sequence[Column], rows: Rows) -> str:
+def network_section(drawing: str, caption: str, columns: Sequence[Column], rows: Rows) -> str:
     """Return the section of the network: its drawing, an SVG element, and the table of its layers, closed."""
     picture = f'<div class="scroll" role="group" tabindex="0" aria-label="Drawing of the network">{drawing}</div>'
-    caption = f'<p class="soft">{text(BOXES_CAPTION)}</p>'
     layers = f"<details><summary>Layers</summary>{table(columns, rows, 'Layers')}</details>"
-    return section("network", "Network", picture, caption, layers)
+    return section("network", "Network", picture, f'<p class="soft">{text(caption)}</p>', layers)
 
 
 def _head(at: int, row: HeadFigures) -> str:

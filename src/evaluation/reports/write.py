@@ -8,6 +8,7 @@ from typing import Any
 
 from src.data.datamodule import BatchDataModule
 from src.data.dataset import BatchDataset
+from src.evaluation.architecture_boxes import BOXES_CAPTION
 from src.evaluation.predictions_file import FILE, SplitPredictions, read_predictions_file
 from src.evaluation.reports import twins
 from src.evaluation.reports.body import (
@@ -75,7 +76,7 @@ def write_report(
     if data["curves"]:
         sections.append(curves_section())
     if model is not None:
-        sections.append(network_section(network_drawing(model), *layer_table(model)))
+        sections.append(network_section(network_drawing(model), BOXES_CAPTION, *layer_table(model)))
     sections.append(facts_section("Run", *run_table(session or {}, {} if predictions is None else predictions.about)))
     page = make_page(title, body(title, intro, sections), data, _STYLES, [f"{name}.js" for name in _SCRIPTS])
     write_atomic(output / PAGE_FILE, page.encode())

@@ -185,12 +185,13 @@ def test_the_maps_are_those_of_the_chosen_head_and_of_the_selected_sample(opened
     one.until(f"{shown}(data.examples[0].explained.bands[0] + '.')")
     count = one.page.locator("#explained-maps canvas").count()
     assert count == (2 if examples[0]["explained"]["cams"] else 1)
-    first = one.page.evaluate("explained.plots[0].canvas.toDataURL()")
+    picture = "document.querySelector('#explained-maps canvas').toDataURL()"
+    first = one.page.evaluate(picture)
     one.page.select_option("#explained-head", index=1)
     one.until(f"{shown}(data.examples[0].explained.bands[1] + '.')")
     one.page.locator("#explained-maps canvas").first.scroll_into_view_if_needed()
     one.settle()
-    assert one.page.evaluate("explained.plots[0].canvas.toDataURL()") != first
+    assert one.page.evaluate(picture) != first
     assert one.page.locator("#explained-maps canvas").count() == count
     row = next(row for row in range(13) if row not in [each["row"] for each in examples[:3]])
     one.page.evaluate(f"select({row})")

@@ -172,7 +172,7 @@ def test_the_pixels_of_an_image_have_their_colours(opened, sounds, name):
     for figure, channel in figures.items():
         for row, column in ((0, 1), (3, 2), (7, 5)):
             found = one.page.evaluate(script, [figure, row, column, *image.shape[1:]])
-            colour = one.page.evaluate(f"HEAT[{image[channel, row, column]}]")
+            colour = one.page.evaluate(f"heat({image[channel, row, column]})")
             assert found == pytest.approx(colour, abs=1), (channel, row, column)
 
 

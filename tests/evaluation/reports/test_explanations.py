@@ -10,7 +10,7 @@ import torch
 
 from src.data.vimh_datamodule import VIMHDataModule
 from src.evaluation.explain import Explanation, explain
-from src.evaluation.reports.examples import true_images
+from src.evaluation.reports.examples import chosen_rows, true_images
 from src.evaluation.reports.explanations import explain_examples, explanation_data
 from src.models.build import load_checkpoint
 from tests.evaluation.reports.predictions import predicted
@@ -26,7 +26,8 @@ def samples(model, saw_data):
     """Predictions for as many samples as the test split has, and the true images of the examples."""
     errors = np.random.default_rng(0).random((len(saw_data), len(model.spec.space)))
     predictions = predicted(errors, parameters=model.spec.space)
-    return predictions, true_images(predictions, saw_data, None)
+    rows = list(chosen_rows(predictions))
+    return predictions, true_images(predictions.truth[rows], rows, saw_data, None)
 
 
 @pytest.fixture(scope="module")
