@@ -19,7 +19,7 @@ MEDIUM := cnn_64k vit_38k convnext_68k efficientnet_66k mlp_68k densenet_68k
 .PHONY: help h setup demo activate a deactivate d train t tr trainmps tmps trq trs trl trc trvs trcns tq tqc tqv tqcn \
   tqa ca ex evimh evimh16k evimho evimhr evimhst evimhwce evimhqr evimhstk evitms evitmsr evitts evitml evittl evitall \
   emvitb emvite emvitr emvit emvitgta td tda tds tdss tdl tdsc tdsl tdsa tdv list-losses ll list-parameters etms etmsr etmsrdt etts etml etmlr etmlrdt etmldt ettl et64l etall emb eme emr emer emall emall-gen \
-  emall-train sds sdl sdmb sdme sdmr sdma ddr dds ddl ae report limits app runs inspect infer compare ablate tensorboard tb sweep sw sweep-report list-configs lc check check-configs test test-ci coverage test-all ta t0 docs bench calibration \
+  emall-train sds sdl sdmb sdme sdmr sdma ddr dds ddl ae report limits app runs inspect infer compare ablate tensorboard tb sweep sw sweep-report list-configs lc check check-configs test test-ci coverage test-all ta t0 docs bench yardsticks calibration \
   format f clean c dclean dc clean-logs cl lock sync sy
 
 help h: ## list these commands
@@ -272,6 +272,11 @@ docs: $(READY) ## build the documentation site in site/; a broken link is an err
 
 bench: $(READY) ## measure speed and accuracy, print the table, update results.json and docs
 	$(PYTHON) benchmarks/run.py
+
+yardsticks: $(READY) ## accuracy by size of network, by number of sounds, and by loss: hours; it continues where it stopped
+	$(PYTHON) benchmarks/leaderboard.py --readme
+	$(PYTHON) benchmarks/loss_table.py --readme
+	$(PYTHON) benchmarks/scaling.py --readme
 
 calibration: $(READY) ## train every kind of head and measure the coverage of its uncertainties: about 15 minutes
 	$(PYTHON) benchmarks/calibration.py

@@ -8,15 +8,9 @@ run is kept in benchmarks/speedrun.json with the name of its processor, so that 
 
 import argparse
 import json
-import os
-import platform
-import subprocess
 import sys
 import tempfile
-import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from queue import SimpleQueue
 from statistics import mean
 from typing import NamedTuple
 
@@ -24,9 +18,9 @@ import rootutils
 
 ROOT = rootutils.setup_root(__file__, indicator="pyproject.toml", pythonpath=True)
 
+from commands import on_own_cores, processor, train
 from readme import update_block
 
-from src.run.record import hardware
 from src.utils.files import write_atomic
 from src.utils.table import Column, markdown
 
@@ -94,35 +88,12 @@ def key_of(row: Row, seed: int, machine: str) -> str:
 
 
 def run_one(row: Row, seed: int, cores: list[int], data_dir: Path, folder: Path) -> dict:
-    """Train and test on `cores`, or on any if none are named; return times and the validation's and the test's errors.
-
-    Raise RuntimeError with the end of its output if the process fails.
-    """
-    folder.mkdir(parents=True)
-    paths = (f"paths.data_dir={data_dir}", f"hydra.run.dir={folder / 'run'}", f"paths.log_dir={folder / 'logs'}")
-    one_thread = [] if any("num_threads" in word for word in row.overrides) else ["extras.num_threads=1"]
-    command = [sys.executable, str(ROOT / "src/train.py"), *row.overrides, *one_thread, f"seed={seed}", "trainer=cpu"]
-    began = time.perf_counter()
-    with (folder / "output").open("w") as output:
-        child = subprocess.Popen(
-            [*command, *paths],
-            env=os.environ | {"NUMBA_NUM_THREADS": "1"},
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            preexec_fn=(lambda: os.sched_setaffinity(0, cores)) if cores else None,
-        )
-        _, status, used = os.wait4(child.pid, 0)
-        child.returncode = os.waitstatus_to_exitcode(status)
-    if child.returncode:
-        raise RuntimeError((folder / "output").read_text()[-2000:])
+    """Train and test on `cores`; return times and the validation's and the test's errors."""
+    used = train(row.overrides, seed, cores, data_dir, folder)
     results = json.loads((folder / "run/test_results.json").read_text())
     (record,) = json.loads((folder / "run/run.json").read_text())["sessions"]
-    return {
-        "cpu_seconds": used.ru_utime + used.ru_stime,
-        "wall_seconds": time.perf_counter() - began,
-        "val_nmae": record["score"],
-        "heads": {line["name"]: line["relative_mae"] for line in results["rows"]},
-    }
+    heads = {line["name"]: line["relative_mae"] for line in results["rows"]}
+    return used | {"val_nmae": record["score"], "heads": heads}
 
 
 def race(rows: tuple[Row, ...], seeds: int, jobs: int, seconds: float, data_dir: Path) -> None:
@@ -131,36 +102,21 @@ def race(rows: tuple[Row, ...], seeds: int, jobs: int, seconds: float, data_dir:
     done = json.loads(STORE.read_text()) if STORE.exists() else {}
     runs = [(row, seed) for seed in range(seeds) for row in rows]
     todo = [run for run in runs if key_of(*run, machine) not in done]
-    allowed = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-    places: SimpleQueue[list[int]] = SimpleQueue()
-    for job in range(jobs):
-        places.put(allowed[job::jobs])
-    end = time.monotonic() + seconds
 
-    def work(run: tuple[Row, int]) -> None:
-        cores = places.get()
+    def work(run: tuple[Row, int], cores: list[int]) -> None:
         row, seed = run
         try:
-            if time.monotonic() > end:
-                return
             result = run_one(row, seed, cores, data_dir, Path(scratch, f"{rows.index(row)}_{seed}"))
-            done[key_of(row, seed, machine)] = result
-            write_atomic(STORE, (json.dumps(dict(sorted(done.items())), indent=1) + "\n").encode())
-            errors = " ".join(f"{100 * error:.3g}" for error in result["heads"].values())
-            print(f"{row.what}, seed {seed}: {errors} %, {result['cpu_seconds']:.0f} s", flush=True)
         except RuntimeError as error:
             print(f"{row.what}, seed {seed}: {error}", file=sys.stderr, flush=True)
-        finally:
-            places.put(cores)
+            return
+        done[key_of(row, seed, machine)] = result
+        write_atomic(STORE, (json.dumps(dict(sorted(done.items())), indent=1) + "\n").encode())
+        errors = " ".join(f"{100 * error:.3g}" for error in result["heads"].values())
+        print(f"{row.what}, seed {seed}: {errors} %, {result['cpu_seconds']:.0f} s", flush=True)
 
-    with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(jobs) as pool:
-        list(pool.map(work, todo))
-
-
-def processor() -> str:
-    """Return the name of this machine's processor and its number of cores."""
-    found = hardware()
-    return f"{found['cpu'] or platform.machine()}, {found['cores']} cores"
+    with tempfile.TemporaryDirectory() as scratch:
+        on_own_cores(todo, work, jobs, seconds)
 
 
 def table(rows: tuple[Row, ...], machine: str) -> str:

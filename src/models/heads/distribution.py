@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from src.models.heads.head import Head, HeadConfig, into_range, stretched_sigmoid
+from src.models.heads.head import Head, HeadConfig, into_range, middle_of_range, stretched_sigmoid, unit_value
 from src.models.losses.values.evidential import evidential_variance
 from src.parameters.codec import from_class, to_physical, to_unit
 from src.parameters.spec import ParameterSpec
@@ -36,7 +36,7 @@ class _UnitHead(Head):
         return to_physical(self.spec, into_range(mean))
 
     def score(self, raw: Tensor, explained: Tensor) -> Tensor:
-        return stretched_sigmoid(raw[:, 0])
+        return unit_value(raw[:, 0], self.config)
 
 
 def _log_variance(raw: Tensor) -> Tensor:
@@ -50,8 +50,11 @@ class GaussianHead(_UnitHead):
     default_loss = "gaussian_nll"
     num_outputs = 2
 
+    def initial_bias(self) -> Tensor:
+        return middle_of_range(self.config, self.num_outputs)
+
     def _normal(self, raw: Tensor) -> tuple[Tensor, Tensor]:
-        return stretched_sigmoid(raw[:, 0]), _log_variance(raw[:, 1])
+        return unit_value(raw[:, 0], self.config), _log_variance(raw[:, 1])
 
     def feed(self, raw: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         return torch.stack(self._normal(raw), dim=1), target

@@ -17,7 +17,7 @@ _STRETCH = 0.1  # of the range, beyond either end
 
 Kind = Literal["regression", "classification", "ordinal", "coral", "corn", "categorical", "mixture", "evidential"]
 _LEVEL_KINDS = ("classification", "ordinal", "coral", "corn")
-_OPTIONS = {"levels": _LEVEL_KINDS, "variance": ("regression",), "components": ("mixture",)}
+_OPTIONS = {"levels": _LEVEL_KINDS, "variance": ("regression",), "components": ("mixture",), "output": ("regression",)}
 
 
 class HeadConfig(BaseModel):
@@ -31,6 +31,7 @@ class HeadConfig(BaseModel):
     levels: Literal["step"] | int = "step"  # the parameter's step grid, or this number of levels over its range
     variance: bool = False  # regression: a second output is the variance of the first
     components: int = Field(3, ge=1, le=64)  # of a mixture
+    output: Literal["sigmoid", "linear"] = "sigmoid"  # regression: a stretched sigmoid, or the output itself
 
     @model_validator(mode="after")
     def _check_options(self) -> "HeadConfig":
@@ -49,6 +50,18 @@ def stretched_sigmoid(raw: Tensor) -> Tensor:
     function crosses them, and values are clamped.
     """
     return (1.0 + 2.0 * _STRETCH) * raw.sigmoid() - _STRETCH
+
+
+def unit_value(raw: Tensor, config: HeadConfig) -> Tensor:
+    """Map raw outputs (B,) to values on [0, 1] and slightly beyond: as they are, or by a stretched sigmoid."""
+    return raw if config.output == "linear" else stretched_sigmoid(raw)
+
+
+def middle_of_range(config: HeadConfig, num_outputs: int) -> Tensor:
+    """Return biases (num_outputs,) with which the first output starts in the middle of the range."""
+    bias = torch.zeros(num_outputs)
+    bias[0] = 0.5 if config.output == "linear" else 0.0
+    return bias
 
 
 class _IntoRange(torch.autograd.Function):
@@ -155,7 +168,7 @@ class Head(nn.Module):
 
 
 class RegressionHead(Head):
-    """One output: the parameter in [0, 1] on its scale, by a stretched sigmoid."""
+    """One output: the parameter in [0, 1] on its scale, directly or by a stretched sigmoid."""
 
     feeds = ("value", "physical", "level_value")
     default_loss = "l1"  # the reported error
@@ -166,8 +179,11 @@ class RegressionHead(Head):
         if self.loss_kind == "physical" and getattr(self.loss_function, "span", None) is None:
             raise ValueError("losses: their param_range differ; give the same to all, or to none")
 
+    def initial_bias(self) -> Tensor:
+        return middle_of_range(self.config, self.num_outputs)
+
     def feed(self, raw: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        unit = stretched_sigmoid(raw[:, 0])
+        unit = unit_value(raw[:, 0], self.config)
         if self.loss_kind == "value":
             return unit, target
         spec, predicted, true = self.spec, to_physical(self.spec, unit), to_physical(self.spec, target)
@@ -178,10 +194,10 @@ class RegressionHead(Head):
         return class_position(spec, predicted), to_class(spec, true)
 
     def value(self, raw: Tensor) -> Tensor:
-        return to_physical(self.spec, into_range(stretched_sigmoid(raw[:, 0])))
+        return to_physical(self.spec, into_range(unit_value(raw[:, 0], self.config)))
 
     def score(self, raw: Tensor, explained: Tensor) -> Tensor:
-        return stretched_sigmoid(raw[:, 0])
+        return unit_value(raw[:, 0], self.config)
 
 
 class LevelHead(Head):

@@ -147,6 +147,18 @@ def test_default_loss_is_the_likelihood_by_scipy(name):
     assert found.item() == pytest.approx(expected.mean(), rel=1e-4) and terms == {}
 
 
+def test_a_linear_mean_is_the_output_and_starts_in_the_middle():
+    head, raw = GaussianHead(LIN, HeadConfig(variance=True, output="linear")), raw_of(2, scale=0.5)
+    mean, spread = raw[:, 0].double().numpy(), deviation(raw[:, 1].double().numpy())
+    np.testing.assert_allclose(
+        head.value(raw), LIN.min + (LIN.max - LIN.min) * np.clip(mean, 0, 1), rtol=1e-5, atol=1e-5
+    )
+    edges = np.concatenate([[-np.inf], (np.arange(16) + 0.5) / 16, [np.inf]])  # of the bins of 17 levels
+    below = stats.norm.cdf((edges - mean[:, None]) / spread[:, None])
+    np.testing.assert_allclose(head.distribution(raw), np.diff(below, axis=1), atol=2e-6)
+    assert head.initial_bias().tolist() == [0.5, 0.0]
+
+
 def test_gaussian_crps_is_the_integral_over_both_distributions():
     raw, target = raw_of(2, rows=20), targets(20)
     head = GaussianHead(LIN, HeadConfig(variance=True, loss="gaussian_crps"))

@@ -113,6 +113,18 @@ def test_regression_value_has_the_gradient_of_its_closed_form(spec, slope):
     np.testing.assert_allclose(raw.grad[:, 0], slope(unit_of(raw.detach())) * 1.2 * s * (1 - s), rtol=1e-4)
 
 
+@pytest.mark.parametrize("spec", [LIN, LOG])
+def test_a_linear_output_is_the_place_in_the_range(spec):
+    """Without a sigmoid, the value is the output, clamped, and starts in the middle of the range."""
+    head = RegressionHead(spec, HeadConfig(output="linear"))
+    raw = torch.tensor([[-0.3], [0.0], [0.25], [1.0], [1.2]])
+    places = ParameterSpace([spec]).denormalize(np.array([[0.0], [0.0], [0.25], [1.0], [1.0]]))
+    np.testing.assert_allclose(head.value(raw), places[:, 0], rtol=2e-6)
+    assert head.initial_bias().tolist() == [0.5]
+    loss, _ = head.loss(raw, torch.full((5,), 0.25))
+    assert float(loss) == pytest.approx((0.55 + 0.25 + 0.0 + 0.75 + 0.95) / 5)  # not clamped
+
+
 def test_regression_says_one_number_and_its_class():
     head, raw = RegressionHead(CUT, HeadConfig()), logits(50, 1)
     np.testing.assert_allclose(head.width(raw), np.full(50, 1 / 6), rtol=1e-6)

@@ -353,6 +353,7 @@ def test_categorical_parameters_are_categorical_unless_told_otherwise():
         ({"cutoff": {"weight": -1}}, ["model.heads.cutoff", "weight: -1 given"]),
         ({"cutoff": {"weight": float("nan")}}, ["model.heads.cutoff", "weight", "finite"]),
         ({"cutoff": {"levels": 256}}, ["model.heads.cutoff", "levels is for classification", "kind is regression"]),
+        ({"cutoff": {"kind": "ordinal", "output": "linear"}}, ["output is for regression", "kind is ordinal"]),
         ({"default": {"kind": "mixture"}, "level": {"components": 0}}, ["model.heads.level", "components: 0 given"]),
         ({"default": {"weight": 0}}, ["model.heads: all weights are 0", "above 0"]),
     ],
