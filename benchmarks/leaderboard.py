@@ -45,20 +45,25 @@ _QUERIES = 2048  # test sounds whose nearest neighbours are searched
 
 
 class Recipe(NamedTuple):
-    """A network, and how its training differs from that of the others."""
+    """How the training of a row differs from experiment=yardstick."""
 
-    model: str
-    longer: int = 1  # times the epochs of the others
     overrides: tuple[str, ...] = ()
+    longer: int = 1  # times the epochs of the others
 
 
-NETWORKS = {
-    "frames_micro": Recipe("frames_micro"),
-    "frames_7k": Recipe("frames_7k"),
-    "frames_7k, twice the epochs": Recipe("frames_7k", longer=2),
-    "frames_29k": Recipe("frames_29k"),
-    "frames_74k": Recipe("frames_74k"),
-    "frames_718k": Recipe("frames_718k", overrides=("data.batch_size=512",)),  # a step of Muon takes 80 ms in any case
+def _frames(widths: str, feature_dim: int, *more: str) -> Recipe:
+    """Return the recipe of a FrameMLP of another size."""
+    size = ("model=frames_23k", f"model.network.widths={widths}", f"model.network.feature_dim={feature_dim}")
+    return Recipe((*size, *more))
+
+
+NETWORKS = {  # at most 2,000, 10,000, 40,000, 100,000 and 1,000,000 parameters on every synth's images
+    "frames_micro": _frames("[10,10]", 8, "model.network.spans=[2,4]"),
+    "frames_7k": Recipe(),
+    "frames_7k, twice the epochs": Recipe(longer=2),
+    "frames_29k": _frames("[80,64]", 32),
+    "frames_74k": _frames("[128,128]", 48),
+    "frames_718k": _frames("[448,448]", 144, "data.batch_size=512"),  # a step of Muon takes 80 ms in any case
 }
 
 
@@ -72,8 +77,8 @@ class Entry(NamedTuple):
     @property
     def overrides(self) -> tuple[str, ...]:
         """The words of its command after src/train.py."""
-        model, longer, overrides = NETWORKS[self.network]
-        words = ("experiment=yardstick", f"synth={self.synth}", f"model={model}", *overrides)
+        overrides, longer = NETWORKS[self.network]
+        words = ("experiment=yardstick", f"synth={self.synth}", *overrides)
         return (*words, f"dataset.size={self.clips}", f"trainer.max_epochs={longer * EPOCHS[self.clips]}")
 
     def key(self, seed: int) -> str:

@@ -18,6 +18,7 @@ import rootutils
 
 ROOT = rootutils.setup_root(__file__, indicator="pyproject.toml", pythonpath=True)
 
+import leaderboard
 import numpy as np
 import torch
 from bare import bare_trainer
@@ -40,7 +41,7 @@ from src.utils.table import Column, markdown
 STORE = ROOT / "benchmarks/scaling.json"
 SYNTHS = ("moog_basic", "moog_envelope")
 CLIPS = (1024, 4096, 16384, 65536, 262144, 1048576)
-NETWORKS = ("frames_micro", "frames_7k", "frames_29k", "frames_74k")
+NETWORKS = ("frames_micro", "frames_7k", "frames_29k", "frames_74k")  # of the leaderboard
 NETWORK, MANY = "frames_7k", 1048576  # while the other is varied
 STEPS, BATCH_SIZE, SEEDS = 8192, 128, 3
 _TESTED = 16384  # clips of a dataset of which the training split, which is the largest, is the test
@@ -76,8 +77,8 @@ def run_one(point: Point, seed: int, data_dir: Path) -> dict:
     """Train one network; return its mean error over heads, as a fraction of the range, and its number of parameters."""
     seed_everything(seed, verbose=False)
     with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
-        names = ["experiment=yardstick", f"model={point.network}", "paths.output_dir=."]
-        config = to_plain(compose("train", names).model)
+        words = ["experiment=yardstick", *leaderboard.NETWORKS[point.network].overrides, "paths.output_dir=."]
+        config = to_plain(compose("train", words).model)
     data = VIMHDataModule(recipe=recipe_for(point.synth, point.clips), root=data_dir, batch_size=BATCH_SIZE, seed=seed)
     module = build_model(config, data.spec)
     trainer = bare_trainer(-1, max_steps=STEPS)

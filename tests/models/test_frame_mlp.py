@@ -23,7 +23,7 @@ def test_a_level_reaches_the_features():
     backbones.check_level(FrameMLP)
 
 
-@pytest.mark.parametrize("name", ["frames_micro", "frames_7k", "frames_23k", "frames_29k", "frames_74k", "frames_718k"])
+@pytest.mark.parametrize("name", ["frames_7k", "frames_23k"])
 def test_number_of_parameters_is_what_the_config_claims(name):
     backbones.check_count(name)
 
