@@ -3,6 +3,7 @@
 import numpy as np
 
 from src.data.dataset import BatchDataset
+from src.utils.spaced import evenly_spaced
 
 MOST_COMPARED = 4096  # test records: enough to detect 1 %; 4 MB of 32x32 images
 _CHUNK = 256
@@ -14,7 +15,7 @@ def count_shared(train: BatchDataset, test: BatchDataset, targets: np.ndarray) -
     `targets` are those of `train`, (n, P). At most 4,096 test records, evenly spaced, are compared, each with the
     first training record of the same labels. That is sufficient if a sound is a function of its labels.
     """
-    rows = np.unique(np.linspace(0, len(test) - 1, min(len(test), MOST_COMPARED)).astype(np.int64))
+    rows = evenly_spaced(len(test), MOST_COMPARED)
     keys, place_of = np.unique(hash_rows(test.targets()[rows]), return_inverse=True)
     train_keys = hash_rows(targets)
     possible = np.zeros(2**16, bool)  # by the last 16 bits: five times faster than searching all keys

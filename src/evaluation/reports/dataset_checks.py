@@ -13,6 +13,7 @@ from src.evaluation.reports.check import Check, State
 from src.evaluation.reports.dataset_labels import Histogram
 from src.evaluation.reports.dataset_samples import Splits, image_blocks, spread
 from src.parameters.space import ParameterSpace
+from src.utils.spaced import evenly_spaced
 
 _MOST_PIXELS = 2**24  # of the images that are looked at: 16,384 of 32 x 32
 _MOST_IMAGES = 2**16
@@ -60,7 +61,7 @@ def check_duplicates(splits: Splits, units: Mapping[str, np.ndarray]) -> Check:
     name, same_labels, same, compared, total = "No duplicates", 0, 0, 0, 0
     for split, dataset in splits.items():
         pairs = _equal_labels(units[split])
-        looked_at = pairs[np.unique(np.linspace(0, len(pairs) - 1, min(len(pairs), _MOST_PAIRS)).astype(np.int64))]
+        looked_at = pairs[evenly_spaced(len(pairs), _MOST_PAIRS)]
         same += sum(_same_image(dataset, one, other) for one, other in looked_at)
         same_labels, compared, total = same_labels + len(pairs), compared + len(looked_at), total + len(dataset)
     if not same_labels:

@@ -24,6 +24,7 @@ from src.evaluation.reports.parts import body, checks_section, finder_section, s
 from src.evaluation.reports.pictures import thumbnail_size
 from src.utils.errors import UserError
 from src.utils.files import write_atomic
+from src.utils.spaced import evenly_spaced
 
 _MOST_SHOWN = 1024  # samples that one can find and select: at most 1.4 MB of lossless 32 x 32 thumbnails in base64
 _SHOWN_PIXELS = 2**25  # of their images, all of which are read
@@ -123,5 +124,4 @@ def _complete_places(spec: DatasetSpec, source: Source | None, count: int) -> li
     most = _COMPLETE_PIXELS // int(np.prod(spec.image_shape))
     if source is not None:
         most = min(most, _SOUND_VALUES // source.front_end.num_samples)
-    most = min(max(most, _LEAST_COMPLETE), _MOST_COMPLETE, count)
-    return [int(place) for place in np.linspace(0, count - 1, most)]
+    return evenly_spaced(count, min(max(most, _LEAST_COMPLETE), _MOST_COMPLETE)).tolist()

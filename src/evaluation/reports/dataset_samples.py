@@ -9,6 +9,7 @@ from src.data.dataset import BatchDataset
 from src.evaluation.image_axes import pixel_edges
 from src.evaluation.reports.page import data_url
 from src.evaluation.reports.pictures import shrink, sprite, thumbnail_size
+from src.utils.spaced import evenly_spaced
 
 Splits = Mapping[str, BatchDataset]
 Rows = dict[str, np.ndarray]  # rows of each split
@@ -18,8 +19,7 @@ _BLOCK_PIXELS = 2**22  # of the images that are read at once
 
 def spread(splits: Splits, most: int) -> Rows:
     """Return at most `most` rows, evenly spread over all splits together."""
-    total = sum(map(len, splits.values()))
-    places = np.unique(np.linspace(0, total - 1, min(most, total)).astype(np.int64))
+    places = evenly_spaced(sum(map(len, splits.values())), most)
     rows, first = {}, 0
     for split, dataset in splits.items():
         inside = (places >= first) & (places < first + len(dataset))

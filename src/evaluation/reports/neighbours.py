@@ -5,6 +5,7 @@ import torch
 
 from src.data.dataset import BatchDataset
 from src.parameters.space import ParameterSpace
+from src.utils.spaced import evenly_spaced
 
 MOST_COMPARED = 300  # test samples, evenly spaced: enough for two digits of the error
 _MOST_VALUES = 2**27  # of all training images that are compared: 128 MB
@@ -22,17 +23,13 @@ def nearest_errors(
     if test.ragged or train.ragged:
         return None
     pixels = int(np.prod(test.spec.image_shape))
-    ours, theirs = _spaced(len(test), MOST_COMPARED), _spaced(len(train), max(1, _MOST_VALUES // pixels))
+    ours, theirs = evenly_spaced(len(test), MOST_COMPARED), evenly_spaced(len(train), max(1, _MOST_VALUES // pixels))
     nearest = theirs[_nearest(_pixels(test, ours), train, theirs)]
     truth = test.spec.space.denormalize(test.targets()[ours])
     found = train.spec.space.denormalize(train.targets()[nearest])
     wrong = space.to_class(found) != space.to_class(truth)
     nominal = [spec.kind == "categorical" for spec in space]
     return np.where(nominal, wrong, np.abs(found - truth)).mean(axis=0), len(ours), len(theirs)
-
-
-def _spaced(count: int, most: int) -> np.ndarray:
-    return np.unique(np.linspace(0, count - 1, min(count, most)).astype(np.int64))
 
 
 def _pixels(dataset: BatchDataset, rows: np.ndarray) -> torch.Tensor:
