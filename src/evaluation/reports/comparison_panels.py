@@ -5,21 +5,19 @@ from typing import Any
 
 import numpy as np
 
-from src.evaluation.confusion import category_names
 from src.evaluation.predictions_file import SplitPredictions
 from src.evaluation.reports.comparison import ALL, Comparison, MethodFacts, sound_errors
 from src.evaluation.reports.comparison_tables import difference_cells
 from src.evaluation.reports.page import packed
+from src.evaluation.reports.panels import reasons_by_row
+from src.evaluation.reports.parameter_data import parameter_data, value_bins
 from src.parameters.codec import from_class
-from src.parameters.space import ParameterSpace
-from src.parameters.spec import ParameterSpec
 
 Methods = Mapping[str, Sequence[SplitPredictions]]
 
 MOST_VALUES = 1_000_000  # true and predicted ones in a page: 5.3 MB
 _SEED = 0  # of the sample of a larger split, so that a page can be made again
-_MOST_EXAMPLES = 12
-_VALUE_BINS = 12
+_MOST_CLASSES = 12  # with an error each; finer grids of classes are merged
 _COSTS = (("num_parameters", "parameters"), ("training_seconds", "training, s"), ("latency_ms", "latency, ms"))
 
 
@@ -41,11 +39,7 @@ def example_rows(comparison: Comparison, errors: Mapping[str, np.ndarray]) -> di
     for at, parameter in enumerate(comparison.parameters):
         if parameter.name != ALL:
             wanted.append((np.argmax(np.abs(difference[:, at])), f"largest difference of {parameter.name}"))
-    rows: dict[int, str] = {}
-    for place, why in wanted[:_MOST_EXAMPLES]:
-        row = int(place)
-        rows[row] = f"{rows[row]}, {why}" if row in rows else why
-    return rows
+    return reasons_by_row([(int(row), why) for row, why in wanted])
 
 
 def rows_in_page(methods: Methods, always: Sequence[int]) -> np.ndarray:
@@ -66,14 +60,10 @@ def sample_data(methods: Methods, rows: np.ndarray) -> dict[str, Any]:
     """
     runs = [run for of_method in methods.values() for run in of_method]
     first = runs[0]
-    parameters = []
-    for spec in first.space:
-        names = category_names(spec) if spec.kind == "categorical" else None
-        parameters.append(spec.model_dump(include={"name", "unit", "min", "max", "scale"}) | {"names": names})
     return {
         "count": len(rows),
         "ids": None if len(rows) == len(first.truth) else rows.tolist(),
-        "parameters": parameters,
+        "parameters": [parameter_data(spec) for spec in first.space],
         "methods": [{"name": name, "runs": len(of_method)} for name, of_method in methods.items()],
         "predictions": {
             "truth": packed(first.truth[rows].astype(np.float32).T),
@@ -89,13 +79,11 @@ def errors_by_value(run: SplitPredictions, errors: Mapping[str, np.ndarray], at:
     the classes of a coarse grid, and those of a category are numbered.
     """
     spec = run.space.varying[at]
-    if spec.kind == "categorical" or (spec.kind == "ordinal" and spec.num_classes <= _VALUE_BINS):
+    if spec.kind == "categorical" or (spec.kind == "ordinal" and spec.num_classes <= _MOST_CLASSES):
         bins, classes = run.true_level[:, at], np.arange(spec.num_classes)
         middles = classes + 0.5 if spec.kind == "categorical" else from_class(spec, classes)
     else:
-        place = run.space.normalize(run.truth.astype(np.float64))[:, at]
-        bins = np.clip((place * _VALUE_BINS).astype(int), 0, _VALUE_BINS - 1)
-        middles = _on_scale(spec, (np.arange(_VALUE_BINS) + 0.5) / _VALUE_BINS)
+        bins, middles = value_bins(spec, run.truth[:, at])
     rows = []
     for which, middle in enumerate(middles.tolist()):
         inside = bins == which
@@ -139,7 +127,3 @@ def costs(comparison: Comparison, facts: Mapping[str, MethodFacts]) -> list[dict
         if len(points) > 1:
             figures.append({"title": title, "points": points})
     return figures
-
-
-def _on_scale(spec: ParameterSpec, place: np.ndarray) -> np.ndarray:
-    return ParameterSpace([spec]).denormalize(place[:, None])[:, 0]

@@ -7,17 +7,13 @@ import numpy as np
 from src.data.datamodule import BatchDataModule
 from src.data.dataset import BatchDataset
 from src.data.spec import DatasetSpec
-from src.evaluation.confusion import category_names
 from src.evaluation.image_axes import axis_ends
 from src.evaluation.predictions_file import SplitPredictions
 from src.evaluation.reports import panels
-from src.evaluation.reports.examples import (
-    chosen_rows,
-    make_examples,
-    true_images,
-)
+from src.evaluation.reports.examples import chosen_rows, make_examples, true_images
 from src.evaluation.reports.explanations import explain_examples
 from src.evaluation.reports.page import packed
+from src.evaluation.reports.parameter_data import parameter_data
 from src.evaluation.reports.refined import refine_rows
 from src.evaluation.reports.thumbnails import thumbnails
 from src.evaluation.rerender import rendering_source
@@ -31,19 +27,16 @@ def page_data(predictions: SplitPredictions) -> dict[str, Any]:
     """Return what the page's scripts read of predictions."""
     columns = range(len(predictions.space))
     pairs = [panels.confusion(predictions, at) for at in columns]
-    heads, parameters, transforms = [], [], panels.pit_counts(predictions)
+    heads, transforms = [], panels.pit_counts(predictions)
     for at, (spec, pair) in enumerate(zip(predictions.space, pairs, strict=True)):
-        nominal = spec.kind == "categorical"
         heads.append(
             {
                 "confusion": {"names": pair.names, "counts": pair.counts.T.tolist()},  # [predicted][true]
-                "by_value": [] if nominal else panels.errors_by_value(predictions, at),
+                "by_value": [] if spec.kind == "categorical" else panels.errors_by_value(predictions, at),
                 "reliability": panels.reliability(predictions, at),
                 "pit": transforms[at],
             }
         )
-        named = spec.model_dump(include={"name", "unit", "min", "max", "scale"})
-        parameters.append(named | {"names": category_names(spec) if nominal else None})
     arrays = {
         "truth": predictions.truth,
         "value": predictions.value,
@@ -55,7 +48,7 @@ def page_data(predictions: SplitPredictions) -> dict[str, Any]:
     packs["predicted_bin"] = packed(np.stack([pair.predicted for pair in pairs]))
     packs["error"] = packed(panels.relative_errors(predictions).mean(axis=1).astype(np.float32))
     return {
-        "parameters": parameters,
+        "parameters": [parameter_data(spec) for spec in predictions.space],
         "heads": heads,
         "correlations": panels.error_correlations(predictions).tolist(),
         "predictions": packs,

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 
 from src.data.source import Source
-from src.evaluation.confusion import category_names
 from src.evaluation.reports.dataset_labels import Histogram
 from src.evaluation.reports.dataset_samples import Rows, Splits, image_blocks, shape_axes, thumbnails
 from src.evaluation.reports.page import data_url, packed
+from src.evaluation.reports.parameter_data import parameter_data
 from src.evaluation.reports.pictures import png
 from src.evaluation.reports.sounds import encoded_sounds
 from src.parameters.space import ParameterSpace
@@ -46,10 +46,10 @@ def distributions(space: ParameterSpace, histograms: Sequence[Histogram], places
     """Return the parameters with their histograms, and the bar of the sample at each place, as data of a page."""
     parameters = []
     for spec, found in zip(space, histograms, strict=True):
-        named = spec.model_dump(include={"name", "unit", "min", "max", "scale"})
-        named["names"] = category_names(spec) if spec.kind == "categorical" else None
         edges = None if found.edges is None else found.edges.tolist()
-        parameters.append(named | {"bars": {"counts": found.counts.tolist(), "names": found.names, "edges": edges}})
+        parameters.append(
+            parameter_data(spec) | {"bars": {"counts": found.counts.tolist(), "names": found.names, "edges": edges}}
+        )
     return {"parameters": parameters, "bars": packed(np.stack([found.bars[places] for found in histograms]))}
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from src.evaluation.confusion import category_names
+from src.evaluation.reports.parameter_data import bin_names
 from src.parameters.codec import from_class, to_class, to_physical, to_unit
 from src.parameters.space import ParameterSpace
 from src.parameters.spec import ParameterSpec
@@ -38,7 +38,7 @@ def histogram(spec: ParameterSpec, unit: np.ndarray, quantised: bool = False) ->
     classes = spec.num_classes
     count = min(classes, _MOST_BARS)
     bars = (to_class(spec, to_physical(spec, unit.astype(np.float64))) * count // classes).astype(np.uint8)
-    return Histogram(np.bincount(bars, minlength=count), bars, names=_names(spec, count))
+    return Histogram(np.bincount(bars, minlength=count), bars, names=bin_names(spec, count))
 
 
 def _all_classes(spec: ParameterSpec, unit: np.ndarray, close: float) -> bool:
@@ -47,16 +47,6 @@ def _all_classes(spec: ParameterSpec, unit: np.ndarray, close: float) -> bool:
     given = unit[:_LOOKED_AT].astype(np.float64)
     nearest = to_unit(spec, from_class(spec, to_class(spec, to_physical(spec, given))))
     return bool((np.abs(nearest - given) < close).all())
-
-
-def _names(spec: ParameterSpec, count: int) -> tuple[str, ...]:
-    names = category_names(spec) if spec.kind == "categorical" else None
-    first = -(-np.arange(count + 1) * spec.num_classes // count)  # the first class of each bar
-    found = []
-    for low, high in zip(first[:-1], first[1:] - 1, strict=True):
-        ends = [names[at] if names else f"{float(from_class(spec, np.array(at))):.4g}" for at in (low, high)]
-        found.append("..".join(dict.fromkeys(ends)))
-    return tuple(found)
 
 
 def correlations(space: ParameterSpace, unit: np.ndarray) -> np.ndarray:

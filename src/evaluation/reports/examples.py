@@ -10,12 +10,11 @@ from src.data.source import Source
 from src.data.spec import DatasetSpec
 from src.evaluation.predictions_file import SplitPredictions
 from src.evaluation.reports.page import data_url
-from src.evaluation.reports.panels import relative_errors
+from src.evaluation.reports.panels import reasons_by_row, relative_errors
 from src.evaluation.reports.pictures import png
 from src.evaluation.reports.sounds import encoded_sounds
 from src.spectral.decibels import to_decibels
 
-_MOST_EXAMPLES = 12
 _SOUND_VALUES = 2**21  # samples of all sounds in a page: about 4 MB as FLAC
 
 
@@ -28,10 +27,7 @@ def chosen_rows(predictions: SplitPredictions) -> dict[int, str]:
     if len(predictions.space) > 1:
         worst = np.argmax(errors, axis=0)
         wanted += [(int(row), f"worst {name}") for row, name in zip(worst, predictions.space.names, strict=True)]
-    rows: dict[int, str] = {}
-    for row, why in wanted[:_MOST_EXAMPLES]:
-        rows[row] = f"{rows[row]}, {why}" if row in rows else why
-    return rows
+    return reasons_by_row(wanted)
 
 
 def true_images(

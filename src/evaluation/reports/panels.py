@@ -1,19 +1,18 @@
 """The figures behind each panel of a report, from predictions alone."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
 
-from src.evaluation.confusion import category_names
 from src.evaluation.predictions_file import SplitPredictions
 from src.evaluation.reliability import pit
-from src.parameters.codec import from_class
+from src.evaluation.reports.parameter_data import bin_names, value_bins
 from src.parameters.space import ParameterSpace
-from src.parameters.spec import ParameterSpec
 
 MOST_BINS = 24  # of a confusion matrix that a panel can show; finer grids of classes are merged
-_VALUE_BINS = 12
+_MOST_EXAMPLES = 12
 _PIT_BINS = 20
 _LEVELS = np.linspace(0.1, 0.9, 9)  # of central normal intervals
 _SURE_BINS = 10
@@ -34,6 +33,14 @@ def relative_errors(predictions: SplitPredictions) -> np.ndarray:
     space, difference = predictions.space, _float(predictions.value) - _float(predictions.truth)
     wrong = predictions.level != predictions.true_level
     return np.where(_nominal(space), wrong, np.abs(difference) / (space.max - space.min))
+
+
+def reasons_by_row(wanted: Sequence[tuple[int, str]]) -> dict[int, str]:
+    """Return rows and why each is shown, for (row, why) in order; at most 12, so that a page stays small."""
+    rows: dict[int, str] = {}
+    for row, why in wanted[:_MOST_EXAMPLES]:
+        rows[row] = f"{rows[row]}, {why}" if row in rows else why
+    return rows
 
 
 def signed_errors(predictions: SplitPredictions) -> np.ndarray:
@@ -58,32 +65,19 @@ def confusion(predictions: SplitPredictions, at: int) -> Confusion:
     levels = np.stack([predictions.true_level[:, at], predictions.level[:, at]]).astype(np.int64)
     true, predicted = np.clip(levels, 0, classes - 1) * bins // classes
     counts = np.bincount(true * bins + predicted, minlength=bins * bins).reshape(bins, bins)
-    return Confusion(_bin_names(spec, bins), counts, true.astype(np.uint8), predicted.astype(np.uint8))
-
-
-def _bin_names(spec: ParameterSpec, bins: int) -> tuple[str, ...]:
-    if bins == spec.num_classes:
-        if spec.kind == "categorical":
-            return category_names(spec)
-        return tuple(f"{value:.4g}" for value in from_class(spec, np.arange(bins)))
-    first = -(-np.arange(bins + 1) * spec.num_classes // bins)  # the first class of each bin
-    low, high = from_class(spec, first[:-1]), from_class(spec, first[1:] - 1)
-    return tuple(f"{a:.4g}..{b:.4g}" for a, b in zip(low, high, strict=True))
+    return Confusion(bin_names(spec, bins), counts, true.astype(np.uint8), predicted.astype(np.uint8))
 
 
 def errors_by_value(predictions: SplitPredictions, at: int) -> list[tuple[float, float, float, int]]:
     """Return (middle of the bin, mean error, mean absolute error, samples) of bins of head `at`'s true values."""
-    spec = predictions.space.varying[at]
     truth = _float(predictions.truth)[:, at]
     error = _float(predictions.value)[:, at] - truth
-    place = predictions.space.normalize(_float(predictions.truth))[:, at]
-    bins = np.minimum((place * _VALUE_BINS).astype(int), _VALUE_BINS - 1)
-    middles = _on_scale(spec, (np.arange(_VALUE_BINS) + 0.5) / _VALUE_BINS)
+    bins, middles = value_bins(predictions.space.varying[at], truth)
     rows = []
-    for which in range(_VALUE_BINS):
+    for which, middle in enumerate(middles.tolist()):
         inside = error[bins == which]
         if len(inside):
-            rows.append((float(middles[which]), float(inside.mean()), float(np.abs(inside).mean()), len(inside)))
+            rows.append((middle, float(inside.mean()), float(np.abs(inside).mean()), len(inside)))
     return rows
 
 
@@ -122,10 +116,6 @@ def pit_counts(predictions: SplitPredictions) -> list[list[int]]:
         counts, _ = np.histogram(known, bins=_PIT_BINS, range=(0.0, 1.0))
         histograms.append(counts.tolist() if len(known) else [])
     return histograms
-
-
-def _on_scale(spec: ParameterSpec, place: np.ndarray) -> np.ndarray:
-    return ParameterSpace([spec]).denormalize(place[:, None])[:, 0]
 
 
 def _nominal(space: ParameterSpace) -> np.ndarray:
