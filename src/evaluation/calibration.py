@@ -99,7 +99,8 @@ def _rank_correlation(error: np.ndarray, uncertainty: np.ndarray) -> float:
 
 
 def _constant(uncertainty: np.ndarray) -> bool:
-    return bool(np.ptp(uncertainty) <= 1e-6 * np.abs(uncertainty).max())  # differences by rounding have no rank
+    """Return whether uncertainties have no rank: they differ by rounding at most, or some are NaN."""
+    return not np.ptp(uncertainty) > 1e-6 * np.abs(uncertainty).max()
 
 
 def table_of(groups: Iterable[tuple[str, list[Coverage]]]) -> tuple[list[Column], list[list[str]]]:

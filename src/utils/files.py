@@ -18,7 +18,8 @@ def open_atomic(path: Path) -> Iterator[BinaryIO]:
     """Open a file for writing under a temporary name in its directory, then rename it; on failure the old file stays.
 
     The temporary name does not vary, so that a later run removes what a killed process left; a link of that name is
-    removed too, not followed. Raises OSError if the disk is full or the directory is not writable.
+    removed too, not followed. Raises OSError, which names the file, if the disk is full or the directory is not
+    writable.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
@@ -29,6 +30,9 @@ def open_atomic(path: Path) -> Iterator[BinaryIO]:
             file.flush()
             os.fsync(file.fileno())  # otherwise a power cut could keep the new name and lose the bytes
         partial.replace(path)
+    except OSError as error:
+        error.filename = error.filename or str(path)  # a failed write does not name its file
+        raise
     finally:
         partial.unlink(missing_ok=True)
 

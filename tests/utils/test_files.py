@@ -35,8 +35,9 @@ def test_what_was_there_stays_when_writing_fails(tmp_path, monkeypatch, failing)
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(*((os, "fsync") if failing == "fsync" else ("pathlib.Path.replace",)), fail)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(OSError, match="No space") as caught:
         write_atomic(path, b"half")
+    assert caught.value.filename == str(path)
     assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
 
 

@@ -97,6 +97,7 @@ def test_names_units_and_categories_are_text(tmp_path):
     assert "<i>" not in text and "<b>bold" not in text and text.count("<script") == 2
 
 
+@pytest.mark.filterwarnings("error::RuntimeWarning")
 @pytest.mark.parametrize("count", [1, 2, 20])
 @pytest.mark.parametrize("finite", [True, False])
 def test_few_samples_and_a_network_that_diverged(count, finite, tmp_path):
