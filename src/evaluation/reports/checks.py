@@ -5,12 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from src.data.datamodule import BatchDataModule
-from src.data.overlap import count_shared
 from src.data.spec import DatasetSpec
 from src.evaluation.calibration import coverages
 from src.evaluation.predictions_file import SplitPredictions
+from src.evaluation.reports import dataset_checks
 from src.evaluation.reports.check import Check, State
-from src.evaluation.reports.dataset_checks import check_effects
 from src.evaluation.reports.heads import HeadFigures
 from src.models.heads.calibration import BANDS
 from src.models.heads.multi_head import Estimates
@@ -29,7 +28,7 @@ def run_checks(
     """Return all checks; those that need the dataset or its description are `unknown` without it."""
     return [
         check_leakage(datamodule),
-        check_effects(spec),
+        dataset_checks.check_effects(spec),
         check_coverage(predictions),
         check_collapse(predictions, rows),
         check_distribution(predictions.distance),
@@ -38,15 +37,10 @@ def run_checks(
 
 def check_leakage(datamodule: BatchDataModule | None) -> Check:
     """Check whether test samples are also training samples."""
-    name = "No leakage"
     if datamodule is None:
-        return Check(name, "unknown", "The dataset is not here, so its splits were not compared.")
-    train, test = datamodule.dataset("train"), datamodule.dataset("test")
-    shared, compared = count_shared(train, test, train.targets())
-    if shared:
-        why = f"{shared:,} of {compared:,} test samples are also in the training split: their errors measure memory."
-        return Check(name, "fail" if 100 * shared >= compared else "warn", why)
-    return Check(name, "pass", f"None of {compared:,} test samples is also in the training split.")
+        return Check("No leakage", "unknown", "The dataset is not here, so its splits were not compared.")
+    splits = {split: datamodule.dataset(split) for split in ("train", "test")}
+    return dataset_checks.check_leakage(splits, {"train": splits["train"].targets()})
 
 
 def check_coverage(predictions: SplitPredictions) -> Check:

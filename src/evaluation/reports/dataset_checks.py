@@ -52,7 +52,7 @@ def check_leakage(splits: Splits, units: Mapping[str, np.ndarray]) -> Check:
             where.append(f"{found:,} of {looked_at:,} {split} samples")
     if shared:
         state: State = "fail" if 100 * shared >= compared else "warn"
-        return Check(name, state, f"{' and '.join(where)} are also in the training split.")
+        return Check(name, state, f"{' and '.join(where)} are also in the training split: their errors measure memory.")
     return Check(name, "pass", f"None of {compared:,} {' and '.join(others)} samples is also in the training split.")
 
 

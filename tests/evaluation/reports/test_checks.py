@@ -7,7 +7,7 @@ from src.data.inputs import Inputs
 from src.data.spec import DatasetSpec, Origin
 from src.data.spec_schema import Sensitivity
 from src.data.vimh_datamodule import VIMHDataModule
-from src.evaluation.reports import checks
+from src.evaluation.reports import checks, dataset_checks
 from src.evaluation.reports.heads import head_figures
 from tests.evaluation.datasets import write_every_kind
 from tests.evaluation.reports.made import SPACE, make_predictions
@@ -41,7 +41,7 @@ def test_right_predictions_pass_and_what_is_not_there_is_not_measured():
     ],
 )
 def test_parameters_without_effect(rows, state, named):
-    check = checks.check_effects(spec_with(*rows))
+    check = dataset_checks.check_effects(spec_with(*rows))
     assert check.state == state and named in check.why
 
 
