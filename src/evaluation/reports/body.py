@@ -6,17 +6,13 @@ from dataclasses import replace
 from src.evaluation.reports.check import Check
 from src.evaluation.reports.heads import CAPTION, HeadFigures, head_table
 from src.evaluation.reports.page import section, table, text
-from src.evaluation.reports.parts import checks_section, finder_section, sentences
+from src.evaluation.reports.parts import checks_section, finder_section, sample_figures, sentences
 from src.utils.table import Column, Rows
 
 _SAMPLE = """<div class="controls"><label>number <input id="sample-row" type="number" min="0" max="{last}"></label>
 <span id="examples" class="controls"></span></div>
 <p id="sample-note" class="soft"></p>
-<div id="transport" class="controls" hidden><button type="button" id="play">Play</button>
-<fieldset id="heard"></fieldset>
-<label class="repeat"><input id="repeat" type="checkbox" checked> repeat</label>
-<output id="position">0.00 s</output></div>
-<div id="pictures" class="figures wide"></div>
+{figures}
 <p class="soft">{key}</p>
 <div id="bars"></div>"""
 
@@ -58,7 +54,8 @@ def result_sections(
 
 def sample_section(last: int, key: str, *below: str) -> str:
     """Return the section of the selected sample; `last` is the largest number of a sample, `key` HTML below it."""
-    return section("sample", "Selected sample", _SAMPLE.format(last=last, key=key), *below)
+    inner = _SAMPLE.format(last=last, key=key, figures=sample_figures('<fieldset id="heard"></fieldset>'))
+    return section("sample", "Selected sample", inner, *below)
 
 
 def curves_section() -> str:

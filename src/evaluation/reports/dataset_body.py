@@ -3,22 +3,20 @@
 from collections.abc import Sequence
 
 from src.evaluation.reports.page import section, text
+from src.evaluation.reports.parts import sample_figures
 
 _SAMPLE = """<div class="controls"><label>name <input id="sample-name" type="text" size="14"></label>
 <button type="button" id="before">Previous</button><button type="button" id="after">Next</button>
 <label>complete samples <select id="examples"><option value="">choose</option>{options}</select></label></div>
 <p id="sample-note" class="soft"></p>
-<div id="transport" class="controls" hidden><button type="button" id="play">Play</button>
-<label class="repeat"><input id="repeat" type="checkbox" checked> repeat</label>
-<output id="position">0.00 s</output></div>
-<div id="pictures" class="figures wide"></div>
+{figures}
 <div id="bars"></div>"""
 
 
 def sample_section(whole: Sequence[tuple[int, str]]) -> str:
     """Return the section of the selected sample; `whole` are the rows and the names of complete samples."""
     options = "".join(f'<option value="{row}">{text(name)}</option>' for row, name in whole)
-    return section("sample", "Selected sample", _SAMPLE.format(options=options))
+    return section("sample", "Selected sample", _SAMPLE.format(options=options, figures=sample_figures()))
 
 
 def histogram_section() -> str:

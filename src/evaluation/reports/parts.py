@@ -19,6 +19,11 @@ _FINDER = """<form id="filter" class="controls">
 <button type="button" id="later">Later</button></span></p>
 <div id="found" class="found"></div>"""
 
+_TRANSPORT = """<div id="transport" class="controls" hidden><button type="button" id="play">Play</button>{choice}
+<label class="repeat"><input id="repeat" type="checkbox" checked> repeat</label>
+<output id="position">0.00 s</output></div>
+<div id="pictures" class="figures wide"></div>"""
+
 
 def body(title: str, intro: Sequence[str], sections: Sequence[str]) -> str:
     """Return the body of a page: `intro` are the sentences below its title."""
@@ -37,6 +42,14 @@ def checks_section(checks: Sequence[Check]) -> str:
 def finder_section(samples: str, *above: str) -> str:
     """Return the section that finds samples; `above` is HTML above the form."""
     return section("find", f"Find {samples}", *above, _FINDER)
+
+
+def sample_figures(choice: str = "") -> str:
+    """Return the transport of the selected sample's sounds, and below it the place of its pictures.
+
+    `choice` is HTML that chooses the sound that is heard.
+    """
+    return _TRANSPORT.format(choice=choice)
 
 
 def sentences(given: Sequence[str]) -> str:
