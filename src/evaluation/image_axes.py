@@ -62,10 +62,19 @@ def pixel_edges(spec: DatasetSpec, size: tuple[int, int]) -> tuple[np.ndarray, n
     return rows, frames, ("Hz", "s")
 
 
-def axis_ends(spec: DatasetSpec) -> dict[str, Any] | None:
-    """Return the times in s and the frequencies in Hz of a spectral image's edges, for a page; None if not known."""
-    rows, frames, (unit, _) = pixel_edges(spec, spec.image_shape[1:])
-    if spec.origin.spectral is None or unit != "Hz":
-        return None
-    mel = spec.origin.spectral.type == "mel"
-    return {"seconds": frames[[0, -1]].tolist(), "hz": rows[[0, -1]].tolist(), "mel": mel}
+def picture_axes(spec: DatasetSpec, size: tuple[int, int]) -> dict[str, Any]:
+    """Return the axes x and y of an image as data of a page: s and Hz, or frames and rows where these are not known."""
+    rows, frames, (row_unit, frame_unit) = pixel_edges(spec, size)
+    config, in_hz = spec.origin.spectral, row_unit == "Hz"
+    mel = in_hz and config is not None and config.type == "mel"
+    y_title, x_title = ("frequency, Hz", "time, s") if in_hz else (row_unit, frame_unit)
+    return {
+        "x": {"min": float(frames[0]), "max": float(frames[-1]), "title": x_title, "seconds": in_hz},
+        "y": {"min": float(rows[0]), "max": float(rows[-1]), "title": y_title, "mel": mel},
+    }
+
+
+def known_axes(spec: DatasetSpec) -> dict[str, Any] | None:
+    """Return the `picture_axes` of a dataset's spectral images; None if they are not s and Hz."""
+    axes = picture_axes(spec, spec.image_shape[1:])
+    return axes if axes["x"]["seconds"] else None

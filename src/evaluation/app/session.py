@@ -20,7 +20,7 @@ from scipy.io import wavfile
 from src.data.origin import source_of
 from src.data.source import Source
 from src.evaluation.explain import explain
-from src.evaluation.image_axes import axis_ends
+from src.evaluation.image_axes import known_axes
 from src.evaluation.predict import Prediction, by_name, clip_image, make_front_end, predict_clip
 from src.evaluation.recordings import parse_segmentation, predict_recordings
 from src.evaluation.refinement.answers import Refiner, make_refiner
@@ -65,7 +65,7 @@ class Session:
             "sample_rate": front_end.sample_rate,
             "seconds": front_end.num_samples / front_end.sample_rate,
             "visible_seconds": front_end.visible_seconds,
-            "axes": axis_ends(self.model.spec),
+            "axes": known_axes(self.model.spec),
             "calibrated_on": int(parameters_of(self.model).calibration.samples),
             "not_rendered": self.not_rendered,
             "not_refined": self.not_refined,

@@ -8,7 +8,7 @@ import numpy as np
 
 from src.data.info import read_spec
 from src.data.vimh_dataset import VIMHDataset
-from src.evaluation.image_axes import axis_ends
+from src.evaluation.image_axes import known_axes
 from src.evaluation.predictions_file import SplitPredictions
 from src.evaluation.reports.examples import make_examples, true_images
 from src.evaluation.reports.neighbours import nearest_errors
@@ -48,8 +48,8 @@ def pictures_and_sounds(
     return {
         "examples": [example | {"row": where[example["row"]]} for example in examples],
         "thumbnails": thumbnails(test, rows),
-        "axes": axis_ends(spec),
+        "axes": known_axes(spec),
         "neighbours": nearest_errors(runs[0].space, test, VIMHDataset(directory, "train", spec=spec)),
-        "other_note": "The page has the sounds of the buttons above only, so that it stays small.",
+        "other_note": "The page holds the sounds of the buttons above only, so that it stays small.",
         "missing": "" if source is not None else "No sounds: the dataset's synth is missing or cannot render here.",
     }

@@ -7,7 +7,7 @@ import numpy as np
 from src.data.datamodule import BatchDataModule
 from src.data.dataset import BatchDataset
 from src.data.spec import DatasetSpec
-from src.evaluation.image_axes import axis_ends
+from src.evaluation.image_axes import known_axes
 from src.evaluation.predictions_file import SplitPredictions
 from src.evaluation.reports import panels
 from src.evaluation.reports.examples import chosen_rows, make_examples, true_images
@@ -85,7 +85,7 @@ def pictures_and_sounds(
     found: dict[str, Any] = {
         "examples": examples,
         "thumbnails": None if test is None else thumbnails(test),
-        "axes": None if spec is None else axis_ends(spec),
+        "axes": None if spec is None else known_axes(spec),
         "grey": spec is not None and spec.inputs.kind == "image",
         "not_explained": not_explained,
         "other_note": "",

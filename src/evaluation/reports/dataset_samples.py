@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 
 from src.data.dataset import BatchDataset
-from src.evaluation.image_axes import pixel_edges
-from src.evaluation.reports.page import data_url
+from src.evaluation.image_axes import picture_axes
 from src.evaluation.reports.pictures import shrink, sprite, thumbnail_size
 from src.utils.spaced import evenly_spaced
 
@@ -49,8 +48,7 @@ def thumbnails(splits: Splits, rows: Rows) -> dict[str, Any]:
     small = np.concatenate([_fit(images[:, 0], size) for images, _ in image_blocks(splits, rows)])
     if spec.inputs.kind == "spectral":
         small = small[:, ::-1]  # the lowest frequency at the bottom
-    content, columns = sprite(small, lossless=True)
-    return {"url": data_url("image/webp", content), "width": size[1], "height": size[0], "columns": columns}
+    return sprite(small, lossless=True)
 
 
 def _fit(images: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -70,15 +68,4 @@ def shape_axes(splits: Splits, rows: Rows) -> tuple[list[dict[str, Any]], np.nda
         height, width = images.shape[2:]
         which += [places.setdefault((height, width), len(places))] * len(images)
         ranges.append(scale)
-    return [_axes(spec, shape) for shape in places], np.asarray(which, np.float32), np.concatenate(ranges)
-
-
-def _axes(spec: Any, shape: tuple[int, int]) -> dict[str, Any]:
-    rows, frames, (row_unit, frame_unit) = pixel_edges(spec, shape)
-    in_hz = row_unit == "Hz"
-    mel = in_hz and spec.origin.spectral.type == "mel"
-    y_title, x_title = ("frequency, Hz", "time, s") if in_hz else (row_unit, frame_unit)
-    return {
-        "x": {"min": frames[0], "max": frames[-1], "title": x_title, "seconds": in_hz},
-        "y": {"min": rows[0], "max": rows[-1], "title": y_title, "mel": mel},
-    }
+    return [picture_axes(spec, shape) for shape in places], np.asarray(which, np.float32), np.concatenate(ranges)

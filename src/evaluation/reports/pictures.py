@@ -2,9 +2,12 @@
 
 import io
 import math
+from typing import Any
 
 import numpy as np
 from PIL import Image
+
+from src.evaluation.reports.page import data_url
 
 _THUMBNAIL = 32  # pixels at most on a side
 _MOST_THUMBNAILS = 2**15  # 33 million pixels, decoded at once
@@ -43,8 +46,8 @@ def block_sums(images: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, n
     return sums, area
 
 
-def sprite(thumbnails: np.ndarray, lossless: bool = False) -> tuple[bytes, int]:
-    """Return thumbnails (n, h, w) uint8 as one WebP, row by row, and how many it has in a row."""
+def sprite(thumbnails: np.ndarray, lossless: bool = False) -> dict[str, Any]:
+    """Return thumbnails (n, h, w) uint8 as data of a page: one WebP that holds them row by row, and their sizes."""
     count, height, width = thumbnails.shape
     columns = math.ceil(math.sqrt(count * height / width))
     rows = math.ceil(count / columns)
@@ -53,7 +56,8 @@ def sprite(thumbnails: np.ndarray, lossless: bool = False) -> tuple[bytes, int]:
     sheet = sheet.reshape(rows, columns, height, width).swapaxes(1, 2).reshape(rows * height, columns * width)
     content = io.BytesIO()
     Image.fromarray(sheet).save(content, "WEBP", quality=_QUALITY, method=2, lossless=lossless)
-    return content.getvalue(), columns
+    url = data_url("image/webp", content.getvalue())
+    return {"url": url, "width": width, "height": height, "columns": columns}
 
 
 def fits_sprite(count: int) -> bool:

@@ -7,7 +7,6 @@ import numpy as np
 
 from src.data.dataset import BatchDataset
 from src.evaluation.reports.examples import as_bytes
-from src.evaluation.reports.page import data_url
 from src.evaluation.reports.pictures import fits_sprite, shrink, sprite
 
 _BLOCK = 2048  # images that are read at once
@@ -28,6 +27,4 @@ def thumbnails(test: BatchDataset, rows: Sequence[int] | np.ndarray | None = Non
     small = np.concatenate(parts)
     if test.spec.inputs.kind == "spectral":
         small = small[:, ::-1]  # the lowest frequency at the bottom
-    content, columns = sprite(small)
-    height, width = small.shape[1:]
-    return {"url": data_url("image/webp", content), "width": width, "height": height, "columns": columns}
+    return sprite(small)

@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from src.evaluation.image_axes import axis_ends
+from src.evaluation.image_axes import known_axes
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -145,7 +145,7 @@ def test_pictures_have_the_axes_of_the_front_end_and_the_playhead_follows_them(o
     page = open_page()
     choose(page, file)
     ends = page.evaluate("fetch('models').then((reply) => reply.json()).then((models) => models[0].axes)")
-    assert ends == axis_ends(served.session.model.spec)
+    assert ends == known_axes(served.session.model.spec)
     page.check("#loop")
     page.click("#play-a")
     page.locator("#playhead-a").wait_for()

@@ -13,14 +13,14 @@ export function levelsOf(image, channel) {
   return levels;
 }
 
-export function showImage(canvas, image, channel, ends, label) {
+export function showImage(canvas, image, channel, axes, label) {
   const [, height, width] = image.shape;
-  showLayers(canvas, [pictureOf(levelsOf(image, channel), width, height, HEAT)], ends, label);
+  showLayers(canvas, [pictureOf(levelsOf(image, channel), width, height, HEAT)], axes, label);
 }
 
-// Shows pictures over each other; `ends` are the times and frequencies of their edges.
-export function showLayers(canvas, layers, ends, label) {
-  shown.set(canvas, {layers, axes: pictureAxes(ends)});
+// Shows pictures over each other; `axes` are {x, y} in s and Hz.
+export function showLayers(canvas, layers, axes, label) {
+  shown.set(canvas, {layers, axes: pictureAxes(axes)});
   canvas.setAttribute("aria-label", label);
   paint(canvas);
 }

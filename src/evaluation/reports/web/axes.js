@@ -80,9 +80,8 @@ export function paintAxes(pen, plot, colours) {
   context.restore();
 }
 
-// The axes of a sound's picture, in s and Hz; `ends` says where its edges lie. Those of other images have no scale.
-export function pictureAxes(ends) {
-  if (!ends) return { x: { min: 0, max: 1, names: [], title: "" }, y: { min: 0, max: 1, names: [], title: "" } };
-  const { seconds, hz, mel } = ends;
-  return { x: { min: seconds[0], max: seconds[1], title: "time, s", seconds: true }, y: { min: hz[0], max: hz[1], mel, title: "frequency, Hz" } };
+// The axes of a picture, {x, y}; those of an image without a scale have neither ticks nor titles.
+export function pictureAxes(known) {
+  const none = { min: 0, max: 1, names: [], title: "" };
+  return known || { x: none, y: none };
 }
