@@ -9,6 +9,11 @@ function unpack(array) {
   return new { Float32Array, Uint8Array }[array.type](bytes.buffer);
 }
 
+// The rows of an array [which][sample], or of a part of one.
+function rowsOf(all) {
+  return Array.from({ length: all.length / data.count }, (_, at) => all.subarray(at * data.count, (at + 1) * data.count));
+}
+
 // An element with attributes and children; a string becomes text, never markup.
 function element(name, attributes = {}, ...children) {
   const made = document.createElement(name);
@@ -32,6 +37,7 @@ function digits(value, count = 4) {
   return Number.isFinite(value) ? String(Number(value.toPrecision(count))) : "-";
 }
 
+const withUnit = ({ name, unit }) => (unit ? `${name}, ${unit}` : name);
 const percent = (share) => (Number.isFinite(share) ? `${digits(100 * share, 3)} %` : "-");
 
 // Colours are read from the style sheet, so that light, dark and paper need no second list.
@@ -43,3 +49,8 @@ function readColours() {
   colours = Object.fromEntries(COLOUR_NAMES.map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
 }
 readColours();
+
+// Say, to tests, when the page can be used: ms since it was asked for.
+function markReady() {
+  requestAnimationFrame(() => setTimeout(() => { document.documentElement.dataset.ready = performance.now().toFixed(0); }));
+}

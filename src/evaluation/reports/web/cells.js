@@ -42,3 +42,16 @@ function addCells(parent, { names, values, colour, text, title, label, axes, cho
     },
   });
 }
+
+// The correlations of each two parameters, `data.correlations`; null where there is none.
+function addCorrelationCells(parent, cells) {
+  const names = data.parameters.map((parameter) => parameter.name), values = data.correlations;
+  addCells(parent, {
+    names, values, text: (value) => correlationText(value, 2).replace("0.", "."), // room for ten
+    colour: (column, row) => [values[row][column] > 0 ? "point" : "second", Math.abs(values[row][column] || 0) * 0.85],
+    rows: () => [["parameter", ...names], values.map((row, at) => [names[at], ...row.map((value) => correlationText(value, 3))])],
+    ...cells,
+  });
+}
+
+const correlationText = (value, places) => (value === null ? "-" : value.toFixed(places));

@@ -42,7 +42,7 @@ function addByValue(parent, at) {
   const label = (value) => (names ? names[Math.floor(value)] : digits(value, 3));
   addLines(parent, {
     title: "Error by true value", label: "The mean error of each method in parts of the range. The line is the selected sample.",
-    x, y: { min: 0, max: most, title: unitOf({ name: "error", unit: data.errors[at].unit }) },
+    x, y: { min: 0, max: most, title: withUnit({ name: "error", unit: data.errors[at].unit }) },
     mark(pen) {
       const value = samples.truth[at][selection.row];
       const place = names ? Math.round(value - data.parameters[at].min) + 0.5 : value;

@@ -29,4 +29,4 @@ function start() {
   loadThumbnails().then(() => { if (!sample.example?.images) showPictures(selection.row); });
 }
 start();
-requestAnimationFrame(() => setTimeout(() => { document.documentElement.dataset.ready = performance.now().toFixed(0); }));
+markReady();

@@ -2,24 +2,21 @@
 const samples = unpackSamples();
 
 function unpackSamples() {
-  const rows = (array) => {
-    const all = unpack(array);
-    return Array.from({ length: all.length / data.count }, (_, at) => all.subarray(at * data.count, (at + 1) * data.count));
-  };
+  const rows = (array) => rowsOf(unpack(array));
   const [low, high] = rows(data.ranges);
   return { values: rows(data.values), bars: rows(data.bars), shape: unpack(data.shapes), low, high };
 }
 
-const quantities = () => data.parameters.map(({ name, unit }, at) => [unit ? `${name}, ${unit}` : name, (row) => samples.values[at][row]]);
+const quantities = () => data.parameters.map((parameter, at) => [withUnit(parameter), (row) => samples.values[at][row]]);
 const brief = idOf;
 
 let barKept = null; // the bar whose samples are kept: {at, bar, kept}, until something else is kept
 
 // The counts of all samples; a bar keeps those of its samples that the page shows.
 function addHistogram(parent, at) {
-  const { name, unit, bars } = data.parameters[at];
+  const { name, bars } = data.parameters[at];
   const { counts, names, edges } = bars;
-  const title = unit ? `${name}, ${unit}` : name;
+  const title = withUnit(data.parameters[at]);
   const most = Math.max(...counts);
   const chosen = () => (barKept && barKept.at === at && barKept.kept === selection.kept ? barKept.bar : -1);
   const nameOfBar = (bar) => (names ? names[bar] : `${digits(edges[bar])}..${digits(edges[bar + 1])}`);
@@ -74,24 +71,21 @@ function placesOf(at) {
 
 function addPairs() {
   const parent = document.getElementById("pairs");
-  const names = data.parameters.map((parameter) => parameter.name), values = data.correlations;
+  const names = data.parameters.map((parameter) => parameter.name);
   const beside = element("div");
   const show = (column, row) => {
     removePlots(beside);
     const [x, xOf] = placesOf(column), [y, yOf] = placesOf(row);
     addPoints(beside, {
-      title: `${names[row]} by ${names[column]}: correlation ${values[row][column] === null ? "-" : values[row][column].toFixed(3)}`,
+      title: `${names[row]} by ${names[column]}: correlation ${correlationText(data.correlations[row][column], 3)}`,
       label: `A point for each of ${data.count} samples. Arrow keys select them by ${names[column]}.`,
       x, y,
     }, xOf, yOf, (each) => -xOf(each));
   };
-  addCells(parent, {
-    names, values, text: (value) => (value === null ? "-" : value.toFixed(2).replace("0.", ".")), // room for ten
+  addCorrelationCells(parent, {
     title: "Correlation of the labels, on their scales",
     label: "Arrow keys and clicks choose two parameters.",
     axes: ["", ""], chosen: show,
-    colour: (column, row) => [values[row][column] > 0 ? "point" : "second", Math.abs(values[row][column] || 0) * 0.85],
-    rows: () => [["parameter", ...names], values.map((row, at) => [names[at], ...row.map((value) => (value === null ? "-" : value.toFixed(3)))])],
   });
   parent.append(beside);
   show(0, 1);
@@ -106,4 +100,4 @@ addSample();
 listeners.push((filtered) => drawPlots(filtered));
 showSample();
 loadThumbnails().then(() => { if (!sample.example) showPictures(selection.row); });
-requestAnimationFrame(() => setTimeout(() => { document.documentElement.dataset.ready = performance.now().toFixed(0); }));
+markReady();

@@ -15,7 +15,7 @@ function addForest(parent) {
     const ends = rows.flatMap((row) => [...row.interval, row.detectable, -row.detectable]);
     const names = rows.filter((row) => row.significant).map((row) => row.pair);
     const plot = addPlot(parent, {
-      title: unitOf({ name, unit }),
+      title: withUnit({ name, unit }),
       label: `Differences of errors with 95 % intervals. Told apart from 0: ${names.join("; ") || "none"}.`,
       x: axisAround([0, ...ends], "difference of errors", Infinity), y: { min: 0, max: rows.length, names: [], title: "" },
       paint(pen) {
@@ -46,7 +46,7 @@ function addCosts(parent) {
   for (const { title, points } of data.costs) {
     addPlot(parent, {
       title: `Error against ${title}`, label: "A point for each method, with the 95 % interval of its error.",
-      x: axisAround(points.map((point) => point.cost), title), y: axisAround(points.flatMap((point) => point.interval || [point.error]), unitOf({ name: "error", unit })),
+      x: axisAround(points.map((point) => point.cost), title), y: axisAround(points.flatMap((point) => point.interval || [point.error]), withUnit({ name: "error", unit })),
       paint(pen) {
         for (const { method, cost, error, interval } of points) {
           const ink = colours[inkOf(method)];

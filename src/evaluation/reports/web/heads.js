@@ -45,15 +45,10 @@ function addConfusion(parent, at) {
 }
 
 function addCorrelations(parent) {
-  const names = data.parameters.map((parameter) => parameter.name);
-  const values = data.correlations;
-  addCells(parent, {
-    names, values, text: (value) => (value === null ? "-" : value.toFixed(2)),
+  addCorrelationCells(parent, {
     title: "Correlation of the heads' errors",
     label: "Rank correlation of the signed errors of each two heads.",
     axes: ["head", "head"],
-    colour: (column, row) => [values[row][column] > 0 ? "point" : "second", Math.abs(values[row][column] || 0) * 0.85],
-    rows: () => [["head", ...names], values.map((row, at) => [names[at], ...row.map((value) => (value === null ? "-" : value.toFixed(3)))])],
   });
 }
 

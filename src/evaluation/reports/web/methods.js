@@ -9,14 +9,13 @@ const pair = { a: data.pair[0], b: data.pair[1] }; // the methods whose errors a
 // `truth` is [parameter][row], `value` [run][parameter][row], `error` [method][parameter or their mean][row].
 function unpackMethods(given) {
   const { count, parameters } = data;
-  const columns = (all) => parameters.map((_, at) => all.subarray(at * count, (at + 1) * count));
-  const truth = columns(unpack(given.truth)), every = unpack(given.value), value = [], runs = [], error = [];
+  const truth = rowsOf(unpack(given.truth)), every = unpack(given.value), value = [], runs = [], error = [];
   for (const { runs: number } of data.methods) {
     const own = [];
     for (let run = 0; run < number; run++) {
       const from = value.length * parameters.length * count;
       own.push(value.length);
-      value.push(columns(every.subarray(from, from + parameters.length * count)));
+      value.push(rowsOf(every.subarray(from, from + parameters.length * count)));
     }
     runs.push(own);
     error.push(methodErrors(truth, own.map((run) => value[run])));
@@ -46,24 +45,23 @@ function methodErrors(truth, values) {
 const LAST = data.errors.length - 1; // the mean of all parameters, if there are several
 const errorOf = (method, at, row) => samples.error[method][at][row];
 const difference = (at, row) => errorOf(pair.b, at, row) - errorOf(pair.a, at, row);
-const unitOf = ({ name, unit }) => (unit ? `${name}, ${unit}` : name);
 
 const quantities = () => {
   const found = [];
   for (const at of [LAST, ...data.errors.keys()].slice(0, data.errors.length)) {
-    const name = unitOf(data.errors[at]);
+    const name = withUnit(data.errors[at]);
     found.push([`B - A, error of ${name}`, (row) => difference(at, row)]);
     found.push([`distance of A and B, error of ${name}`, (row) => Math.abs(difference(at, row))]);
     found.push([`A, error of ${name}`, (row) => errorOf(pair.a, at, row)]);
     found.push([`B, error of ${name}`, (row) => errorOf(pair.b, at, row)]);
   }
-  data.parameters.forEach((parameter, at) => found.push([`true ${unitOf(parameter)}`, (row) => samples.truth[at][row]]));
+  data.parameters.forEach((parameter, at) => found.push([`true ${withUnit(parameter)}`, (row) => samples.truth[at][row]]));
   return found;
 };
 const brief = (row) => `${idOf(row)}: ${digits(difference(LAST, row), 3)}`;
 const describe = (row) => {
   const errors = [pair.a, pair.b].map((method) => `${data.methods[method].name} ${digits(errorOf(method, LAST, row), 3)}`);
-  return `${data.sample} ${idOf(row)}: error of ${unitOf(data.errors[LAST])}: ${errors.join(", ")}`;
+  return `${data.sample} ${idOf(row)}: error of ${withUnit(data.errors[LAST])}: ${errors.join(", ")}`;
 };
 
 function showBars(row) {
@@ -71,7 +69,7 @@ function showBars(row) {
     const marks = [["true", samples.truth[at][row]]];
     samples.runs.forEach((runs, method) => runs.forEach((run) => marks.push([inkOf(method), samples.value[run][at][row]])));
     const values = samples.runs.map((runs) => runs.map((run) => shown(at, samples.value[run][at][row], false)).join(", "));
-    return [unitOf(parameter), rangeBar(at, [], marks), shown(at, samples.truth[at][row], false), ...values];
+    return [withUnit(parameter), rangeBar(at, [], marks), shown(at, samples.truth[at][row], false), ...values];
   });
   const headings = ["parameter", "place in the range", "true", ...data.methods.map(({ name }) => name)];
   document.getElementById("bars").replaceChildren(table(headings, lines, `Parameters of ${data.sample} ${idOf(row)}`));

@@ -3,10 +3,7 @@ const KINDS = { true: "true", predicted: "predicted", refined: "refined" };
 const samples = data.predictions ? unpackSamples(data.predictions) : null;
 
 function unpackSamples(given) {
-  const columns = (array) => {
-    const all = unpack(array);
-    return data.parameters.map((_, at) => all.subarray(at * data.count, (at + 1) * data.count));
-  };
+  const columns = (array) => rowsOf(unpack(array));
   return {
     truth: columns(given.truth), value: columns(given.value), low: columns(given.low), high: columns(given.high),
     trueBin: columns(given.true_bin), predictedBin: columns(given.predicted_bin), error: unpack(given.error),
@@ -22,10 +19,10 @@ function headError(at, row) {
 const quantities = () => {
   const found = [["mean error, % of the range", (row) => 100 * samples.error[row]]];
   data.parameters.forEach((parameter, at) => {
-    const unit = parameter.unit ? `, ${parameter.unit}` : "";
-    found.push([`error of ${parameter.name}${unit}`, (row) => headError(at, row)]);
-    found.push([`true ${parameter.name}${unit}`, (row) => samples.truth[at][row]]);
-    found.push([`predicted ${parameter.name}${unit}`, (row) => samples.value[at][row]]);
+    const name = withUnit(parameter);
+    found.push([`error of ${name}`, (row) => headError(at, row)]);
+    found.push([`true ${name}`, (row) => samples.truth[at][row]]);
+    found.push([`predicted ${name}`, (row) => samples.value[at][row]]);
   });
   return found;
 };
