@@ -144,14 +144,14 @@ def test_an_answer_is_explained_for_the_chosen_parameter(open_page, file, served
 def test_pictures_have_the_axes_of_the_front_end_and_the_playhead_follows_them(open_page, file, served):
     page = open_page()
     choose(page, file)
-    ends = page.evaluate("fetch('models').then((reply) => reply.json()).then((models) => models[0].axes)")
-    assert ends == known_axes(served.session.model.spec)
+    axes = page.evaluate("fetch('models').then((reply) => reply.json()).then((models) => models[0].axes)")
+    assert axes == known_axes(served.session.model.spec)
     page.check("#loop")
     page.click("#play-a")
     page.locator("#playhead-a").wait_for()
     canvas, area = (page.locator(one).bounding_box() for one in ("#picture-a", "#picture-a + .area"))
     assert (area["x"] - canvas["x"], area["height"]) == (54, canvas["height"] - 46)  # margins of axes.js
-    start, end = ends["seconds"]
+    start, end = axes["x"]["min"], axes["x"]["max"]
     played, x = page.evaluate("""() => {
       const line = document.getElementById("playhead-a");
       const [animation] = line.getAnimations();
