@@ -17,7 +17,7 @@ from tests.evaluation.reports.made import MARKUP, SPACE, make_methods
 pytestmark = [needs_browser, pytest.mark.long]
 COUNT = 300
 NAMES = ("<b>first</b>", "second & other", "third")
-CURVE = {"method": 0, "name": NAMES[0], "metric": "val/nmae", "points": [(0, 0.5), (1, 0.25), (2, 0.3)], "chosen": 1}
+CURVE = {"method": 0, "name": NAMES[0], "metric": "val/nmae", "points": [(1, 0.5), (2, 0.25), (3, 0.3)], "chosen": 2}
 
 
 def page_of(methods, directory, dataset=None):

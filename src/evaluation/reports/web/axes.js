@@ -29,7 +29,7 @@ function ticks(axis, room) {
   const low = Math.min(axis.min, axis.max), high = Math.max(axis.min, axis.max); // an axis may also go down
   const raw = (high - low) / room;
   const power = 10 ** Math.floor(Math.log10(raw));
-  const step = power * [1, 2, 5, 10].find((factor) => factor * power >= raw);
+  const step = Math.max(axis.whole ? 1 : 0, power * [1, 2, 5, 10].find((factor) => factor * power >= raw)); // no part of an epoch
   const found = [];
   for (let at = Math.ceil(low / step - 1e-9); at * step <= high + step * 1e-9; at++) found.push([at * step, short(at * step)]);
   return found;
