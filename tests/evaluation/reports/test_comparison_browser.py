@@ -206,6 +206,7 @@ def test_a_page_of_one_parameter_and_of_equal_runs_has_no_faults(opened, tmp_pat
     one = opened(page_of({"one": runs, "copy": runs}, tmp_path))
     one.page.set_viewport_size({"width": 1280, "height": 6000})  # all figures are drawn
     one.settle()
-    assert "Which of one and copy has the smaller error is unclear for every parameter." in one.page.inner_text("header")
+    expected = "Which of one and copy has the smaller error is unclear for every parameter."
+    assert expected in one.page.inner_text("header")
     assert one.page.locator("#examples button").all_inner_texts()[0].startswith("median")
     assert one.page.locator("#heads canvas").count() == 2

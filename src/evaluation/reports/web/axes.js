@@ -20,7 +20,7 @@ function ticks(axis, room) {
     return axis.names.map((name, at) => [at + 0.5, name]).filter((_, at) => at % every === 0);
   }
   if (axis.log) {
-    const factors = axis.max / axis.min > 20 ? [1] : [1, 2, 5];
+    const factors = axis.max / axis.min > (room < 5 ? 20 : 100) ? [1] : [1, 2, 5];
     const found = [];
     for (let power = Math.floor(Math.log10(axis.min)); power <= Math.log10(axis.max) + 1e-9; power++) found.push(...factors.map((factor) => factor * 10 ** power));
     const inside = found.filter((value) => value >= axis.min * (1 - 1e-9) && value <= axis.max * (1 + 1e-9));
@@ -80,7 +80,9 @@ export function paintAxes(pen, plot, colours) {
   context.lineWidth = 1;
   context.strokeRect(pen.left - 0.5, pen.top - 0.5, pen.wide + 1, pen.high + 1);
   context.textAlign = "center";
-  for (const [value, name] of ticks(plot.x, Math.max(2, Math.floor(pen.wide / 55)))) context.fillText(cut(name, 9), pen.x(value), pen.top + pen.high + 15);
+  const below = ticks(plot.x, Math.max(2, Math.floor(pen.wide / 55)));
+  const most = plot.x.names ? Math.floor(pen.wide / below.length / 7) : 9;
+  for (const [value, name] of below) context.fillText(cut(name, most), pen.x(value), pen.top + pen.high + 15);
   context.fillText(cut(plot.x.title, Math.floor(pen.wide / 6)), pen.left + pen.wide / 2, pen.top + pen.high + 32);
   context.textAlign = "right";
   for (const [value, name] of ticks(plot.y, Math.max(2, Math.floor(pen.high / 32)))) context.fillText(cut(name, pen.letters || 7), pen.left - 5, pen.y(value) + 4);
