@@ -81,7 +81,7 @@ export function paintAxes(pen, plot, colours) {
   context.strokeRect(pen.left - 0.5, pen.top - 0.5, pen.wide + 1, pen.high + 1);
   context.textAlign = "center";
   const below = ticks(plot.x, Math.max(2, Math.floor(pen.wide / 55)));
-  const most = plot.x.names ? Math.floor(pen.wide / below.length / 7) : 9;
+  const most = plot.x.names ? Math.floor(pen.wide / below.length / 8) : 9;
   for (const [value, name] of below) context.fillText(cut(name, most), pen.x(value), pen.top + pen.high + 15);
   context.fillText(cut(plot.x.title, Math.floor(pen.wide / 6)), pen.left + pen.wide / 2, pen.top + pen.high + 32);
   context.textAlign = "right";
