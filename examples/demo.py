@@ -57,7 +57,9 @@ def main() -> None:
     sound = ROOT / "logs/demo/sound.wav"
     make_sound(dataset, sound)
     run("src/predict.py", "ckpt_path=best", f"input={sound.relative_to(ROOT)}", "refine=5")
-    print(f"\nThe demo took {time.perf_counter() - began:.0f} s. Open the report above in a browser, and listen.")
+    report = max((ROOT / "logs/eval/runs").glob("*/report.html"))  # directories are named by their time
+    print(f"\nThe demo took {time.perf_counter() - began:.0f} s. Open its report in a browser, and listen:")
+    print(report.relative_to(ROOT))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import webbrowser
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
+from textwrap import wrap
 
 import rootutils
 
@@ -15,6 +16,7 @@ from src.evaluation.predictions_file import SplitPredictions  # noqa: E402
 from src.evaluation.reports.comparison import compare  # noqa: E402
 from src.evaluation.reports.comparison_page import write_page  # noqa: E402
 from src.evaluation.reports.comparison_tables import print_comparison, write_comparison  # noqa: E402
+from src.evaluation.reports.comparison_verdict import verdict  # noqa: E402
 from src.evaluation.reports.pairing import require_paired  # noqa: E402
 from src.run.methods import (  # noqa: E402
     TestedRun,
@@ -28,7 +30,7 @@ from src.run.methods import (  # noqa: E402
 )
 from src.utils.errors import UserError  # noqa: E402
 from src.utils.files import path_text, shown_path  # noqa: E402
-from src.utils.table import show_lines  # noqa: E402
+from src.utils.table import show_lines, terminal  # noqa: E402
 
 _INFO_FILE = "vimh_dataset_info.json"  # as in src.data.info, which loads torch
 
@@ -65,7 +67,9 @@ def main() -> None:
     curves = learning_curves(methods)
     page = write_page(comparison, known, notes, predictions, curves, directory, dataset, arguments.trust)
     print_comparison(comparison, known, notes, "comparison.md")
-    show_lines(f"page: {shown_path(page)}", f"all results: {', '.join(map(shown_path, written))}")
+    names = ", ".join(path.name for path in written)
+    answer = wrap(verdict(comparison), terminal().width)
+    show_lines(*answer, f"page: {shown_path(page)}", f"beside it, all results: {names}")
     if arguments.open:
         webbrowser.open(page.resolve().as_uri())
 

@@ -29,7 +29,8 @@ def test_runs_are_compared_and_saved_without_torch(tmp_path):
     done = running.command("src/compare.py", *words, flags=("-X", "importtime"))
     assert done.returncode == 0, done.stderr
     assert "cnn_8, compared with cnn_9" in done.stdout and "other sounds and other seeds" in done.stdout
-    assert f"{out}/comparison.json" in done.stdout
+    assert "all results: comparison.json, comparison.md" in done.stdout
+    assert " has the smaller error" in " ".join(done.stdout.split())
     assert "Not compared, since untested" in done.stdout and f"page: {out}/comparison.html" in done.stdout
     assert "These are" not in (html := (out / "comparison.html").read_text()) and "cnn_8" in html
     page = json.loads((out / "comparison.json").read_text())

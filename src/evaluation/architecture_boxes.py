@@ -7,7 +7,8 @@ from src.evaluation.architecture import Layer
 
 SLANT = (0.45, 0.35)  # the direction of the time axis
 BOXES_CAPTION = (
-    "Height: frequency; depth: time; thickness: channels. Under each box: output size and number of weights."
+    "Height: frequency; depth: time; thickness: channels. A box of two numbers: parts of the image, and the values of "
+    "each. Under each box: output size and number of weights."
 )
 _COLOURS = {"image": "#d9d9d9", "maps": "#9ecae1", "tokens": "#c7b8e6", "vector": "#a8d5a2", "heads": "#fdae6b"}
 _SIDE = 3.0  # the largest side of any map, in units of the drawing
@@ -48,7 +49,9 @@ def boxes(blocks: Sequence[Layer]) -> list[Box]:
     Vectors are bars whose length is their number of entries. That length and all channels are on a square-root scale,
     since a hundred channels would not fit.
     """
-    rows: list[tuple[tuple[int, ...], str, str, int, int]] = [(blocks[0].input_shape, "image", "", 0, 1)]
+    shape = blocks[0].input_shape
+    first = "image" if len(shape) == 3 else "parts of the image"  # which a network may cut before its first layer
+    rows: list[tuple[tuple[int, ...], str, str, int, int]] = [(shape, "image", first, 0, 1)]
     for at, block in enumerate(blocks):
         if block.kind == "Flatten":
             continue
@@ -63,7 +66,7 @@ def boxes(blocks: Sequence[Layer]) -> list[Box]:
     scale = _SIDE / longest
     result = []
     for shape, role, kind, parameters, times in rows:
-        name = role if role in ("image", "heads") else f"{times} x {kind}" if times > 1 else kind
+        name = kind if role == "image" else role if role == "heads" else f"{times} x {kind}" if times > 1 else kind
         labels = [name] + ([f"{parameters:,}"] if parameters else [])
         if len(shape) == 3:
             height, depth = (max(0.12, side * scale) for side in shape[1:])

@@ -19,7 +19,7 @@ CLASS_NOTE = (
 )
 RELIABILITY_NOTE = (
     "shares of true values within their 90 % interval: of all, in the quarter of the range where they are fewest, in "
-    "the quarter with the largest +-; CRPS: error, in the unit, that also counts a wrong +-"
+    "the quarter with the largest +- (-: all have the same); CRPS: error, in the unit, that also counts a wrong +-"
 )
 
 CONFUSION_FILE = "confusion.csv"

@@ -143,13 +143,16 @@ def calibration_table(checkpoint: Mapping[str, Any], spec: DatasetSpec) -> tuple
     if any(value.ndim < 1 or len(value) != count for value in found[:-1]) or found[4].shape[1:] != (2,):
         return None
     columns = [Column("parameter", text=True), *(Column(name.replace("_", " "), drop=1) for name in names[:4])]
-    columns += [Column("68 % factor"), Column("90 % factor"), Column("temperature", drop=1)]
+    columns += [Column("68 % factor"), Column("90 % factor")]
+    has_categories = any(parameter.kind == "categorical" for parameter in spec.space)
+    columns += [Column("temperature", drop=1)] * has_categories
     numbers = torch.cat([*(value.double().reshape(count, -1) for value in found[:-1])], dim=1)
     rows = []
     for parameter, row in zip(spec.space, numbers.tolist(), strict=True):
         cells = [f"{number:.3g}" for number in row[:4]]
         cells += [f"{number:.3g}" if number < _WHOLE_RANGE else "range" for number in row[4:6]]
-        rows.append([parameter.name, *cells, f"{row[6]:.3g}" if parameter.kind == "categorical" else ""])
+        cells += [f"{row[6]:.3g}" if parameter.kind == "categorical" else ""] * has_categories
+        rows.append([parameter.name, *cells])
     return columns, rows
 
 

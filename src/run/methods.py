@@ -226,4 +226,5 @@ def _config(directory: Path) -> str:
 def _hardware(hardware: Mapping[str, Any]) -> str:
     gpus = hardware.get("gpus")
     names = ", ".join(map(str, gpus)) if isinstance(gpus, list) else ""
-    return names or f"{hardware.get('cpu')}, {hardware.get('threads')} threads"
+    threads = hardware.get("threads")
+    return names or f"{hardware.get('cpu')}, {threads} thread{'' if threads == 1 else 's'}"

@@ -139,10 +139,10 @@ def test_a_baseline_is_a_method_or_one_of_its_runs(tmp_path):
 
 
 def test_other_machines_and_commits_are_told(tmp_path):
-    gpu, cpu = {"gpus": ["H100"]}, {"gpus": [], "cpu": "M3", "threads": 4}
+    gpu, cpu = {"gpus": ["H100"]}, {"gpus": [], "cpu": "M3", "threads": 1}
     changes = [{"hardware": gpu, "git": {"commit": "a"}}, {"hardware": cpu, "git": {"commit": "b"}, "width": 2}]
     notes = "\n".join(notes_on(group_methods(runs_of(tmp_path, *changes))))
-    assert "trained on H100; M3, 4 threads" in notes and "different commits" in notes
+    assert "trained on H100; M3, 1 thread" in notes and "different commits" in notes
 
 
 @pytest.mark.parametrize("content", [b"\xff", b"- a", b"", b"a: &x [1]\nb: [*x, *x]\n"])

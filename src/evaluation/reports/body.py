@@ -22,12 +22,18 @@ _EXPLANATION = """<h3>What the prediction depends on</h3>
 <div class="controls"><label>parameter <select id="explained-head"></select></label></div>
 <p id="explained-band"></p>
 <div id="explained-maps" class="figures wide"></div>
-<p class="soft">Integrated gradients: red pixels raise the value, blue pixels lower it. Grad-CAM++: the brighter a
-region, the more the last feature maps raise the value there.</p>
+<p class="soft">Integrated gradients: red pixels raise the value, blue pixels lower it.<span id="cam-key">
+Grad-CAM++: the brighter a region, the more the last feature maps raise the value there.</span></p>
 </div>"""
 
 _KEY = """<span class="key true"></span>true<span class="key predicted"></span>predicted
 <span class="key refined"></span>refined; the grey bar is the 90 % interval."""
+
+_HEADS_KEY = """<p class="soft">Error by true value: predicted minus true; the line is its mean. Reliability: the share
+of true values inside intervals of each stated probability; above the dashed line, the intervals are wider than they
+need be, below it, they are too narrow. Probability integral transform: how much of the predicted distribution lies
+below the true value; if the distributions are right, most bars end between the dashed lines. A hump in the middle means
+distributions that are too wide, and high ends mean too narrow ones.</p>"""
 
 _HEAD = """<h3>{name}</h3>
 <p class="soft">{summary}</p>
@@ -44,7 +50,7 @@ def result_sections(
         section("errors", "Errors", errors, f'<p class="soft">{text(CAPTION)}</p>', sentences(notes)),
         finder_section(samples),
         sample_section(count - 1, _KEY, _EXPLANATION),
-        section("heads", "Each parameter", *(_head(at, row) for at, row in enumerate(rows))),
+        section("heads", "Each parameter", _HEADS_KEY, *(_head(at, row) for at, row in enumerate(rows))),
     ]
     if len(rows) > 1:
         figure = '<div id="correlations" class="figures wide"></div>'

@@ -29,7 +29,7 @@ def _of_two(comparison: Comparison) -> str:
     smaller = sum(row.is_significant and row.difference < 0 for row in rows)
     larger = sum(row.is_significant and row.difference > 0 for row in rows)
     if smaller + larger == 0:
-        return f"The errors of {reference} and {method} are not told apart for any parameter."
+        return f"Which of {reference} and {method} has the smaller error is unclear for every parameter."
     (count, winner), (other_count, other) = sorted([(smaller, method), (larger, reference)], reverse=True)
     what = rows[0].parameter if len(rows) == 1 else f"{count} of {len(rows)} parameters"
     sentence = f"{winner} has the smaller error for {what}"
@@ -37,7 +37,7 @@ def _of_two(comparison: Comparison) -> str:
         sentence += f", {other} for {other_count}"
     unclear = len(rows) - smaller - larger
     if unclear:
-        sentence += "; the other is not told apart" if unclear == 1 else "; the others are not told apart"
+        sentence += "; the other is unclear" if unclear == 1 else "; the others are unclear"
     return f"{sentence}."
 
 
@@ -53,8 +53,7 @@ def _of_many(comparison: Comparison) -> str:
     error = f"{rounded(found[best].error, found[best].interval)} {overall.unit}".strip()
     sentence = f"{best} has the smallest error for {overall.name} ({error})"
     if unclear:
-        verb = "is" if len(unclear) == 1 else "are"
-        sentence += f"; {_listed(unclear)} {verb} not told apart from it"
+        sentence += f"; the difference from {_listed(unclear)} is unclear"
     if apart:
         names = _listed(apart) if unclear else "all others"
         verb = "is" if unclear and len(apart) == 1 else "are"
@@ -64,10 +63,10 @@ def _of_many(comparison: Comparison) -> str:
 
 def _against(comparison: Comparison, baseline: str) -> str:
     overall = comparison.parameters[-1].name
-    groups: dict[str, list[str]] = {"smaller": [], "larger": [], "not told apart": []}
+    groups: dict[str, list[str]] = {"smaller": [], "larger": [], "unclear": []}
     for row in comparison.differences:
         if row.parameter == overall:
-            kind = "not told apart" if not row.is_significant else "smaller" if row.difference < 0 else "larger"
+            kind = "unclear" if not row.is_significant else "smaller" if row.difference < 0 else "larger"
             groups[kind].append(row.method)
     parts = [f"{kind} for {_listed(names)}" for kind, names in groups.items() if names]
     return f"Compared with {baseline}, the error for {overall} is {'; '.join(parts)}."
@@ -127,7 +126,7 @@ def _check_sounds(comparison: Comparison) -> Check:
             shares.append(row.detectable / error)
     if not shares:
         return Check(name, "unknown", "The errors are 0.")
-    why = f"Differences from {significant(100 * max(shares), 2)} % of the error for {overall} on are usually found."
+    why = f"Differences below {significant(100 * max(shares), 2)} % of the error for {overall} are often not found."
     return Check(name, "pass" if max(shares) <= _MOST_UNCERTAIN else "warn", why)
 
 

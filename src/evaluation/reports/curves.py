@@ -13,7 +13,8 @@ _MOST_POINTS = 500  # of a line; a longer one is thinned out
 def read_curves(run: Path, session: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return {groups, chosen} of a run's directory and its record; None if it holds no readable metrics.csv.
 
-    A group has a title and lines, each with a name and points (epoch, value). `chosen` is the epoch of the best value
+    A group has a title and lines, each with a name and points (epoch, value). Epochs count from 1, as in the terminal,
+    while those of the file count from 0. `chosen` is the epoch of the best value
     of the metric that chose the checkpoint, or None.
     """
     path = run / "csv" / "metrics.csv"
@@ -38,7 +39,7 @@ def _points(rows: list[dict[str, str]], name: str, thin: bool = True) -> list[tu
     for row in rows:
         epoch, value = _number(row.get("epoch")), _number(row.get(name))
         if epoch is not None and value is not None:
-            found.append((int(epoch), value))
+            found.append((int(epoch) + 1, value))
     return found[:: math.ceil(len(found) / _MOST_POINTS)] if thin and found else found
 
 

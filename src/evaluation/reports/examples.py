@@ -22,7 +22,7 @@ def chosen_rows(predictions: SplitPredictions) -> dict[int, str]:
     """Return rows and why they are shown: best, median and worst by the mean error, then the worst of each head."""
     errors = relative_errors(predictions)
     order = np.argsort(errors.mean(axis=1), kind="stable")
-    places = [("best", 0), ("median", len(order) // 2), ("worst", -1)]
+    places = [("best", 0), ("median", len(order) // 2), ("worst overall", -1)]
     wanted = [(int(order[place]), why) for why, place in places]
     if len(predictions.space) > 1:
         worst = np.argmax(errors, axis=0)

@@ -103,7 +103,7 @@ def test_a_sound_fills_the_sliders_and_a_drag_is_heard(open_page, file, served, 
     played = page.evaluate("window.played")
     assert played[0]["offset"] == 0 and played[-1]["offset"] > 0  # it goes on where it was
     assert played[-1]["sum"] > 1.05 * played[0]["sum"]
-    assert "in B it hears" in page.inner_text("#row-0 .heard")
+    assert "in B the network hears" in page.inner_text("#row-0 .heard")
     page.click("#play-a")
     page.click("#switch")
     assert page.get_attribute("#play-b", "aria-pressed") == "true"

@@ -26,9 +26,9 @@ CHECKPOINTS = "These are two checkpoints, not two methods: other seeds may chang
     ("scales", "expected"),
     [
         ({"A": (1, 1, 1), "B": (0.5, 0.5, 2)}, "B has the smaller error for 2 of 3 parameters, A for 1."),
-        ({"A": (1, 1), "B": (2, 1)}, "A has the smaller error for 1 of 2 parameters; the other is not told apart."),
+        ({"A": (1, 1), "B": (2, 1)}, "A has the smaller error for 1 of 2 parameters; the other is unclear."),
         ({"A": (1,), "B": (0.5,)}, "B has the smaller error for p_0."),
-        ({"A": (1, 1), "B": (1, 1)}, "The errors of A and B are not told apart for any parameter."),
+        ({"A": (1, 1), "B": (1, 1)}, "Which of A and B has the smaller error is unclear for every parameter."),
     ],
 )
 def test_of_two_methods_the_better_one_is_named_with_the_number_of_parameters(scales, expected):
@@ -38,13 +38,14 @@ def test_of_two_methods_the_better_one_is_named_with_the_number_of_parameters(sc
 def test_of_many_methods_the_best_is_named_with_those_that_may_be_as_good():
     sentence = verdict(compared({"A": (1, 1), "B": (0.3, 0.3), "C": (0.3, 0.3), "D": (2, 2)}))
     assert sentence.startswith(("B has the smallest error for all parameters (", "C has the smallest error for"))
-    assert " is not told apart from it; A and D are worse by more than chance. These are four" in sentence
+    assert "; the difference from " in sentence
+    assert " is unclear; A and D are worse by more than chance. These are four" in sentence
     assert "; all others are worse" in verdict(compared({"A": (1,), "B": (0.3,), "C": (2,)}))
 
 
 def test_with_a_baseline_the_others_are_compared_with_it():
     sentence = verdict(compared({"A": (1, 1), "B": (0.3, 0.3), "C": (2, 2), "D": (1, 1)}, baseline="A"))
-    expected = "Compared with A, the error for all parameters is smaller for B; larger for C; not told apart for D."
+    expected = "Compared with A, the error for all parameters is smaller for B; larger for C; unclear for D."
     assert sentence.startswith(expected)
 
 

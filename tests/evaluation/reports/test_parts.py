@@ -122,10 +122,10 @@ def test_curves_are_those_of_metrics_csv_and_the_epoch_of_the_score_is_marked(tm
     (tmp_path / "csv").mkdir()
     (tmp_path / "csv/metrics.csv").write_text("\n".join(lines))
     found = curves.read_curves(tmp_path, {"monitor": "val/nmae", "score": 0.25})
-    assert found["chosen"] == 1
+    assert found["chosen"] == 2
     loss, monitor = found["groups"]
     assert [line["name"] for line in loss["lines"]] == ["train/loss", "val/loss"]
-    assert loss["lines"][0]["points"] == [(0, 3.0), (1, 1.5)]
-    assert monitor["lines"][0]["points"] == [(0, 0.5), (1, 0.25)]
+    assert loss["lines"][0]["points"] == [(1, 3.0), (2, 1.5)]
+    assert monitor["lines"][0]["points"] == [(1, 0.5), (2, 0.25)]
     assert curves.read_curves(tmp_path / "none", {}) is None
     assert curves.read_curves(tmp_path, {})["chosen"] is None

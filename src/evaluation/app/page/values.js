@@ -96,7 +96,7 @@ export function showValues(parameters, values, answer) {
 export function showHeard(parameters, heard) {
   parameters.forEach((parameter, at) => {
     const value = heard.values[parameter.name];
-    part(at, ".heard").textContent = `; in B it hears ${written(parameter, value)}`;
+    part(at, ".heard").textContent = `in B the network hears ${written(parameter, value)}`;
     const mark = part(at, ".mark");
     if (!mark) return;
     mark.style.left = `${100 * unitOf(parameter, value)}%`;

@@ -36,7 +36,7 @@ function addHistogram(parent, at) {
   };
   addPlot(parent, {
     title, label: `Counts of ${counts.length} parts of its range. Arrow keys choose one and keep its samples.`,
-    x: names ? { min: 0, max: names.length, names, title } : axisOf(at, title),
+    x: names ? { min: 0, max: names.length, names, title: "" } : axisOf(at, unit || "value"),
     y: { min: 0, max: most * 1.08, title: "samples" },
     paint(pen) {
       pen.context.fillStyle = colours.point;

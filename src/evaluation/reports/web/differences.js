@@ -69,7 +69,7 @@ function addCurves(parent) {
     const points = lines.flatMap((line) => line.points);
     addPlot(parent, {
       title: `${metric}; chosen epochs are squares`, label: "A line for each run, in the colour of its method.",
-      x: { min: 0, max: Math.max(1, ...points.map(([epoch]) => epoch)), title: "epoch" }, y: axisAround(points.map(([, value]) => value), metric),
+      x: axisOfEpochs(points), y: axisAround(points.map(([, value]) => value), metric),
       paint(pen) {
         for (const line of lines) pen.line(line.points, colours[line.ink], line.dashes);
         for (const line of lines) line.points.filter(([epoch]) => epoch === line.chosen).forEach(([x, y]) => pen.square(x, y, 9, colours[line.ink]));

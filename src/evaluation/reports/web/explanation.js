@@ -6,6 +6,7 @@ async function showExplanation(row) {
   document.getElementById("explained").hidden = !found;
   document.getElementById("not-explained").textContent = found ? "" : data.not_explained;
   if (!found) return;
+  document.getElementById("cam-key").hidden = !found.cams;
   const picture = await loadPicture(sample.example.images.true);
   const at = document.getElementById("explained-head").selectedIndex;
   if (row !== selection.row || place.children.length) return; // another call was faster

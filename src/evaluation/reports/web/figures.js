@@ -65,6 +65,11 @@ function rangeBar(at, interval, marks) {
   return bar;
 }
 
+// The axis of epochs, with room for the marks of the first and the last.
+function axisOfEpochs(points) {
+  return { min: 0.5, max: Math.max(2, ...points.map(([epoch]) => epoch)) + 0.5, whole: true, title: "epoch" };
+}
+
 // A figure of lines through points; `below` paints what lies below them.
 function addLines(parent, plot, lines, below) {
   addPlot(parent, {

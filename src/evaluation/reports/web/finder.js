@@ -3,6 +3,8 @@ const PAGE = 24; // thumbnails at once
 let sprite = null; // the picture that holds all thumbnails
 const finder = { rows: [], first: 0 };
 
+const grouped = (count) => count.toLocaleString("en"); // 1,638
+
 function thumbnail(row) {
   const { width, height, columns } = data.thumbnails;
   return coloured(sprite, (row % columns) * width, Math.floor(row / columns) * height, width, height);
@@ -18,7 +20,7 @@ function showFound() {
     return element("button", { type: "button", "data-row": row, "aria-current": row === selection.row ? "true" : null, onclick: () => select(row) }, ...picture, words);
   }));
   const last = finder.first + rows.length;
-  document.getElementById("shown").textContent = rows.length ? `${finder.first + 1} to ${last} of ${finder.rows.length}` : "none";
+  document.getElementById("shown").textContent = rows.length ? `${finder.first + 1} to ${last} of ${grouped(finder.rows.length)}` : "none";
   document.getElementById("earlier").disabled = finder.first === 0;
   document.getElementById("later").disabled = last >= finder.rows.length;
 }
@@ -32,7 +34,7 @@ function addFinder() {
     const sign = form.elements.direction.value === "up" ? 1 : -1;
     finder.rows = Array.from({ length: data.count }, (_, row) => row).filter(isKept).sort((a, b) => sign * (of(a) - of(b)));
     finder.first = 0;
-    document.getElementById("count").textContent = `${selection.count} of ${data.count} ${data.samples}`;
+    document.getElementById("count").textContent = `${grouped(selection.count)} of ${grouped(data.count)} ${data.samples}`;
     showFound();
   };
   const filter = () => {

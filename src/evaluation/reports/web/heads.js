@@ -105,13 +105,12 @@ function addCurves(parent) {
     const points = lines.flatMap((line) => line.points);
     const values = points.map(([, value]) => value);
     const [low, high] = [Math.min(...values), Math.max(...values)];
-    const last = Math.max(1, ...points.map(([epoch]) => epoch));
     lines.forEach((line, at) => { line.ink = ["point", "second"][at]; });
     const names = lines.map((line, at) => `${line.name} ${["blue", "amber"][at]}`).join(", ");
     const chosen = curves.chosen === null ? "" : `; chosen epoch, dashed: ${curves.chosen}`;
     addLines(parent, {
       title: `${lines.length > 1 ? names : title}${chosen}`, label: "By epoch.",
-      x: { min: 0, max: last, title: "epoch" }, y: { min: low, max: high > low ? high : low + 1, title },
+      x: axisOfEpochs(points), y: { min: low, max: high > low ? high : low + 1, log: low > 0, title },
       rows: () => [["epoch", ...lines.map((line) => line.name)], tableOfLines(lines)],
     }, lines, (pen) => {
       if (curves.chosen !== null) pen.line([[curves.chosen, low], [curves.chosen, high]], colours.selected, [4, 4]);

@@ -10,7 +10,7 @@ function addWaterfall(parent, picture, axes, rise) {
   const plot = addPlot(parent, {
     title: `waterfall: a line for ${every > 1 ? `every ${every} frames` : "each frame"} rises by up to ${rise}`,
     label: `Levels of the ${data.sample} over frequency, a line for each frame, the last in front.`,
-    x: frequency, y: { min: time.max, max: time.max - (time.max - time.min) / (1 - RISE), title: time.title },
+    x: frequency, y: { min: time.max, max: time.max - (time.max - time.min) / (1 - RISE), least: time.min, title: time.title },
     paint(pen) {
       const { context } = pen;
       context.strokeStyle = colours.point;
