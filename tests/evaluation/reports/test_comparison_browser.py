@@ -163,6 +163,7 @@ def test_a_figure_of_differences_is_also_a_table(opened, made):
     one = opened(path)
     figure = one.page.locator("#forest figure").first
     figure.locator("summary").click()
+    figure.locator("table").wait_for()
     cells = figure.locator("tbody tr").first.locator("th, td").all_inner_texts()
     _, rows = pair_table(compare(methods), *NAMES[:2])
     assert cells == [f"{NAMES[1]} - {NAMES[0]}", *rows[0][2:]]

@@ -108,6 +108,7 @@ def test_histograms_are_numpys_and_a_bar_keeps_its_samples(opened, sounds):
     assert one.page.inner_text("#count") == f"{bars['counts'][0]} of 150 samples"
     figure = one.page.locator("#distributions figure").nth(1)
     figure.locator("summary").click()
+    figure.locator("table").wait_for()
     assert [int(text) for text in figure.locator("td").all_inner_texts()] == bars["counts"]
 
 
