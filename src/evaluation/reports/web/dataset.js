@@ -14,7 +14,7 @@ let barKept = null; // the bar whose samples are kept: {at, bar, kept}, until so
 
 // The counts of all samples; a bar keeps those of its samples that the page shows.
 function addHistogram(parent, at) {
-  const { name, bars } = data.parameters[at];
+  const { name, unit, bars } = data.parameters[at];
   const { counts, names, edges } = bars;
   const title = withUnit(data.parameters[at]);
   const most = Math.max(...counts);
