@@ -53,8 +53,7 @@ class Recipe(NamedTuple):
 
 def _frames(widths: str, feature_dim: int, *more: str) -> Recipe:
     """Return the recipe of a FrameMLP of another size."""
-    size = ("model=frames_23k", f"model.network.widths={widths}", f"model.network.feature_dim={feature_dim}")
-    return Recipe((*size, *more))
+    return Recipe((f"model.network.widths={widths}", f"model.network.feature_dim={feature_dim}", *more))
 
 
 NETWORKS = {  # at most 2,000, 10,000, 40,000, 100,000 and 1,000,000 parameters on every synth's images

@@ -1,8 +1,9 @@
 """Which kind of head with which loss: python benchmarks/loss_table.py
 
-Trains frames_7k on 16,384 clips of two synths with each kind of head and each loss that fits it, three seeds each,
-with the weights of the last epoch, and prints MAE / range on the test split, the mean over heads, in percent. Finished
-runs are kept in benchmarks/loss_table.json; `--readme` writes the table into docs. About half an hour on one core.
+Trains the network of experiment=yardstick on 16,384 clips of two synths with each kind of head and each loss that fits
+it, three seeds each, with the weights of the last epoch, and prints MAE / range on the test split, the mean over heads,
+in percent. Finished runs are kept in benchmarks/loss_table.json; `--readme` writes the table into docs. About half an
+hour on one core.
 """
 
 import argparse
@@ -74,24 +75,24 @@ def run_one(synth: str, kind: str, loss: str, seed: int, data_dir: Path) -> dict
 
 
 def table(done: dict[str, dict[str, float | None]]) -> str:
-    """Return the combinations whose runs are all finished as Markdown, those of the least errors first."""
+    """Return the combinations with runs on all synths as Markdown, those of the least errors first."""
     rows = []
     for kind, loss in combinations():
-        cells, errors = [], []
+        seeds = [seed for seed in range(SEEDS) if all(key_of(synth, kind, loss, seed) in done for synth in SYNTHS)]
+        if not seeds:
+            continue
+        cells, order = [], 0.0
         for synth in SYNTHS:
-            keys = [key_of(synth, kind, loss, seed) for seed in range(SEEDS)]
-            found = [done[key] for key in keys if key in done]
-            values = 100 * np.array([run["nmae"] for run in found])
-            if len(found) == SEEDS:
-                cells.append(f"{values.mean():.3g} ± {values.std(ddof=1):.1g}")
-                cells.append(f"{100 * np.mean([run['accuracy'] for run in found]):.1f}")
-                errors.append(np.log(values.mean()))
-        if len(errors) == len(SYNTHS):
-            rows.append((sum(errors), [kind, loss, *cells]))
+            runs = [done[key_of(synth, kind, loss, seed)] for seed in seeds]
+            errors = 100 * np.array([run["nmae"] for run in runs])
+            spread = f" ± {errors.std(ddof=1):.1g}" if len(runs) > 1 else ""
+            cells += [f"{errors.mean():.3g}{spread}", f"{100 * np.mean([run['accuracy'] for run in runs]):.1f}"]
+            order += float(np.log(errors.mean()))
+        rows.append((order, [kind, loss, *cells, str(len(seeds))]))
     columns = [Column("head", text=True), Column("loss", text=True)]
     for synth in SYNTHS:
         columns += [Column(f"{synth}: error, % of range"), Column("accuracy, %")]
-    return markdown(columns, [cells for _, cells in sorted(rows)])
+    return markdown([*columns, Column("seeds")], [cells for _, cells in sorted(rows)])
 
 
 def key_of(synth: str, kind: str, loss: str, seed: int) -> str:
