@@ -6,8 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
-
 from src.run.record import version_line
 from src.utils.errors import UserError, printable
 
@@ -41,6 +39,8 @@ def given_path(text: str) -> Path:
 
 def local_trust(root: Path) -> list[str]:
     """Return the user's own modules and classes that configs/local/trust.yaml allows in every command."""
+    from omegaconf import OmegaConf  # here, since some commands start in a tenth of a second without it
+
     path = root / "configs/local/trust.yaml"
     content: Any = OmegaConf.to_container(OmegaConf.load(path)) if path.exists() else None
     return list((content or {}).get("trust") or [])
