@@ -24,6 +24,7 @@ import numpy as np
 import torch
 from baselines import choose_k, nearest_neighbours, predict_mean
 from commands import on_own_cores, processor, train
+from kept import keep, load
 from readme import update_block
 from refinement import images_of, predicted
 
@@ -32,7 +33,6 @@ from src.data.vimh_dataset import VIMHDataset
 from src.evaluation.refinement.answers import make_refiner
 from src.evaluation.refinement.options import Options
 from src.models.build import load_checkpoint
-from src.utils.files import write_atomic
 from src.utils.table import Column, markdown
 
 STORE = ROOT / "benchmarks/leaderboard.json"
@@ -130,7 +130,7 @@ def baselines(directory: Path) -> dict[str, list[float]]:
 
 def measure(entries: list[Entry], seeds: int, jobs: int, seconds: float, data_dir: Path) -> None:
     """Run what the file of results lacks, and keep it there."""
-    done = load()
+    done = load(STORE)
     todo = [(entry, seed) for seed in range(seeds) for entry in entries if entry.key(seed) not in done]
 
     def work(run: tuple[Entry, int], cores: list[int]) -> None:
@@ -144,7 +144,7 @@ def measure(entries: list[Entry], seeds: int, jobs: int, seconds: float, data_di
         finally:
             shutil.rmtree(folder, ignore_errors=True)
         done[entry.key(seed)] = found
-        keep(done)
+        keep(STORE, done)
         errors = " ".join(f"{100 * error:.3g}" for error in found["errors"])
         print(f"{entry.key(seed)}: {errors} % of range, {found['cpu_seconds']:.0f} s", flush=True)
 
@@ -154,27 +154,17 @@ def measure(entries: list[Entry], seeds: int, jobs: int, seconds: float, data_di
 
 def measure_baselines(entries: list[Entry], data_dir: Path) -> None:
     """Measure the baselines of the datasets that are there, and keep them in the file of results."""
-    done = load()
+    done = load(STORE)
     for synth, clips in dict.fromkeys((entry.synth, entry.clips) for entry in entries):
         found = sorted(data_dir.glob(f"*_{clips}dss_{synth}_*"))
         if found and baselines_key(synth, clips) not in done:
             done[baselines_key(synth, clips)] = baselines(found[0])
-            keep(done)
+            keep(STORE, done)
 
 
 def baselines_key(synth: str, clips: int) -> str:
     """Return the key of a dataset's baselines in the file of results."""
     return f"baselines {synth} {clips}"
-
-
-def load() -> dict[str, Any]:
-    """Return the kept results."""
-    return json.loads(STORE.read_text()) if STORE.exists() else {}
-
-
-def keep(done: dict[str, Any]) -> None:
-    """Write all results."""
-    write_atomic(STORE, (json.dumps(dict(sorted(done.items())), indent=1) + "\n").encode())
 
 
 def percent(errors: list[float]) -> str:
@@ -184,7 +174,7 @@ def percent(errors: list[float]) -> str:
 
 def table(synth: str, clips: int) -> str:
     """Return the leaderboard of a dataset as Markdown: means over the finished seeds."""
-    done = load()
+    done = load(STORE)
     rows, limits, names = [], None, []
     for network in NETWORKS:
         entry = Entry(synth, clips, network)
@@ -228,7 +218,7 @@ def main() -> None:
     entries = [Entry(*row) for row in product(given.synths, given.clips, given.networks)]
     measure(entries, given.seeds, given.jobs, given.seconds, given.data.resolve())
     measure_baselines(entries, given.data.resolve())
-    kept = load()
+    kept = load(STORE)
     tables = []
     for synth, clips in product(SYNTHS, EPOCHS):
         if any(Entry(synth, clips, network).key(seed) in kept for network in NETWORKS for seed in range(SEEDS)):

@@ -7,7 +7,6 @@ hour on one core.
 """
 
 import argparse
-import json
 from itertools import product
 from pathlib import Path
 
@@ -20,6 +19,7 @@ import torch
 from bare import bare_trainer
 from generation import recipe_of
 from hydra import compose, initialize_config_dir
+from kept import keep, load
 from lightning import seed_everything
 from readme import update_block
 
@@ -31,7 +31,6 @@ from src.models.heads.distribution import GaussianHead
 from src.models.heads.head import OrdinalHead
 from src.models.heads.multi_head import HEAD_KINDS
 from src.models.losses import losses_taking
-from src.utils.files import write_atomic
 from src.utils.plain import to_plain
 from src.utils.table import Column, markdown
 
@@ -107,12 +106,12 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)
     quiet_lightning()
-    done = json.loads(STORE.read_text()) if STORE.exists() else {}
+    done = load(STORE)
     for seed, (kind, loss), synth in product(range(SEEDS), combinations(), SYNTHS):
         key = key_of(synth, kind, loss, seed)
         if key not in done:
             done[key] = run_one(synth, kind, loss, seed, given.data.resolve())
-            write_atomic(STORE, (json.dumps(dict(sorted(done.items())), indent=1) + "\n").encode())
+            keep(STORE, done)
             print(f"{key}: {100 * done[key]['nmae']:.3g} % of range", flush=True)
     print(table(done))
     if given.readme:

@@ -8,7 +8,6 @@ writes the table and docs/scaling.png. About an hour on one core.
 """
 
 import argparse
-import json
 from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
@@ -24,6 +23,7 @@ import torch
 from bare import bare_trainer
 from generation import recipe_of
 from hydra import compose, initialize_config_dir
+from kept import keep, load
 from lightning import seed_everything
 from matplotlib.figure import Figure
 from readme import update_block
@@ -34,7 +34,6 @@ from src.data.vimh_datamodule import VIMHDataModule
 from src.evaluation.plots import save_figure
 from src.evaluation.predict import estimate_dataset
 from src.models.build import build_model
-from src.utils.files import write_atomic
 from src.utils.plain import to_plain
 from src.utils.table import Column, markdown
 
@@ -198,11 +197,11 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)
     quiet_lightning()
-    done = json.loads(STORE.read_text()) if STORE.exists() else {}
+    done = load(STORE)
     for seed, point in product(range(given.seeds), points()):
         if point.synth in given.synths and point.key(seed) not in done:
             done[point.key(seed)] = run_one(point, seed, given.data.resolve())
-            write_atomic(STORE, (json.dumps(dict(sorted(done.items())), indent=1) + "\n").encode())
+            keep(STORE, done)
             print(f"{point.key(seed)}: {100 * done[point.key(seed)]['nmae']:.3g} % of range", flush=True)
     found = curves(done)
     print(table(found))

@@ -19,9 +19,9 @@ import rootutils
 ROOT = rootutils.setup_root(__file__, indicator="pyproject.toml", pythonpath=True)
 
 from commands import on_own_cores, processor, train
+from kept import keep, load
 from readme import update_block
 
-from src.utils.files import write_atomic
 from src.utils.table import Column, markdown
 
 STORE = ROOT / "benchmarks/speedrun.json"
@@ -99,7 +99,7 @@ def run_one(row: Row, seed: int, cores: list[int], data_dir: Path, folder: Path)
 def race(rows: tuple[Row, ...], seeds: int, jobs: int, seconds: float, data_dir: Path) -> None:
     """Run what the file of results lacks, `jobs` at a time, each on its own cores; start nothing after `seconds`."""
     machine = processor()
-    done = json.loads(STORE.read_text()) if STORE.exists() else {}
+    done = load(STORE)
     runs = [(row, seed) for seed in range(seeds) for row in rows]
     todo = [run for run in runs if key_of(*run, machine) not in done]
 
@@ -111,7 +111,7 @@ def race(rows: tuple[Row, ...], seeds: int, jobs: int, seconds: float, data_dir:
             print(f"{row.what}, seed {seed}: {error}", file=sys.stderr, flush=True)
             return
         done[key_of(row, seed, machine)] = result
-        write_atomic(STORE, (json.dumps(dict(sorted(done.items())), indent=1) + "\n").encode())
+        keep(STORE, done)
         errors = " ".join(f"{100 * error:.3g}" for error in result["heads"].values())
         print(f"{row.what}, seed {seed}: {errors} %, {result['cpu_seconds']:.0f} s", flush=True)
 
@@ -121,7 +121,7 @@ def race(rows: tuple[Row, ...], seeds: int, jobs: int, seconds: float, data_dir:
 
 def table(rows: tuple[Row, ...], machine: str) -> str:
     """Return the means over the finished seeds as Markdown, with the range of the validation's error."""
-    done = json.loads(STORE.read_text())
+    done = load(STORE)
     columns = [Column("what", text=True), Column("val, % of range"), *map(Column, HEADS)]
     columns += [Column("CPU s"), Column("wall s"), Column("seeds"), Column("verdict", text=True)]
     lines = []

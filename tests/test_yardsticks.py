@@ -39,7 +39,7 @@ def test_the_leaderboard_has_means_over_seeds_and_multiples_of_the_limit(tmp_pat
         for seed in (0, 2)
     }
     runs[leaderboard.baselines_key("moog_basic", 16384)] = {"mean": [0.25, 0.25], "neighbours": [0.1, 0.2]}
-    leaderboard.keep(runs)
+    leaderboard.keep(leaderboard.STORE, runs)
     heading, _, *lines = leaderboard.table("moog_basic", 16384).splitlines()[2:]
     assert heading.startswith("| moog_basic, 16,384 clips | parameters |")
     assert lines == [
