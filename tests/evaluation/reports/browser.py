@@ -57,6 +57,11 @@ class Opened:
         """Wait until what is on the screen has been drawn."""
         self.page.evaluate("new Promise((done) => requestAnimationFrame(() => setTimeout(done, 50)))")
 
+    def unfold(self):
+        """Open all that is folded, such as the tables of figures."""
+        self.page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
+        self.settle()
+
     def violations(self, axe):
         """Return what axe, the path of axe.min.js, finds, each with the first element that it finds."""
         self.page.evaluate(Path(axe).read_text())

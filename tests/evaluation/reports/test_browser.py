@@ -49,15 +49,13 @@ def test_it_fits_the_screen_and_has_few_elements(opened, whole, scheme, width):
 def test_axe_finds_nothing(opened, request, name, scheme, width):
     page = request.getfixturevalue(name)
     one = opened(page if name == "whole" else page[0], scheme=scheme, width=width, bypass_csp=True)
-    one.page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
-    one.settle()
+    one.unfold()
     assert one.violations(AXE) == []
 
 
 def test_names_and_units_are_text(opened, made):
     one = opened(made[0])
-    one.page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
-    one.settle()
+    one.unfold()
     text = one.page.inner_text("body")
     for name in (MARKUP, "<b>dB</b>", "<i>sine"):
         assert name in text, name

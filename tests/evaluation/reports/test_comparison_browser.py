@@ -50,8 +50,7 @@ def test_it_fits_the_screen_and_axe_finds_nothing(opened, request, name, scheme,
     path = request.getfixturevalue(name)
     one = opened(path if name == "whole" else path[0], scheme=scheme, width=width, bypass_csp=bool(AXE))
     assert one.page.evaluate("document.documentElement.scrollWidth") == width
-    one.page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
-    one.settle()
+    one.unfold()
     assert one.page.evaluate("document.querySelectorAll('*').length") < 4000
     if AXE:
         assert one.violations(AXE) == []
@@ -59,8 +58,7 @@ def test_it_fits_the_screen_and_axe_finds_nothing(opened, request, name, scheme,
 
 def test_names_are_text(opened, made):
     one = opened(made[0])
-    one.page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
-    one.settle()
+    one.unfold()
     text = one.page.inner_text("body")
     for name in (*NAMES, MARKUP, "<b>dB</b>", "<i>sine", "A <i>note</i>."):
         assert name in text, name

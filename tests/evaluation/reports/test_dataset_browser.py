@@ -60,15 +60,13 @@ def test_it_fits_the_screen_and_has_few_elements(opened, sounds, scheme, width):
 @pytest.mark.parametrize("name", ["sounds", "kinds"])
 def test_axe_finds_nothing(opened, request, name, scheme):
     one = opened(request.getfixturevalue(name)[0], scheme=scheme, width=390, bypass_csp=True)
-    one.page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
-    one.settle()
+    one.unfold()
     assert one.violations(AXE) == []
 
 
 def test_names_and_units_are_text(opened, kinds):
     one = opened(kinds[0])
-    one.page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
-    one.settle()
+    one.unfold()
     text = one.page.inner_text("body")
     for name in ("<script>alert(1)</script>", "<i>dB</i> [red]", "wave :bomb:"):
         assert name in text, name
