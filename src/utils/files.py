@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from src.utils.errors import UserError, printable
+from src.utils.locks import locked
 
 _LFS_POINTER = b"version https://git-lfs.github.com/spec/"  # its first line, by the Git LFS specification
 
@@ -18,23 +19,25 @@ def open_atomic(path: Path) -> Iterator[BinaryIO]:
     """Open a file for writing under a temporary name in its directory, then rename it; on failure the old file stays.
 
     The temporary name does not vary, so that a later run removes what a killed process left; a link of that name is
-    removed too, not followed. Raises OSError, which names the file, if the disk is full or the directory is not
-    writable.
+    removed too, not followed. Two processes write one after the other, and the last one's file stays. Raises OSError,
+    which names the file, if the disk is full or the directory is not writable.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    partial.unlink(missing_ok=True)
+    partial, lock = (path.with_name(f".{path.name}.{kind}") for kind in ("partial", "lock"))
     try:
-        with partial.open("xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())  # otherwise a power cut could keep the new name and lose the bytes
-        partial.replace(path)
+        with locked(lock):
+            partial.unlink(missing_ok=True)
+            try:
+                with partial.open("xb") as file:
+                    yield file
+                    file.flush()
+                    os.fsync(file.fileno())  # otherwise a power cut could keep the new name and lose the bytes
+                partial.replace(path)
+            finally:
+                partial.unlink(missing_ok=True)
     except OSError as error:
-        error.filename = error.filename or str(path)  # a failed write does not name its file
+        if error.filename in (None, str(partial), str(lock)):  # a failed write names no file
+            error.filename = str(path)
         raise
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def write_atomic(path: Path, content: bytes | memoryview) -> None:

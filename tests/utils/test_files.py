@@ -3,11 +3,12 @@
 import os
 import socket
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
 from src.utils.errors import UserError
-from src.utils.files import path_text, require_content, shown_path, write_atomic
+from src.utils.files import open_atomic, path_text, require_content, shown_path, write_atomic
 
 
 def test_a_file_is_replaced_and_its_directory_made(tmp_path):
@@ -39,6 +40,18 @@ def test_what_was_there_stays_when_writing_fails(tmp_path, monkeypatch, failing)
         write_atomic(path, b"half")
     assert caught.value.filename == str(path)
     assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
+
+
+def test_two_writers_of_a_file_write_one_after_the_other(tmp_path):
+    path = tmp_path / "a"
+    second = Thread(target=write_atomic, args=(path, b"second"))
+    with open_atomic(path) as file:
+        file.write(b"first")
+        second.start()
+        second.join(0.2)
+        assert second.is_alive() and not path.exists()
+    second.join()
+    assert path.read_bytes() == b"second" and list(tmp_path.iterdir()) == [path]
 
 
 # files of strangers
