@@ -1,17 +1,17 @@
 """How the error falls with more training sounds and with more parameters: python benchmarks/scaling.py
 
 Every run takes 8,192 steps of 128 images with the recipe of experiment=yardstick, so that only what is varied differs:
-the number of different sounds, or the size of the network. All networks of a synth are tested on the same 13,108 sounds
-of another dataset. A power law with a floor, error = floor + factor * x^-exponent, is fitted to the logarithms of the
-errors; its interval comes from drawing the seeds again. Finished runs are kept in benchmarks/scaling.json. `--readme`
-writes the table and docs/scaling.png. About an hour on one core.
+the number of different sounds, or the size of the network. In the column "each new", no sound comes twice. All networks
+of a synth are tested on the same 13,108 sounds of another dataset. A power law with a floor, error = floor + factor *
+x^-exponent, is fitted to the logarithms of the errors; its interval comes from drawing the seeds again. Finished runs
+are kept in benchmarks/scaling.json. `--readme` writes the table and docs/scaling.png. About an hour on one core.
 """
 
 import argparse
 from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import rootutils
 
@@ -31,6 +31,7 @@ from scipy.optimize import least_squares
 
 from src.cli.instantiate import quiet_lightning
 from src.data.vimh_datamodule import VIMHDataModule
+from src.data.vimh_online_datamodule import VIMHOnlineDataModule
 from src.evaluation.plots import save_figure
 from src.evaluation.predict import estimate_dataset
 from src.models.build import build_model
@@ -42,6 +43,7 @@ SYNTHS = ("moog_basic", "moog_envelope")
 CLIPS = (1024, 4096, 16384, 65536, 262144, 1048576)
 NETWORKS = ("frames_micro", "frames_7k", "frames_29k", "frames_74k")  # of the leaderboard
 NETWORK, MANY = "frames_7k", 1048576  # while the other is varied
+ONLINE = 0  # clips of a file: each sound is rendered for one step, and no sound comes twice
 STEPS, BATCH_SIZE, SEEDS = 8192, 128, 3
 _TESTED = 16384  # clips of a dataset of which the training split, which is the largest, is the test
 _TEST_SEED = 1000
@@ -57,12 +59,14 @@ class Point(NamedTuple):
 
     def key(self, seed: int) -> str:
         """Return the key of one of its runs in the file of results."""
-        return f"{self.synth} {self.network} {self.clips} clips seed {seed}"
+        sounds = "online" if self.clips == ONLINE else f"{self.clips} clips"
+        return f"{self.synth} {self.network} {sounds} seed {seed}"
 
 
 def points() -> list[Point]:
-    """Return all points, of both curves of each synth."""
+    """Return all points: of both curves of each synth, then those of sounds that are rendered during training."""
     varied = [(NETWORK, clips) for clips in CLIPS] + [(network, MANY) for network in NETWORKS if network != NETWORK]
+    varied.append((NETWORK, ONLINE))
     return [Point(synth, *pair) for pair, synth in product(varied, SYNTHS)]
 
 
@@ -72,13 +76,22 @@ def recipe_for(synth: str, clips: int, seed: int = 0) -> dict:
     return recipe | {"dataset": recipe["dataset"] | {"seed": seed}}
 
 
+def training_data(point: Point, seed: int, data_dir: Path) -> VIMHDataModule:
+    """Return the sounds of a point."""
+    settings: dict[str, Any] = {"root": data_dir, "batch_size": BATCH_SIZE, "seed": seed}
+    if point.clips != ONLINE:
+        return VIMHDataModule(recipe=recipe_for(point.synth, point.clips), **settings)
+    recipe = recipe_for(point.synth, _TESTED)
+    return VIMHOnlineDataModule(epoch_size=STEPS * BATCH_SIZE, workers=0, recipe=recipe, **settings)
+
+
 def run_one(point: Point, seed: int, data_dir: Path) -> dict:
     """Train one network; return its mean error over heads, as a fraction of the range, and its number of parameters."""
     seed_everything(seed, verbose=False)
     with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
         words = ["experiment=yardstick", *leaderboard.NETWORKS[point.network].overrides, "paths.output_dir=."]
         config = to_plain(compose("train", words).model)
-    data = VIMHDataModule(recipe=recipe_for(point.synth, point.clips), root=data_dir, batch_size=BATCH_SIZE, seed=seed)
+    data = training_data(point, seed, data_dir)
     module = build_model(config, data.spec)
     trainer = bare_trainer(-1, max_steps=STEPS)
     trainer.fit(module, datamodule=data)
@@ -125,6 +138,7 @@ class Curve(NamedTuple):
     what: str
     x: np.ndarray  # (points,)
     errors: np.ndarray  # (points, seeds), in % of the range
+    online: float | None = None  # the mean error if no sound comes twice
 
 
 def curves(done: dict[str, dict]) -> list[Curve]:
@@ -143,7 +157,11 @@ def curves(done: dict[str, dict]) -> list[Curve]:
                 for point, row in zip(of_curve, runs, strict=True)
             ]
             errors = [[100 * run["nmae"] for run in row] for row in runs]
-            found.append(Curve(synth, what, np.array(x, float), np.array(errors)))
+            online = None
+            fresh = [Point(synth, NETWORK, ONLINE).key(seed) for seed in seeds]
+            if what == "sounds" and all(key in done for key in fresh):
+                online = 100 * float(np.mean([done[key]["nmae"] for key in fresh]))
+            found.append(Curve(synth, what, np.array(x, float), np.array(errors), online))
     return found
 
 
@@ -155,12 +173,16 @@ def table(found: Sequence[Curve]) -> str:
         if not of_what:
             continue
         columns = [Column(what, text=True), *(Column(f"{value:,.0f}") for value in of_what[0].x)]
+        if what == "sounds":
+            columns.append(Column("each new"))
         columns += [Column("exponent"), Column("95 % interval"), Column("floor"), Column("seeds")]
         rows = []
         for curve in of_what:
             floor = fit(curve.x, np.exp(np.log(curve.errors).mean(axis=1)))[0]
             exponent, low, high = exponents(curve.x, curve.errors)
             cells = [f"{mean:.3g}" for mean in curve.errors.mean(axis=1)]
+            if what == "sounds":
+                cells.append("" if curve.online is None else f"{curve.online:.3g}")
             seeds = curve.errors.shape[1]
             interval = f"{low:.2f}..{high:.2f}" if seeds > 1 else ""
             rows.append([curve.synth, *cells, f"{exponent:.2f}", interval, f"{floor:.2g}", str(seeds)])
