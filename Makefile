@@ -278,7 +278,7 @@ yardsticks: $(READY) ## accuracy by size of network, by number of sounds, and by
 	$(PYTHON) benchmarks/loss_table.py --readme
 	$(PYTHON) benchmarks/scaling.py --readme
 
-calibration: $(READY) ## train every kind of head and measure the coverage of its uncertainties: about 15 minutes
+calibration: $(READY) ## train every kind of head and measure the coverage of its uncertainties: 6 to 15 minutes
 	$(PYTHON) benchmarks/calibration.py
 
 format f: $(READY) ## lint and format

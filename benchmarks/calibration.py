@@ -1,6 +1,6 @@
 """Train every kind of head and measure what its uncertainties cover on the test split: `make calibration`.
 
-    python benchmarks/calibration.py                                    # every kind: about 6 minutes on one core
+    python benchmarks/calibration.py                                    # every kind: 6 to 15 minutes on one core
     python benchmarks/calibration.py --heads gaussian soft --synths simple_saw --epochs 3 --keep /tmp/look.json
     python benchmarks/calibration.py --missing                          # continue an interrupted run
 

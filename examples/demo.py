@@ -37,7 +37,7 @@ def make_sound(dataset: Path, path: Path) -> None:
     write_clip(path, source.synth.render(values)[:, 0], source.synth.config.sample_rate)
     print(f"\n{path.relative_to(ROOT)} is a new sound with these parameters:")
     for name, value in zip(spec.space.names, values[0], strict=True):
-        print(f"  {name} = {value:.4g}")
+        print(f"  {name} = {value:.7g}")
 
 
 def main() -> None:

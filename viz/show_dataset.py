@@ -10,7 +10,7 @@ ROOT = rootutils.setup_root(__file__, indicator="pyproject.toml", pythonpath=Tru
 from src.cli.script import given_path, local_trust, run_script
 from src.data.vimh.reader import has_split
 from src.data.vimh_dataset import VIMHDataset
-from src.evaluation.reports.dataset_page import write_dataset_page
+from src.evaluation.reports.dataset.page import write_dataset_page
 from src.utils.files import shown_path
 from src.utils.table import show_lines
 
@@ -32,7 +32,7 @@ def main() -> None:
     known = [split for split in ("train", "val", "test") if has_split(directory, split)] or ["train"]
     splits = {split: VIMHDataset(directory, split) for split in known}
     spec = splits[known[0]].spec
-    counts = ", ".join(f"{len(dataset)} {split}" for split, dataset in splits.items())
+    counts = ", ".join(f"{len(dataset):,} {split}" for split, dataset in splits.items())
     channels, height, width = spec.image_shape
     lines = [str(directory), f"  {counts}; images {height}x{width}, {channels} channel{'s' if channels > 1 else ''}"]
     if spec.origin.duration and spec.origin.sample_rate:
