@@ -90,6 +90,7 @@ def drag(page, control, shares):
 
 def test_a_sound_fills_the_sliders_and_a_drag_is_heard(open_page, file, served, clip):
     page = open_page()
+    assert page.is_disabled("#switch") and page.is_enabled("#play-b")  # there is no A yet
     choose(page, file)
     values = served.session.predict(clip, "mix")["values"]
     for at, (name, value) in enumerate(values.items()):

@@ -75,7 +75,7 @@ async function loadModels() {
 function chooseModel() {
   images.a = images.b = null;  // of another front end
   forgetExplanation();
-  for (const id of ["reset", "refine", "explain"]) $(id).disabled = true;
+  for (const id of ["switch", "reset", "refine", "explain"]) $(id).disabled = true;
   const {ready, parameters, middle, fixed, channels, not_rendered, not_refined} = model();
   if (!ready) {
     $("parameters").replaceChildren();
@@ -92,7 +92,7 @@ function chooseModel() {
   $("legend").textContent = "Values in the middle of their ranges; drop a sound to see its own.";
   $("refine").title = not_refined;
   $("explained").replaceChildren(...parameters.map(({name}) => new Option(name)));
-  for (const id of ["play-b", "switch", "save-wav"]) $(id).disabled = Boolean(not_rendered);
+  for (const id of ["play-b", "save-wav"]) $(id).disabled = Boolean(not_rendered);
   $("save-json").disabled = false;
   tell(`Ready: drop a sound${not_rendered ? "" : ", or move the sliders"}.`);
   $("levels").textContent = not_rendered && `The values cannot be heard: ${not_rendered}`;
@@ -139,6 +139,7 @@ function showAnswer(found) {
   list("refinement", found.refinement ? refinementNotes(found.refinement) : []);
   $("legend").textContent = legend(found);
   for (const id of ["play-a", "reset", "explain"]) $(id).disabled = false;
+  $("switch").disabled = Boolean(model().not_rendered);
   $("refine").disabled = Boolean(model().not_refined);
   drawPictures();
   resynthesise();
