@@ -16,7 +16,7 @@ from src.cli.script import given_path, run_script
 from src.data.vimh_datamodule import VIMHDataModule
 from src.evaluation.evaluate import evaluate, require_same_targets
 from src.evaluation.plots import histogram_figure, save_figure, scatter_figure
-from src.evaluation.reports.dataset_page import write_dataset_page
+from src.evaluation.reports.dataset.page import write_dataset_page
 from src.evaluation.split_outputs import predict_values
 from src.evaluation.tables import print_evaluation
 from src.models.build import build_model, load_checkpoint

@@ -13,11 +13,11 @@ ROOT = rootutils.setup_root(__file__, indicator="pyproject.toml", pythonpath=Tru
 
 from src.cli.script import given_path, run_script  # noqa: E402
 from src.evaluation.predictions_file import SplitPredictions  # noqa: E402
-from src.evaluation.reports.comparison import compare  # noqa: E402
-from src.evaluation.reports.comparison_page import write_page  # noqa: E402
-from src.evaluation.reports.comparison_tables import print_comparison, write_comparison  # noqa: E402
-from src.evaluation.reports.comparison_verdict import verdict  # noqa: E402
-from src.evaluation.reports.pairing import require_paired  # noqa: E402
+from src.evaluation.reports.comparison.comparison import compare  # noqa: E402
+from src.evaluation.reports.comparison.page import write_page  # noqa: E402
+from src.evaluation.reports.comparison.pairing import require_paired  # noqa: E402
+from src.evaluation.reports.comparison.tables import print_comparison, write_comparison  # noqa: E402
+from src.evaluation.reports.comparison.verdict import verdict  # noqa: E402
 from src.run.methods import (  # noqa: E402
     TestedRun,
     facts,

@@ -9,7 +9,7 @@ from statistics import mean
 from typing import Any
 
 from src.evaluation.predictions_file import FILE, SplitPredictions, read_predictions_file
-from src.evaluation.reports.comparison import MethodFacts
+from src.evaluation.reports.comparison.comparison import MethodFacts
 from src.evaluation.reports.curves import read_curves
 from src.run.multirun_table import job_order, read_overrides
 from src.run.record import last_session, read_record

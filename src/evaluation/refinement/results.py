@@ -109,7 +109,8 @@ def _title(results: RefinedResults) -> str:
 def _caption(results: RefinedResults) -> list[str]:
     levels = f"{results.rms_after:.2g} levels instead of {results.rms_before:.2g}"
     steps = f"{results.mean_iterations:.1f} steps on average"
-    notes = [f"images differ by {levels} (median RMS), below half a level: {results.share_good:.1%}; {steps}", _CAPTION]
+    good = f"below half a level: {100 * results.share_good:.1f} %"
+    notes = [f"images differ by {levels} (median RMS), {good}; {steps}", _CAPTION]
     if results.rounded_labels:
         notes.append("the labels are rounded to bytes, so that errors include that of rounding")
     return notes
@@ -129,9 +130,9 @@ def _table(results: RefinedResults) -> tuple[list[Column], list[list[str]]]:
                 rounded(row.network_mae, row.intervals["network_mae"]),
                 rounded(row.mae, own),
                 written_interval(row.mae, own),
-                f"{row.median:.2g}",
-                f"{row.better:.1%}",
-                "" if row.image_limit is None else f"{row.image_limit:.2g}",
+                rounded(row.median, None),
+                f"{100 * row.better:.1f} %",
+                "" if row.image_limit is None else rounded(row.image_limit, None),
             ]
         )
     return columns, cells

@@ -8,8 +8,8 @@ from src.data.datamodule import BatchDataModule
 from src.data.spec import DatasetSpec
 from src.evaluation.calibration import coverages
 from src.evaluation.predictions_file import SplitPredictions
-from src.evaluation.reports import dataset_checks
 from src.evaluation.reports.check import Check, State
+from src.evaluation.reports.dataset import checks as dataset_checks
 from src.evaluation.reports.heads import HeadFigures
 from src.models.heads.calibration import BANDS
 from src.models.heads.multi_head import Estimates

@@ -12,12 +12,12 @@ from src.evaluation.reports.panels import signed_errors
 from src.utils.table import Column
 
 CAPTION = (
-    "Error: mean absolute error in the parameter's unit; of a category, the share of wrong predictions. 95 % interval: "
-    "how far the error may be off because the number of test samples is limited. Mean baseline: the error of "
-    "predicting the training split's mean, or its most frequent category; at 100 % of it, nothing was learned. Image "
-    "limit: the least error that the images allow. Between limit and error, a better network, longer training or more "
-    "data can help. In 90 % interval: the share of true values within the interval that goes with each prediction; at "
-    "90 %, it means what it says."
+    "MAE: mean absolute error in the parameter's unit; of a category, the share of wrong predictions. 95 % interval: "
+    "how far the MAE may be off because the number of test samples is limited. Mean baseline: the MAE of predicting "
+    "the training split's mean, or its most frequent category. Relative MAE: MAE / mean baseline; at 100 %, nothing "
+    "was learned. Image limit: the least MAE that the images allow. Between limit and MAE, a better network, longer "
+    "training or more data can help. In 90 % interval: the share of true values within the interval that goes with "
+    "each prediction; at 90 %, it means what it says."
 )
 
 
@@ -72,7 +72,7 @@ def head_figures(predictions: SplitPredictions, neighbour: np.ndarray | None = N
 
 def head_table(rows: Sequence[HeadFigures]) -> tuple[list[Column], list[list[str]]]:
     """Return the results as a table; a column that is empty for all heads is left out."""
-    headings = ["unit", "error", "95 % interval", "mean baseline", "error / baseline", "nearest neighbour"]
+    headings = ["unit", "MAE", "95 % interval", "mean baseline", "relative MAE", "nearest neighbour"]
     headings += ["image limit", "in 90 % interval"]
     cells = [_cells(row) for row in rows]
     filled = [at for at in range(len(headings)) if any(line[at] for line in cells)]

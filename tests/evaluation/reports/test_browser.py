@@ -90,6 +90,12 @@ def pixel(one, figure, row):
     return one.pixel(f'document.querySelectorAll("#head-0 canvas")[{figure}]', f"samples.truth[0][{row}]", y)
 
 
+def test_a_value_keeps_its_zeros_and_a_whole_number_is_exact(opened, whole):
+    numbers = "[60, 0, 1.5, 0.1 + 0.2, 12345.678, 99.996, 0.00001234, -2.50004, NaN]"
+    expected = ["60", "0", "1.500", "0.3000", "12346", "100.0", "0.00001234", "-2.500", "-"]
+    assert opened(whole).page.evaluate(f"{numbers}.map((value) => digits(value))") == expected
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_pixel_under_a_sample_has_its_colour(opened, made, scheme):
     path, predictions = made

@@ -7,7 +7,8 @@ from src.data.inputs import Inputs
 from src.data.spec import DatasetSpec, Origin
 from src.data.spec_schema import Sensitivity
 from src.data.vimh_datamodule import VIMHDataModule
-from src.evaluation.reports import checks, dataset_checks
+from src.evaluation.reports import checks
+from src.evaluation.reports.dataset import checks as dataset_checks
 from src.evaluation.reports.heads import head_figures
 from tests.evaluation.datasets import write_every_kind
 from tests.evaluation.reports.made import SPACE, make_predictions

@@ -38,5 +38,5 @@ def test_intervals_are_those_of_a_normal_mean():
 def test_columns_without_a_figure_are_left_out():
     columns, cells = head_table(head_figures(PREDICTIONS))
     headings = [column.heading for column in columns]
-    assert "nearest neighbour" not in headings and headings[:3] == ["parameter", "unit", "error"]
+    assert "nearest neighbour" not in headings and headings[:3] == ["parameter", "unit", "MAE"]
     assert all(len(line) == len(columns) for line in cells)

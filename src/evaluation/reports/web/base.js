@@ -33,9 +33,15 @@ function table(headings, rows, label) {
   return element("div", { class: "scroll", role: "group", tabindex: 0, "aria-label": `Table: ${label}` }, inner);
 }
 
+// A value with at least so many digits, zeros at the end included; a whole number has none after the point.
 function digits(value, count = 4) {
-  return Number.isFinite(value) ? String(Number(value.toPrecision(count))) : "-";
+  if (!Number.isFinite(value)) return "-";
+  if (Number.isInteger(value) || Math.abs(value) >= 10 ** (count - 1)) return value.toFixed(0);
+  return value.toPrecision(count);
 }
+
+// A place on an axis, without zeros at the end.
+const trimmed = (value, count = 4) => String(Number(value.toPrecision(count)));
 
 const withUnit = ({ name, unit }) => (unit ? `${name}, ${unit}` : name);
 const percent = (share) => (Number.isFinite(share) ? `${digits(100 * share, 3)} %` : "-");

@@ -7,7 +7,10 @@ function addPair() {
     field.value = pair[name];
   }
   form.addEventListener("change", () => {
-    for (const name of ["a", "b"]) pair[name] = Number(form.elements[name].value);
+    for (const name of ["a", "b"]) {
+      pair[name] = Number(form.elements[name].value);
+      remember(name, pair[name]);
+    }
     addHeads();
     document.getElementById("filter").dispatchEvent(new Event("input")); // the same filter finds other samples
     say(describe(selection.row));

@@ -19,7 +19,7 @@ function addHistogram(parent, at) {
   const title = withUnit(data.parameters[at]);
   const most = Math.max(...counts);
   const chosen = () => (barKept && barKept.at === at && barKept.kept === selection.kept ? barKept.bar : -1);
-  const nameOfBar = (bar) => (names ? names[bar] : `${digits(edges[bar])}..${digits(edges[bar + 1])}`);
+  const nameOfBar = (bar) => (names ? names[bar] : `${trimmed(edges[bar])}..${trimmed(edges[bar + 1])}`);
   const ends = (pen, bar) => (edges ? [pen.x(edges[bar]), pen.x(edges[bar + 1])] : [pen.x(bar), pen.x(bar + 1)]);
   const box = (pen, bar) => {
     const [left, right] = ends(pen, bar);

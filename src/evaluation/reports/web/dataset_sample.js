@@ -1,7 +1,4 @@
 // The selected sample of a dataset: its images with their axes, its sound, its labels.
-function labelOf(at, row) {
-  return shown(at, samples.values[at][row]);
-}
 
 // What the levels of an image mean: dB, or bytes where its range is not known.
 function levelRange(row) {
@@ -13,7 +10,7 @@ function addColours(parent, levels) {
   const place = element("div", { class: "scale" });
   parent.append(place);
   sample.plots.push(addPlot(place, {
-    title: "colours", label: `From ${digits(levels.min)} to ${digits(levels.max)} ${levels.title}.`,
+    title: "colours", label: `From ${trimmed(levels.min)} to ${trimmed(levels.max)} ${levels.title}.`,
     x: levels, y: { min: 0, max: 1, names: [], title: "" },
     paint: (pen) => paintPicture(pen, pictureOf(Uint8Array.from({ length: 256 }, (_, at) => at), 256, 1, data.grey ? GREY : HEAT)),
   }));
@@ -32,13 +29,13 @@ async function showPictures(row) {
     addSpectrogram(cell, data.channels[at], picture, axes);
     if (at === 0) addColours(cell, levels);
   });
-  const range = digits(levels.max - levels.min, 3);
+  const range = trimmed(levels.max - levels.min, 3);
   if (!data.grey) addWaterfall(place, pictures[0], axes, levels.title === "level" ? `${range} levels` : `${range} dB`);
 }
 
 function showLabels(row) {
-  const lines = data.parameters.map((parameter, at) => [parameter.name, rangeBar(at, [NaN, NaN], [["true", samples.values[at][row]]]), labelOf(at, row)]);
-  document.getElementById("bars").replaceChildren(table(["parameter", "place in the range", "value"], lines, `Parameters of ${idOf(row)}`));
+  const lines = data.parameters.map((parameter, at) => [withUnit(parameter), shown(at, samples.values[at][row], false), rangeBar(at, [NaN, NaN], [["true", samples.values[at][row]]])]);
+  document.getElementById("bars").replaceChildren(table(["parameter", "value", "place in the range"], lines, `Parameters of ${idOf(row)}`));
 }
 
 function showSample() {
@@ -53,7 +50,7 @@ function showSample() {
   showLabels(row);
   if (sample.example || sprite) showPictures(row);
   showPlaying();
-  say(`${idOf(row)}: ${data.parameters.slice(0, 3).map((parameter, at) => `${parameter.name} ${labelOf(at, row)}`).join(", ")}`);
+  say(`${idOf(row)}: ${data.parameters.slice(0, 3).map((parameter, at) => `${parameter.name} ${shown(at, samples.values[at][row])}`).join(", ")}`);
 }
 
 function addSample() {

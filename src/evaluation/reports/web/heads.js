@@ -82,7 +82,7 @@ function addPit(parent, at) {
       });
       for (const level of [even - spread, even + spread]) pen.line([[0, level], [1, level]], colours.second, [4, 4]);
     },
-    rows: () => [["from", data.samples], counts.map((count, at) => [digits(at / counts.length), String(count)])],
+    rows: () => [["from", data.samples], counts.map((count, at) => [trimmed(at / counts.length), String(count)])],
   });
 }
 

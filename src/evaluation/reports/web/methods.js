@@ -4,7 +4,12 @@ data.methods.forEach(({ name }, at) => { KINDS[`method-${at}`] = name; });
 const inkOf = (method) => `method-${method % data.colours}`;
 const dashesOf = (method) => [[], [6, 3], [2, 3]][Math.floor(method / data.colours) % 3];
 const samples = unpackMethods(data.predictions);
-const pair = { a: data.pair[0], b: data.pair[1] }; // the methods whose errors are compared sound by sound
+const pair = pairOfAddress() || { a: data.pair[0], b: data.pair[1] }; // the methods compared sound by sound
+
+function pairOfAddress() {
+  const [a, b] = ["a", "b"].map((name) => Number(address().get(name) ?? NaN));
+  return data.methods[a] && data.methods[b] ? { a, b } : null;
+}
 
 // `truth` is [parameter][row], `value` [run][parameter][row], `error` [method][parameter or their mean][row].
 function unpackMethods(given) {

@@ -36,9 +36,9 @@ function showBars(row) {
     const [low, high] = [samples.low[at][row], samples.high[at][row]];
     const values = { true: samples.truth[at][row], predicted: samples.value[at][row], refined: refined ? refined[at] : NaN };
     const bar = rangeBar(at, [low, high], Object.entries(values));
-    const interval = Number.isFinite(low) ? `${digits(low)} .. ${digits(high)}` : "-";
-    return [parameter.name, bar, shown(at, values.true), shown(at, values.predicted), interval, ...(refined ? [shown(at, values.refined)] : [])];
+    const interval = Number.isFinite(low) ? `${digits(low)}..${digits(high)}` : "-";
+    return [withUnit(parameter), ...["true", "predicted"].map((kind) => shown(at, values[kind], false)), interval, ...(refined ? [shown(at, values.refined, false)] : []), bar];
   });
-  const headings = ["parameter", "place in the range", "true", "predicted", "90 % interval", ...(refined ? ["refined"] : [])];
+  const headings = ["parameter", "true", "predicted", "90 % interval", ...(refined ? ["refined"] : []), "place in the range"];
   document.getElementById("bars").replaceChildren(table(headings, lines, `Parameters of ${data.sample} ${row}`));
 }

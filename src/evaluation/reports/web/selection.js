@@ -1,4 +1,4 @@
-// One sample is selected in all panels; its number is in the page's address. A filter keeps some of the samples.
+// One sample is selected in all panels; it is in the page's address. A filter keeps some of the samples.
 const selection = { row: 0, kept: null, count: data.count };
 const listeners = []; // called after each change, with true if the filter has changed
 
@@ -9,7 +9,7 @@ const rowOf = (id) => (data.ids ? data.ids.findIndex((one) => String(one) === St
 function select(row) {
   if (!(row >= 0 && row < data.count) || row === selection.row) return;
   selection.row = row;
-  history.replaceState(null, "", `#sample=${idOf(row)}`);
+  remember("sample", idOf(row));
   listeners.forEach((listener) => listener(false));
 }
 
@@ -29,8 +29,16 @@ function shown(at, value, hasUnit = true) {
   return `${digits(value)}${parameter.unit && hasUnit ? ` ${parameter.unit}` : ""}`;
 }
 
+const address = () => new URLSearchParams(location.hash.slice(1));
+
+function remember(name, value) {
+  const found = address();
+  found.set(name, value);
+  history.replaceState(null, "", `#${found}`);
+}
+
 function rowOfAddress() {
-  const found = /^#sample=(.+)$/.exec(location.hash);
-  return found ? rowOf(found[1]) : NaN;
+  const id = address().get("sample");
+  return id === null ? NaN : rowOf(id);
 }
 addEventListener("hashchange", () => select(rowOfAddress()));

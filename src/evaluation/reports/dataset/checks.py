@@ -10,8 +10,8 @@ from src.data.sensitivity import is_lost
 from src.data.source import Source
 from src.data.spec import DatasetSpec
 from src.evaluation.reports.check import Check, State
-from src.evaluation.reports.dataset_labels import Histogram
-from src.evaluation.reports.dataset_samples import Splits, image_blocks, spread
+from src.evaluation.reports.dataset.labels import Histogram
+from src.evaluation.reports.dataset.samples import Splits, image_blocks, spread
 from src.parameters.space import ParameterSpace
 from src.utils.spaced import evenly_spaced
 

@@ -8,17 +8,16 @@ import numpy as np
 from src.data.origin import source_of
 from src.data.source import Source
 from src.data.spec import DatasetSpec
-from src.evaluation.reports import dataset_checks as checks
-from src.evaluation.reports import dataset_tables as tables
-from src.evaluation.reports.dataset_body import correlation_section, histogram_section, sample_section
-from src.evaluation.reports.dataset_contents import (
+from src.evaluation.reports.dataset import checks, tables
+from src.evaluation.reports.dataset.body import correlation_section, histogram_section, sample_section
+from src.evaluation.reports.dataset.contents import (
     complete_samples,
     distributions,
     shown_places,
     shown_samples,
 )
-from src.evaluation.reports.dataset_labels import correlations, histogram
-from src.evaluation.reports.dataset_samples import Splits, spread
+from src.evaluation.reports.dataset.labels import correlations, histogram
+from src.evaluation.reports.dataset.samples import Splits, spread
 from src.evaluation.reports.page import make_page, section, table, text
 from src.evaluation.reports.parts import body, checks_section, finder_section, sentences
 from src.evaluation.reports.pictures import thumbnail_size
@@ -64,18 +63,13 @@ def write_dataset_page(splits: Splits, path: Path, trust: Iterable[str] = ()) ->
     ]
     if source is not None:
         found.append(checks.check_sounds(source, values[complete], np.stack(images), quantised))
-    what = "all channels" if source is None else "sounds and all channels"
-    note = f"The page holds {what} of {len(complete)} samples only, which the list above names."
-    small = thumbnail_size(*spec.image_shape[1:])
-    if small != spec.image_shape[1:]:
-        note += f" The image here is reduced to {small[0]} x {small[1]} pixels."
     data = {
         **shown_samples(splits, shown, values),
         **distributions(spec.space, histograms, shown_places(splits, shown)),
         "correlations": related.tolist(),
         "examples": examples,
         "missing": missing,
-        "other_note": note,
+        "other_note": _note(spec, len(complete), has_sounds=source is not None),
     }
     sections = [
         checks_section(found),
@@ -86,12 +80,7 @@ def write_dataset_page(splits: Splits, path: Path, trust: Iterable[str] = ()) ->
     ]
     if np.isfinite(related).sum() > len(related):
         sections.append(correlation_section())
-    rows, counts = spec.origin.sensitivity, [(split, len(dataset)) for split, dataset in splits.items()]
-    sections += [
-        _measured("effects", "Effects", tables.effect_table(rows), tables.EFFECTS),
-        _measured("limits", "Limits", tables.limit_table(spec.space, rows), tables.LIMITS),
-        section("origin", "Origin", table(*tables.origin_table(spec, counts, quantised), "Origin")),
-    ]
+    sections += _description_sections(splits, spec, quantised)
     title = f"{spec.name}: {len(unit):,} samples"
     intro = (
         f"Figures about parameters are of all {len(unit):,} samples; {len(values):,} of them, evenly spread, are shown."
@@ -99,6 +88,26 @@ def write_dataset_page(splits: Splits, path: Path, trust: Iterable[str] = ()) ->
     page = make_page(title, body(title, [intro], sections), data, _STYLES, [f"{name}.js" for name in _SCRIPTS])
     write_atomic(path, page.encode())
     return path
+
+
+def _note(spec: DatasetSpec, count: int, has_sounds: bool) -> str:
+    """Return what the page lacks of a sample that is not among the `count` complete ones."""
+    what = "sounds and all channels" if has_sounds else "all channels"
+    note = f"The page holds {what} of {count} samples only, which the list above names."
+    small = thumbnail_size(*spec.image_shape[1:])
+    if small != spec.image_shape[1:]:
+        note += f" The image here is reduced to {small[0]} x {small[1]} pixels."
+    return note
+
+
+def _description_sections(splits: Splits, spec: DatasetSpec, quantised: bool) -> list[str]:
+    """Return the sections of what the dataset's description states."""
+    rows, counts = spec.origin.sensitivity, [(split, len(dataset)) for split, dataset in splits.items()]
+    return [
+        _measured("effects", "Effects", tables.effect_table(rows), tables.EFFECTS),
+        _measured("limits", "Limits", tables.limit_table(spec.space, rows), tables.LIMITS),
+        section("origin", "Origin", table(*tables.origin_table(spec, counts, quantised), "Origin")),
+    ]
 
 
 def _measured(name: str, title: str, content: tables.Table, caption: str) -> str:

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from src.evaluation.predictions_file import read_predictions_file
-from src.evaluation.reports import comparison_panels as panels
-from src.evaluation.reports.comparison import MethodFacts, compare, sound_errors
-from src.evaluation.reports.comparison_page import write_page
+from src.evaluation.reports.comparison import panels
+from src.evaluation.reports.comparison.comparison import MethodFacts, compare, sound_errors
+from src.evaluation.reports.comparison.page import write_page
 from src.parameters.space import ParameterSpace
 from src.parameters.spec import ParameterSpec
 from tests.evaluation.reports.made import MARKUP, SPACE, make_methods

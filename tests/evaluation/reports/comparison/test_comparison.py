@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from src.evaluation.reports.comparison import ALL, compare, sound_errors
-from src.evaluation.reports.paired_tests import holm
+from src.evaluation.reports.comparison.comparison import ALL, compare, sound_errors
+from src.evaluation.reports.comparison.paired_tests import holm
 from src.parameters.space import ParameterSpace
 from src.parameters.spec import ParameterSpec
 from src.utils.errors import UserError

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from src.evaluation.reports.comparison import Comparison, MethodFacts
-from src.evaluation.reports.comparison_body import COLOURS, comparison_sections
-from src.evaluation.reports.comparison_panels import (
+from src.evaluation.reports.comparison.body import COLOURS, comparison_sections
+from src.evaluation.reports.comparison.comparison import Comparison, MethodFacts
+from src.evaluation.reports.comparison.panels import (
     Methods,
     costs,
     errors_by_value,
@@ -18,8 +18,8 @@ from src.evaluation.reports.comparison_panels import (
     rows_in_page,
     sample_data,
 )
-from src.evaluation.reports.comparison_tables import STEM, title
-from src.evaluation.reports.comparison_verdict import check_comparison, verdict
+from src.evaluation.reports.comparison.tables import STEM, title
+from src.evaluation.reports.comparison.verdict import check_comparison, verdict
 from src.evaluation.reports.page import make_page
 from src.evaluation.reports.parts import body
 from src.utils.errors import UserError
@@ -89,7 +89,7 @@ def _from_dataset(
     """Return images and sounds as data of a page, and `missing`, a sentence that says what cannot be shown."""
     missing = "No images and no sounds: the dataset of these predictions is not here."
     if dataset is not None:
-        from src.evaluation.reports.comparison_examples import pictures_and_sounds  # loads torch
+        from src.evaluation.reports.comparison.examples import pictures_and_sounds  # loads torch
 
         try:
             found = pictures_and_sounds(methods, pair, chosen, rows, dataset, trust)

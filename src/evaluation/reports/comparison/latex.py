@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 
 from src.evaluation.intervals import Interval, places, rounded
-from src.evaluation.reports.comparison import Comparison, MethodFacts, Parameter
+from src.evaluation.reports.comparison.comparison import Comparison, MethodFacts, Parameter
 
 _SPECIAL = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 

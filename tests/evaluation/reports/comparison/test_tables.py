@@ -8,9 +8,9 @@ import subprocess
 import numpy as np
 import pytest
 
-from src.evaluation.reports.comparison import MethodFacts, compare
-from src.evaluation.reports.comparison_latex import escape, latex, with_uncertainty
-from src.evaluation.reports.comparison_tables import pair_table, print_comparison, write_comparison
+from src.evaluation.reports.comparison.comparison import MethodFacts, compare
+from src.evaluation.reports.comparison.latex import escape, latex, with_uncertainty
+from src.evaluation.reports.comparison.tables import pair_table, print_comparison, write_comparison
 from tests.evaluation.reports.predictions import predicted
 
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from src.evaluation.predictions_file import read_predictions_file
-from src.evaluation.reports.comparison import MethodFacts, compare
-from src.evaluation.reports.comparison_page import write_page
-from src.evaluation.reports.comparison_panels import method_errors
-from src.evaluation.reports.comparison_tables import pair_table
+from src.evaluation.reports.comparison.comparison import MethodFacts, compare
+from src.evaluation.reports.comparison.page import write_page
+from src.evaluation.reports.comparison.panels import method_errors
+from src.evaluation.reports.comparison.tables import pair_table
 from src.parameters.space import ParameterSpace
 from tests.evaluation.reports.browser import AXE, needs_browser
 from tests.evaluation.reports.made import MARKUP, SPACE, make_methods
@@ -104,6 +104,10 @@ def test_another_pair_is_filtered_again(opened, made):
     one.page.select_option("select[name=b]", "2")
     expected = ((third - first)[:, -1] >= 0).sum()
     assert one.page.inner_text("#count") == f"{expected} of {COUNT} sounds"
+    again = opened(path, address=one.page.url.partition("html")[2])  # the pair is in the address
+    assert again.page.input_value("select[name=b]") == "2" and again.page.evaluate("pair") == {"a": 0, "b": 2}
+    none = opened(path, address="#a=0&b=17")
+    assert none.page.evaluate("pair") == {"a": 0, "b": 1}
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -188,7 +192,7 @@ def test_paper_is_light(opened, made):
 
 def test_a_part_of_a_large_split_keeps_its_numbers(opened, made, tmp_path, monkeypatch):
     methods = made[1]
-    monkeypatch.setattr("src.evaluation.reports.comparison_panels.MOST_VALUES", 4 * 4 * 100)
+    monkeypatch.setattr("src.evaluation.reports.comparison.panels.MOST_VALUES", 4 * 4 * 100)
     one = opened(page_of(methods, tmp_path))
     ids = one.page.evaluate("data.ids")
     assert 100 <= len(ids) <= 107 and one.page.evaluate("data.count") == len(ids)

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from src.evaluation.reports.comparison import MethodFacts, compare
-from src.evaluation.reports.comparison_verdict import check_comparison, verdict
+from src.evaluation.reports.comparison.comparison import MethodFacts, compare
+from src.evaluation.reports.comparison.verdict import check_comparison, verdict
 from tests.evaluation.reports.predictions import predicted
 
 COUNT = 400
@@ -51,7 +51,7 @@ def test_with_a_baseline_the_others_are_compared_with_it():
 
 def test_with_seeds_it_holds_for_methods_and_with_some_it_says_for_which_not():
     scales = {"A": (1, 1), "B": (0.5, 0.5)}
-    assert verdict(compared(scales, seeds=3)).endswith("This holds for other sounds and other seeds.")
+    assert verdict(compared(scales, seeds=3)).endswith("The intervals cover the choice of sounds and of seeds.")
     assert verdict(compared(scales, seeds=2)).endswith(
         "fewer than 3 seeds of A and B, other seeds may change the order."
     )

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from src.evaluation.intervals import Interval, rounded, significant, written_interval
-from src.evaluation.reports.comparison import Comparison, Difference, MethodError, MethodFacts
-from src.evaluation.reports.comparison_latex import latex
-from src.evaluation.reports.paired_tests import FEWEST_SEEDS
+from src.evaluation.reports.comparison.comparison import Comparison, Difference, MethodError, MethodFacts
+from src.evaluation.reports.comparison.latex import latex
+from src.evaluation.reports.comparison.paired_tests import FEWEST_SEEDS
 from src.utils.files import write_atomic
 from src.utils.table import Column, escape_markdown, markdown, show
 

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from src.evaluation.predictions_file import SplitPredictions
-from src.evaluation.reports.comparison import ALL, Comparison, MethodFacts, sound_errors
-from src.evaluation.reports.comparison_tables import difference_cells
+from src.evaluation.reports.comparison.comparison import ALL, Comparison, MethodFacts, sound_errors
+from src.evaluation.reports.comparison.tables import difference_cells
 from src.evaluation.reports.page import packed
 from src.evaluation.reports.panels import reasons_by_row
 from src.evaluation.reports.parameter_data import parameter_data, value_bins

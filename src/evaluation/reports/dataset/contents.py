@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from src.data.source import Source
-from src.evaluation.reports.dataset_labels import Histogram
-from src.evaluation.reports.dataset_samples import Rows, Splits, image_blocks, shape_axes, thumbnails
+from src.evaluation.reports.dataset.labels import Histogram
+from src.evaluation.reports.dataset.samples import Rows, Splits, image_blocks, shape_axes, thumbnails
 from src.evaluation.reports.page import data_url, packed
 from src.evaluation.reports.parameter_data import parameter_data
 from src.evaluation.reports.pictures import png

@@ -17,7 +17,14 @@ from scipy.special import stdtr, stdtrit
 
 from src.evaluation.intervals import LEVEL, Interval, interval
 from src.evaluation.predictions_file import SplitPredictions
-from src.evaluation.reports.paired_tests import Resampled, around, difference_error, holm, resample, standard_error
+from src.evaluation.reports.comparison.paired_tests import (
+    Resampled,
+    around,
+    difference_error,
+    holm,
+    resample,
+    standard_error,
+)
 from src.utils.errors import UserError, did_you_mean
 
 ALL = "all parameters"

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from src.evaluation.intervals import rounded, significant
 from src.evaluation.reports.check import Check
-from src.evaluation.reports.comparison import ALL, Comparison, MethodFacts
-from src.evaluation.reports.paired_tests import FEWEST_SEEDS
+from src.evaluation.reports.comparison.comparison import ALL, Comparison, MethodFacts
+from src.evaluation.reports.comparison.paired_tests import FEWEST_SEEDS
 
 _MOST_UNCERTAIN = 0.1  # detectable difference / error: smaller differences rarely decide which method is used
 _NO_BETTER = 0.95  # error / error of the mean baseline
@@ -75,7 +75,7 @@ def _against(comparison: Comparison, baseline: str) -> str:
 def _scope(comparison: Comparison) -> str:
     few = [name for name, seeds in comparison.seeds.items() if seeds < FEWEST_SEEDS]
     if not few:
-        return f"This holds for other {comparison.samples} and other seeds."
+        return f"The intervals cover the choice of {comparison.samples} and of seeds."
     count = len(comparison.seeds)
     if len(few) == count and sum(comparison.seeds.values()) == count:
         number = _NUMBERS[count] if count < len(_NUMBERS) else str(count)

@@ -7,8 +7,8 @@ import numpy as np
 from src.evaluation.intervals import rounded
 from src.evaluation.reports.body import curves_section, neighbours_note, sample_section
 from src.evaluation.reports.check import Check
-from src.evaluation.reports.comparison import ALL, Comparison, MethodFacts
-from src.evaluation.reports.comparison_tables import Table, differences_tables, errors_table, legend, methods_table
+from src.evaluation.reports.comparison.comparison import ALL, Comparison, MethodFacts
+from src.evaluation.reports.comparison.tables import Table, differences_tables, errors_table, legend, methods_table
 from src.evaluation.reports.page import section, table, text
 from src.evaluation.reports.parts import checks_section, finder_section, sentences
 from src.utils.table import Column

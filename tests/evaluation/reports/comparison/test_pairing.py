@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from src.evaluation.reports.pairing import require_paired
+from src.evaluation.reports.comparison.pairing import require_paired
 from src.parameters.space import ParameterSpace
 from src.parameters.spec import ParameterSpec
 from src.utils.errors import UserError

@@ -18,11 +18,11 @@ from src.data.spec_schema import Sensitivity
 from src.data.vimh.records import CURRENT_METADATA_BYTES, pack_records
 from src.data.vimh.writer import DatasetWriter
 from src.data.vimh_dataset import VIMHDataset
-from src.evaluation.reports import dataset_checks as checks
-from src.evaluation.reports.dataset_labels import correlations, histogram
-from src.evaluation.reports.dataset_page import write_dataset_page
-from src.evaluation.reports.dataset_samples import image_blocks, spread
-from src.evaluation.reports.dataset_tables import limit_table
+from src.evaluation.reports.dataset import checks
+from src.evaluation.reports.dataset.labels import correlations, histogram
+from src.evaluation.reports.dataset.page import write_dataset_page
+from src.evaluation.reports.dataset.samples import image_blocks, spread
+from src.evaluation.reports.dataset.tables import limit_table
 from src.parameters.space import ParameterSpace
 from src.parameters.spec import ParameterSpec
 from src.spectral.mel import hz_to_mel
