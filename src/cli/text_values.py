@@ -21,8 +21,8 @@ from src.utils.errors import UserError, shown
 from src.utils.plain import to_plain
 
 PATHS = (  # a leading `~` is the home directory
-    *("ckpt_path", "input", "resume", "data.data_dir", "data.root", "data.audio_dir", "data.cache_dir", "paths.*"),
-    *("generate.output_dir", "generate.cache_dir", "model.network.weights"),
+    *("ckpt_path", "input", "unlike", "resume", "data.data_dir", "data.root", "data.audio_dir", "data.cache_dir"),
+    *("paths.*", "generate.output_dir", "generate.cache_dir", "model.network.weights"),
     *("callbacks.*.dirpath", "callbacks.*.directory", "logger.*.save_dir", "logger.*.offline_directory"),
     *("logger.*.repo", "logger.*.artifact_location"),
     *("hydra.run.dir", "hydra.sweep.dir", "hydra.launcher.submitit_folder"),

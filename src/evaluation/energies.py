@@ -82,10 +82,11 @@ def energies_of(model: VIMHLitModule, source: Path) -> Energies:
         features = features_of_dataset(model, source)
     else:
         features, faults = features_of_files(model, sound_files(source), None)
+    if not features:
+        others = f"; nor can the {len(faults) - 1} other files be read" if len(faults) > 1 else ""
+        raise UserError(f"unlike: {faults[0]}{others}")
     for fault in faults:
         log.error(fault)
-    if not features:
-        raise UserError(f"unlike: {source} holds no sound that can be read")
     with torch.inference_mode():
         outputs = heads(torch.from_numpy(np.stack(list(features.values()))).to(heads.linear.weight))
         energies = heads.energies(outputs)
