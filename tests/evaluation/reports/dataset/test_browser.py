@@ -126,6 +126,7 @@ def test_correlations_are_numpys_and_a_cell_shows_its_pair(opened, sounds):
     assert one.page.inner_text("#pairs figure:last-child figcaption").startswith("filter_cutoff by note_velocity")
     place = "(([one, two]) => [two.x(samples.values[0][9]), two.y(samples.values[1][9])])"
     pens = "[...document.querySelectorAll('#pairs canvas')].map((canvas) => canvas.plot.pen)"
+    one.until(f"{pens}.every(Boolean)")  # until both are drawn
     x, y = one.page.evaluate(f"{place}({pens})")
     one.page.locator("#pairs canvas").nth(1).click(position={"x": x, "y": y})
     assert one.page.evaluate("selection.row") == 9 and one.page.url.endswith("#sample=train-9")
