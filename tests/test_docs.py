@@ -14,10 +14,13 @@ from src.cli.entry import expand, join
 from src.data.recipe import parse_recipe
 from src.data.source import load_source
 from src.models.losses import Loss
+from src.synth.saw_moog import SAW_MOOG_LOG
+from src.synth.voice import OUR_VOICES, load_voice
 from tests import running
 from tests.running import CONFIGS, ROOT
 from tests.test_makefile import TARGETS
 from viz.list_losses import markdown
+from viz.list_parameters import markdown as list_voice
 
 PAGES = {
     str(path.relative_to(ROOT)): path.read_text()
@@ -207,6 +210,14 @@ def test_the_loss_of_the_page_is_one(tmp_path):
 def test_table_of_losses_is_the_one_that_the_classes_give():
     assert table("losses") == markdown(), "python viz/list_losses.py --markdown has the new one"
     assert table("losses").count("\n") == len(Loss.registry) + 1
+
+
+@pytest.mark.parametrize("path", sorted(OUR_VOICES))
+def test_table_of_a_voice_is_the_one_that_it_gives(path):
+    voice = load_voice(path)
+    assert path.rpartition(".")[2] in PAGES["docs/voices.md"]
+    if voice is not SAW_MOOG_LOG:  # SAW_MOOG on other scales
+        assert table(voice.name) == list_voice(voice), "python viz/list_parameters.py SYNTH --markdown has the new one"
 
 
 def test_every_loss_names_a_source():

@@ -16,6 +16,7 @@ from src.cli.script import run_script
 from src.data.recipe import parse_recipe
 from src.parameters.spec import ParameterSpec
 from src.synth.config import Synth, load_synth
+from src.synth.voice import Voice
 from src.utils.errors import UserError, did_you_mean
 
 WIDTH = 80
@@ -49,22 +50,40 @@ def list_parameters(synth: Synth) -> list[str]:
     return lines
 
 
+def markdown(voice: Voice) -> str:
+    """Return the table of a voice for the documentation."""
+    lines = ["| parameter | allowed | default | unit | what it is |", "|---|---|---|---|---|"]
+    for spec in voice.parameters:
+        default = "" if spec.default is None else spec.format(spec.default)
+        cells = [f"`{spec.name}`", _widest(spec), default, spec.unit, spec.description]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 _wrap = partial(textwrap.wrap, width=WIDTH, break_long_words=False, break_on_hyphens=False, replace_whitespace=False)
 
 
 def _row(allowed: ParameterSpec, here: ParameterSpec) -> tuple[str, ...]:
     """Return a parameter's name, the range that its voice allows, the range in the config, the default and the unit."""
-    widest = ", ".join(allowed.values) if allowed.values else f"{allowed.min:g}..{allowed.max:g}"
     range_here = here.describe_range(with_unit=False)
     default = "" if allowed.default is None else allowed.format(allowed.default)
-    return allowed.name, widest, range_here, default, allowed.unit
+    return allowed.name, _widest(allowed), range_here, default, allowed.unit
+
+
+def _widest(allowed: ParameterSpec) -> str:
+    return ", ".join(allowed.values) if allowed.values else f"{allowed.min:g}..{allowed.max:g}"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("synth", nargs="?", default="simple_saw", help="a config of configs/synth")
-    name = parser.parse_args().synth
+    parser.add_argument("--markdown", action="store_true", help="print the voice as a Markdown table")
+    arguments = parser.parse_args()
+    name = arguments.synth
     synth = load(name)
+    if arguments.markdown:
+        print(markdown(synth.voice))
+        return
     varying = len(synth.space)
     print(f"{name}: voice {synth.config.voice}, {varying} of {len(synth.voice.parameters)} parameters vary\n")
     print("\n".join(list_parameters(synth)))

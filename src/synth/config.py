@@ -1,12 +1,12 @@
 """The schema of a `synth` config, and the validated synth that it describes."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_serializer
 
 from src.parameters.space import ParameterSpace
 from src.parameters.spec import YAML_WORDS, ParameterSpec
@@ -33,6 +33,7 @@ class SynthConfig(BaseModel):
     voice: str = Field(description="dotted path of a src.synth.voice.Voice")
     sample_rate: int = Field(ge=1000, le=192_000)
     duration: float = Field(gt=0, le=60)
+    preset: str | None = Field(None, description="one of the voice's presets, for the parameters that are not given")
     settings: dict[str, Value] = {}
     parameters: dict[str, dict[str, Value]]
 
@@ -45,6 +46,13 @@ class SynthConfig(BaseModel):
             if not isinstance(name, str):
                 raise ValueError(f'a parameter is named {name}, which is not text; quote it, as in "{name}":')
         return parameters
+
+    @model_serializer(mode="wrap")
+    def _leave_out_no_preset(self, serialize: Any) -> dict[str, Any]:
+        plain = serialize(self)
+        if plain.get("preset") is None:
+            plain.pop("preset", None)  # older programs do not know the key
+        return plain
 
     @property
     def num_samples(self) -> int:
@@ -77,7 +85,7 @@ def load_synth(config: SynthConfig) -> Synth:
     """Return the synth of a config; a UserError names the invalid key.
 
     A parameter with {min, step, max} or {values} varies, and one with {value} is fixed. A parameter that is not given
-    keeps the voice's default.
+    has its value in the preset, or the voice's default.
     """
     voice = load_voice(config.voice)
     for name in config.settings:
@@ -85,7 +93,10 @@ def load_synth(config: SynthConfig) -> Synth:
             raise UserError(
                 f"synth.settings.{name}: voice {voice.name} has no such setting.{did_you_mean(name, voice.settings)}"
             )
-    given = {name: _parameter(voice, name, entry) for name, entry in config.parameters.items()}
+    entries = dict(config.parameters)
+    for name, value in _preset(voice, config.preset).items():
+        entries.setdefault(name, {"value": value})
+    given = {name: _parameter(voice, name, entry) for name, entry in entries.items()}
     rest = [_at_default(spec) for spec in voice.parameters if spec.name not in given]
     space = ParameterSpace([*given.values(), *rest])
     if not len(space):
@@ -93,6 +104,15 @@ def load_synth(config: SynthConfig) -> Synth:
     if len(space) > 255:
         raise UserError(f"synth.parameters: {len(space)} parameters vary; a VIMH record holds at most 255")
     return Synth(config, voice, space)
+
+
+def _preset(voice: Voice, name: str | None) -> Mapping[str, float | str]:
+    if name is None:
+        return {}
+    if name not in voice.presets:
+        remedy = did_you_mean(name, voice.presets) if voice.presets else " It has none; leave synth.preset out."
+        raise UserError(f"synth.preset: voice {voice.name} has no preset {shown(name)}.{remedy}")
+    return voice.presets[name]
 
 
 def _at_default(spec: ParameterSpec) -> ParameterSpec:

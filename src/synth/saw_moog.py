@@ -5,11 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from src.parameters.spec import ParameterSpec
 from src.synth.envelopes import adsr, apply_decay
 from src.synth.ladder import ladder
 from src.synth.oscillators import saw
-from src.synth.voice import Voice
+from src.synth.voice import Voice, parameter
 from src.utils.errors import UserError
 
 if TYPE_CHECKING:
@@ -43,8 +42,13 @@ def render(
     return apply_decay(x, p["note_velocity"] / 127.0, 10.0 ** p["log10_decay_time"] * sample_rate, out=x)[0]
 
 
-def apply_filter(x: np.ndarray, p: Mapping[str, np.ndarray], sample_rate: float, drive: float) -> np.ndarray:
-    """Return `x` (T, V) through the ladder and its envelope where `filter_enabled` says so; may change `x`."""
+def apply_filter(
+    x: np.ndarray, p: Mapping[str, np.ndarray], sample_rate: float, drive: float, added: np.ndarray | None = None
+) -> np.ndarray:
+    """Return `x` (T, V) through the ladder and its envelope where `filter_enabled` says so; may change `x`.
+
+    `added` (T, V) float32, in octaves, moves the cutoff as well.
+    """
     enabled = p["filter_enabled"] >= 0.5
     if enabled.any():
         moving = bool(np.any(p["filter_env_amount"][enabled]))
@@ -53,6 +57,9 @@ def apply_filter(x: np.ndarray, p: Mapping[str, np.ndarray], sample_rate: float,
             times = [p[f"filter_env_{stage}"] * sample_rate for stage in ("attack", "decay", "release")]
             envelope = adsr(times[0], times[1], p["filter_env_sustain"], times[2], len(x))
         octaves = p["filter_env_amount"] if moving else None
+        if added is not None:
+            envelope = added if envelope is None else octaves.astype(np.float32) * envelope + added
+            octaves = np.ones(len(enabled))
         own = x if enabled.all() else None  # otherwise the unfiltered voices are still needed
         filtered, _ = ladder(
             x, p["filter_cutoff"], p["filter_resonance"], sample_rate, drive, octaves, envelope, out=own
@@ -105,26 +112,22 @@ def render_log_scaled_differentiable(
     return render_differentiable({**parameters, **logarithm}, sample_rate, num_samples, **settings)
 
 
-def _spec(
-    name: str, low: float, high: float, default: float, unit: str, description: str, **more: Any
-) -> ParameterSpec:
-    return ParameterSpec(name=name, min=low, max=high, default=default, unit=unit, description=description, **more)
-
-
 SAW_MOOG = Voice(
     name="saw_moog",
     parameters=(
-        _spec("note_number", 0, 127, 43.35, "MIDI note", "pitch, 69 is A4 = 440 Hz; 43.35 is 100 Hz"),
-        _spec("note_velocity", 0, 127, 100, "MIDI velocity", "level: amplitude v / 127"),
-        _spec("log10_decay_time", -4, 2, 0, "log10 s", "amplitude decays as exp(-t / 10^x)"),
-        _spec("filter_enabled", 0, 1, 1, "", "0 bypasses the filter", kind="categorical"),
-        _spec("filter_cutoff", 20, 20000, 1000, "Hz", "cutoff of the ladder"),
-        _spec("filter_resonance", 0, 1, 0, "", "feedback of the ladder; 1 self-oscillates"),
-        _spec("filter_env_attack", 0, 60, 0, "s", "rise time of the filter envelope"),
-        _spec("filter_env_decay", 0, 60, 0.1, "s", "time in which the filter envelope falls to its sustain"),
-        _spec("filter_env_sustain", 0, 1, 1, "", "level that the filter envelope holds"),
-        _spec("filter_env_release", 0, 60, 0, "s", "final fall of the filter envelope, which ends with the clip"),
-        _spec("filter_env_amount", -8, 8, 0, "octaves", "the envelope multiplies the cutoff by 2^(amount * envelope)"),
+        parameter("note_number", 0, 127, 43.35, "MIDI note", "pitch, 69 is A4 = 440 Hz; 43.35 is 100 Hz"),
+        parameter("note_velocity", 0, 127, 100, "MIDI velocity", "level: amplitude v / 127"),
+        parameter("log10_decay_time", -4, 2, 0, "log10 s", "amplitude decays as exp(-t / 10^x)"),
+        parameter("filter_enabled", 0, 1, 1, "", "0 bypasses the filter", kind="categorical"),
+        parameter("filter_cutoff", 20, 20000, 1000, "Hz", "cutoff of the ladder"),
+        parameter("filter_resonance", 0, 1, 0, "", "feedback of the ladder; 1 self-oscillates"),
+        parameter("filter_env_attack", 0, 60, 0, "s", "rise time of the filter envelope"),
+        parameter("filter_env_decay", 0, 60, 0.1, "s", "time in which the filter envelope falls to its sustain"),
+        parameter("filter_env_sustain", 0, 1, 1, "", "level that the filter envelope holds"),
+        parameter("filter_env_release", 0, 60, 0, "s", "final fall of the filter envelope, which ends with the clip"),
+        parameter(
+            "filter_env_amount", -8, 8, 0, "octaves", "the envelope multiplies the cutoff by 2^(amount * envelope)"
+        ),
     ),
     render=render,
     settings={"oscillator": "bandlimited", "drive": 0.5},
@@ -132,8 +135,8 @@ SAW_MOOG = Voice(
 )
 
 _LOG_SCALED = {  # by the names of SAW_MOOG's parameters
-    "log10_decay_time": _spec("decay_time", 1e-4, 100, 1, "s", "amplitude decays as exp(-t / x)", scale="log"),
-    "filter_cutoff": _spec("filter_cutoff", 20, 20000, 1000, "Hz", "cutoff of the ladder", scale="log"),
+    "log10_decay_time": parameter("decay_time", 1e-4, 100, 1, "s", "amplitude decays as exp(-t / x)", scale="log"),
+    "filter_cutoff": parameter("filter_cutoff", 20, 20000, 1000, "Hz", "cutoff of the ladder", scale="log"),
 }
 SAW_MOOG_LOG = Voice(
     name="saw_moog_log",

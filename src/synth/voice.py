@@ -14,6 +14,10 @@ from src.utils.trust import how_to_trust, is_dotted, names_module
 # any dataset or checkpoint may name them
 OUR_VOICES = frozenset(
     {
+        "src.synth.additive.ADDITIVE",
+        "src.synth.fm.FM",
+        "src.synth.inversynth.INVERSYNTH",
+        "src.synth.karplus_strong.KARPLUS_STRONG",
         "src.synth.saw_moog.SAW_MOOG",
         "src.synth.saw_moog.SAW_MOOG_LOG",
         "src.synth.two_oscillators.TWO_OSCILLATORS",
@@ -28,7 +32,8 @@ class Voice:
     `render(parameters, sample_rate, num_samples, **settings)` takes all parameters by name as (V,) float64 and returns
     (T, V) float32, full scale +-1. `parameters` defines the allowed range and the default of each parameter, `settings`
     the defaults of options that are never labels. `differentiable`, if there is one, renders the same sounds from
-    torch tensors (B,) with gradients, to (B, T) on their device.
+    torch tensors (B,) with gradients, to (B, T) on their device. `presets` are named sets of values that replace
+    defaults.
     """
 
     name: str
@@ -36,6 +41,7 @@ class Voice:
     render: Callable[..., np.ndarray]
     settings: Mapping[str, Any] = field(default_factory=dict)
     differentiable: Callable[..., Any] | None = None
+    presets: Mapping[str, Mapping[str, float | str]] = field(default_factory=dict)
 
     def spec(self, name: str) -> ParameterSpec:
         """Return a parameter with its allowed range; raise UserError if none has that name."""
@@ -43,6 +49,13 @@ class Voice:
         if name not in by_name:
             raise UserError(f"voice {self.name} has no parameter '{name}'.{did_you_mean(name, by_name)}")
         return by_name[name]
+
+
+def parameter(
+    name: str, low: float, high: float, default: float, unit: str, description: str, **more: Any
+) -> ParameterSpec:
+    """Return a parameter of a voice, with the range that the voice allows."""
+    return ParameterSpec(name=name, min=low, max=high, default=default, unit=unit, description=description, **more)
 
 
 def load_voice(path: str) -> Voice:

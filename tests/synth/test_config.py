@@ -48,6 +48,39 @@ def test_a_value_fixes_what_varies_and_null_lets_it_vary():
     assert "note_number" in synth({"filter_cutoff": CUTOFF, "note_number": notes | {"value": None}}).space.names
 
 
+PRESET_VOICE = Voice(
+    name="with_presets",
+    parameters=NAMED_VOICE.parameters,
+    render=NAMED_VOICE.render,
+    presets={"loud": {"level": 0.9, "wave": "saw"}, "low": {"octave": -1}},
+)
+
+
+def preset_synth(parameters, preset):
+    return synth(parameters, voice="tests.synth.test_config.PRESET_VOICE", preset=preset)
+
+
+def test_a_preset_sets_what_the_config_does_not():
+    octave = {"octave": {"min": -1, "max": 2}}
+    assert preset_synth(octave, "loud").space.fixed == {"level": 0.9, "wave": 3}
+    assert preset_synth(octave, None).space.fixed == {"level": 0.5, "wave": 2}
+    both = preset_synth(octave | {"level": {"min": 0, "max": 1}, "wave": {"value": "sine"}}, "loud").space
+    assert both.names == ("octave", "level") and both.fixed == {"wave": 0}
+    assert preset_synth({"level": {"min": 0, "max": 1}}, "low").space.fixed == {"wave": 2, "octave": -1}
+
+
+def test_a_config_without_a_preset_is_that_of_older_programs():
+    assert "preset" not in preset_synth({"level": {"min": 0, "max": 1}}, None).config.model_dump()
+    assert preset_synth({"level": {"min": 0, "max": 1}}, "low").config.model_dump()["preset"] == "low"
+
+
+def test_an_unknown_preset_is_told():
+    with pytest.raises(UserError, match=r"^synth\.preset: voice with_presets has no preset 'lod'.*'loud'"):
+        preset_synth({"level": {"min": 0, "max": 1}}, "lod")
+    with pytest.raises(UserError, match=r"^synth\.preset: voice saw_moog has no preset 'lod'\. It has none; leave"):
+        synth({"filter_cutoff": CUTOFF}, preset="lod")
+
+
 def test_labels_keep_the_order_of_the_config():
     one = synth({"filter_cutoff": CUTOFF, "note_number": {"min": 40, "step": 7, "max": 54}})
     assert one.space.names == ("filter_cutoff", "note_number")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from src.synth.oscillators import SHAPES, TABLE_SIZE, noise, saw, wave, wave_table
+from src.synth.oscillators import SHAPES, TABLE_SIZE, noise, saw, sine, triangle, wave, wave_table
 from tests.synth.references import saw_series
 
 A4 = 440.0
@@ -116,6 +116,32 @@ def test_a_low_wave_is_its_closed_form(shape):
 def test_waves_do_not_alias(shape):
     x = wave(shape, np.array([A4]), 8000, 8000)[0][:, 0].astype(float)
     assert alias_db(x, A4, 8000) < -100
+
+
+def test_the_sine_and_the_triangle_of_a_phase_are_their_closed_forms():
+    phase = np.concatenate([np.linspace(-3, 3, 1201), np.random.default_rng(0).uniform(-5000, 5000, 1000)])
+    np.testing.assert_allclose([sine(one) for one in phase], np.sin(2 * np.pi * phase), rtol=0, atol=1e-9)
+    np.testing.assert_allclose([triangle(one) for one in phase], CLOSED_FORMS["triangle"](phase), rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_moved_wave_has_the_phase_that_its_frequencies_add_up_to(shape):
+    frequency, octaves = np.array([100.0, 350.0]), np.array([0.5, 2.0])
+    modulation = np.sin(2 * np.pi * 5 * np.arange(4000)[:, None] / 8000) * np.ones(2)
+    found, state = wave(shape, frequency, 8000, 4000, None, octaves, modulation)
+    phase = np.cumsum(frequency * 2 ** (octaves * modulation), axis=0) / 8000
+    phase = np.concatenate([np.zeros((1, 2)), phase])
+    for v, highest in enumerate(frequency * 2**octaves):
+        table = wave_table(shape, int(np.ceil(4000 / highest)) - 1)
+        expected = np.interp(phase[:-1, v] % 1 * TABLE_SIZE, np.arange(TABLE_SIZE + 1), table)
+        np.testing.assert_allclose(found[:, v], expected, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(state, phase[-1] % 1, rtol=0, atol=1e-9)
+
+
+def test_a_wave_that_is_moved_by_0_octaves_keeps_its_bytes():
+    frequency, modulation = np.geomspace(30, 3000, 7), np.random.default_rng(0).uniform(-1, 1, (900, 7))
+    expected, _ = wave("saw", frequency, 8000, 900)
+    np.testing.assert_array_equal(wave("saw", frequency, 8000, 900, None, np.zeros(7), modulation)[0], expected)
 
 
 def test_noise_is_white_uniform_and_the_same_in_blocks():

@@ -35,6 +35,20 @@ def wave(
     return out.to(frequency.device), phase
 
 
+def vibrato_wave(
+    shape: str, frequency: Tensor, octaves: Tensor, modulation: Tensor, sample_rate: float, dtype: torch.dtype
+) -> Tensor:
+    """Return band-limited waves (T, V) from phase 0, with the frequency moved by 2^(octaves * modulation).
+
+    `frequency` and `octaves` (V,) and `modulation` (T, V) have gradients, as those of `wave`.
+    """
+    frequency, octaves, modulation = (of_kernel(one, torch.float64) for one in (frequency, octaves, modulation))
+    increment = frequency / sample_rate * torch.exp2(octaves * modulation)
+    phase = torch.cat([torch.zeros_like(increment[:1]), increment[:-1]]).cumsum(dim=0)
+    tables, row = wave_tables(shape, array(frequency / sample_rate * torch.exp2(octaves)))
+    return _ReadTable.apply(phase, tables.astype(np.float64 if dtype == torch.float64 else np.float32), row)
+
+
 def naive_saw(frequency: Tensor, sample_rate: float, num_samples: int, dtype: torch.dtype = torch.float32) -> Tensor:
     """Return the naive saw of `src.synth.oscillators.saw`, (T, V), from phase 0.
 
@@ -77,11 +91,11 @@ class _Wave(torch.autograd.Function):
         own, last = array(increment), array(phase).copy()
         if (own == own[0]).all() and (last == last[0]).all():  # a fixed pitch: one voice is enough
             column = np.empty((num_samples, 1), tables.dtype)
-            read_table(last[:1], own[:1], tables, row[:1], column)
+            read_table(last[:1], own[None, :1], 0, tables, row[:1], column)
             out, last[:] = np.repeat(column, len(own), axis=1), last[0]
         else:
             out = np.empty((num_samples, len(own)), tables.dtype)
-            read_table(last, own, tables, row, out)
+            read_table(last, own[None], 0, tables, row, out)
         ctx.tables, ctx.row, ctx.num_samples = tables, row, num_samples
         ctx.save_for_backward(increment, phase)
         ctx.save_for_forward(increment, phase)
@@ -103,3 +117,35 @@ class _Wave(torch.autograd.Function):
         tangents = array(d_phase), array(d_increment)
         _read_table_tangent(phase.copy(), increment, ctx.tables, ctx.row, *tangents, out)
         return torch.from_numpy(out), d_phase + ctx.num_samples * d_increment
+
+
+@compiled
+def _read_at(phase, tables, row, out, slope):  # pragma: no cover - compiled
+    for t in range(out.shape[0]):
+        for v in range(out.shape[1]):
+            position = (phase[t, v] - np.floor(phase[t, v])) * TABLE_SIZE
+            index = np.uint32(position)
+            low = tables[row[v], index]
+            rise = tables[row[v], index + NEXT] - low
+            out[t, v] = low + tables.dtype.type(position - index) * rise
+            slope[t, v] = rise * TABLE_SIZE
+
+
+class _ReadTable(torch.autograd.Function):
+    """phase (T, V) float64, in periods from 0 on, tables, rows (V,) -> wave (T, V)."""
+
+    @staticmethod
+    def forward(ctx: Any, phase: Tensor, tables: np.ndarray, row: np.ndarray) -> Tensor:
+        out, slope = np.empty((2, *phase.shape), tables.dtype)
+        _read_at(array(phase), tables, row, out, slope)
+        ctx.slope = torch.from_numpy(slope)
+        return torch.from_numpy(out)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
+        return (g * ctx.slope).double(), None, None
+
+    @staticmethod
+    def jvp(ctx: Any, d_phase: Tensor, *_: None) -> Tensor:
+        return (ctx.slope * d_phase).to(ctx.slope.dtype)

@@ -38,23 +38,32 @@ def render(
     return x.T.contiguous().to(device)
 
 
-def apply_filter(x: Tensor, p: Mapping[str, Tensor], sample_rate: float, drive: float) -> Tensor:
-    """Return `x` (T, V) through the ladder and its envelope where `filter_enabled` says so."""
+def apply_filter(
+    x: Tensor, p: Mapping[str, Tensor], sample_rate: float, drive: float, added: Tensor | None = None
+) -> Tensor:
+    """Return `x` (T, V) through the ladder and its envelope where `filter_enabled` says so.
+
+    `added` (T, V), in octaves, moves the cutoff as well.
+    """
     enabled = p["filter_enabled"] >= 0.5
     if enabled.any():
-        filtered = _filtered(x, p, sample_rate, drive)
+        filtered = _filtered(x, p, sample_rate, drive, added)
         return filtered if enabled.all() else torch.where(enabled, filtered, x)
     return x
 
 
-def _filtered(x: Tensor, p: Mapping[str, Tensor], sample_rate: float, drive: float) -> Tensor:
+def _filtered(x: Tensor, p: Mapping[str, Tensor], sample_rate: float, drive: float, added: Tensor | None) -> Tensor:
     octaves, envelope = None, None
     amount = p["filter_env_amount"]
-    if amount.any() or _is_differentiated(amount):
+    if amount.any() or is_differentiated(amount):
         attack, decay, release = (p[f"filter_env_{stage}"] * sample_rate for stage in ("attack", "decay", "release"))
         octaves, envelope = amount, adsr(attack, decay, p["filter_env_sustain"], release, len(x), dtype=x.dtype)
+    if added is not None:
+        envelope = added if envelope is None or octaves is None else octaves.to(x.dtype) * envelope + added
+        octaves = torch.ones_like(amount)
     return ladder(x, p["filter_cutoff"], p["filter_resonance"], sample_rate, drive, octaves, envelope)[0]
 
 
-def _is_differentiated(tensor: Tensor) -> bool:
+def is_differentiated(tensor: Tensor) -> bool:
+    """Return whether a tensor has a gradient, or a tangent in forward mode."""
     return tensor.requires_grad or forward_ad.unpack_dual(tensor).tangent is not None
