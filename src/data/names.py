@@ -19,9 +19,15 @@ SHIPPED = {
     "moog_resonance": "cd67b9",
     "simple_saw_log": "d4cd34",
     "moog_basic_log": "c09551",
+    "fm": "a205dc",
+    "karplus_strong": "d289cf",
+    "additive": "da1a0a",
+    "inversynth": "74ca82",
+    "two_oscillators": "dd67f3",
     "stft_32x32": "939467",
     "stft_32x64": "5ec721",
     "stft_48x48": "ef5793",
+    "stft_256x64": "e38c8f",
     "mel_32x32": "3da391",
 }
 

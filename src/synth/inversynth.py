@@ -8,8 +8,8 @@ B sin(2 pi v t)) -> sum -> ADSR -> resonant low-pass -> square gater. The paper 
   would turn every oscillator into noise.
 - The waves are naive, as the formula says. They alias. Band-limited ones would lose most of their partials, since the
   frequency deviates by more than itself.
-- The key is released after `gate_time`, half of a clip of 1 s. From the level at that time, the envelope falls
-  linearly to 0 within the release, also if the attack or the decay has not ended.
+- The key is released after `gate_time`, 0.75 s, so that three of four attacks end and decay and sustain are heard in
+  most sounds. From the level at that time, the envelope falls linearly to 0 within the release, whatever has not ended.
 - The filter has two poles: a state variable filter, with the quality q.
 - The gater is open in the first half of each of its periods.
 - The sum is divided by 4, so that full scale is 1 before the filter.
@@ -70,7 +70,7 @@ def _shape(rise, fall, sustain, drop, gate, filtered, gater, state, x):  # pragm
 
 
 def render(
-    parameters: Mapping[str, np.ndarray], sample_rate: float, num_samples: int, gate_time: float = 0.5
+    parameters: Mapping[str, np.ndarray], sample_rate: float, num_samples: int, gate_time: float = 0.75
 ) -> np.ndarray:
     """Render parameters (V,) float64 each -> (T, V) float32."""
     check_gate_time(gate_time)
@@ -128,5 +128,5 @@ INVERSYNTH = Voice(
         parameter("gate_rate", 0.01, 30, 0.5, "Hz", "f_gate: how often the sound goes on and off"),
     ),
     render=render,
-    settings={"gate_time": 0.5},
+    settings={"gate_time": 0.75},
 )

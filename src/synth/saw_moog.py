@@ -51,14 +51,15 @@ def apply_filter(
     """
     enabled = p["filter_enabled"] >= 0.5
     if enabled.any():
-        moving = bool(np.any(p["filter_env_amount"][enabled]))
+        amount = p["filter_env_amount"]
+        moving = bool(np.any(amount[enabled]))
         envelope = None
         if moving:
             times = [p[f"filter_env_{stage}"] * sample_rate for stage in ("attack", "decay", "release")]
             envelope = adsr(times[0], times[1], p["filter_env_sustain"], times[2], len(x))
-        octaves = p["filter_env_amount"] if moving else None
+        octaves = amount if moving else None
         if added is not None:
-            envelope = added if envelope is None else octaves.astype(np.float32) * envelope + added
+            envelope = added if envelope is None else amount.astype(np.float32) * envelope + added
             octaves = np.ones(len(enabled))
         own = x if enabled.all() else None  # otherwise the unfiltered voices are still needed
         filtered, _ = ladder(

@@ -107,7 +107,8 @@ PRESETS: dict[str, dict[str, float | str]] = {
               "filter_env_amount": 3, "filter_env_decay": 0.12, "filter_env_sustain": 0, "amp_attack": 0.002,
               "amp_decay": 0.4, "amp_sustain": 0},
     "wobble": {"osc1_shape": "saw", "osc2_shape": "square", "osc2_interval": -12, "filter_cutoff": 400,
-               "filter_resonance": 0.7, "lfo_rate": 4, "lfo_cutoff_depth": 2},
+               "filter_resonance": 0.7, "noise_level": 0.1, "amp_decay": 0, "amp_sustain": 1, "lfo_rate": 4,
+               "lfo_cutoff_depth": 2},
 }  # fmt: skip
 
 TWO_OSCILLATORS = Voice(

@@ -26,7 +26,7 @@ def source():
     return load_source(parse_recipe(running.recipe("synth=inversynth", "dataset.size=256")))
 
 
-def reference(p, num_samples, gate_time=0.5):
+def reference(p, num_samples, gate_time=0.75):
     """Return one voice in float64; its parameters are numbers."""
     t = np.arange(num_samples) / FS
     x = np.zeros(num_samples)

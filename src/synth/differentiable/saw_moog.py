@@ -59,7 +59,7 @@ def _filtered(x: Tensor, p: Mapping[str, Tensor], sample_rate: float, drive: flo
         attack, decay, release = (p[f"filter_env_{stage}"] * sample_rate for stage in ("attack", "decay", "release"))
         octaves, envelope = amount, adsr(attack, decay, p["filter_env_sustain"], release, len(x), dtype=x.dtype)
     if added is not None:
-        envelope = added if envelope is None or octaves is None else octaves.to(x.dtype) * envelope + added
+        envelope = added if envelope is None else amount.to(x.dtype) * envelope + added
         octaves = torch.ones_like(amount)
     return ladder(x, p["filter_cutoff"], p["filter_resonance"], sample_rate, drive, octaves, envelope)[0]
 
