@@ -25,10 +25,9 @@ def render(
     octaves, lfo = p["lfo_pitch_depth"] / 12.0, None
     if octaves.any() or p["lfo_cutoff_depth"].any():
         lfo = low_frequency_oscillator(p["lfo_rate"], sample_rate, num_samples)
-    frequency = note_to_hz(p["note_number"])
-    first = mixed_shapes(p["osc1_shape"], frequency, sample_rate, num_samples, octaves, lfo)
-    frequency = note_to_hz(p["note_number"] + p["osc2_interval"])
-    second = mixed_shapes(p["osc2_shape"], frequency, sample_rate, num_samples, octaves, lfo)
+    rest = sample_rate, num_samples, octaves, lfo if octaves.any() else None
+    first = mixed_shapes(p["osc1_shape"], note_to_hz(p["note_number"]), *rest)
+    second = mixed_shapes(p["osc2_shape"], note_to_hz(p["note_number"] + p["osc2_interval"]), *rest)
     mix, noise_level = (p[name].astype(np.float32) for name in ("osc_mix", "noise_level"))
     x = (1 - mix) * first + mix * second + noise_level * noise(num_samples)[:, None]
     added = None if lfo is None else (p["lfo_cutoff_depth"] * lfo).astype(np.float32)
