@@ -10,7 +10,7 @@ from src.synth.saw_moog import SAW_MOOG, SAW_MOOG_LOG, note_to_hz
 from src.synth.voice import Voice, parameter
 
 MAX_PARTIALS = 128
-DB_PER_OCTAVE = 20.0 * np.log10(2.0)  # of amplitudes in proportion to the partial's number
+DB_PER_OCTAVE = 20.0 * np.log10(2.0)  # the slope of amplitudes in proportion to the partial's number
 _PART = 32  # samples: the sums of a part, and what rotates, stay in the processor's fastest cache
 
 

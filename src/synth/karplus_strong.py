@@ -46,7 +46,7 @@ def string_filter(
 def _pluck(burst, pick, delay, allpass, taps, out):  # pragma: no cover - compiled
     """Fill out (T, V), one string after the other, since each sample needs the one before it."""
     for v in range(out.shape[1]):
-        start, length = delay[v] + 3, delay[v] + 2  # zeros before the pluck; its length, a period rounded up
+        start, length = delay[v] + 3, delay[v] + 2  # zeros before the pluck; its length, about a period
         y = np.zeros(start + 2 * length + out.shape[0])
         whole = np.int64(pick[v])
         share = pick[v] - whole
