@@ -27,6 +27,8 @@ from src.utils.terminal import counted
 
 log = logging.getLogger(__name__)
 
+_SILENT = 1e-5  # -100 dB re full scale
+
 Chunk = tuple[
     int, np.ndarray, np.ndarray
 ]  # index of the first sample, records (n, stride) uint8, values (n, P) float32
@@ -122,6 +124,23 @@ def check(source: Source) -> None:
     _refuse_repetition(source.synth.space, source.recipe.dataset)
     if source.recipe.dataset.sampling == "grid":
         _warn_of_fixed(source.synth.space, source.recipe.dataset.size)
+    _refuse_silence(source)
+
+
+def _refuse_silence(source: Source) -> None:
+    """Raise UserError if the first clips are all silent; warn if some are."""
+    dataset = source.recipe.dataset
+    values = source.synth.space.sample(dataset.seed, 0, min(BLOCK, dataset.size), dataset.sampling)
+    silent = np.abs(source.sounds(values)).max(axis=1) < _SILENT
+    if not silent.any():
+        return
+    given = source.synth.space.complete(values[silent][:1])
+    example = {name: round(float(column[0]), 6) for name, column in given.items()}
+    if silent.all():
+        raise UserError(
+            f"voice {source.synth.voice.name}: the first {len(silent)} clips are all silent, such as {example}"
+        )
+    log.warning("%d of the first %d clips are silent, such as %s", silent.sum(), len(silent), example)
 
 
 def _refuse_repetition(space: ParameterSpace, dataset: DatasetConfig) -> None:

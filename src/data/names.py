@@ -66,7 +66,8 @@ def dataset_name(recipe: Recipe, synth: Synth) -> str:
 def describe_sound(synth: Synth) -> dict[str, Any]:
     """Return the settings that determine a sound, except those in the name."""
     varying = ("name", "min", "max", "step", "scale", "kind", "values")
-    return {
+    source = {} if synth.config.source is None else {"source": synth.config.source}
+    return source | {
         "voice": synth.config.voice,
         "settings": {**synth.voice.settings, **synth.config.settings},
         "varying": [[getattr(spec, key) for key in varying] for spec in synth.space],

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from src.data.recipe import Recipe, parse_recipe
 from src.data.source import BLOCK, Source, load_source
 from src.data.spec import DatasetSpec
-from src.synth.voice import require_voice
+from src.synth.sources import require_source
 from src.utils.errors import UserError
 from src.utils.trust import trusted_paths
 
@@ -25,7 +25,7 @@ def recipe_of(spec: DatasetSpec, trust: Iterable[str] = ()) -> Recipe:
     if spec.origin.recipe is None:
         raise UserError(f"{spec.name}: its description has no recipe for its sounds")
     recipe = parse_recipe(spec.origin.recipe)
-    require_voice(recipe.synth.voice, trusted_paths(trust))
+    require_source(recipe.synth.voice, recipe.synth.source, trusted_paths(trust))
     return recipe
 
 

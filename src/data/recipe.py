@@ -97,7 +97,12 @@ def first_difference(there: Any, wanted: Any, key: str = "") -> str | None:
             if path != "dataset.name" and (found := first_difference(there.get(name), wanted.get(name), path)):
                 return found
         return None
-    return None if there == wanted else f"{key} = {there}, but {wanted} is given"
+    return None if there == wanted else f"{key} = {_short(there)}, but {_short(wanted)} is given"
+
+
+def _short(value: Any) -> str:
+    """Return a value of a config as text; the text of a program would be too long for a message."""
+    return shown(value, 200) if isinstance(value, str) and len(value) > 100 else str(value)
 
 
 def describe(error: ValidationError, prefix: str = "") -> str:

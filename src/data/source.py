@@ -72,6 +72,7 @@ class Source:
 def load_source(recipe: Recipe) -> Source:
     """Build the voice and the front end of a recipe; a UserError names the invalid key."""
     synth = load_synth(recipe.synth)
+    recipe = recipe.model_copy(update={"synth": synth.config})  # with the content of the files that it names
     return Source(recipe, synth, FrontEnd(recipe.spectral, recipe.synth.sample_rate, recipe.synth.num_samples))
 
 

@@ -6,11 +6,21 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_serializer
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from src.parameters.space import ParameterSpace
 from src.parameters.spec import YAML_WORDS, ParameterSpec
-from src.synth.voice import Voice, load_voice
+from src.synth.sources import content_of, make_voice
+from src.synth.voice import Voice
 from src.utils.errors import UserError, did_you_mean, shown
 
 
@@ -22,20 +32,39 @@ def _check_number(value: Any) -> Any:
 
 
 Value = Annotated[Any, AfterValidator(_check_number)]
+_OPTIONAL = ("source", "engine", "preset", "auto")  # left out where they are not given: older programs do not know them
 
 
 class SynthConfig(BaseModel):
-    """A voice, its duration and sample rate, and its varying parameters."""
+    """A voice, its duration and sample rate, and its varying parameters.
+
+    `parameters: auto`, or `auto: true` among the parameters, varies all parameters of the voice that are not given,
+    except those of a note.
+    """
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     name: str = Field(pattern=r"^[A-Za-z0-9_]+$", description="part of the dataset's name")
-    voice: str = Field(description="dotted path of a src.synth.voice.Voice")
+    voice: str = Field(description="dotted path of a src.synth.voice.Voice, or faust")
+    source: str | None = Field(None, max_length=1_000_000, description="of voice: faust; a file, a program, or pm.NAME")
+    engine: str | None = Field(None, max_length=200, description="version of what renders the source; found if null")
     sample_rate: int = Field(ge=1000, le=192_000)
     duration: float = Field(gt=0, le=60)
     preset: str | None = Field(None, description="one of the voice's presets, for the parameters that are not given")
     settings: dict[str, Value] = {}
+    auto: bool | None = None
     parameters: dict[str, dict[str, Value]]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_auto(cls, config: Any) -> Any:
+        parameters = config.get("parameters") if isinstance(config, dict) else None
+        if parameters == "auto":
+            return {**config, "auto": True, "parameters": {}}
+        if isinstance(parameters, dict) and isinstance(parameters.get("auto"), bool):
+            rest = {name: entry for name, entry in parameters.items() if name != "auto"}
+            return {**config, "auto": parameters["auto"] or None, "parameters": rest}
+        return config
 
     @field_validator("parameters", mode="before")
     @classmethod
@@ -48,11 +77,9 @@ class SynthConfig(BaseModel):
         return parameters
 
     @model_serializer(mode="wrap")
-    def _leave_out_no_preset(self, serialize: Any) -> dict[str, Any]:
+    def _leave_out_missing(self, serialize: Any) -> dict[str, Any]:
         plain = serialize(self)
-        if plain.get("preset") is None:
-            plain.pop("preset", None)  # older programs do not know the key
-        return plain
+        return {key: value for key, value in plain.items() if value is not None or key not in _OPTIONAL}
 
     @property
     def num_samples(self) -> int:
@@ -85,9 +112,13 @@ def load_synth(config: SynthConfig) -> Synth:
     """Return the synth of a config; a UserError names the invalid key.
 
     A parameter with {min, step, max} or {values} varies, and one with {value} is fixed. A parameter that is not given
-    has its value in the preset, or the voice's default.
+    has its value in the preset, or the voice's default, or varies if `auto` is set. The synth's config contains what a
+    source's file contained.
     """
-    voice = load_voice(config.voice)
+    source = content_of(config.voice, config.source)
+    voice = make_voice(config.voice, source)
+    engine = voice.versions({**voice.settings, **config.settings}) if voice.versions else None
+    config = config.model_copy(update={"source": source, "engine": config.engine or engine})
     for name in config.settings:
         if name not in voice.settings:
             raise UserError(
@@ -97,8 +128,10 @@ def load_synth(config: SynthConfig) -> Synth:
     for name, value in _preset(voice, config.preset).items():
         entries.setdefault(name, {"value": value})
     given = {name: _parameter(voice, name, entry) for name, entry in entries.items()}
-    rest = [_at_default(spec) for spec in voice.parameters if spec.name not in given]
-    space = ParameterSpace([*given.values(), *rest])
+    rest = [spec for spec in voice.parameters if spec.name not in given]
+    free = [spec for spec in rest if config.auto and spec.name not in voice.played]
+    fixed = [_at_default(spec) for spec in rest if spec not in free]
+    space = ParameterSpace([*given.values(), *free, *fixed])
     if not len(space):
         raise UserError("synth.parameters: no parameter varies; give at least one {min, step, max}")
     if len(space) > 255:

@@ -18,6 +18,7 @@ OUR_VOICES = frozenset(
         "src.synth.fm.FM",
         "src.synth.inversynth.INVERSYNTH",
         "src.synth.karplus_strong.KARPLUS_STRONG",
+        "src.synth.faust.instruments.INSTRUMENTS",
         "src.synth.saw_moog.SAW_MOOG",
         "src.synth.saw_moog.SAW_MOOG_LOG",
         "src.synth.two_oscillators.TWO_OSCILLATORS",
@@ -33,7 +34,8 @@ class Voice:
     (T, V) float32, full scale +-1. `parameters` defines the allowed range and the default of each parameter, `settings`
     the defaults of options that are never labels. `differentiable`, if there is one, renders the same sounds from
     torch tensors (B,) with gradients, to (B, T) on their device. `presets` are named sets of values that replace
-    defaults.
+    defaults. `played` names the parameters of a note, such as its pitch, which `parameters: auto` does not vary.
+    `versions(settings)`, if there is one, names the versions of programs outside this one that compute the sounds.
     """
 
     name: str
@@ -42,6 +44,8 @@ class Voice:
     settings: Mapping[str, Any] = field(default_factory=dict)
     differentiable: Callable[..., Any] | None = None
     presets: Mapping[str, Mapping[str, float | str]] = field(default_factory=dict)
+    played: frozenset[str] = frozenset()
+    versions: Callable[[Mapping[str, Any]], str] | None = None
 
     def spec(self, name: str) -> ParameterSpec:
         """Return a parameter with its allowed range; raise UserError if none has that name."""

@@ -1,0 +1,54 @@
+"""Voices that are made from a source of sound outside this program, such as a Faust program."""
+
+from collections.abc import Iterable
+
+from src.synth.voice import Voice, load_voice, require_voice
+from src.utils.errors import UserError, shown
+
+SCHEMES = ("faust",)  # values of `synth.voice` that are not dotted paths
+
+
+def make_voice(voice: str, source: str | None) -> Voice:
+    """Return the voice of a config: a scheme's from its source, any other by dotted path."""
+    if voice == "faust":
+        from src.synth.faust.voice import make_voice as make_faust_voice
+
+        return make_faust_voice(_required(voice, source))
+    if "." not in voice:
+        raise UserError(f"synth.voice: {shown(voice)} given; give module.NAME of a Voice, or {', '.join(SCHEMES)}")
+    if source is not None:
+        raise UserError(f"synth.source: {shown(source)} given, but voice {voice} takes none; give voice: faust")
+    return load_voice(voice)
+
+
+def content_of(voice: str, source: str | None) -> str | None:
+    """Return a config's source with the content of a file in place of its path, so that a recipe holds all it needs."""
+    if voice == "faust":
+        from src.synth.faust.program import read_source
+
+        return read_source(_required(voice, source))
+    return source
+
+
+def require_source(voice: str, source: str | None, trust: Iterable[str]) -> None:
+    """Raise UserError unless what a file names as voice is built in or trusted, as src.synth.voice.require_voice.
+
+    A Faust program can call any function of the system's libraries, so it must be one of Faust's own models, or
+    `faust` must be trusted.
+    """
+    if voice != "faust":
+        require_voice(voice, trust)
+        return
+    from src.synth.faust.program import is_library_model
+
+    if "faust" not in trust and not (source and is_library_model(source)):
+        raise UserError(
+            "its sounds come from a Faust program, which can run any code; if it is yours, give trust=[faust], or list "
+            "faust in configs/local/trust.yaml"
+        )
+
+
+def _required(voice: str, source: str | None) -> str:
+    if not source:
+        raise UserError(f"synth.source: voice {voice} needs one; give the path of a .dsp file, a program, or pm.NAME")
+    return source
