@@ -112,7 +112,7 @@ def test_commands_compose(words):
 
 def expand_word(word):
     """Return what a word becomes; what belongs to Hydra itself, or names a file, is not for a compose."""
-    if word.startswith(("hydra.", "hydra/")) or word.endswith(".yaml") or word == "synth=organ":  # a page makes it
+    if word.startswith(("hydra.", "hydra/")) or word.endswith(".yaml") or word in ("synth=organ", "synth=mine"):  # of a page
         return []
     return expand(word.replace("range(16)", "3"))
 

@@ -24,11 +24,14 @@ SHIPPED = {
     "additive": "da1a0a",
     "inversynth": "74ca82",
     "two_oscillators": "dd67f3",
+    "faust_saw_ladder": "7a6170",
+    "instruments": "a46f68",
     "stft_32x32": "939467",
     "stft_32x64": "5ec721",
     "stft_48x48": "ef5793",
     "stft_256x64": "e38c8f",
     "mel_32x32": "3da391",
+    "mel_64x64": "65cc58",
 }
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from src.parameters.spec import ParameterSpec
 from src.synth.faust.voice import make_voice, versions
 from src.synth.saw_moog import SAW_MOOG
-from src.synth.voice import Voice
+from src.synth.voice import Voice, parameter
 
 
 class _Instrument(NamedTuple):
@@ -30,6 +30,7 @@ INSTRUMENTS_BY_NAME = {
     "violin": _Instrument("pm.violin_ui_MIDI", "position", 0.2, 0.8, "vibratoFrequency", "vibratoGain"),
     "nylon guitar": _Instrument("pm.nylonGuitar_ui_MIDI", "pluckPosition", 0.1, 0.9, None, None),
 }
+_NAMES = tuple(INSTRUMENTS_BY_NAME)
 
 
 @cache
@@ -63,19 +64,17 @@ def render(
     return out
 
 
-def _spec(name: str, low: float, high: float, default: float, unit: str, description: str) -> ParameterSpec:
-    return ParameterSpec(name=name, min=low, max=high, default=default, unit=unit, description=description)
-
-
 INSTRUMENTS = Voice(
     name="instruments",
     parameters=(
-        ParameterSpec(name="instrument", values=tuple(INSTRUMENTS_BY_NAME), default=0, description="physical model"),
+        ParameterSpec(
+            name="instrument", min=0, max=len(_NAMES) - 1, values=_NAMES, default=0, description="physical model"
+        ),
         SAW_MOOG.spec("note_number").model_copy(update={"min": 36.0, "max": 83.0, "default": 60.0}),
         SAW_MOOG.spec("note_velocity"),
-        _spec("colour", 0, 1, 0.5, "", "reed stiffness, lip tension, or position of mouth, bow or pluck"),
-        _spec("vibrato_rate", 1, 10, 5, "Hz", "of all but the guitar"),
-        _spec("vibrato_depth", 0, 1, 0.3, "", "of all but the guitar"),
+        parameter("colour", 0, 1, 0.5, "", "reed stiffness, lip tension, or position of mouth, bow or pluck"),
+        parameter("vibrato_rate", 1, 10, 5, "Hz", "of all but the guitar"),
+        parameter("vibrato_depth", 0, 1, 0.3, "", "of all but the guitar"),
     ),
     render=render,
     settings={"engine": "auto", "note_off": 0.8},
