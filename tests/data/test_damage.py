@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from src.data.info import INFO_FILE, read_spec
+from src.data.plain_pickle import load_plain_pickle
 from src.data.spec import DatasetSpec
-from src.data.vimh.plain_pickle import load_plain_pickle
 from src.data.vimh_dataset import VIMHDataset
 from src.utils.errors import UserError
 from tests.data.references import edit_info, read_info, record, write_ancestor
@@ -222,7 +222,7 @@ def test_a_pickle_of_any_opcodes_is_refused_or_plain(tmp_path, one_gigabyte):
     def try_one(content):
         (tmp_path / "b").write_bytes(b"\x80\x04" + content + b".")
         try:
-            io.StringIO().write(repr(load_plain_pickle(tmp_path / "b")))
+            io.StringIO().write(repr(load_plain_pickle(tmp_path / "b", "")))
         except UserError as error:
             assert len(str(error).splitlines()) == 1
 

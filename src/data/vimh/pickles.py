@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from src.data.vimh.plain_pickle import check_size, load_plain_pickle
+from src.data.plain_pickle import load_plain_pickle, plain_array
 from src.data.vimh.records import CURRENT_METADATA_BYTES, Records, pack_records
 from src.utils.errors import UserError
 
@@ -20,7 +20,7 @@ def read_pickle(
 
     `scale_of_all` (2,) is the dB range that all records have, if it is known.
     """
-    content = load_plain_pickle(path)
+    content = load_plain_pickle(path, _REMEDY)
     if not isinstance(content, dict):
         raise UserError(f"{path}: a {type(content).__name__} found, a dict expected; {_REMEDY}")
     channels, height, width = image_shape
@@ -29,10 +29,10 @@ def read_pickle(
         if found != expected:
             shown = found if isinstance(found, int) else f"a {type(found).__name__}"
             raise UserError(f"{path}: {key} {shown} found, {expected} expected; {_REMEDY}")
-    data = _array(path, content, ("data",), np.uint8)
+    data = plain_array(path, content, ("data",), np.uint8, _REMEDY)
     if data.ndim < 2 or data[0].size != channels * height * width:
         raise UserError(f"{path}: data {data.shape} found, (n, {channels * height * width}) expected; {_REMEDY}")
-    labels = _array(path, content, _LABEL_KEYS, np.uint8)
+    labels = plain_array(path, content, _LABEL_KEYS, np.uint8, _REMEDY)
     if labels.shape != (len(data), 1 + 2 * num_parameters):
         raise UserError(
             f"{path}: labels {labels.shape} found, {(len(data), 1 + 2 * num_parameters)} expected; {_REMEDY}"
@@ -44,7 +44,7 @@ def read_pickle(
     np.put_along_axis(codes, ids.astype(np.int64), labels[:, 2::2], axis=1)
     scale = np.zeros((len(data), 2), np.float32)
     if content.get("scale_factors") is not None:
-        scale = _array(path, content, ("scale_factors",), np.float32)
+        scale = plain_array(path, content, ("scale_factors",), np.float32, _REMEDY)
         if scale.shape != (len(data), 2) or not np.isfinite(scale).all() or (scale[:, 0] > scale[:, 1]).any():
             raise UserError(f"{path}: scale_factors must be {len(data)} finite pairs [min, max]; {_REMEDY}")
         if scale_of_all is not None and (scale != scale_of_all).any():
@@ -52,24 +52,6 @@ def read_pickle(
     records = pack_records(data.reshape(-1, channels, height, width), codes, scale)
     shapes = np.array([image_shape], np.uint16)
     return Records(records.reshape(-1), CURRENT_METADATA_BYTES, np.arange(num_parameters), shapes)
-
-
-def _array(path: Path, content: dict, keys: tuple[str, ...], dtype: type) -> np.ndarray:
-    key = next((key for key in keys if key in content), None)
-    if key is None:
-        raise UserError(f"{path}: no key {' or '.join(keys)}; {_REMEDY}")
-    try:
-        check_size(content[key], 4 * path.stat().st_size)  # each reference to a list takes a byte
-        stored = np.asarray(content[key])
-        if stored.dtype.kind not in "uif" or not stored.size:
-            raise ValueError(f"{stored.dtype} {stored.shape}")
-        with np.errstate(invalid="ignore", over="ignore"):
-            array: np.ndarray = stored.astype(dtype)
-    except (ValueError, TypeError, OverflowError) as error:
-        raise UserError(f"{path}: {key} is not an array of numbers ({error}); {_REMEDY}") from error
-    if dtype is np.uint8 and not np.array_equal(array, stored):
-        raise UserError(f"{path}: {key} holds values outside 0..255; {_REMEDY}")
-    return array
 
 
 def write_pickle(path: Path, records: Records) -> None:

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from src.data.info import read_spec
+from src.data.plain_pickle import load_plain_pickle
 from src.data.vimh.pickles import read_pickle, write_pickle
-from src.data.vimh.plain_pickle import load_plain_pickle
 from src.data.vimh.reader import open_split
 from src.utils.errors import UserError
 from tests.data.references import write_ancestor
@@ -225,7 +225,7 @@ def test_a_damaged_dtype_cannot_reach_numpys_flags(tmp_path):
     raw = pickle.dumps({"data": np.zeros((5, 24), np.uint8)}, protocol=4)
     at = raw.rindex(b"K\x00t")
     for flags in (1, 3, 63, 255):
-        data = load_plain_pickle(dump(tmp_path / "b", raw[: at + 1] + bytes([flags]) + raw[at + 2 :]))["data"]
+        data = load_plain_pickle(dump(tmp_path / "b", raw[: at + 1] + bytes([flags]) + raw[at + 2 :]), "")["data"]
         assert np.asarray(data).astype(np.uint8).sum() == 0
 
 
@@ -267,4 +267,4 @@ def test_values_match_pickles_own_for_plain_containers(tmp_path):
     plain["again"] = plain["a"]
     for protocol in range(6):
         raw = pickle.dumps(plain, protocol=protocol)
-        assert load_plain_pickle(dump(tmp_path / "b", raw)) == pickle.load(io.BytesIO(raw)) == plain
+        assert load_plain_pickle(dump(tmp_path / "b", raw), "") == pickle.load(io.BytesIO(raw)) == plain

@@ -8,6 +8,7 @@ raw C flags, and a memo index sets the size of a C table).
 import io
 import pickletools
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -20,6 +21,7 @@ _ARGUMENT = {
     *("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT"),
     *("UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8"),
     *("BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8"),
+    *("BINSTRING", "SHORT_BINSTRING"),  # bytes of Python 2, read as Latin-1 text
 }
 _CONSTANT = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 _EMPTY = {"EMPTY_LIST": list, "EMPTY_DICT": dict, "EMPTY_TUPLE": tuple}
@@ -58,15 +60,15 @@ class _Array:
         return np.array(self.array, dtype, copy=copy)
 
 
-def load_plain_pickle(path: Path) -> Any:
+def load_plain_pickle(path: Path, remedy: str) -> Any:
     """Load numbers, text, lists, tuples, dicts with text keys, numpy arrays and scalars; else raise UserError.
 
-    Arrays are returned as objects that `numpy.asarray` accepts.
+    Arrays are returned as objects that `numpy.asarray` accepts. A byte string of Python 2 is text, a letter for each
+    byte. Errors end with `remedy`.
     """
     try:
         return _run(path.read_bytes())
     except (ValueError, LookupError, TypeError, OverflowError) as error:
-        remedy = "use the binary file, or make the dataset again"
         raise UserError(f"{path}: not a plain pickle ({str(error)[:200]}); {remedy}") from error
 
 
@@ -112,15 +114,15 @@ def _run(content: bytes) -> Any:
         elif name == "REDUCE":
             made = _reduce(*_pop(stack, 2))
             encoded += len(made) if isinstance(made, bytes) else 0
-            if encoded > len(content):
-                raise ValueError("more bytes than the file has")
             stack.append(made)
         elif name == "BUILD":
-            _build(stack[-2], stack.pop())
+            encoded += _build(stack[-2], stack.pop())
         elif name == "STOP":
             return _pop(stack, 1)[0]
         elif name not in ("PROTO", "FRAME"):
             raise ValueError(f"opcode {name}, which a plain pickle does not use")
+        if encoded > len(content):
+            raise ValueError("more bytes than the file has")
     raise ValueError("no end")
 
 
@@ -172,17 +174,40 @@ def _reduce(function: Any, arguments: Any) -> Any:
     raise ValueError(f"a call of {function}")
 
 
-def _build(target: Any, state: Any) -> None:
+def _build(target: Any, state: Any) -> int:
+    """Set the state of a dtype or an array; return the number of bytes that were encoded from text."""
     if isinstance(target, _Dtype) and state[1] in ("<", ">", "=", "|"):
         target.order = state[1]
-    elif isinstance(target, _Array):
-        _, shape, dtype, fortran, content = state
-        target.array = _view(content, dtype, shape, "F" if fortran else "C")
-    else:
+        return 0
+    if not isinstance(target, _Array):
         raise ValueError(f"a state for a {type(target).__name__}")
+    _, shape, dtype, fortran, content = state
+    is_text = isinstance(content, str)  # in files of Python 2
+    plain = content.encode("latin1") if is_text else content
+    target.array = _view(plain, dtype, shape, "F" if fortran else "C")
+    return len(plain) if is_text else 0
 
 
-def check_size(value: Any, most: int) -> None:
+def plain_array(path: Path, content: dict, keys: Sequence[str], dtype: type, remedy: str) -> np.ndarray:
+    """Return the array of numbers at the first of `keys` that a file's dict has; a UserError ends with `remedy`."""
+    key = next((key for key in keys if key in content), None)
+    if key is None:
+        raise UserError(f"{path}: no key {' or '.join(keys)}; {remedy}")
+    try:
+        _check_size(content[key], 4 * path.stat().st_size)  # each reference to a list takes a byte
+        stored = np.asarray(content[key])
+        if stored.dtype.kind not in "uif" or not stored.size:
+            raise ValueError(f"{stored.dtype} {stored.shape}")
+        with np.errstate(invalid="ignore", over="ignore"):
+            array: np.ndarray = stored.astype(dtype)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise UserError(f"{path}: {key} is not an array of numbers ({error}); {remedy}") from error
+    if dtype is np.uint8 and not np.array_equal(array, stored):
+        raise UserError(f"{path}: {key} holds values outside 0..255; {remedy}")
+    return array
+
+
+def _check_size(value: Any, most: int) -> None:
     """Raise ValueError unless nested lists hold numbers and arrays, `most` values at all references to a list."""
     pending, count = [value], 0
     while pending:
