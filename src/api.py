@@ -144,7 +144,8 @@ def evaluate(
     model = restore_model(contents)
     directory = str(data_dir or ROOT / "data" / model.spec.name)
     settings = contents["data_settings"]
-    datamodule = reopened(settings, trust, data_dir) or VIMHDataModule(directory, trust=tuple(trust), **settings)
+    found = reopened(settings, trust, data_dir, ROOT / "data")
+    datamodule = found or VIMHDataModule(directory, trust=tuple(trust), **settings)
     require_same_targets(model.spec, datamodule.spec, model.heads.uses_labels)
     trainer = Trainer(
         logger=False, callbacks=[], enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False

@@ -73,7 +73,9 @@ def main(config: DictConfig) -> None:
     checkpoint = read_checkpoint(ckpt_path, config.trust)
     model = restore_model(checkpoint)
     settings = checkpoint["data_settings"]
-    datamodule = reopened(settings, config.trust, given) or open_vimh(settings, model.spec, config)
+    datamodule = reopened(settings, config.trust, given, config.paths.data_dir) or open_vimh(
+        settings, model.spec, config
+    )
     require_same_targets(model.spec, datamodule.spec, model.heads.uses_labels)
     if datamodule.spec.sha256.get("train") != model.spec.sha256.get("train"):
         log.warning(

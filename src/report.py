@@ -85,7 +85,7 @@ def open_data(settings: dict[str, Any], name: str, config: DictConfig) -> BatchD
     from src.data.vimh_datamodule import VIMHDataModule
 
     given = config.data.data_dir
-    datamodule = reopened(settings, config.trust, given)
+    datamodule = reopened(settings, config.trust, given, config.paths.data_dir)
     if datamodule is not None:
         return datamodule
     data_dir = given or f"{config.paths.data_dir}/{name}"

@@ -1,30 +1,39 @@
 """Open the data of a checkpoint again, for a test."""
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from hydra.utils import get_class
 
 from src.data.datamodule import BatchDataModule
+from src.data.images.datamodule import ImageDataModule
 from src.data.images.digits import DigitsDataModule
 from src.utils.errors import UserError, one_line, shown
 from src.utils.trust import how_to_trust, is_trusted, trusted_paths
 
+_PACKAGED = Path("/usr/share/datasets")  # where Debian's packages of datasets put them
 
-def reopened(settings: Mapping[str, Any], trust: Iterable[str] = (), data_dir: object = None) -> BatchDataModule | None:
+
+def reopened(
+    settings: Mapping[str, Any], trust: Iterable[str] = (), data_dir: object = None, root: str | Path = "data"
+) -> BatchDataModule | None:
     """Return the datamodule that a checkpoint's data settings name, or None if they are those of a VIMH directory.
 
-    `format` is digits, or the class of a user's own datamodule, which `trust` must cover; it is called with the other
-    settings. Raises UserError if it cannot be built, or if a directory is given, which only VIMH data have.
+    `format` is digits, images, or the class of a user's own datamodule, which `trust` must cover; it is called with the
+    other settings. Images are read from `data_dir`, by default from the folder of their name in `root`. Raises
+    UserError if the datamodule cannot be built, or for a directory that it does not read.
     """
     kind = settings.get("format")
     if kind is None:
         return None
+    arguments = {key: value for key, value in settings.items() if key != "format"}
+    if kind == "images":
+        return ImageDataModule(root=_image_folder(arguments, data_dir, Path(root)), **arguments)
     if data_dir:
         raise UserError(
             f"data.data_dir: {data_dir} given, but this model was not trained on a VIMH directory; leave it out"
         )
-    arguments = {key: value for key, value in settings.items() if key != "format"}
     if kind == "digits":
         return DigitsDataModule(**arguments)
     if not is_trusted(kind, trusted_paths(trust)):
@@ -36,3 +45,16 @@ def reopened(settings: Mapping[str, Any], trust: Iterable[str] = (), data_dir: o
         return found(**arguments)
     except TypeError as error:
         raise UserError(f"data_settings: {one_line(error)}") from error
+
+
+def _image_folder(settings: Mapping[str, Any], given: object, root: Path) -> Path | None:
+    """Return the folder of a set of images, None if it needs none; raise UserError if it has to be given."""
+    if given:
+        return Path(str(given))
+    if settings["reader"].get("format") == "digits":
+        return None
+    usual = root / settings["name"]
+    for path in (usual, _PACKAGED / settings["name"]):
+        if path.is_dir():
+            return path
+    raise UserError(f"data.data_dir: not given, and {usual} does not exist; give the folder of the images")

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from src.data.recipe import describe
 from src.data.spec import DatasetSpec
+from src.data.spec_schema import DatasetName
 from src.models.checkpoint_file import FROM_TRUSTED
 from src.utils.errors import UserError, printable, shown
 from src.utils.trust import is_dotted
@@ -30,14 +31,24 @@ _DTYPES = {
 }
 
 
-class ImageSettings(BaseModel):
-    """The settings of a dataset of images: those of src.data.images.digits.DigitsDataModule."""
+class DigitsSettings(BaseModel):
+    """The settings of src.data.images.digits.DigitsDataModule."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
     format: Literal["digits"]
+    labels: dict[str, Any] = {}  # older checkpoints lack them
     seed: Annotated[int, Field(ge=0, lt=2**64)]
     eval_batch_size: Annotated[int, Field(ge=1, le=2**20)]
+
+
+class ImageSettings(DigitsSettings):
+    """The settings of src.data.images.datamodule.ImageDataModule."""
+
+    format: Literal["images"]  # type: ignore[assignment]
+    name: Annotated[DatasetName, Field(min_length=1)]
+    reader: dict[str, Any]
+    val_fraction: Annotated[float, Field(gt=0, lt=0.5)]
 
 
 class DataSettings(BaseModel):
@@ -49,6 +60,9 @@ class DataSettings(BaseModel):
     seed: Annotated[int, Field(ge=0, lt=2**64)]
     val_fraction: Annotated[float, Field(gt=0, lt=1)]
     eval_batch_size: Annotated[int, Field(ge=1, le=2**20)]
+
+
+_SCHEMAS: dict[str, type[BaseModel]] = {"digits": DigitsSettings, "images": ImageSettings}
 
 
 def require_contents(checkpoint: Mapping[str, Any]) -> None:
@@ -79,8 +93,9 @@ def require_settings(settings: Mapping[str, Any]) -> None:
     kind = settings.get("format", "")
     if isinstance(kind, str) and "." in kind and is_dotted(kind):
         return
+    schema = _SCHEMAS.get(kind, DataSettings) if isinstance(kind, str) else DataSettings
     try:
-        (ImageSettings if "format" in settings else DataSettings).model_validate(settings)
+        schema.model_validate(settings)
     except ValidationError as error:
         raise UserError(describe(error, "data_settings")) from error
 

@@ -56,7 +56,7 @@ def test_a_missing_package_is_one_line(monkeypatch):
 
     monkeypatch.setattr(builtins, "__import__", refuse)
     with pytest.raises(UserError, match="scikit-learn is not installed; uv pip install scikit-learn"):
-        DigitsDataModule()
+        _ = DigitsDataModule().spec
 
 
 def test_settings_open_the_same_data_again():
