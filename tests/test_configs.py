@@ -20,6 +20,7 @@ from src.parameters.space import ParameterSpace
 from src.parameters.spec import ParameterSpec
 from src.utils.errors import UnavailableError
 from tests import running
+from tests.data.images.files import write_mnist
 
 ENTRIES = ("train", "eval", "predict", "report", "generate", "limits")
 EXPERIMENTS = sorted(path.stem for path in (running.CONFIGS / "experiment").glob("*.yaml"))
@@ -179,6 +180,9 @@ def test_every_experiment_trains_and_tests_a_little(experiment, data_root, saw, 
     limits = [f"++trainer.limit_{stage}_batches=2" for stage in ("train", "val", "test")]
     config = running.composed("train", f"experiment={experiment}", *small)
     given = config.data.get("data_dir") and [f"data.data_dir={saw}"]  # a dataset that no config describes
+    if experiment == "fashion_mnist":  # a package of Debian
+        write_mnist(tmp_path / "images")
+        given = [f"data.root={tmp_path}/images"]
     score = running.run("train", data_root, tmp_path, f"experiment={experiment}", *small, *limits, *(given or []))
     assert score is not None and score >= 0
     assert (tmp_path / "test_results.json").is_file()

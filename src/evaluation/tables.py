@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from src.data.images.label_strategies import SYNTHETIC
 from src.data.paths import Location
 from src.data.spec import DatasetSpec
 from src.data.spec_schema import Sensitivity
@@ -35,7 +36,7 @@ if TYPE_CHECKING:  # they import Lightning, which generation does not need
 
 _BASELINE_NOTE = "mean baseline: MAE of always predicting the training split's mean; relative MAE: MAE / mean baseline"
 _LIMIT_NOTE = "image limit: the least MAE that the images allow, estimated when the dataset was made"
-CATEGORY_NOTE = "baseline accuracy: accuracy of always predicting the training split's most frequent category"
+_CATEGORY_NOTE = "baseline accuracy: accuracy of always predicting the training split's most frequent category"
 
 _ALL_IN = "test_results.md"
 _SHOWN = 20  # predictions of a folder or dataset that are printed; the files hold all
@@ -103,6 +104,14 @@ def baseline_note(evaluation: Evaluation) -> str:
     """Return what the columns of `evaluation_table` mean."""
     has_limits = any(row.image_limit is not None for row in evaluation.rows)
     return f"{_BASELINE_NOTE}; {_LIMIT_NOTE}" if has_limits else _BASELINE_NOTE
+
+
+def category_note(evaluation: Evaluation) -> str:
+    """Return what the columns of `category_table` mean, and which labels are synthetic."""
+    space = evaluation.predictions.space if evaluation.predictions else ()
+    names = [spec.name for spec in space if spec.description.startswith(SYNTHETIC)]
+    synthetic = f"; synthetic labels, computed from the class: {', '.join(names)}" if names else ""
+    return _CATEGORY_NOTE + synthetic
 
 
 def evaluation_table(evaluation: Evaluation) -> tuple[list[Column], list[list[str]], set[int]]:
@@ -194,7 +203,7 @@ def write_evaluation(
     elif not evaluation.categories:
         parts.append(markdown(*metrics_table(evaluation)))
     if evaluation.categories:
-        parts += [markdown(*category_table(evaluation)), f"{CATEGORY_NOTE}."]
+        parts += [markdown(*category_table(evaluation)), f"{category_note(evaluation)}."]
         columns, rows = class_table(evaluation)
         if rows:
             parts += [markdown(columns, rows), f"{CLASS_NOTE}."]
@@ -218,7 +227,7 @@ def print_evaluation(evaluation: Evaluation) -> None:
     elif not evaluation.categories:
         show(*metrics_table(evaluation), title)
     if evaluation.categories:
-        show(*category_table(evaluation), "" if rows else title, CATEGORY_NOTE, _ALL_IN)
+        show(*category_table(evaluation), "" if rows else title, category_note(evaluation), _ALL_IN)
     for row in evaluation.categories:
         columns, rows, title = confusion_table(row, len(row.confusion.categories) <= _LARGEST, evaluation.samples)
         if not fits(columns, rows):

@@ -85,10 +85,10 @@ class ImageDataModule(BatchDataModule):
             raise UserError(f"data.shift: {shift} given; give a number of pixels, at least 0")
         self.reader, self.labels = _plain(reader), _plain(labels or {"class": "identity"})
         self.data_dir = None if root is None else Path(root)
-        self.name = name or (as_name(self.data_dir.resolve().name) if self.data_dir else "images")
+        self._name = name or (as_name(self.data_dir.resolve().name) if self.data_dir else "images")
         self.val_fraction, self.shift, self.flip = val_fraction, shift, flip
         self.settings = {
-            "name": self.name,
+            "name": self._name,
             "reader": self.reader,
             "labels": self.labels,
             "val_fraction": val_fraction,
@@ -125,7 +125,7 @@ class ImageDataModule(BatchDataModule):
         targets = space.normalize(of_class).astype(np.float32)
         splits = self._split(images)
         spec = DatasetSpec(
-            name=self.name,
+            name=self._name,
             inputs=_inputs(*splits["train"]),
             targets=space,
             counts={split: len(splits[split][1]) for split in ("train", "val", "test")},
@@ -145,7 +145,7 @@ class ImageDataModule(BatchDataModule):
         else:
             test = (images.test, np.arange(len(images.test.classes)))
         if held_out >= len(order):
-            raise UserError(f"{self.name}: {len(images.train.classes)} images are too few to train on; add some")
+            raise UserError(f"{self._name}: {len(images.train.classes)} images are too few to train on; add some")
         return {"test": test, "val": (images.train, order[:held_out]), "train": (images.train, order[held_out:])}
 
 

@@ -15,6 +15,7 @@ from src.data.recipe import describe
 from src.parameters.spec import ParameterSpec
 from src.utils.errors import UserError, did_you_mean, shown
 
+SYNTHETIC = "synthetic: "  # begins the description of a head with such labels
 _DIGITS = tuple("0123456789")
 _STROKES = (1, 1, 1, 1, 2, 2, 1, 1, 1, 1)  # of a pen, as most people write 0 to 9
 
@@ -118,7 +119,7 @@ def label_spec(head: str, labels: Labels) -> ParameterSpec:
     kind: dict[str, Any] = {"values": labels.names}
     if labels.ordered:
         kind = {"min": 0, "max": len(labels.names) - 1, "step": 1, "kind": "ordinal"}
-    description = f"{'synthetic: ' if labels.synthetic else ''}{labels.meaning}"
+    description = SYNTHETIC * labels.synthetic + labels.meaning
     try:
         return ParameterSpec(name=head, description=description, **kind)
     except ValidationError as error:

@@ -188,7 +188,10 @@ def test_digits_have_five_heads_that_learn(data_root, tmp_path, capsys):
     assert found["digit"] > 0.8 and found["parity"] > 0.85 and set(found) == {"digit", "parity", "strokes", "is_zero"}
     (row,) = results["rows"]
     assert row["name"] == "value" and row["relative_mae"] < 0.5
-    assert max(map(len, capsys.readouterr().out.splitlines())) <= 80
+    shown = capsys.readouterr().out
+    told = "synthetic labels, computed from the class: parity, strokes, is_zero, value"
+    assert max(map(len, shown.splitlines())) <= 80 and told in " ".join(shown.split())
+    assert told in (tmp_path / "run/test_results.md").read_text()
     best = tmp_path / "run/checkpoints/best.ckpt"
     running.run("eval", data_root, tmp_path / "eval", f"ckpt_path={best}", "trainer=cpu")
     assert accuracies(tmp_path / "eval")[0] == results
