@@ -20,21 +20,23 @@ def reopened(
 ) -> BatchDataModule | None:
     """Return the datamodule that a checkpoint's data settings name, or None if they are those of a VIMH directory.
 
-    `format` is digits, images, or the class of a user's own datamodule, which `trust` must cover; it is called with the
-    other settings. Images are read from `data_dir`, by default from the folder of their name in `root`. Raises
-    UserError if the datamodule cannot be built, or for a directory that it does not read.
+    `format` is images, or the class of a user's own datamodule, which `trust` must cover; it is called with the other
+    settings. Images are read from `data_dir`, by default from the folder of their name in `root`. Raises UserError if
+    the datamodule cannot be built, or for a directory that it does not read.
     """
     kind = settings.get("format")
     if kind is None:
         return None
     arguments = {key: value for key, value in settings.items() if key != "format"}
-    if kind == "images":
+    if kind == "images" and settings["reader"].get("format") != "digits":
         return ImageDataModule(root=_image_folder(arguments, data_dir, Path(root)), **arguments)
     if data_dir:
         raise UserError(
             f"data.data_dir: {data_dir} given, but this model was not trained on a VIMH directory; leave it out"
         )
-    if kind == "digits":
+    if kind == "images":
+        return ImageDataModule(**arguments)
+    if kind == "digits":  # in checkpoints of older versions
         return DigitsDataModule(**arguments)
     if not is_trusted(kind, trusted_paths(trust)):
         raise UserError(f"data_settings.format: {shown(kind)} is the class of its data; {how_to_trust(kind)}")
@@ -47,12 +49,10 @@ def reopened(
         raise UserError(f"data_settings: {one_line(error)}") from error
 
 
-def _image_folder(settings: Mapping[str, Any], given: object, root: Path) -> Path | None:
-    """Return the folder of a set of images, None if it needs none; raise UserError if it has to be given."""
+def _image_folder(settings: Mapping[str, Any], given: object, root: Path) -> Path:
+    """Return the folder of a set of images; raise UserError if it has to be given."""
     if given:
         return Path(str(given))
-    if settings["reader"].get("format") == "digits":
-        return None
     usual = root / settings["name"]
     for path in (usual, _PACKAGED / settings["name"]):
         if path.is_dir():

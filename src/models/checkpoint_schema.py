@@ -32,12 +32,11 @@ _DTYPES = {
 
 
 class DigitsSettings(BaseModel):
-    """The settings of src.data.images.digits.DigitsDataModule."""
+    """The settings of scikit-learn's digits in checkpoints of older versions."""
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
     format: Literal["digits"]
-    labels: dict[str, Any] = {}  # older checkpoints lack them
     seed: Annotated[int, Field(ge=0, lt=2**64)]
     eval_batch_size: Annotated[int, Field(ge=1, le=2**20)]
 
@@ -48,6 +47,7 @@ class ImageSettings(DigitsSettings):
     format: Literal["images"]  # type: ignore[assignment]
     name: Annotated[DatasetName, Field(min_length=1)]
     reader: dict[str, Any]
+    labels: dict[str, Any]
     val_fraction: Annotated[float, Field(gt=0, lt=0.5)]
 
 

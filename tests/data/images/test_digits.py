@@ -63,6 +63,8 @@ def test_settings_open_the_same_data_again():
     data = DigitsDataModule(eval_batch_size=7, seed=3)
     again = reopened(data.checkpoint_settings())
     assert again.settings == data.settings and again.spec == data.spec
+    older = reopened({"format": "digits", "eval_batch_size": 7, "seed": 3})
+    assert older.settings == data.settings and older.spec == data.spec
     assert reopened({"labels": "exact"}) is None
 
 
