@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torchvision.datasets import CIFAR100
 
 from src.data.images.cifar import read_cifar
 from src.utils.errors import UserError
@@ -58,11 +59,24 @@ def test_the_coarse_class_of_each_fine_class_is_that_of_the_files(tmp_path, bina
         np.testing.assert_array_equal(np.array(found.classes.coarse)[split.classes], coarse)
 
 
-def test_planes_are_red_green_and_blue(tmp_path):
-    written = write_cifar100(tmp_path, binary=True)
-    image = read_cifar(tmp_path).train.images[7]
-    pixels = written["train"][0][7]
-    np.testing.assert_array_equal(image[1, 2], pixels[1024 + 64 : 1024 + 96])  # the third row of green
+class Generated(CIFAR100):
+    """torchvision's reader, without its checks that the files are the published ones."""
+
+    base_folder = ""
+    train_list, test_list = [["train", None]], [["test", None]]
+    meta = CIFAR100.meta | {"md5": None}
+
+
+@pytest.mark.parametrize("binary", [False, True])
+def test_torchvision_reads_the_same(tmp_path, binary):
+    write_cifar100(tmp_path / "pickles")
+    write_cifar100(tmp_path / "binary", binary=True)
+    found = read_cifar(tmp_path / ("binary" if binary else "pickles"))
+    for split, train in ((found.train, True), (found.test, False)):
+        expected = Generated(tmp_path / "pickles", train=train)
+        np.testing.assert_array_equal(split.images.transpose(0, 2, 3, 1), expected.data)
+        np.testing.assert_array_equal(split.classes, expected.targets)
+    assert list(found.classes.names) == expected.classes
 
 
 def test_coarse_classes_that_disagree_are_refused(tmp_path):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torchvision.datasets import MNIST
 
 from src.data.images.idx import read_array, read_idx
 from src.utils.errors import UserError
@@ -32,6 +33,16 @@ def test_the_four_files_are_read(tmp_path, compressed):
     for split, (images, classes) in ((found.train, written["train"]), (found.test, written["t10k"])):
         np.testing.assert_array_equal(split.images[:, 0], images)
         np.testing.assert_array_equal(split.classes, classes)
+
+
+def test_torchvision_reads_the_same(tmp_path):
+    folder = tmp_path / "MNIST/raw"
+    write_mnist(folder, compressed=False)
+    found = read_idx(folder)
+    for split, train in ((found.train, True), (found.test, False)):
+        expected = MNIST(tmp_path, train=train)
+        np.testing.assert_array_equal(split.images[:, 0], expected.data)
+        np.testing.assert_array_equal(split.classes, expected.targets)
 
 
 def test_names_are_those_given(tmp_path):
