@@ -16,7 +16,7 @@ from src.utils.trust import is_dotted
 
 KEYS = ("data_settings", "dataset_spec", "model_config", "state_dict")
 _MOST_VALUES = 50_000  # of the description: 255 parameters with their texts have 3,000
-_MOST_OF_SETTINGS = 100
+_MOST_OF_SETTINGS = 1000  # groups of a hundred classes have 300
 _MOST_OF_MODEL = 5000  # of a model's config, which Hydra takes time to read: ours have 60
 _MOST_OF_HEADS = 10_000  # in the configs of all heads that have the default one
 _DEEPEST = 32

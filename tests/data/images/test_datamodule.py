@@ -148,6 +148,12 @@ def test_settings_open_the_same_data_again(tmp_path):
         reopened(settings, root=tmp_path / "none")
 
 
+def test_groups_of_a_hundred_classes_fit_into_a_checkpoint(tmp_path):
+    groups = {f"group {group}": [f"class {5 * group + at}" for at in range(5)] for group in range(20)}
+    data = mnist(tmp_path, labels={"class": "identity", "group": {"strategy": "coarse", "groups": groups}})
+    require_settings(data.checkpoint_settings())
+
+
 @pytest.mark.parametrize("change", [{"name": "../x"}, {"name": ""}, {"root": "/etc"}, {"reader": []}, {"labels": 3}])
 def test_a_checkpoint_cannot_name_a_folder(tmp_path, change):
     settings = mnist(tmp_path).checkpoint_settings()
