@@ -131,8 +131,8 @@ def _read_names(root: Path, files: Sequence[str]) -> list[tuple[str, ...]]:
     found = []
     for path in (root / file for file in files):
         try:
-            if path.stat().st_size > _MOST_NAMES_BYTES:
-                raise ValueError(f"larger than {_MOST_NAMES_BYTES} bytes")
+            if not path.is_file() or path.stat().st_size > _MOST_NAMES_BYTES:
+                raise ValueError(f"a file of at most {_MOST_NAMES_BYTES} bytes expected")
             found.append(tuple(path.read_text(encoding="utf-8").split()))
         except (OSError, ValueError) as error:
             raise UserError(f"{path}: holds no names ({one_line(error)}); {_REMEDY}") from error

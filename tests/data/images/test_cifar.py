@@ -187,6 +187,10 @@ def damage_and_read(root, path):
         except UserError as error:
             assert len(str(error).splitlines()) == 1 and str(root) in str(error)
             return
+        if path.suffix == ".bin":
+            records = np.frombuffer(path.read_bytes(), np.uint8).reshape(-1, 3074)
+            np.testing.assert_array_equal(found.train.images.reshape(-1, 3072), records[:, 2:])
+            np.testing.assert_array_equal(found.train.classes, records[:, 1])
         for split in (found.train, found.test):
             assert split.images.dtype == np.uint8 and split.images.shape == (len(split.classes), 3, 32, 32)
             assert split.classes.max() < len(found.classes.names)
