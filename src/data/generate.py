@@ -15,6 +15,7 @@ from src.data.inputs import Inputs
 from src.data.limits import add_limits
 from src.data.paths import Location
 from src.data.recipe import SPLITS, DatasetConfig, Recipe
+from src.data.repeats import noise_floor_db
 from src.data.sensitivity import check_sensitivity
 from src.data.source import BLOCK, Source, load_source
 from src.data.spec import DatasetSpec, Origin
@@ -39,9 +40,10 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def describe_source(source: Source, sensitivity: list[Sensitivity]) -> DatasetSpec:
-    """Return the description of a recipe's dataset."""
+def describe_source(source: Source, sensitivity: list[Sensitivity], noise_floor: float | None = None) -> DatasetSpec:
+    """Return the description of a recipe's dataset; `noise_floor` is that of src.data.repeats."""
     recipe = source.recipe
+    noise = {} if noise_floor is None else {"noise_floor_db": noise_floor}
     return DatasetSpec(
         name=source.name,
         inputs=Inputs(source.front_end.image_shape),
@@ -56,6 +58,7 @@ def describe_source(source: Source, sensitivity: list[Sensitivity]) -> DatasetSp
                 "seed": recipe.dataset.seed,
                 "config": recipe.model_dump(mode="json"),
                 "program_version": __version__,
+                **noise,
             },
             sensitivity=sensitivity,
         ),
@@ -180,7 +183,8 @@ def assemble(
     with writer, counted(place.name, "clips", source.recipe.dataset.size) as advance:
         split_of, row_of = source.recipe.place()
         # `with` has already refused an existing dataset
-        writer.spec = describe_source(source, add_limits(source, check_sensitivity(source, allow_blind)))
+        effects = add_limits(source, check_sensitivity(source, allow_blind))
+        writer.spec = describe_source(source, effects, noise_floor_db(source))
         for start, records, values in chunks:
             at = slice(start, start + len(records))
             for number, split in enumerate(SPLITS):

@@ -45,8 +45,8 @@ class SynthConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     name: str = Field(pattern=r"^[A-Za-z0-9_]+$", description="part of the dataset's name")
-    voice: str = Field(description="dotted path of a src.synth.voice.Voice, or faust")
-    source: str | None = Field(None, max_length=1_000_000, description="of voice: faust; a file, a program, or pm.NAME")
+    voice: str = Field(description="dotted path of a src.synth.voice.Voice, or faust, or plugin")
+    source: str | None = Field(None, max_length=1_000_000, description="of voice: faust or plugin")
     engine: str | None = Field(None, max_length=200, description="version of what renders the source; found if null")
     sample_rate: int = Field(ge=1000, le=192_000)
     duration: float = Field(gt=0, le=60)

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from src.synth.voice import Voice, load_voice, require_voice
 from src.utils.errors import UserError, shown
 
-SCHEMES = ("faust",)  # values of `synth.voice` that are not dotted paths
+SCHEMES = ("faust", "plugin")  # values of `synth.voice` that are not dotted paths
 
 
 def make_voice(voice: str, source: str | None) -> Voice:
@@ -14,10 +14,16 @@ def make_voice(voice: str, source: str | None) -> Voice:
         from src.synth.faust.voice import make_voice as make_faust_voice
 
         return make_faust_voice(_required(voice, source))
+    if voice == "plugin":
+        from src.synth.plugin.voice import make_voice as make_plugin_voice
+
+        return make_plugin_voice(_required(voice, source))
     if "." not in voice:
         raise UserError(f"synth.voice: {shown(voice)} given; give module.NAME of a Voice, or {', '.join(SCHEMES)}")
     if source is not None:
-        raise UserError(f"synth.source: {shown(source)} given, but voice {voice} takes none; give voice: faust")
+        raise UserError(
+            f"synth.source: {shown(source)} given, but voice {voice} takes none; give voice: faust or plugin"
+        )
     return load_voice(voice)
 
 
@@ -33,9 +39,16 @@ def content_of(voice: str, source: str | None) -> str | None:
 def require_source(voice: str, source: str | None, trust: Iterable[str]) -> None:
     """Raise UserError unless what a file names as voice is built in or trusted, as src.synth.voice.require_voice.
 
-    A Faust program can call any function of the system's libraries, so it must be one of Faust's own models, or
-    `faust` must be trusted.
+    A plug-in is a program, and a Faust program can call any function of the system's libraries. So `plugin` or `faust`
+    must be trusted, except for one of Faust's own models.
     """
+    if voice == "plugin" and "plugin" not in trust:
+        raise UserError(
+            "its sounds come from a plug-in, which can run any code; if you trust it, give trust=[plugin], or list "
+            "plugin in configs/local/trust.yaml"
+        )
+    if voice == "plugin":
+        return
     if voice != "faust":
         require_voice(voice, trust)
         return
@@ -49,6 +62,10 @@ def require_source(voice: str, source: str | None, trust: Iterable[str]) -> None
 
 
 def _required(voice: str, source: str | None) -> str:
-    if not source:
-        raise UserError(f"synth.source: voice {voice} needs one; give the path of a .dsp file, a program, or pm.NAME")
-    return source
+    if source:
+        return source
+    kinds = {
+        "faust": "the path of a .dsp file, a program, or pm.NAME",
+        "plugin": "a path, or the URI of an LV2 plug-in",
+    }
+    raise UserError(f"synth.source: voice {voice} needs one; give {kinds[voice]}")

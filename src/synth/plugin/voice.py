@@ -1,0 +1,133 @@
+"""A plug-in as a voice: VST2 and VST3 by path, LV2 by URI, hosted by DawDreamer."""
+
+import hashlib
+import logging
+import re
+import threading
+from collections.abc import Mapping, Sequence
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from src.parameters.spec import ParameterSpec
+from src.synth.faust.program import dawdreamer, engine_version
+from src.synth.plugin.host import Host, LostClip, Note
+from src.synth.plugin.parameters import Knob, describe_knob
+from src.synth.voice import Voice
+from src.utils.errors import UserError
+
+log = logging.getLogger(__name__)
+
+_LIST_RATE = 44100  # Hz at which a plug-in is asked for its parameters
+_MOST_LOST = 10  # clips of a run
+_hosts = threading.local()  # each thread has processes of its own
+_lost: list[str] = []
+
+
+def make_voice(source: str) -> Voice:
+    """Return the voice of a plug-in; raise UserError if it cannot be loaded, and UnavailableError without DawDreamer.
+
+    Its parameters have the names of the plug-in, and the ranges and categories that the plug-in's texts show, otherwise
+    0 to 1. Every clip is a note (`note_number`, rounded, and `note_velocity`) of a new instance, which is released
+    after the share `note_off` of the clip. `reuse: true` keeps an instance for all clips, which is faster, but then a
+    clip may depend on those before it. `preset` is the path of an .fxp or .vstpreset file, from which all parameters
+    start that the config does not set.
+    """
+    dawdreamer()
+    _require_plugin(source)
+    knobs = _knobs(source)
+    specs = (_NOTE, _LEVEL, *(knob.spec for knob in knobs))
+    settings = {"note_off": 0.8, "reuse": False, "preset": None}
+    name = Path(source).stem if "://" not in source else source.rpartition("/")[2].rpartition("#")[2]
+    played = frozenset({"note_number", "note_velocity"})
+    render = partial(_render, source, tuple(knobs))
+    return Voice(name, specs, render, settings, played=played, versions=partial(_versions, source))
+
+
+_NOTE = ParameterSpec(name="note_number", min=0, max=127, step=1, default=60, unit="MIDI note", description="pitch")
+_LEVEL = ParameterSpec(name="note_velocity", min=1, max=127, step=1, default=100, unit="MIDI velocity")
+
+
+def _require_plugin(source: str) -> None:
+    if "://" not in source and not Path(source).expanduser().exists():
+        raise UserError(
+            f"synth.source: {source} does not exist; give the path of a VST plug-in, or the URI of an LV2 one"
+        )
+
+
+@lru_cache(maxsize=8)
+def _knobs(source: str) -> tuple[Knob, ...]:
+    rows = _host(source, None, _LIST_RATE).describe()
+    names = _names([row["name"] for row in rows])
+    return tuple(describe_knob(row, name) for row, name in zip(rows, names, strict=True))
+
+
+def _names(given: Sequence[str]) -> list[str]:
+    """Return the names of parameters as words; one without a name, or with that of another, has its number."""
+    words = [re.sub(r"[\W_]+", "_", name).strip("_") for name in given]
+    return [word if word and words.count(word) == 1 else f"{word}_{at}".lstrip("_") for at, word in enumerate(words)]
+
+
+def _host(source: str, preset: str | None, sample_rate: int) -> Host:
+    """Return this thread's process for a plug-in."""
+    hosts = _hosts.__dict__.setdefault("by_plugin", {})
+    key = (source, preset, sample_rate)
+    if key not in hosts:
+        hosts[key] = Host(*key)
+    return hosts[key]
+
+
+def _render(
+    source: str,
+    knobs: Sequence[Knob],
+    parameters: Mapping[str, np.ndarray],
+    sample_rate: float,
+    num_samples: int,
+    note_off: Any = 0.8,
+    reuse: Any = False,
+    preset: Any = None,
+) -> np.ndarray:
+    """Render parameters (V,) float64 each -> (T, V) float32; a lost clip is silent, and logged with its parameters."""
+    if isinstance(note_off, bool) or not isinstance(note_off, int | float) or not 0 < note_off <= 1:
+        raise UserError(f"synth.settings.note_off: {note_off!r} given; give a share of the clip, above 0 and up to 1")
+    if not isinstance(reuse, bool):
+        raise UserError(f"synth.settings.reuse: {reuse!r} given; give true or false")
+    host = _host(source, preset, int(sample_rate))
+    own = {knob.index: knob.to_plugin(parameters[knob.spec.name]) for knob in knobs}
+    seconds = num_samples / sample_rate
+    clips = np.zeros((num_samples, len(parameters["note_number"])), np.float32)
+    for clip in range(clips.shape[1]):
+        values = {index: float(np.clip(column[clip], 0.0, 1.0)) for index, column in own.items()}
+        number, velocity = (round(float(parameters[name][clip])) for name in ("note_number", "note_velocity"))
+        note = Note(number, max(1, velocity), note_off * seconds, seconds + 0.5 / sample_rate)
+        try:
+            audio = host.render(values, note, reuse)
+        except LostClip as error:
+            _tell_lost(source, {name: float(column[clip]) for name, column in parameters.items()}, error)
+            continue
+        clips[:, clip] = audio[:, :num_samples].mean(axis=0)
+    return clips
+
+
+def _tell_lost(source: str, given: Mapping[str, float], error: LostClip) -> None:
+    _lost.append(f"{source}: a clip is lost and silent, because {error}; its parameters: {dict(given)}")
+    log.warning(_lost[-1])
+    if len(_lost) > _MOST_LOST:
+        raise UserError(f"{source}: {len(_lost)} clips are lost; the last because {error}; narrow the ranges")
+
+
+def _versions(source: str, settings: Mapping[str, Any]) -> str:
+    """Return the versions of DawDreamer and of the plug-in's and the preset's files."""
+    files = [Path(name).expanduser() for name in (source, settings.get("preset")) if name and "://" not in name]
+    return ", ".join([engine_version(), *(f"{path.name} sha256 {_digest(path)}" for path in files)])
+
+
+def _digest(path: Path) -> str:
+    """Return the beginning of the SHA-256 of a file, or of all files of a bundle in the order of their names."""
+    found = hashlib.sha256()
+    for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+        if file.is_file():
+            found.update(file.read_bytes())
+    return found.hexdigest()[:16]

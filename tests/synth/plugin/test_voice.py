@@ -1,0 +1,109 @@
+"""Real plug-ins of Debian as voices; without them, or without DawDreamer, these tests are skipped."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from src.data.generate import generate
+from src.data.info import read_spec
+from src.data.origin import source_of
+from src.data.recipe import parse_recipe
+from src.synth.plugin import voice as module
+from src.synth.plugin.host import LostClip
+from src.synth.plugin.voice import make_voice
+from src.utils.errors import UserError
+from tests.data.conftest import tiny_recipe
+
+NEKOBI = "/usr/lib/vst/Nekobi-vst.so"  # package dpf-plugins-vst
+DX10 = "http://drobilla.net/plugins/mda/DX10"  # package mda-lv2
+_HAS_DAWDREAMER = importlib.util.find_spec("dawdreamer") is not None
+needs_nekobi = pytest.mark.skipif(not (_HAS_DAWDREAMER and Path(NEKOBI).exists()), reason="Nekobi is not installed")
+needs_dx10 = pytest.mark.skipif(
+    not (_HAS_DAWDREAMER and Path("/usr/lib/lv2/mda.lv2").exists()), reason="mda-lv2 is not installed"
+)
+FS = 22050
+PLUGINS = [pytest.param(NEKOBI, marks=needs_nekobi), pytest.param(DX10, marks=needs_dx10)]
+
+
+def drawn(voice, count):
+    random = np.random.default_rng(0)
+    values = {}
+    for spec in voice.parameters:
+        free = random.integers(0, len(spec.values), count) if spec.values else random.uniform(spec.min, spec.max, count)
+        values[spec.name] = np.full(count, spec.default) if spec.name in voice.played else free.astype(float)
+    return values
+
+
+@needs_nekobi
+def test_parameters_have_the_ranges_that_the_plug_in_shows():
+    specs = {spec.name: spec for spec in make_voice(NEKOBI).parameters}
+    assert specs["Waveform"].values == ("Square", "Triangle")
+    assert (specs["Tuning"].min, specs["Tuning"].max) == (-12, 12)
+    assert (specs["VCF_Resonance"].max, specs["VCF_Resonance"].unit) == (95, "%")
+    assert make_voice(NEKOBI).played == {"note_number", "note_velocity"}
+
+
+@pytest.mark.parametrize("source", PLUGINS)
+def test_a_clip_of_a_new_instance_depends_on_its_parameters_alone(source):
+    voice = make_voice(source)
+    given = drawn(voice, 6)
+    together = voice.render(given, FS, 4000)
+    backwards = voice.render({name: values[::-1] for name, values in given.items()}, FS, 4000)
+    np.testing.assert_array_equal(together, backwards[:, ::-1])
+    assert together.any() and voice.render(given, FS, 4000, reuse=True).shape == together.shape
+
+
+@needs_nekobi
+def test_the_pitch_is_the_notes():
+    voice = make_voice(NEKOBI)
+    given = {spec.name: np.array([spec.default]) for spec in voice.parameters} | {"Cutoff": np.array([100.0])}
+    clip = voice.render(given | {"note_number": np.array([69.0])}, FS, FS)[:, 0]
+    spectrum = np.abs(np.fft.rfft(clip[: FS // 2] * np.hanning(FS // 2)))
+    assert abs(np.argmax(spectrum) * 2 - 220) <= 4  # it is a bass, an octave below
+
+
+@needs_nekobi
+def test_a_reused_instance_is_no_function_of_its_parameters_and_the_dataset_says_so(tmp_path, caplog):
+    plain = tiny_recipe(**{"dataset.size": 64}).model_dump(mode="json")
+    knobs = {"auto": True, "note_velocity": {"value": 120}}
+    plain["synth"] |= {"name": "nekobi", "voice": "plugin", "source": NEKOBI, "parameters": knobs, "duration": 0.25}
+    plain["synth"]["settings"] = {"reuse": True}
+    directory, _ = generate(parse_recipe(plain), tmp_path, allow_blind=True)
+    assert any("Nekobi-vst is not a function of its parameters" in line.getMessage() for line in caplog.records)
+    held = json.loads((directory / "vimh_dataset_info.json").read_text())["generator"]
+    assert held["noise_floor_db"] < 0 and "Nekobi-vst.so sha256" in held["config"]["synth"]["engine"]
+    with pytest.raises(UserError, match=r"give trust=\[plugin\]"):
+        source_of(read_spec(directory))
+    assert source_of(read_spec(directory), ["plugin"]).synth.voice.name == "Nekobi-vst"
+
+
+@needs_nekobi
+def test_a_lost_clip_is_silent_and_named_and_many_end_the_run(monkeypatch, caplog):
+    voice = make_voice(NEKOBI)
+
+    class Crashing:
+        def render(self, values, note, reuse):
+            raise LostClip("its process ended with status -11")
+
+    monkeypatch.setattr(module, "_host", lambda *key: Crashing())
+    monkeypatch.setattr(module, "_lost", [])
+    given = drawn(voice, 3)
+    assert not voice.render(given, FS, 100).any()
+    lines = [record.getMessage() for record in caplog.records]
+    assert len(lines) == 3 and f"'Cutoff': {given['Cutoff'][0]}" in lines[0]
+    with pytest.raises(UserError, match="11 clips are lost; the last because its process ended with status -11"):
+        voice.render(drawn(voice, 20), FS, 100)
+
+
+@pytest.mark.skipif(not _HAS_DAWDREAMER, reason="dawdreamer is not installed")
+def test_what_cannot_be_loaded_is_one_line(tmp_path):
+    with pytest.raises(UserError, match=r"/nope\.so does not exist; give the path of a VST plug-in"):
+        make_voice("/nope.so")
+    text = tmp_path / "text.so"
+    text.write_text("no plug-in")
+    for source in (str(text), "http://example.org/no-such-plug-in"):
+        with pytest.raises(UserError, match=r"^synth\.source: "):
+            make_voice(source)
