@@ -28,7 +28,7 @@ PATHS = (  # a leading `~` is the home directory
     *("hydra.run.dir", "hydra.sweep.dir", "hydra.launcher.submitit_folder"),
 )
 NAMES = (
-    *("name", "task_name", "dataset.name", "synth.name", "monitor"),
+    *("name", "task_name", "dataset.name", "synth.name", "synth.source", "monitor"),
     *("model.scheduler.monitor", "callbacks.*.monitor", "callbacks.*.metric", "callbacks.*.filename"),
     *("logger.*.name", "logger.*.version", "logger.*.project", "logger.*.group", "logger.*.experiment"),
     *("logger.*.experiment_name", "logger.*.run_name", "logger.*.tracking_uri"),

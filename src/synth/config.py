@@ -116,7 +116,7 @@ def load_synth(config: SynthConfig) -> Synth:
     source's file contained.
     """
     source = content_of(config.voice, config.source)
-    voice = make_voice(config.voice, source)
+    voice = make_voice(config.voice, source, config.settings)
     engine = voice.versions({**voice.settings, **config.settings}) if voice.versions else None
     config = config.model_copy(update={"source": source, "engine": config.engine or engine})
     for name in config.settings:

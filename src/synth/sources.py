@@ -1,6 +1,8 @@
 """Voices that are made from a source of sound outside this program, such as a Faust program."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
 
 from src.synth.voice import Voice, load_voice, require_voice
 from src.utils.errors import UserError, shown
@@ -8,7 +10,7 @@ from src.utils.errors import UserError, shown
 SCHEMES = ("faust", "plugin")  # values of `synth.voice` that are not dotted paths
 
 
-def make_voice(voice: str, source: str | None) -> Voice:
+def make_voice(voice: str, source: str | None, settings: Mapping[str, Any]) -> Voice:
     """Return the voice of a config: a scheme's from its source, any other by dotted path."""
     if voice == "faust":
         from src.synth.faust.voice import make_voice as make_faust_voice
@@ -17,7 +19,7 @@ def make_voice(voice: str, source: str | None) -> Voice:
     if voice == "plugin":
         from src.synth.plugin.voice import make_voice as make_plugin_voice
 
-        return make_plugin_voice(_required(voice, source))
+        return make_plugin_voice(_required(voice, source), settings.get("preset"))
     if "." not in voice:
         raise UserError(f"synth.voice: {shown(voice)} given; give module.NAME of a Voice, or {', '.join(SCHEMES)}")
     if source is not None:
@@ -33,6 +35,8 @@ def content_of(voice: str, source: str | None) -> str | None:
         from src.synth.faust.program import read_source
 
         return read_source(_required(voice, source))
+    if voice == "plugin" and source and "://" not in source:
+        return str(Path(source).expanduser())
     return source
 
 

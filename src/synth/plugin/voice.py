@@ -26,18 +26,17 @@ _hosts = threading.local()  # each thread has processes of its own
 _lost: list[str] = []
 
 
-def make_voice(source: str) -> Voice:
+def make_voice(source: str, preset: str | None = None) -> Voice:
     """Return the voice of a plug-in; raise UserError if it cannot be loaded, and UnavailableError without DawDreamer.
 
     Its parameters have the names of the plug-in, and the ranges and categories that the plug-in's texts show, otherwise
-    0 to 1. Every clip is a note (`note_number`, rounded, and `note_velocity`) of a new instance, which is released
-    after the share `note_off` of the clip. `reuse: true` keeps an instance for all clips, which is faster, but then a
-    clip may depend on those before it. `preset` is the path of an .fxp or .vstpreset file, from which all parameters
-    start that the config does not set.
+    0 to 1; `preset`, an .fxp or .vstpreset file, gives their defaults. Every clip is a note (`note_number`, rounded,
+    and `note_velocity`) of a new instance, which is released after the share `note_off` of the clip. With `reuse`, one
+    instance plays all clips, which is faster, but then a clip may depend on those before it.
     """
     dawdreamer()
     _require_plugin(source)
-    knobs = _knobs(source)
+    knobs = _knobs(source, preset)
     specs = (_NOTE, _LEVEL, *(knob.spec for knob in knobs))
     settings = {"note_off": 0.8, "reuse": False, "preset": None}
     name = Path(source).stem if "://" not in source else source.rpartition("/")[2].rpartition("#")[2]
@@ -51,15 +50,15 @@ _LEVEL = ParameterSpec(name="note_velocity", min=1, max=127, step=1, default=100
 
 
 def _require_plugin(source: str) -> None:
-    if "://" not in source and not Path(source).expanduser().exists():
+    if "://" not in source and not Path(source).exists():
         raise UserError(
             f"synth.source: {source} does not exist; give the path of a VST plug-in, or the URI of an LV2 one"
         )
 
 
 @lru_cache(maxsize=8)
-def _knobs(source: str) -> tuple[Knob, ...]:
-    rows = _host(source, None, _LIST_RATE).describe()
+def _knobs(source: str, preset: str | None) -> tuple[Knob, ...]:
+    rows = _host(source, preset, _LIST_RATE).describe()
     names = _names([row["name"] for row in rows])
     return tuple(describe_knob(row, name) for row, name in zip(rows, names, strict=True))
 

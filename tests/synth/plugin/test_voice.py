@@ -56,6 +56,24 @@ def test_a_clip_of_a_new_instance_depends_on_its_parameters_alone(source):
     assert together.any() and voice.render(given, FS, 4000, reuse=True).shape == together.shape
 
 
+@pytest.mark.skipif(not _HAS_DAWDREAMER, reason="dawdreamer is not installed")
+def test_the_defaults_are_those_of_the_preset(monkeypatch, tmp_path):
+    (tmp_path / "mine.so").touch()
+
+    class Described:
+        def __init__(self, source, preset, sample_rate):
+            self.value = 0.75 if preset == "bass.fxp" else 0.25
+
+        def describe(self):
+            texts = [f"{at / 100}" for at in range(101)]
+            return [{"index": 0, "name": "Cutoff", "unit": "", "value": self.value, "texts": texts}]
+
+    monkeypatch.setattr(module, "_host", Described)
+    source = str(tmp_path / "mine.so")
+    assert make_voice(source).spec("Cutoff").default == 0.25
+    assert make_voice(source, "bass.fxp").spec("Cutoff").default == 0.75
+
+
 @needs_nekobi
 def test_the_pitch_is_the_notes():
     voice = make_voice(NEKOBI)
