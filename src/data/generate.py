@@ -141,7 +141,8 @@ def _refuse_silence(source: Source) -> None:
     example = {name: round(float(column[0]), 6) for name, column in given.items()}
     if silent.all():
         raise UserError(
-            f"voice {source.synth.voice.name}: the first {len(silent)} clips are all silent, such as {example}"
+            f"voice {source.synth.voice.name}: the first {len(silent)} clips are all silent, such as {example}; "
+            "widen the ranges, or check note, level and gate"
         )
     log.warning("%d of the first %d clips are silent, such as %s", silent.sum(), len(silent), example)
 

@@ -25,8 +25,8 @@ def noise_floor_db(source: Source) -> float | None:
     difference = np.square(again - first, dtype=np.float64).mean()
     floor = 10.0 * np.log10(difference / max(np.square(first, dtype=np.float64).mean(), 1e-20))
     log.warning(
-        "voice %s is not a function of its parameters: the same values give sounds that differ by %.0f dB, so this "
-        "dataset cannot be made again",
+        "voice %s is not a function of its parameters: if the same clips are rendered again, the difference is %.0f dB "
+        "relative to them, so this dataset cannot be made again",
         *(source.synth.voice.name, floor),
     )
     return round(float(floor), 1)

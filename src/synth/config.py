@@ -1,5 +1,6 @@
 """The schema of a `synth` config, and the validated synth that it describes."""
 
+import logging
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ from src.synth.sources import content_of, make_voice
 from src.synth.voice import Voice
 from src.utils.errors import UserError, did_you_mean, shown
 
+log = logging.getLogger(__name__)
+
 
 def _check_number(value: Any) -> Any:
     """Return a value of a config; raise ValueError for an integer that no float can represent."""
@@ -32,6 +35,7 @@ def _check_number(value: Any) -> Any:
 
 
 Value = Annotated[Any, AfterValidator(_check_number)]
+_MOST_LETTERS = 200  # of the names and versions of what renders a source
 _OPTIONAL = ("source", "engine", "preset", "auto")  # left out where they are not given: older programs do not know them
 
 
@@ -47,7 +51,9 @@ class SynthConfig(BaseModel):
     name: str = Field(pattern=r"^[A-Za-z0-9_]+$", description="part of the dataset's name")
     voice: str = Field(description="dotted path of a src.synth.voice.Voice, or faust, or plugin")
     source: str | None = Field(None, max_length=1_000_000, description="of voice: faust or plugin")
-    engine: str | None = Field(None, max_length=200, description="version of what renders the source; found if null")
+    engine: str | None = Field(
+        None, max_length=_MOST_LETTERS, description="version of what renders the source; found if null"
+    )
     sample_rate: int = Field(ge=1000, le=192_000)
     duration: float = Field(gt=0, le=60)
     preset: str | None = Field(None, description="one of the voice's presets, for the parameters that are not given")
@@ -118,7 +124,10 @@ def load_synth(config: SynthConfig) -> Synth:
     source = content_of(config.voice, config.source)
     voice = make_voice(config.voice, source, config.settings)
     engine = voice.versions({**voice.settings, **config.settings}) if voice.versions else None
-    config = config.model_copy(update={"source": source, "engine": config.engine or engine})
+    engine = engine and engine[:_MOST_LETTERS]
+    if engine and config.engine and engine != config.engine:
+        log.warning("%s was rendered by %s, here by %s: sounds may differ", config.name, config.engine, engine)
+    config = config.model_copy(update={"source": source, "engine": engine})
     for name in config.settings:
         if name not in voice.settings:
             raise UserError(

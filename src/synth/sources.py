@@ -46,23 +46,15 @@ def require_source(voice: str, source: str | None, trust: Iterable[str]) -> None
     A plug-in is a program, and a Faust program can call any function of the system's libraries. So `plugin` or `faust`
     must be trusted, except for one of Faust's own models.
     """
-    if voice == "plugin" and "plugin" not in trust:
-        raise UserError(
-            "its sounds come from a plug-in, which can run any code; if you trust it, give trust=[plugin], or list "
-            "plugin in configs/local/trust.yaml"
-        )
-    if voice == "plugin":
-        return
-    if voice != "faust":
+    if voice not in SCHEMES:
         require_voice(voice, trust)
         return
     from src.synth.faust.program import is_library_model
 
-    if "faust" not in trust and not (source and is_library_model(source)):
-        raise UserError(
-            "its sounds come from a Faust program, which can run any code; if it is yours, give trust=[faust], or list "
-            "faust in configs/local/trust.yaml"
-        )
+    if voice in trust or (voice == "faust" and source and is_library_model(source)):
+        return
+    what = {"faust": "a Faust program", "plugin": f"the plug-in {shown(source)}"}[voice]
+    raise UserError(f"its sounds come from {what}, which can run any code; if you trust it, give trust=[{voice}]")
 
 
 def _required(voice: str, source: str | None) -> str:

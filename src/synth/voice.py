@@ -44,7 +44,7 @@ class Voice:
     settings: Mapping[str, Any] = field(default_factory=dict)
     differentiable: Callable[..., Any] | None = None
     presets: Mapping[str, Mapping[str, float | str]] = field(default_factory=dict)
-    played: frozenset[str] = frozenset()
+    played: frozenset[str] = frozenset({"note_number", "note_velocity"})
     versions: Callable[[Mapping[str, Any]], str] | None = None
 
     def spec(self, name: str) -> ParameterSpec:

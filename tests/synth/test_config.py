@@ -252,3 +252,26 @@ def test_non_finite_samples_name_the_parameters_that_gave_them():
     assert broken.render([[0.2], [0.5]]).shape == (800, 2)
     with pytest.raises(UserError, match=r"voice broken renders non-finite samples for \{'level': 0\.95\}"):
         broken.render([[0.2], [0.95], [0.5]])
+
+
+@pytest.mark.parametrize("given", ["auto", {"auto": True}])
+def test_auto_varies_all_parameters_but_those_of_the_note(given):
+    one = synth(given)
+    played = {"note_number", "note_velocity"}
+    assert set(one.space.names) == {spec.name for spec in SAW_MOOG.parameters} - played
+    assert one.config.auto is True and one.config.parameters == {}
+    assert load_synth(SynthConfig.model_validate(one.config.model_dump())).space.names == one.space.names
+
+
+def test_auto_leaves_what_is_given_as_it_is():
+    one = synth(
+        {"auto": True, "filter_cutoff": CUTOFF, "note_number": {"min": 40, "max": 52}, "filter_resonance": {"value": 0}}
+    )
+    assert {"filter_cutoff", "note_number"} <= set(one.space.names) and "filter_resonance" not in one.space.names
+    assert one.space.varying[one.space.index("filter_cutoff")].num_classes == 19
+    assert synth({"auto": False, "filter_cutoff": CUTOFF}).space.names == ("filter_cutoff",)
+
+
+def test_a_config_without_a_source_is_written_without_its_keys():
+    plain = synth({"filter_cutoff": CUTOFF}).config.model_dump()
+    assert not {"source", "engine", "auto", "preset"} & plain.keys()

@@ -43,10 +43,8 @@ int render_clips(int sample_rate, int clips, int count, int note_off, const floa
   float *buffer = (float *)malloc(sizeof(float) * {outputs} * (size_t)count);
   if (!dsp || !buffer) {{ free(buffer); free(dsp); return 1; }}
   unsigned old = flush_denormals();
-  instanceInitmydsp(dsp, sample_rate);
   for (int clip = 0; clip < clips; clip++) {{
-    instanceResetUserInterfacemydsp(dsp);
-    instanceClearmydsp(dsp);
+    instanceInitmydsp(dsp, sample_rate);
     const float *given = values + (size_t)clip * {controls};
     {assignments}
     for (int part = 0; part < 2; part++) {{
@@ -83,7 +81,7 @@ def compiler_version() -> str:
     return found.stdout.partition("\n")[0].strip()
 
 
-def c_text(program: Program, addresses: tuple[str, ...], gate: str | None) -> str:
+def c_text(program: Program, addresses: tuple[str, ...], gates: tuple[str, ...]) -> str:
     """Return the program's C and a function that renders clips from the values of the controls `addresses`."""
     zones = {control.address: control.zone for control in program.controls}
     assignments = " ".join(f"dsp->{zones[address]} = given[{at}];" for at, address in enumerate(addresses))
@@ -91,37 +89,39 @@ def c_text(program: Program, addresses: tuple[str, ...], gate: str | None) -> st
         outputs=program.num_outputs,
         controls=len(addresses),
         assignments=assignments,
-        gate=f"dsp->{zones[gate]} = part ? 0 : 1;" if gate else "",
+        gate=" ".join(f"dsp->{zones[gate]} = part ? 0 : 1;" for gate in gates),
     )
     return "\n".join([_INTERFACE.sub("", program.c_text), _FLUSH, render])
 
 
 @lru_cache(maxsize=16)
-def _library(source: str, addresses: tuple[str, ...], gate: str | None, sample_rate: int) -> ctypes.CDLL:
+def _library(source: str, addresses: tuple[str, ...], gates: tuple[str, ...], sample_rate: int) -> ctypes.CDLL:
     """Compile and load a program, whose tables are those of one sample rate; raise UserError if the compiler fails."""
     with COMPILING, tempfile.TemporaryDirectory() as folder:
         text, library = Path(folder, "program.c"), Path(folder, "program.so")
-        text.write_text(c_text(describe_program(source), addresses, gate))
+        text.write_text(c_text(describe_program(source), addresses, gates))
         command = [str(find_compiler()), *_OPTIONS, str(text), "-o", str(library), "-lm"]
         try:
             subprocess.run(command, capture_output=True, text=True, check=True, timeout=_SECONDS)
-        except subprocess.CalledProcessError as error:
-            reason = " ".join(error.stderr.split())[:300]
-            raise UserError(f"synth.settings.engine: {command[0]} cannot compile the program ({reason})") from error
-        except subprocess.TimeoutExpired as error:
-            raise UserError(
-                f"synth.settings.engine: {command[0]} takes more than {_SECONDS:g} s; give dawdreamer"
-            ) from error
-        loaded = ctypes.CDLL(str(library))
+            loaded = ctypes.CDLL(str(library))
+        except (subprocess.SubprocessError, OSError) as error:
+            reason = " ".join(str(getattr(error, "stderr", None) or error).split())[:300]
+            remedy = "give synth.settings.engine=dawdreamer"
+            raise UserError(f"synth.source: {command[0]} cannot build the program ({reason}); {remedy}") from error
         loaded.prepare(sample_rate)
         return loaded
 
 
 def render_clips(
-    source: str, sample_rate: int, num_samples: int, values: Mapping[str, np.ndarray], gate: str | None, note_off: int
+    source: str,
+    sample_rate: int,
+    num_samples: int,
+    values: Mapping[str, np.ndarray],
+    gates: tuple[str, ...],
+    note_off: int,
 ) -> np.ndarray:
     """Return clips (T, V) float32, as src.synth.faust.engine.render_clips."""
-    library = _library(source, tuple(values), gate, sample_rate)
+    library = _library(source, tuple(values), gates, sample_rate)
     given = np.ascontiguousarray(np.stack(list(values.values()), axis=1), np.float32)
     clips = np.empty((num_samples, len(given)), np.float32)
     pointers = (ctypes.c_void_p(array.ctypes.data) for array in (given, clips))

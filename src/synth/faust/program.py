@@ -5,6 +5,7 @@ decimal numbers and the metadata of the program text, which DawDreamer's list of
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -22,6 +23,7 @@ _LIBRARY_MODEL = re.compile(r"pm\.\w+")
 _MOST_LETTERS = 1_000_000  # of a program
 _WIDGETS = {"HorizontalSlider": "slider", "VerticalSlider": "slider", "NumEntry": "entry", "Button": "button"}
 _WIDGETS["CheckButton"] = "checkbox"
+_REPLACED = r"[ #*,/?\[\]{}()]"  # characters that Faust's paths do not have
 _CALL = re.compile(r"ui_interface->(\w+)\(ui_interface->uiInterface(.*)\);")
 
 
@@ -48,6 +50,11 @@ class Program:
     controls: tuple[Control, ...]
     num_inputs: int
     num_outputs: int
+
+
+def writes_tables(program: Program) -> bool:
+    """Return whether clips may leave something in a table of the program, which only a new instance clears."""
+    return re.search(r"dsp->[fi]tbl\d", program.c_text) is not None  # those that are only read are not part of it
 
 
 def is_library_model(source: str) -> bool:
@@ -84,7 +91,7 @@ def dawdreamer() -> Any:
         import dawdreamer as module
     except ImportError as error:
         raise UnavailableError(
-            "synth.voice: faust needs DawDreamer, which is not installed; install it with: uv pip install -e '.[faust]'"
+            "synth.voice: it needs DawDreamer, which is not installed; install it with: uv pip install -e '.[faust]'"
         ) from error
     return module
 
@@ -111,14 +118,22 @@ def describe_program(source: str) -> Program:
             text = boxToSource(boxFromDSP(code_of(source)), "c", "mydsp", ["-I", str(libraries)])
         except RuntimeError as error:
             raise UserError(f"synth.source: {fault_of(error)}") from error
+    if "computemydsp" not in text:
+        raise UserError(f"synth.source: {fault_of(RuntimeError(text))}")
     channels = dict(re.findall(r"getNum(\w+)mydsp\(mydsp\* RESTRICT dsp\) {\s*return (\d+);", text))
-    inputs, outputs = (int(channels.get(side, 0)) for side in ("Inputs", "Outputs"))  # without outputs there is no text
-    return Program(text, tuple(_controls(text)), inputs, outputs)
+    controls = tuple(_controls(text))
+    for address, count in Counter(control.address for control in controls).items():
+        if count > 1:
+            raise UserError(f"synth.source: {count} controls are called {address}; give them different labels")
+    return Program(text, controls, int(channels["Inputs"]), int(channels["Outputs"]))
 
 
 def fault_of(error: RuntimeError) -> str:
     """Return Faust's message on one line; its line numbers count a line that DawDreamer adds."""
     text = " ".join(str(error).split()).partition(" Check the faustlibraries path")[0]
+    if not text or text.startswith("ASSERT"):
+        return "Faust itself fails on this program; has it an output?"
+    text = text.removeprefix("ERROR : ")
     return re.sub(rf"{ROOT_BOX}:(\d+) : ERROR : ", lambda found: f"line {int(found[1]) - 1}: ", text).rstrip(" .")
 
 
@@ -138,7 +153,7 @@ def _controls(text: str) -> Iterator[Control]:
             metadata.setdefault(zone[1], {})[words[0]] = words[1]
         elif zone and call.removeprefix("add") in _WIDGETS:
             numbers = [float(number) for number in re.findall(r"\(FAUSTFLOAT\)([^,)f]+)f", rest)]
-            address = "".join(f"/{re.sub('[^A-Za-z0-9.-]', '_', part)}" for part in (*boxes, words[0]))
+            address = "".join(f"/{re.sub(_REPLACED, '_', part)}" for part in (*boxes, words[0]))
             kind = _WIDGETS[call.removeprefix("add")]
             range_ = dict(zip(("initial", "low", "high", "step"), numbers, strict=False))  # a button has none
             yield Control(words[0], address, zone[1], kind, metadata=metadata.get(zone[1], {}), **range_)

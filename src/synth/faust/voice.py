@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from src.parameters.spec import ParameterSpec
+from src.synth.discovered import check_note_off, discovered_spec, unique_names
 from src.synth.faust import engine as dawdreamer_engine
 from src.synth.faust import native
 from src.synth.faust.program import Control, describe_program, engine_version, is_library_model
@@ -27,22 +28,22 @@ _MENU = re.compile(r"(?:menu|radio)\{(.*)\}")
 
 @dataclass(frozen=True)
 class _Plan:
-    """Which control each parameter of the voice sets, by address."""
+    """Which controls a voice sets: addresses by parameter, and the controls of a note, of its level and of its gate."""
 
     source: str
-    controls: Mapping[str, str]  # addresses by parameter, except those of the note and of its level
-    note: Control | None
-    level: Control | None
-    gate: str | None
+    addresses: Mapping[str, str]
+    notes: tuple[Control, ...]
+    levels: tuple[Control, ...]
+    gates: tuple[str, ...]
 
 
 def make_voice(source: str) -> Voice:
     """Return the voice of a Faust program: a name in Faust's library, as pm.clarinet_ui_MIDI, or a program's text.
 
-    The parameters are the program's sliders, entries and checkboxes. `note_number` sets a control with the label
-    `freq` [Hz] or `key`, `note_velocity` one with the label `gain` (velocity / 127) or `vel`; the control `gate` is on
-    from the clip's start until the share `note_off` of its length. Raises UserError for a program that is not valid,
-    has inputs or has nothing to set, and UnavailableError without DawDreamer.
+    The parameters are the program's sliders, entries and checkboxes. `note_number` sets the controls with the label
+    `freq` [Hz] or `key`, `note_velocity` those with the label `gain` (velocity / 127) or `vel`; those with the label
+    `gate` are on from the clip's start until the share `note_off` of its length. Raises UserError for a program that is
+    not valid, has inputs or has nothing to set, and UnavailableError without DawDreamer.
     """
     program = describe_program(source)
     if program.num_inputs or not program.num_outputs:
@@ -50,29 +51,25 @@ def make_voice(source: str) -> Voice:
             f"synth.source: the program has {program.num_inputs} inputs and {program.num_outputs} outputs; give one "
             "that makes a sound by itself"
         )
-    by_label = {control.label: control for control in program.controls}
-    note, level = (_first_of(by_label, labels) for labels in (NOTE_LABELS, LEVEL_LABELS))
-    gate = by_label.get(GATE_LABEL)
-    specs = []
-    if note is not None:
-        specs.append(_note_spec(note))
-    if level is not None:
-        specs.append(_LEVEL)
-    played = [spec.name for spec in specs]
-    controls = {}
-    for control in program.controls:
-        if control in (note, level, gate) or control.kind == "button":
-            continue
-        name = _name(control, program.controls)
-        controls[name] = control.address
+    notes, levels, gates = (
+        tuple(control for control in program.controls if control.label in labels)
+        for labels in (NOTE_LABELS, LEVEL_LABELS, (GATE_LABEL,))
+    )
+    specs = [_note_spec(notes[0])] if notes else []
+    specs += [_LEVEL] if levels else []
+    played = {spec.name for spec in specs}
+    rest = [c for c in program.controls if c not in (*notes, *levels, *gates) and c.kind != "button"]
+    names = unique_names([control.label for control in rest], [control.address.split("/", 2)[2] for control in rest])
+    for name, control in zip(names, rest, strict=True):
         specs.append(_spec(name, control))
         if control.metadata.get("midi") in _PLAYED_MIDI or control.label in _PLAYED_LABELS:
-            played.append(name)
+            played.add(name)
     if not specs:
         raise UserError("synth.source: the program has no slider, entry or checkbox, so there is nothing to learn")
-    plan = _Plan(source, controls, note, level, gate.address if gate else None)
+    addresses = {name: control.address for name, control in zip(names, rest, strict=True)}
+    plan = _Plan(source, addresses, notes, levels, tuple(control.address for control in gates))
+    settings = {"engine": "auto"} | ({"note_off": 0.8} if gates else {})
     name = source if is_library_model(source) else "faust"
-    settings = {"engine": "auto"} | ({"note_off": 0.8} if gate else {})
     return Voice(name, tuple(specs), partial(_render, plan), settings, played=frozenset(played), versions=versions)
 
 
@@ -85,20 +82,19 @@ def _render(
     note_off: Any = 1.0,
 ) -> np.ndarray:
     """Render parameters (V,) float64 each -> (T, V) float32; a note ends at a multiple of 64 samples."""
-    if isinstance(note_off, bool) or not isinstance(note_off, int | float) or not 0 < note_off <= 1:
-        raise UserError(f"synth.settings.note_off: {note_off!r} given; give a share of the clip, above 0 and up to 1")
-    values = {address: parameters[name] for name, address in plan.controls.items()}
-    if plan.note is not None:
+    check_note_off(note_off)
+    values = {address: parameters[name] for name, address in plan.addresses.items()}
+    for control in plan.notes:
         note = parameters["note_number"]
-        values[plan.note.address] = note_to_hz(note) if plan.note.label == "freq" else note
-    if plan.level is not None:
+        values[control.address] = note_to_hz(note) if control.label == "freq" else note
+    for control in plan.levels:
         velocity = parameters["note_velocity"]
-        level = velocity / 127.0 if plan.level.label == "gain" else velocity
-        values[plan.level.address] = np.clip(level, plan.level.low, plan.level.high)
+        level = velocity / 127.0 if control.label == "gain" else velocity
+        values[control.address] = np.clip(level, control.low, control.high)
     block = dawdreamer_engine.BLOCK
     end = -(-round(note_off * num_samples) // block) * block
     render_clips = native.render_clips if uses_compiler(engine) else dawdreamer_engine.render_clips
-    return render_clips(plan.source, int(sample_rate), num_samples, values, plan.gate, end)
+    return render_clips(plan.source, int(sample_rate), num_samples, values, plan.gates, end)
 
 
 def uses_compiler(engine: Any) -> bool:
@@ -126,7 +122,10 @@ def _note_spec(control: Control) -> ParameterSpec:
         low, default, high = (A4_NOTE + 12 * np.log2(max(value, 1e-3) / A4_HZ) for value in (low, default, high))
     low, high = max(low, 0.0), min(high, 127.0)
     default = round(min(max(default, low), high), 4)
-    return ParameterSpec(name="note_number", min=low, max=high, default=default, unit="MIDI note", description="pitch")
+    return discovered_spec(
+        control.label,
+        name="note_number", min=low, max=high, default=default, unit="MIDI note", description="pitch",
+    )  # fmt: skip
 
 
 def _spec(name: str, control: Control) -> ParameterSpec:
@@ -135,7 +134,7 @@ def _spec(name: str, control: Control) -> ParameterSpec:
     more["description"] = control.metadata.get("tooltip", "")
     names = _category_names(control)
     if names:
-        return ParameterSpec(name=name, values=names, min=control.low, default=control.initial, **more)
+        return discovered_spec(control.label, name=name, values=names, min=control.low, default=control.initial, **more)
     low, high = control.low, control.high
     if control.metadata.get("scale") == "log" and low > 0:
         more["scale"] = "log"
@@ -144,7 +143,7 @@ def _spec(name: str, control: Control) -> ParameterSpec:
         step = math.ceil(round(coarse / control.step, 6)) * control.step if control.step > 0 else coarse
         more["step"] = min(round(step, 7), high - low)
     kind = "ordinal" if control.kind == "entry" else "continuous"
-    return ParameterSpec(name=name, min=low, max=high, default=control.initial, kind=kind, **more)
+    return discovered_spec(control.label, name=name, min=low, max=high, default=control.initial, kind=kind, **more)
 
 
 def _category_names(control: Control) -> list[str]:
@@ -158,14 +157,3 @@ def _category_names(control: Control) -> list[str]:
     numbers = [float(number) for _, number in choices]
     consecutive = numbers == [control.low + at for at in range(len(numbers))] and numbers[-1:] == [control.high]
     return [name for name, _ in choices] if consecutive else []
-
-
-def _name(control: Control, controls: tuple[Control, ...]) -> str:
-    """Return a control's label as a name; if other controls have the label, with its groups."""
-    same = [other for other in controls if other.label == control.label]
-    text = control.label if len(same) == 1 else control.address.split("/", 2)[2]
-    return re.sub(r"[\W_]+", "_", text).strip("_")
-
-
-def _first_of(controls: Mapping[str, Control], labels: tuple[str, ...]) -> Control | None:
-    return next((controls[label] for label in labels if label in controls), None)

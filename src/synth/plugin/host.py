@@ -1,8 +1,11 @@
 """A plug-in in a process of its own, so that one that aborts or hangs does not end the program."""
 
+import os
+import signal
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,7 +15,7 @@ import numpy as np
 from src.utils.errors import UserError
 
 _WORKER = Path(__file__).with_name("worker.py")
-_LOADING_SECONDS, _CLIP_SECONDS = 60.0, 30.0
+_LOADING_SECONDS, _CLIP_SECONDS, _ENDING_SECONDS = 60.0, 30.0, 5.0
 _MOST_CLIPS = 1000  # of one process: plug-ins lose memory
 
 
@@ -54,11 +57,12 @@ class Host:
         return self._ask(("render", values, *note, reuse), _CLIP_SECONDS)
 
     def close(self) -> None:
-        """End the process."""
+        """End the process and those that it started, such as bridges to other systems' plug-ins."""
         if self._connection is not None:
             self._connection.close()
         if self._process is not None:
-            self._process.kill()
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
         self._process = self._connection = None
 
@@ -81,7 +85,9 @@ class Host:
                 raise LostClip(f"it did not answer within {seconds:g} s")
             kind, answer = self._connection.recv()
         except (EOFError, ConnectionError) as error:
-            code = self._process.wait()
+            with suppress(subprocess.TimeoutExpired):  # it may have closed its end only
+                self._process.wait(_ENDING_SECONDS)
+            code = self._process.returncode
             self.close()
             raise LostClip(f"its process ended with status {code}") from error
         except LostClip:

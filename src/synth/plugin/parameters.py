@@ -9,8 +9,12 @@ from typing import Any
 import numpy as np
 
 from src.parameters.spec import ParameterSpec
+from src.synth.discovered import discovered_spec
+from src.utils.errors import UserError, shown
 
 _MOST_CATEGORIES = 16
+_MOST_LETTERS = 50  # of a category
+_FEWEST_NUMBERS = 5  # different ones of a range; fewer are a switch
 _MOST_DEVIATION = 0.02  # of the range, from a line
 _NUMBER = re.compile(r"\s*([-+]?\d+(?:\.\d+)?)\s*(\D*)")
 
@@ -36,25 +40,28 @@ class Knob:
 def describe_knob(row: dict[str, Any], name: str) -> Knob:
     """Return the knob of a parameter from its texts at values evenly spaced in 0..1; `row` is the worker's."""
     texts: Sequence[str] = row["texts"]
+    value = float(row["value"])
+    if not 0 <= value <= 1:
+        raise UserError(f"synth.source: parameter {shown(row['name'])} has the value {value}; 0 to 1 is allowed")
     places = np.linspace(0.0, 1.0, len(texts))
-    numbers = [_NUMBER.fullmatch(text) for text in texts]
     distinct = list(dict.fromkeys(texts))
+    numbers = [_NUMBER.fullmatch(text) for text in texts]
+    shown_numbers = np.array([float(found[1]) for found in numbers if found])
+    scale = _scale_of(shown_numbers, places, len(distinct)) if all(numbers) else None
+    if scale:
+        low, high = float(shown_numbers[0]), float(shown_numbers[-1])
+        unit = row["unit"] or next(found[2] for found in numbers if found).strip()
+        default = low + (high - low) * value if scale == "lin" else low * (high / low) ** value
+        fields = {"min": low, "max": high, "scale": scale, "unit": unit, "default": min(max(default, low), high)}
+        return Knob(row["index"], discovered_spec(row["name"], name=name, **fields))
     if 2 <= len(distinct) <= _MOST_CATEGORIES and _are_runs(texts, distinct):
         middles = tuple(float(places[[text == one for text in texts]].mean()) for one in distinct)
-        default = int(np.argmin(np.abs(np.array(middles) - row["value"])))
-        labels = [one.strip() or f"value {at}" for at, one in enumerate(distinct)]
-        labels = labels if len(set(labels)) == len(labels) else [f"{one} ({at})" for at, one in enumerate(labels)]
-        return Knob(row["index"], _spec(name, 0, len(labels) - 1, default, values=tuple(labels)), middles)
-    unit, low, high, scale = "", 0.0, 1.0, "lin"
-    if all(numbers):
-        shown = np.array([float(found[1]) for found in numbers if found])
-        scale_found = _scale_of(shown, places)
-        if scale_found:
-            low, high, scale = float(shown[0]), float(shown[-1]), scale_found
-            unit = row["unit"] or next(found[2] for found in numbers if found).strip()
-    knob = Knob(row["index"], _spec(name, low, high, None, unit=unit, scale=scale))
-    default = low + (high - low) * row["value"] if scale == "lin" else low * (high / low) ** row["value"]
-    return Knob(row["index"], knob.spec.model_copy(update={"default": float(np.clip(default, low, high))}))
+        default = int(np.argmin(np.abs(np.array(middles) - value)))
+        labels = [one.strip()[:_MOST_LETTERS] or f"value {at}" for at, one in enumerate(distinct)]
+        if len(set(labels)) < len(labels):
+            labels = [f"{label} ({at})" for at, label in enumerate(labels)]
+        return Knob(row["index"], discovered_spec(row["name"], name=name, values=labels, default=default), middles)
+    return Knob(row["index"], discovered_spec(row["name"], name=name, min=0.0, max=1.0, default=value))
 
 
 def _are_runs(texts: Sequence[str], distinct: Sequence[str]) -> bool:
@@ -63,17 +70,17 @@ def _are_runs(texts: Sequence[str], distinct: Sequence[str]) -> bool:
     return changes == len(distinct) - 1
 
 
-def _scale_of(shown: np.ndarray, places: np.ndarray) -> str | None:
-    """Return the scale on which displayed numbers (n,) rise evenly, or None if they do on neither."""
-    low, high = shown[0], shown[-1]
-    if high <= low:
+def _scale_of(numbers: np.ndarray, places: np.ndarray, count: int) -> str | None:
+    """Return the scale on which `count` different numbers, shown at `places` in 0..1, rise evenly; None for neither.
+
+    Texts are rounded, so that a number may be half of the distance between two different ones away from the line.
+    """
+    low, high = numbers[0], numbers[-1]
+    if high <= low or count < _FEWEST_NUMBERS:
         return None
-    if np.abs((shown - low) / (high - low) - places).max() <= _MOST_DEVIATION:
+    allowed = _MOST_DEVIATION + 0.5 / (count - 1)
+    if np.abs((numbers - low) / (high - low) - places).max() <= allowed:
         return "lin"
-    if shown.min() > 0 and np.abs(np.log(shown / low) / np.log(high / low) - places).max() <= _MOST_DEVIATION:
+    if numbers.min() > 0 and np.abs(np.log(numbers / low) / np.log(high / low) - places).max() <= allowed:
         return "log"
     return None
-
-
-def _spec(name: str, low: float, high: float, default: float | None, **more: Any) -> ParameterSpec:
-    return ParameterSpec(name=name, min=low, max=high, default=default, **more)

@@ -2,7 +2,6 @@
 
 import hashlib
 import logging
-import re
 import threading
 from collections.abc import Mapping, Sequence
 from functools import lru_cache, partial
@@ -12,11 +11,12 @@ from typing import Any
 import numpy as np
 
 from src.parameters.spec import ParameterSpec
+from src.synth.discovered import check_note_off, unique_names
 from src.synth.faust.program import dawdreamer, engine_version
 from src.synth.plugin.host import Host, LostClip, Note
 from src.synth.plugin.parameters import Knob, describe_knob
 from src.synth.voice import Voice
-from src.utils.errors import UserError
+from src.utils.errors import UserError, shown
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +36,8 @@ def make_voice(source: str, preset: str | None = None) -> Voice:
     """
     dawdreamer()
     _require_plugin(source)
+    preset = _path_of(preset)
+    _lost.clear()
     knobs = _knobs(source, preset)
     specs = (_NOTE, _LEVEL, *(knob.spec for knob in knobs))
     settings = {"note_off": 0.8, "reuse": False, "preset": None}
@@ -58,15 +60,23 @@ def _require_plugin(source: str) -> None:
 
 @lru_cache(maxsize=8)
 def _knobs(source: str, preset: str | None) -> tuple[Knob, ...]:
-    rows = _host(source, preset, _LIST_RATE).describe()
-    names = _names([row["name"] for row in rows])
+    host = Host(source, preset, _LIST_RATE)
+    try:
+        rows = host.describe()
+    finally:
+        host.close()
+    labels = [row["name"] for row in rows]
+    names = unique_names(labels, [f"parameter {label} {row['index']}" for label, row in zip(labels, rows, strict=True)])
     return tuple(describe_knob(row, name) for row, name in zip(rows, names, strict=True))
 
 
-def _names(given: Sequence[str]) -> list[str]:
-    """Return the names of parameters as words; one without a name, or with that of another, has its number."""
-    words = [re.sub(r"[\W_]+", "_", name).strip("_") for name in given]
-    return [word if word and words.count(word) == 1 else f"{word}_{at}".lstrip("_") for at, word in enumerate(words)]
+def _path_of(preset: Any) -> str | None:
+    """Return the path of a preset's file; raise UserError if there is no such file."""
+    if preset is None:
+        return None
+    if not isinstance(preset, str) or not Path(preset).expanduser().is_file():
+        raise UserError(f"synth.settings.preset: {shown(preset)} given; give the path of an .fxp or .vstpreset file")
+    return str(Path(preset).expanduser().absolute())
 
 
 def _host(source: str, preset: str | None, sample_rate: int) -> Host:
@@ -89,11 +99,10 @@ def _render(
     preset: Any = None,
 ) -> np.ndarray:
     """Render parameters (V,) float64 each -> (T, V) float32; a lost clip is silent, and logged with its parameters."""
-    if isinstance(note_off, bool) or not isinstance(note_off, int | float) or not 0 < note_off <= 1:
-        raise UserError(f"synth.settings.note_off: {note_off!r} given; give a share of the clip, above 0 and up to 1")
+    check_note_off(note_off)
     if not isinstance(reuse, bool):
         raise UserError(f"synth.settings.reuse: {reuse!r} given; give true or false")
-    host = _host(source, preset, int(sample_rate))
+    host = _host(source, _path_of(preset), int(sample_rate))
     own = {knob.index: knob.to_plugin(parameters[knob.spec.name]) for knob in knobs}
     seconds = num_samples / sample_rate
     clips = np.zeros((num_samples, len(parameters["note_number"])), np.float32)
@@ -119,7 +128,7 @@ def _tell_lost(source: str, given: Mapping[str, float], error: LostClip) -> None
 
 def _versions(source: str, settings: Mapping[str, Any]) -> str:
     """Return the versions of DawDreamer and of the plug-in's and the preset's files."""
-    files = [Path(name).expanduser() for name in (source, settings.get("preset")) if name and "://" not in name]
+    files = [Path(name) for name in (source, _path_of(settings.get("preset"))) if name and "://" not in name]
     return ", ".join([engine_version(), *(f"{path.name} sha256 {_digest(path)}" for path in files)])
 
 

@@ -101,6 +101,67 @@ def test_the_gate_closes_at_a_multiple_of_64_samples_and_channels_are_averaged(e
     assert (whole == 1).all()
 
 
+TABLE = """
+write = hslider("write", 0, 0, 1, 1);
+counter = (+(1) ~ _) - 1;
+process = rwtable(8000, 0.0, int(counter), write * 0.5, int((counter + 4000) % 8000));
+"""
+
+
+@pytest.mark.skipif(not native.find_compiler(), reason="no compiler")
+def test_a_table_that_a_clip_writes_is_empty_for_the_next():
+    voice = make_voice(TABLE)
+    loud = voice.render({"write": np.array([1.0])}, FS, 8000, engine="c")
+    assert loud[-2000:].any() and not voice.render({"write": np.array([0.0])}, FS, 8000, engine="c").any()
+    both = voice.render({"write": np.array([1.0, 0.0])}, FS, 8000, engine="c")
+    np.testing.assert_array_equal(both[:, :1], loud)
+    assert not both[:, 1].any()
+    with pytest.raises(UserError, match="writes a table, which DawDreamer does not clear"):
+        voice.render({"write": np.array([1.0])}, FS, 100, engine="dawdreamer")
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_labels_of_any_kind_are_found_and_names_differ(engine):
+    labels = ["a b", "Dry+Wet", "50%", "note_number", "x-y!", "+", "-", "#1"]
+    sliders = "+".join(f'hslider("{label}", 0, 0, 1, 0.1)' for label in labels)
+    voice = make_voice(f'process = vgroup("my (group) a.b", {sliders});')
+    names = [spec.name for spec in voice.parameters]
+    assert len(set(names)) == len(labels) and all(names) and "note_number" not in names
+    given = {name: np.zeros(len(names)) for name in names}
+    for at, name in enumerate(names):
+        given[name][at] = 0.1 * (at + 1)
+    np.testing.assert_allclose(voice.render(given, FS, 100, engine=engine)[0], 0.1 * np.arange(1, 9), rtol=1e-6)
+
+
+def test_a_label_that_dawdreamer_cannot_read_is_one_line():
+    voice = make_voice('process = hslider("Höhe", 0, 0, 1, 0.1);')
+    with pytest.raises(UserError, match="DawDreamer has no control /dawdreamer/Höhe; use letters"):
+        voice.render({"Höhe": np.zeros(1)}, FS, 100, engine="dawdreamer")
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_all_controls_of_a_note_are_played(engine):
+    part = 'hslider("freq", 100, 50, 1000, 0.1) * button("gate") * hslider("gain", 1, 0, 1, 0.1)'
+    voice = make_voice(f'process = hgroup("one", {part}), hgroup("two", {part});')
+    assert [spec.name for spec in voice.parameters] == ["note_number", "note_velocity"]
+    out = voice.render({"note_number": np.array([69.0]), "note_velocity": np.array([127.0])}, FS, 640, engine=engine)
+    np.testing.assert_allclose(out[0], [440.0], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ('process = hslider("freq", 0.5, 0, 1, 0.1);', "control 'freq'"),
+        ("process = nentry(\"m[style:menu{'a':0;'a':1}]\", 0, 0, 1, 1);", r"control 'm'"),
+        ('process = hslider("a", 5, 0, 1, 0.1);', r"init = 5 outside of \[0 1\] range"),
+        ('process = hslider("a b", 0, 0, 1, 1) + hslider("a_b", 0, 0, 1, 1);', "2 controls are called /dawdreamer/a_b"),
+    ],
+)
+def test_a_control_that_no_parameter_can_be_is_one_line(source, message):
+    with pytest.raises(UserError, match=rf"^synth\.source: .*{message}"):
+        make_voice(source)
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 def test_sample_rates_do_not_mix(engine):
     """Tables and constants belong to one rate, and both may be used in turn."""
@@ -115,7 +176,7 @@ def test_sample_rates_do_not_mix(engine):
     ("source", "message"),
     [
         ("process = _;", "1 inputs and 1 outputs"),
-        ("process = 1 : !;", "0 inputs and 0 outputs"),
+        ("process = 1 : !;", "has it an output"),
         ("process = 1;", "nothing to learn"),
     ],
 )

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from src.synth.plugin.parameters import describe_knob
+from src.utils.errors import UserError
 
 PLACES = np.linspace(0.0, 1.0, 101)
 
@@ -25,6 +26,21 @@ def test_numbers_that_rise_evenly_in_their_logarithm_are_a_log_range():
     assert (knob.spec.min, knob.spec.max, knob.spec.scale, knob.spec.unit) == (20, 20000, "log", "Hz")
     np.testing.assert_allclose(knob.spec.default, 20 * 1000**0.25)
     np.testing.assert_allclose(knob.to_plugin(np.array([20, 632.4555, 20000])), [0, 0.5, 1], atol=1e-6)
+
+
+def test_few_numbers_that_rise_evenly_keep_their_order_and_a_switch_of_numbers_is_a_category():
+    octaves = describe_knob(row([f"{round(-6 + 12 * place)}" for place in PLACES], value=0.5), "octave").spec
+    assert (octaves.kind, octaves.min, octaves.max, octaves.default) == ("continuous", -6, 6, 0)
+    rough = describe_knob(row([f"{place:.1f}" for place in PLACES], value=0.33), "mix").spec
+    assert (rough.min, rough.max, rough.default) == (0, 1, 0.33)
+    assert describe_knob(row(["0"] * 50 + ["1"] * 51), "switch").spec.values == ("0", "1")
+
+
+def test_what_no_parameter_can_be_is_one_line():
+    with pytest.raises(UserError, match=r"^synth\.source: parameter 'x' has the value nan; 0 to 1 is allowed$"):
+        describe_knob(row([""] * 101, value=float("nan")), "x")
+    long = describe_knob(row(["a" * 90] * 50 + ["b\t" * 90] * 51), "wave").spec
+    assert len(long.values) == 2 and all(value.isprintable() for value in long.values)
 
 
 @pytest.mark.parametrize(

@@ -62,16 +62,23 @@ def test_the_defaults_are_those_of_the_preset(monkeypatch, tmp_path):
 
     class Described:
         def __init__(self, source, preset, sample_rate):
-            self.value = 0.75 if preset == "bass.fxp" else 0.25
+            self.value = 0.75 if preset else 0.25
 
         def describe(self):
             texts = [f"{at / 100}" for at in range(101)]
             return [{"index": 0, "name": "Cutoff", "unit": "", "value": self.value, "texts": texts}]
 
-    monkeypatch.setattr(module, "_host", Described)
-    source = str(tmp_path / "mine.so")
+        def close(self):
+            pass
+
+    monkeypatch.setattr(module, "Host", Described)
+    source, preset = str(tmp_path / "mine.so"), tmp_path / "bass.fxp"
+    preset.touch()
     assert make_voice(source).spec("Cutoff").default == 0.25
-    assert make_voice(source, "bass.fxp").spec("Cutoff").default == 0.75
+    assert make_voice(source, str(preset)).spec("Cutoff").default == 0.75
+    for wrong in (5, ["a"], "/nope.fxp"):
+        with pytest.raises(UserError, match=r"^synth\.settings\.preset: .* given; give the path"):
+            make_voice(source, wrong)
 
 
 @needs_nekobi
