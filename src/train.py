@@ -221,6 +221,8 @@ def main(config: DictConfig) -> float | None:
         raise UserError(f"data.data_dir: {given} does not exist; give a VIMH directory, or null to generate one")
     if given:
         warn_of_unused(("synth", "spectral", "dataset"), f"data.data_dir={given} is used")
+    elif "recipe" not in config.data:
+        warn_of_unused(("synth",), "no synth makes these data")
     if config.trainer.get("overfit_batches") and "online" in config.data.get("_target_", ""):
         raise UserError("trainer.overfit_batches: online data cannot overfit a batch; give data=vimh")
     if config.get("adapt") and config.test:

@@ -30,9 +30,9 @@ class Origin:
 
     @property
     def recipe(self) -> dict[str, Any] | None:
-        """The config from which this program generated the dataset, not yet checked."""
+        """The config from which this program generated the dataset, not yet checked; None if no synth made it."""
         config = (self.generator or {}).get("config")
-        return config if isinstance(config, dict) else None
+        return config if isinstance(config, dict) and "audio_folder" not in config else None
 
 
 @dataclass(frozen=True)

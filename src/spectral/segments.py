@@ -35,16 +35,16 @@ class Segmentation(BaseModel):
 
 
 def find_segments(
-    path: Path, sample_rate: int, num_samples: int, channel: str | None, segmentation: Segmentation
+    path: Path, sample_rate: int, num_samples: int, channel: str | None, segmentation: Segmentation, warn: bool = True
 ) -> tuple[int, Sequence[int]]:
     """Return the number of samples of a recording at `sample_rate` and the first sample of each segment.
 
-    Raises UserError if the file cannot be read, or if it has no onset.
+    With `warn` each change of the sound is logged. Raises UserError if the file cannot be read, or if it has no onset.
     """
     onsets, length = segmentation.onsets, 0
     curves, state = [], None
     ending = np.zeros(sample_rate // 10, np.float32)  # completes the last frames
-    for block in itertools.chain(read_blocks(path, sample_rate, channel), [ending]):
+    for block in itertools.chain(read_blocks(path, sample_rate, channel, warn), [ending]):
         length += len(block)
         if segmentation.segment == "onsets":
             curve, state = onset_curve(block, sample_rate, onsets.floor, state)

@@ -62,6 +62,10 @@ class DatasetWriter:
             start = self._params_start[split] + row * 4 * len(self.spec.space)
             self._put(f"{split}_params.npy", start, values[run])
 
+    def add_file(self, name: str, content: bytes) -> None:
+        """Write another file of the dataset; its checksum is in the JSON too."""
+        (self._partial / name).write_bytes(content)
+
     def _put(self, name: str, position: int, content: np.ndarray) -> None:
         file = self._files[name]
         if file.tell() != position:
