@@ -196,7 +196,9 @@ def _check_copies(plan: Plan, records: np.ndarray, owner: np.ndarray, split: np.
     channels, height, width = plan.front_end.image_shape
     magnitudes = records[:, records.shape[1] - channels * height * width :][:, : height * width]
     images = magnitudes.reshape(-1, height, width)
-    for clip, other, leaks in find_near_copies(images, source[owner], split == SPLITS.index("train")):
+    same_labels = np.unique(labels.values, axis=0, return_inverse=True)[1].reshape(-1)
+    in_train = split == SPLITS.index("train")
+    for clip, other, leaks in find_near_copies(images, same_labels[owner], source[owner], in_train):
         findings.add("leaking" if leaks else "near_copies", labels.files[owner[clip]], labels.files[owner[other]])
 
 

@@ -21,8 +21,8 @@ CHECKS = {
     "clipped": "clipped, or held at full scale",
     "copies": "the same bytes as an earlier file: in its split",
     "contradicting": "the same bytes as an earlier file, but other labels",
-    "near_copies": "almost the same image as another file",
-    "leaking": "in val or test, and almost the same as a file in train",
+    "near_copies": "almost the image of another file, and its labels",
+    "leaking": "the same of a file in val or test and one in train",
 }
 _EXAMPLES = 10  # of each check that a description holds: it must stay small
 _FULL_SCALE = 0.99  # the greatest sample of 8 bits is 0.992
@@ -30,7 +30,7 @@ _HELD = 4  # equal samples at full scale: a sine of 50 Hz at 44.1 kHz holds its 
 _SIDE = 32  # of the images that are compared
 _MOST_COMPARED = 2048  # clips of train, and of val and test, that are compared with all others
 _BLOCK = 2048
-_NEAR = 0.03  # of an image's norm: 1.2 dB, if it is 40 dB above the floor
+_NEAR = 0.03  # of an image's norm: what MP3 or 1 dB changes. Sounds of other labels can be nearer
 
 
 @dataclass
@@ -68,12 +68,15 @@ def is_clipped(samples: np.ndarray) -> bool:
     return bool(len(edges)) and int((edges[1::2] - edges[::2]).max()) >= _HELD - 1
 
 
-def find_near_copies(images: np.ndarray, sources: np.ndarray, in_train: np.ndarray) -> Iterator[tuple[int, int, bool]]:
+def find_near_copies(
+    images: np.ndarray, labels: np.ndarray, sources: np.ndarray, in_train: np.ndarray
+) -> Iterator[tuple[int, int, bool]]:
     """Yield (clip, the clip that it resembles most, whether the first is held out and the second in train).
 
-    `images` (n, H, W) uint8 are the clips' levels, `sources` (n,) differs for sounds of different content, and
-    `in_train` (n,) bool. At most 4,096 clips are compared with all others; the difference of their images, reduced to
-    at most 32 x 32, is below 3 % of the norm.
+    `images` (n, H, W) uint8 are the clips' levels; `labels` (n,) is equal for clips with the same labels, and `sources`
+    (n,) for those of files with the same content, which are not compared; `in_train` (n,) bool. At most 4,096 clips are
+    compared with all others of the same labels; the difference of their images, reduced to at most 32 x 32, is below
+    3 % of the norm.
     """
     halves = [np.flatnonzero(in_train), np.flatnonzero(~in_train)]
     chosen = [half[evenly_spaced(len(half), _MOST_COMPARED)] for half in halves]
@@ -87,7 +90,8 @@ def find_near_copies(images: np.ndarray, sources: np.ndarray, in_train: np.ndarr
             other_norms = np.square(others).sum(axis=1)
             apart = norms[:, None] + other_norms - 2.0 * given @ others.T
             apart /= np.maximum(np.maximum(norms[:, None], other_norms), 1.0)
-            apart[sources[rows][:, None] == sources[block]] = np.inf
+            is_same = sources[rows][:, None] == sources[block]
+            apart[is_same | (labels[rows][:, None] != labels[block])] = np.inf
             for at in range(2):
                 best = apart.argmin(axis=1)
                 value = apart[np.arange(len(rows)), best]

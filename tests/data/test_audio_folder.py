@@ -161,7 +161,7 @@ def test_what_is_wrong_with_sounds_is_found(tmp_path, capsys):
     soundfile.write(folder / "02.wav", tone(2, duration=0.3), rate)
     soundfile.write(folder / "04.wav", tone(4, duration=0.05), rate)
     soundfile.write(folder / "sub.wav", tone(1), rate)
-    text = (folder / "labels.csv").read_text().replace("copy.wav,24", "copy.wav,0")
+    text = (folder / "labels.csv").read_text().replace("copy.wav,24", "copy.wav,0").replace("near.wav,26", "near.wav,3")
     (folder / "labels.csv").write_text(text)
     module = opened(folder, tmp_path / "data")
     found = checks_of(module)
@@ -185,6 +185,8 @@ def test_what_is_wrong_with_sounds_is_found(tmp_path, capsys):
 def test_near_copies_are_told_within_and_between_splits(tmp_path):
     folder = write_folder(tmp_path / "sounds")
     soundfile.write(folder / "03.flac", 0.99 * tone(2), 16000)
+    text = (folder / "labels.csv").read_text()
+    (folder / "labels.csv").write_text(text.replace("03.flac,360,odd", "03.flac,270,even"))
     seen = set()
     for seed in range(12):
         module = opened(folder, tmp_path / "data", split_seed=seed)

@@ -37,18 +37,20 @@ def test_near_copies_are_those_of_a_loop_over_pairs():
         images[other] = np.clip(images[clip].astype(int) + generator.integers(-2, 3, (8, 6)), 0, 255)
     sources, in_train = np.arange(60), np.arange(60) < 45
     sources[21] = 20  # two clips of one file
+    labels = np.arange(60) // 50  # 7 and 8 have the same, 3 and 40 too, but not 45 and 55
+    images[55] = images[45]
     wanted = set()
     for clip, other in itertools.permutations(range(60), 2):
         one, two = images[clip].astype(float), images[other].astype(float)
         apart = np.linalg.norm(one - two) / max(np.linalg.norm(one), np.linalg.norm(two))
-        if apart < 0.03 and sources[clip] != sources[other]:
+        if apart < 0.03 and sources[clip] != sources[other] and labels[clip] == labels[other]:
             wanted.add((clip, other, False))
             if in_train[other] and not in_train[clip]:
                 wanted.add((clip, other, True))
-    assert set(find_near_copies(images, sources, in_train)) == wanted
+    assert set(find_near_copies(images, labels, sources, in_train)) == wanted
     assert {pair[:2] for pair in wanted} == {(3, 40), (40, 3), (7, 8), (8, 7), (50, 51), (51, 50)}
     in_train[40] = False
-    assert (40, 3, True) in set(find_near_copies(images, sources, in_train))
+    assert (40, 3, True) in set(find_near_copies(images, labels, sources, in_train))
 
 
 def test_the_description_holds_the_first_files_only():
