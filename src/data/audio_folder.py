@@ -23,7 +23,7 @@ from src.data.recipe import SPLITS
 from src.data.spec import DatasetSpec
 from src.data.vimh.records import CURRENT_METADATA_BYTES, pack_records, record_bytes
 from src.data.vimh.writer import DatasetWriter
-from src.spectral.audio_file import SILENCE, mono_blocks, open_sound, resampling_ratio
+from src.spectral.audio_file import SILENCE, mono_blocks, open_sound, resampling_ratio, samples_before
 from src.spectral.recording import cut_clips, resample_blocks
 from src.spectral.segments import Segmentation, find_segments
 from src.utils.errors import UserError
@@ -34,7 +34,7 @@ from src.utils.terminal import counted
 log = logging.getLogger(__name__)
 
 CLIPS_FILE = "clips.csv"  # of a dataset: the file and the time of each of its clips
-_BLOCK = 256  # clips that are analysed or written at once
+_BLOCK = 64  # clips that are analysed or written at once: 300 MB of 64 spectra of 2,048 points each
 _LOGGED = 10  # files whose reason for being left out is logged: one reason often holds for all
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -136,8 +136,10 @@ def _clips(plan: Plan, file: str) -> Iterator[tuple[int, np.ndarray]]:
         length = sound.frames / sound.samplerate
         if config.segment is None and round(length * rate) != count:
             plan.findings.add("long" if length > config.duration else "short", file)
-        blocks = _watched(plan, file, mono_blocks(path, sound, config.channel))
-        resampled = resample_blocks(blocks, *resampling_ratio(sound.samplerate, rate))
+        up, down = resampling_ratio(sound.samplerate, rate)
+        needed = samples_before(starts[-1] + count, up, down)
+        blocks = _watched(plan, file, mono_blocks(path, sound, config.channel, needed))
+        resampled = resample_blocks(blocks, up, down)
         yield from zip(starts, cut_clips(resampled, starts, count), strict=True)
 
 

@@ -59,8 +59,7 @@ def read_clip(path: Path, sample_rate: int, num_samples: int, channel: str | Non
                 f"{path_text(path)}: its first {num_samples / sample_rate:g} s, which the model uses, have "
                 f"more than {MOST_SAMPLES} samples at {sound.samplerate} Hz; resample it to {sample_rate} Hz"
             )
-        margin = math.ceil(FILTER_ZEROS * max(up, down) / up) if up != down else 0
-        mono = np.concatenate(list(mono_blocks(path, sound, channel, math.ceil(num_samples * down / up) + margin + 1)))
+        mono = np.concatenate(list(mono_blocks(path, sound, channel, samples_before(num_samples, up, down))))
         rate, stated = sound.samplerate, sound.frames
     try:
         return fit_clip(mono, rate, sample_rate, num_samples, path_text(path.name), stated)
@@ -168,6 +167,12 @@ def resampling_ratio(rate: int, sample_rate: int) -> tuple[int, int]:
     if rate > sample_rate:
         return ratio.numerator, ratio.denominator
     return ratio.denominator, ratio.numerator
+
+
+def samples_before(num_samples: int, up: int, down: int) -> int:
+    """Return how many samples of a sound decide the first `num_samples` after it is resampled by `up / down`."""
+    margin = math.ceil(FILTER_ZEROS * max(up, down) / up) if up != down else 0
+    return math.ceil(num_samples * down / up) + margin + 1
 
 
 def mono_blocks(
