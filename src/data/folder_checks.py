@@ -44,11 +44,12 @@ class Findings:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain containers: the number of files and the first ones of each check that found any."""
-        return {
-            check: {"files": len(files), "first": [list(pair) for pair in list(files.items())[:_EXAMPLES]]}
-            for check, files in self.found.items()
-            if files
-        }
+        plain = {}
+        for check, files in self.found.items():
+            first = [[file, other] if other else [file] for file, other in list(files.items())[:_EXAMPLES]]
+            if files:
+                plain[check] = {"files": len(files), "first": first}
+        return plain
 
     def table(self) -> tuple[list[Column], list[list[str]]]:
         """Return the columns and rows of a table for the screen."""

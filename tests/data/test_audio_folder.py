@@ -167,13 +167,13 @@ def test_what_is_wrong_with_sounds_is_found(tmp_path, capsys):
     found = checks_of(module)
     assert found.pop("near_copies", []) + found.pop("leaking", [])
     assert found == {
-        "missing": [["gone.wav", ""]],
-        "unlisted": [["sub.wav", ""]],
-        "unreadable": [["nan.wav", ""], ["junk.wav", ""]],
-        "silent": [["silent.wav", ""]],
-        "long": [["02.wav", ""]],
-        "short": [["04.wav", ""]],
-        "clipped": [["loud.wav", ""]],
+        "missing": [["gone.wav"]],
+        "unlisted": [["sub.wav"]],
+        "unreadable": [["nan.wav"], ["junk.wav"]],
+        "silent": [["silent.wav"]],
+        "long": [["02.wav"]],
+        "short": [["04.wav"]],
+        "clipped": [["loud.wav"]],
         "copies": [["copy.wav", "00.wav"]],
         "contradicting": [["other.wav", "00.wav"]],
     }
