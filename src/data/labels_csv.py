@@ -21,6 +21,7 @@ from src.utils.files import path_text, require_content
 _DELIMITERS = (",", ";", "\t")
 _MOST_BYTES = 2**26  # of a CSV: a million rows
 _MOST_COLUMNS = 1000
+_MOST_PARAMETERS = 255  # of a VIMH record
 _LONGEST_HEADING = 200  # letters
 _LONGEST_NUMBER = 50  # letters
 _MOST_CATEGORIES = 64  # of a column that the config does not name: more are comments or identifiers
@@ -106,6 +107,10 @@ def parse_labels(
     if not values:
         reasons = "".join(f"; {column}: {reason}" for column, reason in left_out.items())
         raise UserError(f"{name}: no column varies, so there is nothing to learn{reasons}; add a parameter's values")
+    if len(values) > _MOST_PARAMETERS:
+        raise UserError(
+            f"{name}: {len(values)} columns vary, the maximum is {_MOST_PARAMETERS}; list some in data.ignore"
+        )
     return Labels(files, groups, ParameterSpace(specs), np.stack(values, axis=1), left_out)
 
 
@@ -118,10 +123,13 @@ def _read_table(content: bytes, name: str) -> _Table:
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
         try:
             headings = [cell.strip() for cell in next(reader, [])]
-            if "file" in [heading.casefold() for heading in headings]:
+        except csv.Error:  # quotes that belong to another delimiter
+            continue
+        if "file" in [heading.casefold() for heading in headings]:
+            try:
                 return _table(reader, headings, name, delimiter)
-        except csv.Error as error:
-            raise UserError(f"{name}: line {reader.line_num}: {error}; correct its quotes") from error
+            except csv.Error as error:
+                raise UserError(f"{name}: line {reader.line_num}: {error}; correct its quotes") from error
     raise UserError(f"{name}: no column of its first line is called `file`; name each file's path there")
 
 

@@ -67,6 +67,19 @@ def test_what_spreadsheets_write_is_read(delimiter, mark, end):
     np.testing.assert_array_equal(found.values, [[1.5], [2]])
 
 
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_every_cell_can_be_quoted(delimiter):
+    text = io.StringIO()
+    csv.writer(text, delimiter=delimiter, quoting=csv.QUOTE_ALL).writerows([["file", "x, y; z"], ["a", 1], ["b", 2]])
+    assert labels(text.getvalue()).space.names == ("x_y_z",)
+
+
+def test_a_record_has_room_for_255_parameters():
+    rows = [",".join(["file", *(f"p{at}" for at in range(256))]), *(f"{row}" + f",{row}" * 256 for row in range(2))]
+    assert "256 columns vary, the maximum is 255" in refusal("\n".join(rows))
+    assert len(labels("\n".join(rows), None, ["p7"]).space) == 255
+
+
 def test_groups_are_those_of_a_column_or_the_files():
     found = labels("file,group,x\na.wav,ann,1\nb.wav,,2\nc.wav,ann,3\n")
     assert found.groups == ["ann", "b.wav", "ann"] and found.space.names == ("x",)
