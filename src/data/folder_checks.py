@@ -22,7 +22,7 @@ CHECKS = {
     "copies": "the same bytes as an earlier file: in its split",
     "contradicting": "the same bytes as an earlier file, but other labels",
     "near_copies": "almost the image of another file, and its labels",
-    "leaking": "the same of a file in val or test and one in train",
+    "leaking": "such a file in val or test, the other in train",
 }
 _EXAMPLES = 10  # of each check that a description holds: it must stay small
 _FULL_SCALE = 0.99  # the greatest sample of 8 bits is 0.992

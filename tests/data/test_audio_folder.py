@@ -116,6 +116,14 @@ def test_a_dataset_is_made_once_and_again_after_any_change(folder, tmp_path):
     assert len(names) == 4 == len(list(root.iterdir()))
 
 
+def test_a_dataset_at_a_url_is_made_there_and_copied(folder, tmp_path):
+    here = opened(folder, tmp_path / "data")
+    there = opened(folder, f"memory://{tmp_path}", cache_dir=tmp_path / "cache")
+    assert there.data_dir.is_relative_to(tmp_path / "cache") and there.spec == here.spec
+    for split in ("train", "val", "test"):
+        assert (there.data_dir / split).read_bytes() == (here.data_dir / split).read_bytes()
+
+
 def test_a_given_name_refuses_other_content(folder, tmp_path):
     assert opened(folder, tmp_path, name="mine").data_dir == tmp_path / "mine"
     assert opened(folder, tmp_path, name="mine").spec.name == "mine"
