@@ -160,7 +160,9 @@ def test_every_synth_can_be_analysed_by_its_own_front_end_and_most_by_others(syn
     given = (f"synth={synth}", f"spectral={spectral}") if spectral else (f"synth={synth}",)
     source = load_source(parse_recipe(running.recipe(*given)))
     assert source.front_end.visible_seconds > 0.9 * source.recipe.synth.duration
-    assert source.name.endswith(f"_{synth}_{len(source.synth.space)}p" + "_mel" * (source.recipe.spectral.type == "mel"))
+    assert source.name.endswith(
+        f"_{synth}_{len(source.synth.space)}p" + "_mel" * (source.recipe.spectral.type == "mel")
+    )
 
 
 QUICK = ("example", "moog_basic_online", "trivial_micro_small_regression_decay_time")

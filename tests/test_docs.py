@@ -112,7 +112,8 @@ def test_commands_compose(words):
 
 def expand_word(word):
     """Return what a word becomes; what belongs to Hydra itself, or names a file, is not for a compose."""
-    if word.startswith(("hydra.", "hydra/")) or word.endswith(".yaml") or word in ("synth=organ", "synth=mine"):  # of a page
+    made_by_a_page = ("synth=organ", "synth=mine")
+    if word.startswith(("hydra.", "hydra/")) or word.endswith(".yaml") or word in made_by_a_page:
         return []
     return expand(word.replace("range(16)", "3"))
 
