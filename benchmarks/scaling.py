@@ -116,7 +116,8 @@ def fit(x: np.ndarray, errors: np.ndarray) -> np.ndarray:
         return np.log(floor + factor * np.exp(-exponent * steps))
 
     start = np.log([errors.min() / 2, errors.max(), 0.5])
-    found = least_squares(lambda values: curve(values) - np.log(errors), start, bounds=([-20, -20, -5], [0, 3, 2]))
+    bounds = ([-20, -20, -5], [np.log(errors.min()), np.log(errors.max()) + 3, 2])
+    found = least_squares(lambda values: curve(values) - np.log(errors), start, bounds=bounds)
     return np.exp(found.x)
 
 

@@ -50,7 +50,7 @@ def test_the_leaderboard_has_means_over_seeds_and_multiples_of_the_limit(tmp_pat
     ]
 
 
-@pytest.mark.parametrize(("floor", "factor", "exponent"), [(0.3, 8.0, 0.6), (0.01, 2.0, 0.35)])
+@pytest.mark.parametrize(("floor", "factor", "exponent"), [(0.3, 8.0, 0.6), (0.01, 2.0, 0.35), (5.0, 11.0, 0.9)])
 def test_a_power_law_with_a_floor_is_found_again(floor, factor, exponent):
     x = np.array([1e3, 4e3, 16e3, 64e3, 256e3, 1e6])
     errors = floor + factor * (x / 1e3) ** -exponent
