@@ -132,8 +132,7 @@ def check(source: Source) -> None:
 
 def _refuse_silence(source: Source) -> None:
     """Raise UserError if the first clips are all silent; warn if some are."""
-    dataset = source.recipe.dataset
-    values = source.synth.space.sample(dataset.seed, 0, min(BLOCK, dataset.size), dataset.sampling)
+    values = source.first_values()
     silent = np.abs(source.sounds(values)).max(axis=1) < _SILENT
     if not silent.any():
         return

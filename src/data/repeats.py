@@ -4,7 +4,7 @@ import logging
 
 import numpy as np
 
-from src.data.source import BLOCK, Source
+from src.data.source import Source
 
 log = logging.getLogger(__name__)
 
@@ -17,8 +17,7 @@ def noise_floor_db(source: Source) -> float | None:
     """
     if source.synth.voice.versions is None:
         return None
-    dataset = source.recipe.dataset
-    values = source.synth.space.sample(dataset.seed, 0, min(BLOCK, dataset.size), dataset.sampling)
+    values = source.first_values()
     first, again = source.sounds(values), source.sounds(values[::-1])[::-1]
     if np.array_equal(first, again):
         return None

@@ -59,6 +59,11 @@ class Source:
             padded = np.concatenate([block, np.repeat(block[-1:], size - len(block), axis=0)])
             yield torch.from_numpy(self.synth.render(padded)).T, len(block)
 
+    def first_values(self) -> np.ndarray:
+        """Return the values (n, P) float32 of the first block's samples, by which a voice is checked."""
+        dataset = self.recipe.dataset
+        return self.synth.space.sample(dataset.seed, 0, min(BLOCK, dataset.size), dataset.sampling)
+
     def block(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return samples 64 * index .. of the dataset: values (n, P) float32, images, dB ranges."""
         dataset = self.recipe.dataset
