@@ -42,8 +42,8 @@ def render_clips(
     """Return clips (T, V) float32 of a source; several channels are averaged.
 
     `values` are those of each clip, (V,), by a control's address. The controls `gates` are 1 until sample `note_off`, a
-    multiple of BLOCK, then 0. One thread renders at a time: DawDreamer gains nothing from
-    more, and its state belongs to the process. Each clip begins with the program at rest.
+    multiple of BLOCK, then 0. One thread renders at a time: DawDreamer gains nothing from more, and its state belongs
+    to the process. Each clip begins with the program at rest.
     """
     count = len(next(iter(values.values())))
     clips = np.empty((num_samples, count), np.float32)

@@ -59,8 +59,7 @@ def render(
         given[colour] = low + (high - low) * p["colour"][chosen]
         if rate and depth:
             given[rate], given[depth] = p["vibrato_rate"][chosen], p["vibrato_depth"][chosen]
-        clips = voice.render(given, sample_rate, num_samples, engine=engine, note_off=note_off)
-        out[:, chosen] = clips
+        out[:, chosen] = voice.render(given, sample_rate, num_samples, engine=engine, note_off=note_off)
     return out
 
 
