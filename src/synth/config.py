@@ -152,7 +152,8 @@ def _preset(voice: Voice, name: str | None) -> Mapping[str, float | str]:
     if name is None:
         return {}
     if name not in voice.presets:
-        remedy = did_you_mean(name, voice.presets) if voice.presets else " It has none; leave synth.preset out."
+        own = "give synth.settings.preset" if "preset" in voice.settings else "leave synth.preset out"
+        remedy = did_you_mean(name, voice.presets) if voice.presets else f" It has none; {own}."
         raise UserError(f"synth.preset: voice {voice.name} has no preset {shown(name)}.{remedy}")
     return voice.presets[name]
 

@@ -11,6 +11,7 @@ from src.data.generate import generate
 from src.data.info import read_spec
 from src.data.origin import source_of
 from src.data.recipe import parse_recipe
+from src.synth.config import SynthConfig, load_synth
 from src.synth.plugin import voice as module
 from src.synth.plugin.host import LostClip
 from src.synth.plugin.voice import make_voice
@@ -93,7 +94,7 @@ def test_the_pitch_is_the_notes():
 @needs_nekobi
 def test_a_reused_instance_is_no_function_of_its_parameters_and_the_dataset_says_so(tmp_path, caplog):
     plain = tiny_recipe(**{"dataset.size": 64}).model_dump(mode="json")
-    knobs = {"auto": True, "note_velocity": {"value": 120}}
+    knobs = {"auto": True, "note_velocity": {"value": 80}}
     plain["synth"] |= {"name": "nekobi", "voice": "plugin", "source": NEKOBI, "parameters": knobs, "duration": 0.25}
     plain["synth"]["settings"] = {"reuse": True}
     directory, _ = generate(parse_recipe(plain), tmp_path, allow_blind=True)
@@ -132,3 +133,11 @@ def test_what_cannot_be_loaded_is_one_line(tmp_path):
     for source in (str(text), "http://example.org/no-such-plug-in"):
         with pytest.raises(UserError, match=r"^synth\.source: "):
             make_voice(source)
+
+
+@needs_nekobi
+def test_a_preset_in_the_wrong_place_is_told_its_place():
+    plain = tiny_recipe().model_dump(mode="json")["synth"] | {"settings": {}, "parameters": {"auto": True}}
+    plain |= {"voice": "plugin", "source": NEKOBI, "preset": "bass.fxp"}
+    with pytest.raises(UserError, match=r"It has none; give synth\.settings\.preset\.$"):
+        load_synth(SynthConfig.model_validate(plain))
