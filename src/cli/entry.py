@@ -135,7 +135,8 @@ def run(main: Callable[[], object], prepare: Callable[[list[str]], list[str]] | 
             return
         if {"--help", "-h"}.intersection(sys.argv):
             purpose = (sys.modules["__main__"].__doc__ or "").replace("`", "")
-            sys.stdout.write(f"{help_text(Path(sys.argv[0]).stem.removesuffix('_vimh'), purpose)}\n")
+            entry = Path(sys.argv[0]).stem.removesuffix("_vimh").removesuffix("_dataset")
+            sys.stdout.write(f"{help_text(entry, purpose)}\n")
             return
         for stray in drop_stray_ranks():
             sys.stderr.write(f"{stray} is ignored: no launcher (torchrun, srun) has set it; unset it\n")

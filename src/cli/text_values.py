@@ -23,6 +23,7 @@ from src.utils.plain import to_plain
 PATHS = (  # a leading `~` is the home directory
     *("ckpt_path", "input", "unlike", "resume", "data.data_dir", "data.root", "data.audio_dir", "data.cache_dir"),
     *("paths.*", "generate.output_dir", "generate.cache_dir", "model.network.weights"),
+    *("check", "build.output_dir", "build.cache_dir"),
     *("callbacks.*.dirpath", "callbacks.*.directory", "logger.*.save_dir", "logger.*.offline_directory"),
     *("logger.*.repo", "logger.*.artifact_location"),
     *("hydra.run.dir", "hydra.sweep.dir", "hydra.launcher.submitit_folder"),
@@ -34,7 +35,7 @@ NAMES = (
     *("logger.*.experiment_name", "logger.*.run_name", "logger.*.tracking_uri"),
     *("hydra.job.name", "hydra.sweep.subdir", "hydra.sweeper.study_name", "hydra.sweeper.storage"),
 )
-LISTS = ("tags", "trust", "logger.*.tags")  # of names
+LISTS = ("tags", "trust", "from", "logger.*.tags")  # of names
 NEVER_NULL = ("input", "paths.*", "generate.*", "task_name", "hydra.*")  # `null` is text there
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"

@@ -13,11 +13,10 @@ from typing import IO
 
 import numpy as np
 import torch
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from src.data.folder_checks import find_near_copies, is_clipped
 from src.data.folder_plan import Plan
+from src.data.groups import joined_groups
 from src.data.paths import Location, RemotePath
 from src.data.recipe import SPLITS
 from src.data.spec import DatasetSpec
@@ -156,7 +155,7 @@ def _split(plan: Plan, owner: np.ndarray) -> np.ndarray:
     Files of one group or of the same content are in one split. Groups in random order go to the split that has the
     smallest part of its share.
     """
-    of_file = _joined(plan.labels.groups, plan.sha256)
+    of_file = joined_groups(plan.labels.groups, plan.sha256)
     groups, sizes = np.unique(of_file[owner], return_counts=True)
     if len(groups) < len(SPLITS):
         raise UserError(
@@ -172,18 +171,6 @@ def _split(plan: Plan, owner: np.ndarray) -> np.ndarray:
         of_group[groups[at]] = chosen
         filled[chosen] += sizes[at]
     return of_group[of_file[owner]]
-
-
-def _joined(*keys: list[str]) -> np.ndarray:
-    """Return a number (n,) for each file, equal for files that share a key, also by way of other files."""
-    count = len(keys[0])
-    ends = []
-    for values in keys:
-        first: dict[str, int] = {}
-        ends.append([first.setdefault(value, number) for number, value in enumerate(values)])
-    rows, columns = np.tile(np.arange(count), len(keys)), np.concatenate(ends)
-    links = coo_array((np.ones(len(rows)), (rows, columns)), shape=(count, count))
-    return connected_components(links, directed=False)[1]
 
 
 def _check_copies(plan: Plan, records: np.ndarray, owner: np.ndarray, split: np.ndarray) -> None:

@@ -30,7 +30,7 @@ _HELD = 4  # equal samples at full scale: a sine of 50 Hz at 44.1 kHz holds its 
 _SIDE = 32  # of the images that are compared
 _MOST_COMPARED = 2048  # clips of train, and of val and test, that are compared with all others
 _BLOCK = 2048
-_NEAR = 0.03  # of an image's norm: what MP3 or 1 dB changes. Sounds of other labels can be nearer
+NEAR = 0.03  # of an image's norm: what MP3 or 1 dB changes. Sounds of other labels can be nearer
 
 
 @dataclass
@@ -100,7 +100,7 @@ def find_near_copies(
                 nearest[at][closer], least[at][closer] = start + best[closer], value[closer]
                 apart[:, ~in_train[block]] = np.inf  # the second time only those in train
         for at in range(1 + held_out):
-            for row in np.flatnonzero(least[at] < _NEAR**2):
+            for row in np.flatnonzero(least[at] < NEAR**2):
                 yield int(rows[row]), int(nearest[at][row]), at == 1
 
 

@@ -35,7 +35,7 @@ class VIMHDataset(BatchDataset):
         spec: DatasetSpec | None = None,
     ):
         directory = fetch(to_location(data_dir))
-        self._directory, self._split, self._labels = directory, split, labels
+        self.directory, self._split, self._labels = directory, split, labels
         self.spec = spec or read_spec(directory)
         mapped = [path for path in (directory / split, directory / f"{split}_params.npy") if path.is_file()]
         self._mapped = [WatchedFile(path) for path in mapped]
@@ -48,7 +48,7 @@ class VIMHDataset(BatchDataset):
 
     def __reduce__(self) -> tuple[type, tuple[object, ...]]:
         """Make a copy in another process open the files itself, since a pickled map would contain all bytes."""
-        return VIMHDataset, (self._directory, self._split, self._labels, self.indices, False, self.spec)
+        return VIMHDataset, (self.directory, self._split, self._labels, self.indices, False, self.spec)
 
     def __len__(self) -> int:
         return len(self.records) if self.indices is None else len(self.indices)
@@ -60,8 +60,7 @@ class VIMHDataset(BatchDataset):
         rows = np.asarray(indices)
         if self.indices is not None:
             rows = self.indices[rows]
-        self._require_unchanged()
-        images, codes, scale = self.records.gather(rows)
+        images, codes, scale = self.gather(rows)
         if self.values is None:
             target = codes.astype(np.float32) / 255.0
         else:
@@ -71,6 +70,11 @@ class VIMHDataset(BatchDataset):
             "target": torch.from_numpy(target),
             "scale": torch.from_numpy(scale),
         }
+
+    def gather(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Read records of the file as they are stored, see `Records.gather`."""
+        self._require_unchanged()
+        return self.records.gather(rows)
 
     def targets(self) -> np.ndarray:
         """Return all targets, (n, P) float32 in [0, 1]: exact, or quantised as in the records."""

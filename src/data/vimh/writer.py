@@ -17,13 +17,19 @@ from src.data.vimh.records import CURRENT_METADATA_BYTES, Records, record_bytes
 
 
 class DatasetWriter:
-    """Writes rows of any split in any order, in a `with` block; an error or Ctrl-C leaves nothing (see `publish`)."""
+    """Writes rows of any split in any order, in a `with` block; an error or Ctrl-C leaves nothing (see `publish`).
 
-    def __init__(self, place: Location, spec: DatasetSpec, overwrite: bool = False, pickle: bool = False):
+    Without `exact` the labels are only the byte codes of the records, because no more of them is known.
+    """
+
+    def __init__(
+        self, place: Location, spec: DatasetSpec, overwrite: bool = False, pickle: bool = False, exact: bool = True
+    ):
         self.place = place
         self.spec = spec
         self.overwrite = overwrite
         self.pickle = pickle
+        self.exact = exact
         self._stride = record_bytes(CURRENT_METADATA_BYTES, len(spec.space), int(np.prod(spec.image_shape)))
         self._files: dict[str, IO[bytes]] = {}
         self._params_start: dict[str, int] = {}
@@ -45,6 +51,8 @@ class DatasetWriter:
     def _open_files(self, closing: ExitStack) -> None:
         for split, count in self.spec.counts.items():
             self._files[split] = closing.enter_context((self._partial / split).open("w+b"))
+            if not self.exact:
+                continue
             params = closing.enter_context((self._partial / f"{split}_params.npy").open("w+b"))
             header = {"descr": "<f4", "fortran_order": False, "shape": (count, len(self.spec.space))}
             np.lib.format.write_array_header_1_0(params, header)
@@ -59,6 +67,8 @@ class DatasetWriter:
         for run in runs:
             row = int(rows[run][0])
             self._put(split, row * self._stride, records[run])
+            if not self.exact:
+                continue
             start = self._params_start[split] + row * 4 * len(self.spec.space)
             self._put(f"{split}_params.npy", start, values[run])
 

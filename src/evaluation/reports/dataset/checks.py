@@ -5,12 +5,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from src.data.dataset import BatchDataset
+from src.data.folder_checks import NEAR
 from src.data.overlap import count_shared, hash_rows
 from src.data.sensitivity import is_lost
 from src.data.source import Source
 from src.data.spec import DatasetSpec
 from src.evaluation.reports.check import Check, State
-from src.evaluation.reports.dataset.labels import Histogram
+from src.evaluation.reports.dataset.labels import Histogram, histogram
 from src.evaluation.reports.dataset.samples import Splits, image_blocks, spread
 from src.parameters.space import ParameterSpace
 from src.utils.spaced import evenly_spaced
@@ -18,11 +19,31 @@ from src.utils.spaced import evenly_spaced
 _MOST_PIXELS = 2**24  # of the images that are looked at: 16,384 of 32 x 32
 _MOST_IMAGES = 2**16
 _MOST_PAIRS = 2048  # of equal labels, whose images are compared
+_MANY_NEAR = 0.01  # share of all samples, above which near copies are more than chance in a dense dataset
+_UNEVEN = 10  # times as many samples: what networks learn without weights
 _EXPECTED = 12  # samples that a part of a range has on average, below which an empty one may be chance
 _DEVIATIONS = 4  # standard deviations of a random count, beyond which few samples are no chance
 _BRIGHT, _TOO_BRIGHT = 0.001, 0.05  # share of pixels at 255
 _DARK = 0.9  # share of pixels at 0
 _LEVEL = 1.0  # of 255, by which a rendered image may differ on average, since labels are rounded to float32
+
+
+def check_labels_and_images(splits: Splits, units: Mapping[str, np.ndarray]) -> list[Check]:
+    """Return all checks of a dataset's splits that need no sound; `units` are all labels of each split, in [0, 1]."""
+    spec = next(iter(splits.values())).spec
+    quantised = any(dataset.quantised for dataset in splits.values())
+    unit = np.concatenate(list(units.values()))
+    histograms = [histogram(parameter, unit[:, at], quantised) for at, parameter in enumerate(spec.space)]
+    return [
+        check_leakage(splits, units),
+        check_duplicates(splits, units),
+        check_near_copies(splits, units),
+        check_constant(spec.space, unit),
+        check_coverage(spec.space, histograms),
+        check_balance(spec.space, histograms),
+        check_effects(spec),
+        *check_images(splits),
+    ]
 
 
 def check_effects(spec: DatasetSpec | None) -> Check:
@@ -82,6 +103,62 @@ def _equal_labels(unit: np.ndarray) -> np.ndarray:
     order = np.argsort(keys, kind="stable")
     again = np.flatnonzero(keys[order][1:] == keys[order][:-1])
     return np.stack([order[again], order[again + 1]], axis=1)
+
+
+def check_near_copies(splits: Splits, units: Mapping[str, np.ndarray]) -> Check:
+    """Check whether samples have almost the labels and almost the image of another sample, also of another split.
+
+    Compared are samples whose labels are the same in bytes, so that they differ by 1/255 of a range at most.
+    """
+    name, datasets = "No near copies", list(splits.values())
+    first = np.cumsum([0, *map(len, datasets)])
+    pairs = _equal_labels(np.round(np.concatenate(list(units.values())) * 255.0).astype(np.float32))
+    looked_at = pairs[evenly_spaced(len(pairs), _MOST_PAIRS)]
+    near = apart = 0
+    for pair in looked_at:
+        parts = np.searchsorted(first, pair, side="right") - 1
+        images = [
+            datasets[part].__getitems__([row - first[part]])["image"].numpy()
+            for part, row in zip(parts, pair, strict=True)
+        ]
+        if _is_near(*images):
+            near, apart = near + 1, apart + int(parts[0] != parts[1])
+    labels = f"{len(pairs):,} of {first[-1]:,} samples have almost the labels of another sample"
+    if not near:
+        return Check(name, "pass", f"{labels}; of {len(looked_at):,} compared none has almost the same image.")
+    state: State = "warn" if near * len(pairs) > _MANY_NEAR * len(looked_at) * first[-1] else "pass"
+    where = f"{labels}; of {len(looked_at):,} compared {near:,} have also almost the same image"
+    return Check(name, state, f"{where}, {apart:,} of them that of a sample of another split.")
+
+
+def _is_near(one: np.ndarray, other: np.ndarray) -> bool:
+    """Return whether two images differ, by less than 3 % of the norm of the larger one."""
+    if one.shape != other.shape:
+        return False
+    first, second = one.astype(np.float32), other.astype(np.float32)
+    apart = float(np.linalg.norm(first - second))
+    return 0.0 < apart < NEAR * max(float(np.linalg.norm(first)), float(np.linalg.norm(second)), 1.0)
+
+
+def check_constant(space: ParameterSpace, unit: np.ndarray) -> Check:
+    """Check whether each parameter has more than one value in labels (n, P)."""
+    name = "Labels vary"
+    constant = [spec.name for at, spec in enumerate(space) if unit[:, at].min() == unit[:, at].max()]
+    if constant:
+        return Check(name, "fail", f"The same value in all samples: {', '.join(constant)}.")
+    return Check(name, "pass", "Each parameter has more than one value.")
+
+
+def check_balance(space: ParameterSpace, histograms: Sequence[Histogram]) -> Check:
+    """Check whether some levels of a parameter have many more samples than others."""
+    name, uneven = "Even levels", []
+    for spec, found in zip(space, histograms, strict=True):
+        present = found.counts[found.counts > 0]
+        if present.max() > _UNEVEN * present.min() and present.max() >= _EXPECTED:
+            uneven.append(f"{spec.name} {present.max():,} to {present.min():,}")
+    if uneven:
+        return Check(name, "warn", f"The most and the least frequent level: {', '.join(uneven)} samples.")
+    return Check(name, "pass", f"No level of a parameter has more than {_UNEVEN} times the samples of another.")
 
 
 def _same_image(dataset: BatchDataset, one: int, other: int) -> bool:

@@ -54,13 +54,7 @@ def write_dataset_page(splits: Splits, path: Path, trust: Iterable[str] = ()) ->
     source, missing = _source(splits, spec, trust)
     complete = _complete_places(spec, source, len(values))
     examples, images = complete_samples(splits, shown, complete, source, values, _SOUND_VALUES)
-    found = [
-        checks.check_leakage(splits, units),
-        checks.check_duplicates(splits, units),
-        checks.check_coverage(spec.space, histograms),
-        checks.check_effects(spec),
-        *checks.check_images(splits),
-    ]
+    found = checks.check_labels_and_images(splits, units)
     if source is not None:
         found.append(checks.check_sounds(source, values[complete], np.stack(images), quantised))
     data = {
