@@ -30,7 +30,7 @@ def main(config: DictConfig) -> None:
             raise UserError("check: given with from; give one of them")
         from src.evaluation.reports.dataset.quality import check_dataset
 
-        check_dataset(plain["check"], Path(config.paths.log_dir), config.trust, config.paths.cache_dir)
+        check_dataset(located(plain["check"]), Path(config.paths.log_dir), config.trust, config.paths.cache_dir)
         return
     settings = parse({key: plain[key] for key in _OWN if key in plain})
     if config.extras.print_config:
@@ -39,13 +39,20 @@ def main(config: DictConfig) -> None:
     from src.data.paths import to_location
     from src.evaluation.reports.dataset.quality import report_built
 
-    output_dir = to_location(config.build.output_dir, config.build.cache_dir)
-    started_in = Path(HydraConfig.get().runtime.cwd)
-    if isinstance(output_dir, Path) and started_in != Path.cwd():  # a launcher's worker may run elsewhere
-        output_dir = started_in / output_dir
+    settings.sources = [located(source) for source in settings.sources]
+    output_dir = to_location(located(config.build.output_dir), config.build.cache_dir)
     began = time.perf_counter()
-    place, _, changes = build(settings, output_dir, config.build.cache_dir, config.trust)
+    place, changes = build(settings, output_dir, config.build.cache_dir, config.trust)
     report_built(place, changes, time.perf_counter() - began)
+
+
+def located(given: str) -> str:
+    """Return a path from where the command was started, since a launcher's worker may run elsewhere, or a URL."""
+    started_in = Path(HydraConfig.get().runtime.cwd)
+    if "://" in given:
+        return given
+    path = Path(given).expanduser()
+    return str(path if started_in == Path.cwd() else started_in / path)
 
 
 def parse(plain: dict[str, Any]) -> BuildConfig:

@@ -33,6 +33,7 @@ ENTRIES = {
     "src/report.py": "report",
     "src/evaluation/limits.py": "limits",
     "generate_vimh.py": "generate",
+    "build_dataset.py": "build",
 }
 
 

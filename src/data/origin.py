@@ -48,8 +48,13 @@ def source_of(spec: DatasetSpec, trust: Iterable[str] = ()) -> Source:
 def recipe_to_make(spec: DatasetSpec, trust: Iterable[str] = ()) -> Recipe:
     """Return the recipe that generates a dataset again under its name.
 
-    Raises UserError as `source_of`, and if the dataset is large, since its size comes from the file.
+    Raises UserError as `source_of`, if the dataset was built from others, and if it is large, since its size comes from
+    the file.
     """
+    if "built" in (spec.origin.generator or {}):
+        raise UserError(
+            f"{spec.name}: was built from other datasets; copy it here, or build it again with build_dataset.py"
+        )
     source = source_of(spec, trust)
     recipe, size = source.recipe, source.recipe.dataset.size
     clips = size + _MEASURED * len(spec.space)

@@ -191,13 +191,15 @@ def _refuse_other_recipe(directory: Path, wanted: Mapping[str, Any]) -> None:
 
     Another version of the engine that renders its source is no reason to make it again.
     """
-    there = read_spec(directory).origin.recipe or {}
-    difference = first_difference(_without_engine(there), _without_engine(wanted))
+    origin = read_spec(directory).origin
+    remedy = (
+        f"give {shlex.quote(f'data.data_dir={directory}')} to use it unchanged, or dataset.name=... to make another"
+    )
+    if "built" in (origin.generator or {}):
+        raise UserError(f"{directory}: was built from other datasets; {remedy}")
+    difference = first_difference(_without_engine(origin.recipe or {}), _without_engine(wanted))
     if difference:
-        raise UserError(
-            f"{directory}: was generated with {difference}; give {shlex.quote(f'data.data_dir={directory}')} to use it "
-            "unchanged, or dataset.name=... to make another"
-        )
+        raise UserError(f"{directory}: was generated with {difference}; {remedy}")
 
 
 def _without_engine(recipe: Mapping[str, Any]) -> dict[str, Any]:

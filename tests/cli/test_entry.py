@@ -15,7 +15,7 @@ from src.cli.entry import entry_point, expand, join, one_line, require, run
 from src.utils.errors import UserError
 from tests import running
 
-SCRIPTS = ("src/train.py", "src/eval.py", "src/predict.py", "generate_vimh.py")
+SCRIPTS = ("src/train.py", "src/eval.py", "src/predict.py", "generate_vimh.py", "build_dataset.py")
 HEAVY = ("torch", "lightning", "numba", "scipy", "soundfile")
 
 

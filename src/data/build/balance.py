@@ -3,11 +3,10 @@
 A cell is a combination of levels of some parameters, see src.data.build.splits.levels.
 """
 
-from collections.abc import Callable
-
 import numpy as np
 from scipy.spatial.distance import pdist
 
+from src.data.build.filter import Conditions, matches, unit_limits
 from src.data.build.splits import levels
 from src.data.overlap import hash_rows
 from src.parameters.codec import from_class
@@ -16,7 +15,7 @@ from src.utils.errors import UserError
 
 _MOST_CELLS = 2**20  # empty ones too, since rendering fills them
 _MOST_PAIRED = 512  # samples of a cell between which pairs are looked for: 130,816 pairs
-# the generator's key is the seed, plus 2^64 so that a split by the same seed has another order
+_THINNEST = 1e-6  # part of a range that a filter leaves of a cell, below which the cell is outside
 _ROUNDS = 64  # of draws of a cell's missing samples; a cell that a filter excludes gives none
 
 
@@ -90,44 +89,47 @@ def draw_missing(
     by: list[str],
     bins: int,
     count: int | None,
-    limits: np.ndarray,
-    is_allowed: Callable[[np.ndarray], np.ndarray],
+    conditions: Conditions,
     taken: np.ndarray,
     seed: int,
 ) -> np.ndarray:
     """Draw new labels (m, P) float32 that fill each cell of labels (n, P), empty ones too, up to `count`; None: the
     largest's size.
 
-    A parameter is uniform on its scale within the cell and within `limits` (P, 2), in [0, 1]; `is_allowed` maps labels
-    (k, P) to (k,) bool. No labels are drawn twice, nor any whose hash is in `taken` (k,), see src.data.overlap. A cell
-    without allowed labels stays smaller.
+    A parameter is uniform on its scale within the cell and within the `conditions` of a filter. No labels are drawn
+    twice, nor any whose hash is in `taken` (k,), see src.data.overlap; if there are no others, a cell stays smaller.
     """
     cell, shape = cells_of(space, values, by, bins)
     sizes = np.bincount(cell, minlength=int(np.prod(shape)))
     missing = np.maximum(0, (int(sizes.max()) if count is None else count) - sizes)
+    low, high = _ends(space, by, shape, unit_limits(space, conditions))
+    missing[(high - low < _THINNEST).any(axis=1)] = 0
     generator = np.random.Generator(np.random.Philox(key=seed + 2**64))
-    columns = [space.index(name) for name in by]
-    found = []
+    found = [np.empty((0, len(space)), np.float32)]
     for _ in range(_ROUNDS):
         wanted = np.repeat(np.arange(len(missing)), missing)
         if not len(wanted):
             break
-        low, high = np.repeat(limits[None, :, 0], len(wanted), 0), np.repeat(limits[None, :, 1], len(wanted), 0)
-        for column, level, parts in zip(columns, np.unravel_index(wanted, tuple(shape)), shape, strict=True):
-            low[:, column] = np.maximum(low[:, column], level / parts)
-            high[:, column] = np.minimum(high[:, column], (level + 1) / parts)
-        drawn = _draw(space, low, high, generator.random(low.shape))
-        good = (low <= high).all(axis=1) & is_allowed(drawn)
-        good[good] = cells_of(space, drawn[good], by, bins)[0] == wanted[good]
-        rows, keys = np.flatnonzero(good), hash_rows(drawn[good])
+        drawn = _draw(space, low[wanted], high[wanted], generator.random((len(wanted), len(space))))
+        good = np.flatnonzero(matches(space, drawn, conditions) & (cells_of(space, drawn, by, bins)[0] == wanted))
+        keys = hash_rows(drawn[good])
         new = np.unique(keys, return_index=True)[1]
         new = np.sort(new[~np.isin(keys[new], taken)])
-        if not len(new):
-            break
         taken = np.concatenate([taken, keys[new]])
-        missing = missing - np.bincount(wanted[rows[new]], minlength=len(missing))
-        found.append(drawn[rows[new]])
-    return np.concatenate(found) if found else np.empty((0, len(space)), np.float32)
+        missing = missing - np.bincount(wanted[good[new]], minlength=len(missing))
+        found.append(drawn[good[new]])
+    return np.concatenate(found)
+
+
+def _ends(space: ParameterSpace, by: list[str], shape: np.ndarray, limits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the least and the greatest place (cells, P) in [0, 1] of labels in each cell and within the limits."""
+    count = int(np.prod(shape))
+    low, high = (np.repeat(limits[None, :, end], count, axis=0) for end in (0, 1))
+    for name, level, parts in zip(by, np.unravel_index(np.arange(count), tuple(shape)), shape, strict=True):
+        at = space.index(name)
+        low[:, at] = np.maximum(low[:, at], level / parts)
+        high[:, at] = np.minimum(high[:, at], (level + 1) / parts)
+    return low, high
 
 
 def _draw(space: ParameterSpace, low: np.ndarray, high: np.ndarray, uniform: np.ndarray) -> np.ndarray:
@@ -143,6 +145,7 @@ def _draw(space: ParameterSpace, low: np.ndarray, high: np.ndarray, uniform: np.
 
 def _shuffled_places(cell: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Return all rows in order of their cells, in random order within each, and the place (n,) within its cell."""
+    # 2^64 more than the seed, with which samples are split: another order
     shuffled = np.random.Generator(np.random.Philox(key=seed + 2**64)).permutation(len(cell))
     order = shuffled[np.argsort(cell[shuffled], kind="stable")]
     sizes = np.bincount(cell)

@@ -35,10 +35,10 @@ _BLOCK_BYTES = 2**23  # of the images that are copied at once
 
 def build(
     config: BuildConfig, output_dir: Location, cache_dir: str = CACHE_DIR, trust: Iterable[str] = ()
-) -> tuple[Location, DatasetSpec, dict[str, int]]:
+) -> tuple[Location, dict[str, int]]:
     """Write the dataset of a config in `output_dir`, a directory or a URL, and nothing else.
 
-    Returns its place, its description, and how many samples each operation has removed or added. The bytes depend on
+    Returns its place, and how many samples each operation has removed or added. The bytes depend on
     the sources, the config and nothing else. `trust` lists the user's own voices that may render. Raises UserError, one
     line, if the dataset exists, the sources do not fit each other or the config, or the disk is full.
     """
@@ -63,7 +63,7 @@ def build(
             writer.add_file(f"{split}_origin.npy", _npy(np.stack([plan.sample[rows], plan.partner[rows]], axis=1)))
         if has_clips(pool) and (plan.sample >= 0).all() and (plan.partner < 0).all():
             writer.add_file(CLIPS_FILE, clips_csv(pool, plan))
-    return place, writer.spec, changes
+    return place, changes
 
 
 def _renderer(pool: Pool, trust: Iterable[str]) -> Source:

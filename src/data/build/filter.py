@@ -12,6 +12,8 @@ from src.parameters.space import ParameterSpace
 from src.parameters.spec import ParameterSpec
 from src.utils.errors import UserError, shown
 
+Conditions = Mapping[str, Sequence[Any]]  # by parameter: [least, greatest], or categories
+
 _BLOCK_BYTES = 2**23  # of the images that are read at once
 _BRIGHT = 0.001  # share of an image's pixels at 255, above which it is clipped: that of the check of a whole dataset
 
@@ -45,7 +47,7 @@ def categories_of(spec: ParameterSpec, given: Sequence[Any]) -> list[float]:
     return [known[name] for name in given]
 
 
-def matches(space: ParameterSpace, values: np.ndarray, conditions: Mapping[str, Sequence[Any]]) -> np.ndarray:
+def matches(space: ParameterSpace, values: np.ndarray, conditions: Conditions) -> np.ndarray:
     """Return (n,) bool: which labels (n, P) satisfy all conditions.
 
     A condition is [least, greatest], both included, or the categories of a categorical parameter.
@@ -62,7 +64,7 @@ def matches(space: ParameterSpace, values: np.ndarray, conditions: Mapping[str, 
     return kept
 
 
-def unit_limits(space: ParameterSpace, conditions: Mapping[str, Sequence[Any]]) -> np.ndarray:
+def unit_limits(space: ParameterSpace, conditions: Conditions) -> np.ndarray:
     """Return the least and the greatest place (P, 2) in [0, 1] of labels that can satisfy all conditions.
 
     That of a parameter which is not continuous is the part of [0, 1] that its classes divide equally.

@@ -8,11 +8,11 @@ from src.utils.errors import UserError
 _NO_POWER = ("instantaneous_frequency", "group_delay")
 
 
-def require_power(spectral: SpectralConfig | None) -> SpectralConfig:
-    """Return the front end of images whose levels are powers; raise UserError for others."""
-    if spectral is None:
+def require_power(spectral: SpectralConfig | None, has_ranges: bool = True) -> SpectralConfig:
+    """Return the front end of images whose levels are powers in known dB ranges; raise UserError for others."""
+    if spectral is None or not has_ranges:
         raise UserError(
-            "balance.method: interpolate given, but the front end of these images is not known; give oversample"
+            "balance.method: interpolate given, but the levels of these images are not known in dB; give oversample"
         )
     other = [channel for channel in spectral.channels if channel in _NO_POWER]
     if other:

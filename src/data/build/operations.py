@@ -1,14 +1,14 @@
 """What is done with the samples of a pool: filter, drop, split, balance; the result is a plan."""
 
-from collections.abc import Mapping
-from typing import Any
+import logging
+from collections.abc import Iterable
 
 import numpy as np
 
 from src.data.build.balance import categories_alike, cells_of, close_pairs, draw_missing, oversample, undersample
 from src.data.build.clips import file_groups
 from src.data.build.config import BalanceConfig, BuildConfig, SplitConfig
-from src.data.build.filter import content_keys, matches, unit_limits, unwanted
+from src.data.build.filter import Conditions, content_keys, matches, unwanted
 from src.data.build.mean import require_power
 from src.data.build.plan import TRAIN, Plan, added_to_train, joined
 from src.data.build.pool import Pool
@@ -17,7 +17,10 @@ from src.data.groups import joined_groups
 from src.data.overlap import hash_rows
 from src.data.recipe import SPLITS
 from src.parameters.codec import to_class
+from src.parameters.space import ParameterSpace
 from src.utils.errors import UserError
+
+log = logging.getLogger(__name__)
 
 
 def make_plan(pool: Pool, config: BuildConfig) -> tuple[Plan, dict[str, int]]:
@@ -38,11 +41,12 @@ def make_plan(pool: Pool, config: BuildConfig) -> tuple[Plan, dict[str, int]]:
         plan = plan.take(~np.any(list(found.values()), axis=0))
     if config.split.method != "keep" and len(plan):
         plan = plan.with_split(_split(pool, plan, config.split, config.seed))
-    _require_splits(plan)
+    _require_splits(plan, ("train", "test") if config.split.method == "keep" else SPLITS)
     if config.balance.method:
-        before = len(plan)
-        plan = _balance(pool, plan, config.balance, config.filter or {}, config.seed)
-        changes[config.balance.method] = len(plan) - before
+        balanced = _balance(pool, plan, config.balance, config.filter or {}, config.seed)
+        _warn_of_small_cells(space, plan, balanced, config.balance)
+        changes[config.balance.method] = len(balanced) - len(plan)
+        plan = balanced
     return plan, changes
 
 
@@ -52,12 +56,12 @@ def _everything(pool: Pool) -> Plan:
     return Plan(np.arange(len(pool)), nothing, pool.values(), np.concatenate(split))
 
 
-def _require_splits(plan: Plan) -> None:
-    missing = [split for split in ("train", "test") if split not in plan.counts()]
+def _require_splits(plan: Plan, splits: Iterable[str]) -> None:
+    missing = [split for split in splits if split not in plan.counts()]
     if missing:
         raise UserError(
             f"split: {len(plan):,} samples remain, none of them in {' and '.join(missing)}; filter or drop fewer, "
-            "or give split.method=stratified"
+            "or give split.method=stratified or smaller groups"
         )
 
 
@@ -83,7 +87,7 @@ def _group_keys(pool: Pool, plan: Plan, group: str) -> np.ndarray:
     return to_class(pool.spec.space.varying[at], plan.values[:, at].astype(np.float64))
 
 
-def _balance(pool: Pool, plan: Plan, config: BalanceConfig, conditions: Mapping[str, Any], seed: int) -> Plan:
+def _balance(pool: Pool, plan: Plan, config: BalanceConfig, conditions: Conditions, seed: int) -> Plan:
     """Return a plan whose training samples are balanced; new ones come after all others."""
     space, rows = pool.spec.space, np.flatnonzero(plan.split == TRAIN)
     train = plan.take(rows)
@@ -95,15 +99,26 @@ def _balance(pool: Pool, plan: Plan, config: BalanceConfig, conditions: Mapping[
     if config.method == "oversample":
         return joined([plan, train.take(oversample(cell, config.count, seed))])
     if config.method == "interpolate":
-        require_power(pool.spec.origin.spectral)
+        require_power(pool.spec.origin.spectral, pool.has_ranges)
         unit = space.normalize(train.values)
         pairs = close_pairs(cell, unit, categories_alike(space, train.values), config.count, seed)
         means = space.denormalize(unit[pairs].mean(axis=1))
         return joined([plan, added_to_train(means, train.sample[pairs[:, 0]], train.sample[pairs[:, 1]])])
-    drawn = draw_missing(
-        *(space, train.values, config.by, config.bins, config.count, unit_limits(space, conditions)),
-        is_allowed=lambda values: matches(space, values, conditions),
-        taken=hash_rows(plan.values),
-        seed=seed,
-    )
+    taken = hash_rows(plan.values)
+    drawn = draw_missing(space, train.values, config.by, config.bins, config.count, conditions, taken, seed)
     return joined([plan, added_to_train(drawn)])
+
+
+def _warn_of_small_cells(space: ParameterSpace, before: Plan, after: Plan, config: BalanceConfig) -> None:
+    """Warn if cells with samples stay below the number that was asked for."""
+    old, new = (
+        np.bincount(cells_of(space, plan.values[plan.split == TRAIN], config.by, config.bins)[0])
+        for plan in (before, after)
+    )
+    wanted = old.max() if config.count is None else config.count
+    small = np.count_nonzero((new > 0) & (new < wanted))
+    if small and config.method in ("interpolate", "render"):
+        log.warning(
+            "balance: %d combinations of levels stay below %d samples, since there are no more %s",
+            *(small, wanted, "labels for them" if config.method == "render" else "pairs of samples in them"),
+        )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from src.data.spec import DatasetSpec
+from src.data.vimh.records import CURRENT_METADATA_BYTES
 from src.data.vimh_dataset import VIMHDataset
 
 _CHUNK = 65536  # labels that are read at once
@@ -32,13 +33,17 @@ class Part:
 
 
 class Pool:
-    """All samples of the sources: those of the first part come first. `spec` describes them as one dataset."""
+    """All samples of the sources: those of the first part come first. `spec` describes them as one dataset.
+
+    `is_exact` says whether all labels are known exactly, `has_ranges` whether the dB range of each image is known.
+    """
 
     def __init__(self, spec: DatasetSpec, parts: Sequence[Part]):
         self.spec = spec
         self.parts = tuple(parts)
         self.first = np.cumsum([0, *(len(part.dataset) for part in parts)])
         self.is_exact = all(part.dataset.values is not None for part in parts)
+        self.has_ranges = all(part.dataset.records.metadata_bytes == CURRENT_METADATA_BYTES for part in parts)
 
     def __len__(self) -> int:
         return int(self.first[-1])

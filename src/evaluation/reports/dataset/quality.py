@@ -86,7 +86,7 @@ def print_quality(quality: Quality, title: str, caption: str = "", all_in: str =
     show([Column("check", text=True), Column("state", text=True), Column("finding", text=True)], rows, title)
     columns = [Column("parameter", text=True), Column("range", text=True, drop=1), Column("levels"), Column("empty")]
     columns += [Column("fewest samples"), Column("most samples")]
-    columns += [Column(f"{split} shares off by", drop=2) for split in quality.counts if split != "train"]
+    columns += [Column(f"{split} off by", drop=2) for split in quality.counts if split != "train"]
     rows = []
     for parameter in quality.spec.space:
         found = quality.samples[parameter.name]
@@ -99,7 +99,7 @@ def print_quality(quality: Quality, title: str, caption: str = "", all_in: str =
                 row.append(f"{100 * np.abs(shares[:, at] - total / total.sum()).max():.1f} %")
         rows.append(row)
     note = "levels: classes, or up to 16 equal parts of a range\n"
-    note += "shares off by: the largest difference of a level's share of a split from its share of all samples"
+    note += "off by: the largest difference between a level's share of a split and its share of all samples"
     show(columns, rows, "", f"{note}\n{caption}".strip(), all_in=all_in)
 
 

@@ -79,6 +79,7 @@ def origin_table(spec: DatasetSpec, splits: Sequence[tuple[str, int]], quantised
         "sounds": "" if not origin.duration else f"{origin.duration:g} s at {origin.sample_rate or 0:g} Hz",
         "synth": "" if origin.synth_type == "unknown" else origin.synth_type,
         "seed": generator.get("seed"),
+        "built from": ", ".join(source["name"] for source in generator.get("built", {}).get("sources", [])),
         "program version": generator.get("program_version"),
         **{f"SHA-256 of {name}": digest for name, digest in spec.sha256.items()},
     }
