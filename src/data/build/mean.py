@@ -1,4 +1,4 @@
-"""The mean of two images as powers, which is the image of neither sound's mixture nor of a sound between them."""
+"""The mean of two images as powers: nearly the image of both sounds at once, not of a sound of the mean parameters."""
 
 import numpy as np
 

@@ -152,7 +152,8 @@ def _with_ranges(recipe: dict[str, Any] | None, space: ParameterSpace) -> dict[s
     if recipe is None:
         return None
     changed = copy.deepcopy(recipe)
-    entries = (changed.get("synth") or {}).get("parameters")
+    synth = changed.get("synth")
+    entries = synth.get("parameters") if isinstance(synth, dict) else None
     if not isinstance(entries, dict):
         return None
     for spec in space:

@@ -79,13 +79,20 @@ def origin_table(spec: DatasetSpec, splits: Sequence[tuple[str, int]], quantised
         "sounds": "" if not origin.duration else f"{origin.duration:g} s at {origin.sample_rate or 0:g} Hz",
         "synth": "" if origin.synth_type == "unknown" else origin.synth_type,
         "seed": generator.get("seed"),
-        "built from": ", ".join(source["name"] for source in generator.get("built", {}).get("sources", [])),
+        "built from": ", ".join(_source_names(generator.get("built"))),
         "program version": generator.get("program_version"),
         **{f"SHA-256 of {name}": digest for name, digest in spec.sha256.items()},
     }
     return [Column("what", text=True), Column("value", text=True)], [
         [name, str(value)] for name, value in known.items() if value not in (None, "")
     ]
+
+
+def _source_names(built: Any) -> list[str]:
+    """Return the names of the datasets from which one was built; what a damaged description states is left out."""
+    sources = built.get("sources") if isinstance(built, dict) else None
+    found = sources if isinstance(sources, list) else []
+    return [str(source["name"]) for source in found if isinstance(source, dict) and "name" in source]
 
 
 def _front_end(spectral: dict[str, Any]) -> str:
