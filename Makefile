@@ -19,7 +19,7 @@ MEDIUM := cnn_64k vit_38k convnext_68k efficientnet_66k mlp_68k densenet_68k
 .PHONY: help h setup demo activate a deactivate d train t tr trainmps tmps trq trs trl trc trvs trcns tq tqc tqv tqcn \
   tqa ca ex evimh evimh16k evimho evimhr evimhst evimhwce evimhqr evimhstk evitms evitmsr evitts evitml evittl evitall \
   emvitb emvite emvitr emvit emvitgta td tda tds tdss tdl tdsc tdsl tdsa tdv list-losses ll list-parameters etms etmsr etmsrdt etts etml etmlr etmlrdt etmldt ettl et64l etall emb eme emr emer emall emall-gen \
-  emall-train sds sdl sdmb sdme sdmr sdma ddr dds ddl ae report limits app runs inspect infer compare ablate tensorboard tb sweep sw sweep-report list-configs lc check check-configs test test-ci coverage test-all ta t0 docs bench yardsticks calibration \
+  emall-train sds sdl sdmb sdme sdmr sdma build-dataset quality ddr dds ddl ae report limits app runs inspect infer compare ablate tensorboard tb sweep sw sweep-report list-configs lc check check-configs test test-ci coverage test-all ta t0 docs bench yardsticks calibration \
   format f clean c dclean dc clean-logs cl lock sync sy
 
 help h: ## list these commands
@@ -163,7 +163,13 @@ sdme: generate-moog_envelope ## Moog envelope
 sdmr: generate-moog_resonance ## Moog resonance
 sdma: sdmb sdme sdmr ## all three
 
+build-dataset: $(READY) ## a dataset from others: make build-dataset FROM=data/A,data/B NAME=both (WITH="split.method=stratified")
+	$(PYTHON) build_dataset.py from=[$(FROM)] $(if $(NAME),name=$(NAME)) $(WITH)
+
 ##@ Inspect
+quality: $(READY) ## check a dataset for leakage, copies, gaps and more: make quality DATA=data/NAME
+	$(PYTHON) build_dataset.py check=$(DATA)
+
 ddr: $(READY) ## the newest dataset, as a page with samples, sounds and distributions
 	$(PYTHON) viz/show_dataset.py
 

@@ -116,7 +116,7 @@ def expand_word(word):
     made_by_a_page = ("synth=organ", "synth=mine")
     if word.startswith(("hydra.", "hydra/")) or word.endswith(".yaml") or word in made_by_a_page:
         return []
-    return expand(word.replace("range(16)", "3"))
+    return expand(re.sub(r"range\(\d+\)", "3", word))
 
 
 @pytest.mark.parametrize(("page", "code"), blocks("yaml"), ids=[page for page, _ in blocks("yaml")])
