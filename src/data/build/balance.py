@@ -7,6 +7,7 @@ import numpy as np
 from scipy.spatial.distance import pdist
 
 from src.data.build.filter import Conditions, matches, unit_limits
+from src.data.build.plan import column_of
 from src.data.build.splits import levels
 from src.data.overlap import hash_rows
 from src.parameters.codec import from_class
@@ -21,7 +22,7 @@ _ROUNDS = 64  # of draws of a cell's missing samples; a cell that a filter exclu
 
 def cells_of(space: ParameterSpace, values: np.ndarray, by: list[str], bins: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the cell (n,) int64 of labels (n, P), and the number of levels of each parameter in `by`."""
-    columns = [space.index(name) for name in by]
+    columns = [column_of(space, name, "balance.by") for name in by]
     found, counts = levels(space, values, bins)
     shape = counts[columns]
     if np.prod(shape.astype(float)) > _MOST_CELLS:

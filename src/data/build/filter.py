@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from src.data.build.plan import column_of
 from src.data.build.pool import Pool
 from src.data.overlap import hash_rows
 from src.parameters.codec import to_class, to_unit
@@ -54,7 +55,7 @@ def matches(space: ParameterSpace, values: np.ndarray, conditions: Conditions) -
     """
     kept = np.ones(len(values), bool)
     for name, given in conditions.items():
-        at = space.index(name)
+        at = column_of(space, name, "filter")
         spec, column = space.varying[at], values[:, at]
         if spec.kind == "categorical":
             kept &= np.isin(np.round(column), categories_of(spec, given))
@@ -71,7 +72,7 @@ def unit_limits(space: ParameterSpace, conditions: Conditions) -> np.ndarray:
     """
     limits = np.tile([0.0, 1.0], (len(space), 1))
     for name, given in conditions.items():
-        at = space.index(name)
+        at = column_of(space, name, "filter")
         spec = space.varying[at]
         ends = categories_of(spec, given) if spec.kind == "categorical" else limits_of(spec, given)
         pair = np.clip([min(ends), max(ends)], spec.min, spec.max)

@@ -111,7 +111,7 @@ def _united(one: ParameterSpec, other: ParameterSpec, first: str, second: str) -
     if (one.min, one.max) == (other.min, other.max):
         return one
     shift = (other.min - one.min) / one.step
-    if one.scale == "log" or one.values is not None or abs(shift - round(shift)) > _OFF_GRID:
+    if one.scale == "log" or one.kind == "categorical" or abs(shift - round(shift)) > _OFF_GRID:
         raise UserError(where.format(one.describe_range(), other.describe_range()))
     return one.model_copy(update={"min": min(one.min, other.min), "max": max(one.max, other.max)})
 

@@ -10,7 +10,7 @@ from src.data.build.clips import file_groups
 from src.data.build.config import BalanceConfig, BuildConfig, SplitConfig
 from src.data.build.filter import Conditions, content_keys, matches, unwanted
 from src.data.build.mean import require_power
-from src.data.build.plan import TRAIN, Plan, added_to_train, joined
+from src.data.build.plan import TRAIN, Plan, added_to_train, column_of, joined
 from src.data.build.pool import Pool
 from src.data.build.splits import fold_splits, levels, stratify
 from src.data.groups import joined_groups
@@ -68,7 +68,11 @@ def _require_splits(plan: Plan, splits: Iterable[str]) -> None:
 def _split(pool: Pool, plan: Plan, config: SplitConfig, seed: int) -> np.ndarray:
     """Return a new split of each sample (n,) uint8; copies of one sample are never separated."""
     space = pool.spec.space
-    columns = [space.index(name) for name in config.by or space.names] if config.method == "stratified" else []
+    columns = (
+        [column_of(space, name, "split.by") for name in config.by or space.names]
+        if config.method == "stratified"
+        else []
+    )
     keys = [content_keys(pool, plan.sample, plan.values)]
     if config.group:
         keys.append(_group_keys(pool, plan, config.group))
@@ -83,7 +87,7 @@ def _group_keys(pool: Pool, plan: Plan, group: str) -> np.ndarray:
         return np.array([part.source for part in pool.parts])[pool.part_of(plan.sample)]
     if group == "file":
         return file_groups(pool)[plan.sample]
-    at = pool.spec.space.index(group)
+    at = column_of(pool.spec.space, group, "split.group")
     return to_class(pool.spec.space.varying[at], plan.values[:, at].astype(np.float64))
 
 

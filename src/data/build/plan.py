@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from src.data.recipe import SPLITS
+from src.parameters.space import ParameterSpace
+from src.utils.errors import UserError
 
 TRAIN = SPLITS.index("train")
 
@@ -57,3 +59,11 @@ def added_to_train(values: np.ndarray, sample: np.ndarray | None = None, partner
         np.asarray(values, np.float32),
         split,
     )
+
+
+def column_of(space: ParameterSpace, name: str, key: str) -> int:
+    """Return the column of a varying parameter that the setting `key` names; raise UserError if there is none."""
+    try:
+        return space.index(name)
+    except UserError as error:
+        raise UserError(f"{key}: {error}") from error

@@ -193,8 +193,14 @@ def test_each_fault_is_one_line_and_leaves_nothing(tiny, tmp_path):
     for settings, part in (
         ({}, "made: already exists and was not changed; give another name"),
         ({"name": "x", "filter": {"note_velocity": [64, 64.1]}}, "split: "),
-        ({"name": "x", "split": {"method": "stratified", "by": ["cutoff"]}}, "parameter 'cutoff' does not vary here"),
-        ({"name": "x", "balance": {"method": "oversample", "by": ["cutoff"]}}, "does not vary here"),
+        (
+            {"name": "x", "split": {"method": "stratified", "by": ["cutoff"]}},
+            "split.by: parameter 'cutoff' does not vary here",
+        ),
+        (
+            {"name": "x", "balance": {"method": "oversample", "by": ["cutoff"]}},
+            "balance.by: parameter 'cutoff' does not vary here",
+        ),
     ):
         with pytest.raises(UserError) as raised:
             built(tmp_path / "data", [tiny], **settings)

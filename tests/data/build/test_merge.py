@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from src.data.build.build import build
+from src.data.build.config import BuildConfig
 from src.data.build.merge import merge_spaces, merge_specs, open_pool
 from src.data.generate import generate
 from src.data.info import read_spec
@@ -17,6 +19,7 @@ from tests.data.references import edit_info, read_info, snapshot, write_ancestor
 LEVEL = {"name": "level", "min": 0, "max": 10, "step": 2, "unit": "dB"}
 CUTOFF = {"name": "cutoff", "min": 100, "max": 1600, "step": 100, "scale": "log"}
 WAVE = {"name": "wave", "values": ["sine", "saw"]}
+COLOR = {"name": "color", "min": 0, "max": 3, "kind": "categorical"}
 NOTE = {"name": "note", "min": 60, "max": 60}
 
 
@@ -57,6 +60,7 @@ def test_log_ranges_categories_and_fixed_values_must_be_the_same():
     for one, other in (
         (CUTOFF, CUTOFF | {"max": 3200}),
         (WAVE, {"name": "wave", "values": ["saw", "sine"]}),
+        (COLOR, COLOR | {"max": 4}),
     ):
         with pytest.raises(UserError, match=f"{one['name']}: "):
             merged(space_of(one), space_of(other))
@@ -98,10 +102,15 @@ def test_a_pool_numbers_all_samples_and_reads_each_as_its_source_does(tiny, loud
     assert (snapshot(tiny), snapshot(louder)) == before
 
 
-def test_the_recipe_of_united_ranges_renders_both(tiny, louder):
+def test_the_recipe_of_united_ranges_renders_both(tiny, louder, tmp_path):
     spec = merge_specs([read_spec(louder), read_spec(tiny)])
     assert (spec.space.min[spec.space.index("note_velocity")], spec.origin.sensitivity) == (64, [])
     assert spec.origin.recipe["synth"]["parameters"]["note_velocity"]["min"] == 64
+    config = BuildConfig.model_validate({"from": [str(louder), str(tiny)], "name": "united"})
+    place, _ = build(config, tmp_path)
+    train = VIMHDataset(place, "train", verify=True)
+    rows = np.arange(len(train))
+    np.testing.assert_array_equal(train.gather(rows)[0], source_of(read_spec(place)).images(train.values)[0])
     source_of(spec)  # raises if recipe and parameters disagree
     assert merge_specs([read_spec(tiny)]).origin.recipe == read_spec(tiny).origin.recipe
 
