@@ -35,10 +35,14 @@ def main(config: DictConfig) -> None:
     settings = parse({key: plain[key] for key in _OWN if key in plain})
     if config.extras.print_config:
         sys.stdout.write(OmegaConf.to_yaml(config, resolve=True))
+    import torch
+
     from src.data.build.build import build
     from src.data.paths import to_location
     from src.evaluation.reports.dataset.quality import report_built
 
+    if config.extras.num_threads:
+        torch.set_num_threads(config.extras.num_threads)
     settings.sources = [located(source) for source in settings.sources]
     output_dir = to_location(located(config.build.output_dir), config.build.cache_dir)
     began = time.perf_counter()

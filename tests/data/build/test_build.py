@@ -147,6 +147,15 @@ def test_bytes_of_labels_stay_bytes(tmp_path):
     assert place.parent == tmp_path and read_spec(place).origin.spectral == read_spec(tmp_path / "old").origin.spectral
 
 
+def test_pickles_alone_are_a_source(tiny, copy_of, tmp_path):
+    source = copy_of(tiny)
+    for split in SPLITS:
+        (source / split).unlink()
+    place, _, _ = built(tmp_path, [source])
+    for split in SPLITS:
+        assert (place / split).read_bytes() == (tiny / split).read_bytes()
+
+
 def test_a_built_dataset_trains_and_is_not_generated_again(tiny, tmp_path):
     place, spec, _ = built(tmp_path, [tiny], filter={"note_velocity": [80, None]})
     datamodule = VIMHDataModule(place, batch_size=8)
