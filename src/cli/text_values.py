@@ -36,7 +36,7 @@ NAMES = (
     *("hydra.job.name", "hydra.sweep.subdir", "hydra.sweeper.study_name", "hydra.sweeper.storage"),
 )
 LISTS = ("tags", "trust", "from", "logger.*.tags")  # of names
-NEVER_NULL = ("input", "paths.*", "generate.*", "task_name", "hydra.*")  # `null` is text there
+NEVER_NULL = ("input", "paths.*", "generate.*", "build.*", "task_name", "hydra.*")  # `null` is text there
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 _WORD = re.compile(r"(\+{0,2}([\w./]+))=(.*)", re.DOTALL)

@@ -84,8 +84,7 @@ def unit_limits(space: ParameterSpace, conditions: Conditions) -> np.ndarray:
 
 
 def unwanted(pool: Pool, samples: np.ndarray, values: np.ndarray, kinds: Sequence[str]) -> dict[str, np.ndarray]:
-    """Return, for each kind of `drop`, which samples (n,) of a pool, with labels
-    `values` (n, P), are of that kind, (n,) bool.
+    """Return for each kind of `drop` which samples (n,) of a pool, with labels `values` (n, P), are of it, (n,) bool.
 
     A silent image has one level in all pixels of its first channel. In a clipped one more than 0.1 % of these are at
     255. A duplicate has the labels and the image of a sample that is kept: one of test, else of val, else of train.
