@@ -1,6 +1,7 @@
 """Losses by name: `create_loss_function({"_target_": "focal", "gamma": 2})`."""
 
 from src.models.losses.base import Loss
+from src.models.losses.boxes.overlap import BoxIoULoss, CIoULoss, DIoULoss, GIoULoss
 from src.models.losses.combine.weighted_multi import WeightedMultiLoss
 from src.models.losses.factory import create_loss_function, named_paths
 from src.models.losses.fit import losses_taking, require_usable
@@ -28,12 +29,15 @@ from src.models.losses.values.likelihood import GaussianNLLLoss, MixtureNLLLoss
 
 __all__ = [
     "AuralossLoss",
+    "BoxIoULoss",
+    "CIoULoss",
     "CRPSLoss",
     "CoralLoss",
     "CornLoss",
     "CrossEntropyLoss",
     "CumulativeSpectralLoss",
     "DCLoss",
+    "DIoULoss",
     "DiceCrossEntropyLoss",
     "DiceLoss",
     "DistanceLoss",
@@ -43,6 +47,7 @@ __all__ = [
     "EvidentialRegressionLoss",
     "F0CentroidLoss",
     "FocalLoss",
+    "GIoULoss",
     "GaussianCRPSLoss",
     "GaussianNLLLoss",
     "HuberLoss",

@@ -127,6 +127,11 @@ def require_pairs(num_classes: int) -> None:
     )
 
 
+def mean_of_pixels(values: Tensor) -> Tensor:
+    """Return the mean (B,) of each example's values (B,) or (B, H, W)."""
+    return values.flatten(1).mean(dim=1) if values.ndim > 1 else values
+
+
 def _widen(value: Any) -> Any:
     """Return half-precision tensors as float32, and anything else unchanged."""
     if isinstance(value, Tensor) and value.dtype in (torch.float16, torch.bfloat16):

@@ -24,10 +24,10 @@ def create_loss_function(
 
     The name is a short name or a class name of this project's losses, a class name of torch.nn or auraloss, or the
     dotted path of any subclass of `torch.nn.Module`; a string is a config without arguments. A loss is returned
-    unchanged; any other module becomes a `ModuleLoss`, and the key `takes: levels|value|waveform` next to `_target_` or
-    `class_path` states its inputs if they are not known. `context` holds values such as num_classes and param_range: a
-    loss of this project with such an argument gets it, unless the config sets it. Raises ValueError with the loss's
-    name and arguments.
+    unchanged; any other module becomes a `ModuleLoss`, and the key `takes: levels|value|waveform|maps` next to
+    `_target_` or `class_path` states its inputs if they are not known. `context` holds values such as num_classes and
+    param_range: a loss of this project with such an argument gets it, unless the config sets it. Raises ValueError with
+    the loss's name and arguments.
     """
     module, takes = _build(config, context or {})
     if not isinstance(module, Loss):

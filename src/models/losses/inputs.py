@@ -33,6 +33,17 @@ def _level_for_each(prediction: Tensor, target: Tensor) -> bool:
 def _levels(prediction: Tensor, target: Tensor, thresholds: bool = False) -> bool:
     if prediction.ndim != 2 or not _level_for_each(prediction, target):
         return False
+    return _in_range(prediction, target, thresholds)
+
+
+def _maps(prediction: Tensor, target: Tensor) -> bool:
+    is_map = prediction.ndim == 4 and target.ndim == 3 and target.dtype == torch.int64
+    if not is_map or target.shape != prediction[:, 0].shape:
+        return False
+    return _in_range(prediction, target)
+
+
+def _in_range(prediction: Tensor, target: Tensor, thresholds: bool = False) -> bool:
     if target.device.type != "cpu":  # reading the range would wait for an accelerator
         return True
     low, high = torch.aminmax(target)
@@ -59,6 +70,11 @@ KINDS = {
         lambda prediction, target: prediction.ndim == 1 and _level_for_each(prediction, target),
     ),
     "levels": Kind("logits (B, K), and levels (B,) int64 from 0 to K - 1", _levels),
+    "maps": Kind("logits (B, K, H, W), and levels (B, H, W) int64 from 0 to K - 1", _maps),
+    "boxes": Kind(
+        "boxes (B, 4), x1, y1, x2, y2 with x1 < x2 and y1 < y2, prediction and target",
+        lambda prediction, target: prediction.shape[1:] == (4,) and _same_shape(prediction, target),
+    ),
     "probabilities": Kind(
         "logits (B, K), and target probabilities (B, K)",
         lambda prediction, target: prediction.ndim == 2 and _same_shape(prediction, target),

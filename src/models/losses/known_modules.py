@@ -9,7 +9,7 @@ from torch import nn
 from src.models.losses.base import require
 
 TORCH = {
-    "CrossEntropyLoss": ("levels", "probabilities"),
+    "CrossEntropyLoss": ("levels", "probabilities", "maps"),
     "BCEWithLogitsLoss": ("levels",),  # one-hot, see ModuleLoss
     "L1Loss": ("waveform", "value"),
     "MSELoss": ("waveform", "value"),

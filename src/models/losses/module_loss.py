@@ -12,12 +12,12 @@ from src.models.losses import known_modules
 from src.models.losses.base import Loss, require
 from src.models.losses.inputs import KINDS
 
-_TAKES = ("levels", "value", "waveform")
+_TAKES = ("levels", "value", "waveform", "maps")
 _REDUCTIONS = ("none", "mean", "sum")
 
 
 class ModuleLoss(Loss, name="module", takes=()):
-    """A module that is called with prediction and target, which are levels, value or waveform by `takes`.
+    """A module that is called with prediction and target, which are levels, value, waveform or maps by `takes`.
 
     `takes` can be omitted for losses of torch.nn and auraloss, and for a module with an attribute of that name. Values
     per example, for reduction none, are those that the module returns with its attribute `reduction` set to none,

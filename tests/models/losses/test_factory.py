@@ -107,8 +107,9 @@ def test_a_nested_loss_is_built_too_however_it_is_spelled():
 def test_a_fault_of_a_nested_loss_is_told():
     nested = {"_target_": "pre_emphasis", "loss": {"_target_": "hubert"}}
     assert "Unknown loss function target: hubert. Did you mean 'huber'?" in refusal(nested)
-    assert "pre_emphasis: loss: FocalLoss takes levels, probabilities; give a loss that takes waveforms" in refusal(
-        {"_target_": "pre_emphasis", "loss": "focal"}
+    assert (
+        "pre_emphasis: loss: FocalLoss takes levels, probabilities, maps; give a loss that takes waveforms"
+        in refusal({"_target_": "pre_emphasis", "loss": "focal"})
     )
 
 

@@ -14,6 +14,8 @@ RIGHT = {
     "physical": (REAL, REAL),
     "level_value": (REAL, LEVELS),
     "levels": (torch.zeros(B, K), LEVELS),
+    "maps": (torch.zeros(B, K, 2, 3), torch.arange(B * 6).reshape(B, 2, 3) % K),
+    "boxes": (torch.zeros(B, 4), torch.zeros(B, 4)),
     "probabilities": (torch.zeros(B, K), torch.full((B, K), 1 / K)),
     "thresholds": (torch.zeros(B, K - 1), LEVELS),
     "conditional_thresholds": (torch.zeros(B, K - 1), LEVELS),
@@ -78,6 +80,15 @@ def test_a_prediction_of_another_type_or_shape_is_refused(kind):
 @pytest.mark.parametrize(("kind", "columns"), [("gaussian", 3), ("mixture", 10), ("evidence", 5)])
 def test_a_number_of_columns_that_does_not_fit_is_refused(kind, columns):
     refusal(kind, torch.zeros(B, columns), REAL)
+
+
+@pytest.mark.parametrize("level", [-1, K])
+def test_a_level_out_of_range_in_a_map_is_refused_and_shown(level):
+    prediction, target = RIGHT["maps"]
+    low, high = min(level, 0), max(level, K - 1)
+    assert f"int64 from {low} to {high} given" in refusal(
+        "maps", prediction, target.index_fill(1, torch.tensor(1), level)
+    )
 
 
 @pytest.mark.parametrize("kind", ["levels", "thresholds", "conditional_thresholds"])

@@ -4,11 +4,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from src.models.losses.base import Loss, Reduction, require, require_pairs
+from src.models.losses.base import Loss, Reduction, mean_of_pixels, require, require_pairs
 
 
-class CrossEntropyLoss(Loss, name="cross_entropy", takes=("levels", "probabilities")):
-    """-log p_y in nats, for logits (B, K) and levels y (B,) int64.
+class CrossEntropyLoss(Loss, name="cross_entropy", takes=("levels", "probabilities", "maps")):
+    """-log p_y in nats, for logits (B, K) and levels y (B,) int64; of maps, the mean over the pixels.
 
     With label smoothing s the target is 1 - s + s / K on level y and s / K on the others.
 
@@ -21,7 +21,8 @@ class CrossEntropyLoss(Loss, name="cross_entropy", takes=("levels", "probabiliti
         self.label_smoothing = label_smoothing
 
     def per_example(self, prediction: Tensor, target: Tensor) -> Tensor:
-        return functional.cross_entropy(prediction, target, reduction="none", label_smoothing=self.label_smoothing)
+        values = functional.cross_entropy(prediction, target, reduction="none", label_smoothing=self.label_smoothing)
+        return mean_of_pixels(values)
 
 
 class WeightedCrossEntropyLoss(Loss, name="weighted_cross_entropy", takes=("levels",)):

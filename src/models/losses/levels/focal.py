@@ -6,18 +6,18 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from src.models.losses.base import Loss, Reduction, require
+from src.models.losses.base import Loss, Reduction, mean_of_pixels, require
 
 _TINY = 1e-12  # of 1 - p: a power below 1 has an infinite slope at 0
 
 
-class FocalLoss(Loss, name="focal", takes=("levels", "probabilities")):
+class FocalLoss(Loss, name="focal", takes=("levels", "probabilities", "maps")):
     """sum over k of q_k alpha_k (1 - p_k)^gamma (-log p_k), in nats, for p = softmax(logits), logits (B, K).
 
-    The target is levels (B,) int64, with q = 1 on the level, or q itself (B, K). Label smoothing s replaces q by
-    (1 - s) q + s / K. With gamma = 0 this is cross entropy. `alpha` is one weight for all levels, one per level, or
-    "effective_number": (1 - beta) / (1 - beta^n) for a level that occurs n times by `class_counts`, scaled to a mean of
-    1; a level that never occurs counts as once.
+    The target is levels (B,) int64, with q = 1 on the level, or q itself (B, K); in maps the loss is the mean over the
+    pixels. Label smoothing s replaces q by (1 - s) q + s / K. With gamma = 0 this is cross entropy. `alpha` is one
+    weight for all levels, one per level, or "effective_number": (1 - beta) / (1 - beta^n) for a level that occurs n
+    times by `class_counts`, scaled to a mean of 1; a level that never occurs counts as once.
 
     Source: Lin et al., Focal Loss for Dense Object Detection, arXiv 1708.02002; Cui et al., arXiv 1901.05555.
     """
@@ -67,8 +67,10 @@ class FocalLoss(Loss, name="focal", takes=("levels", "probabilities")):
         if self.gamma:
             values = values * (-torch.expm1(log_p)).clamp_min(_TINY) ** self.gamma
         if alpha is not None:
-            values = values * alpha
-        return (values * target).sum(dim=1) if soft or self.label_smoothing else values.squeeze(1)
+            per_level = alpha.ndim == 1 and prediction.ndim == 4
+            values = values * (alpha[:, None, None] if per_level else alpha)
+        values = (values * target).sum(dim=1) if soft or self.label_smoothing else values.squeeze(1)
+        return mean_of_pixels(values)
 
 
 def effective_number_weights(class_counts: Sequence[int], beta: float) -> list[float]:

@@ -1,0 +1,1 @@
+"""Losses of boxes: rectangles in an image."""
