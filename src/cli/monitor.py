@@ -10,6 +10,9 @@ from src.utils.errors import UserError, did_you_mean
 
 log = logging.getLogger(__name__)
 
+# endings of metrics of which the highest value is the best
+HIGHER = ("_acc", "_acc1", "_auroc", "_dice", "_f1", "_jaccard", "_precision", "_recall")
+
 
 def require_metrics(config: DictConfig) -> None:
     """Raise UserError for a metric that cannot be monitored as given; once a model is built, see `require_known`."""
@@ -18,7 +21,7 @@ def require_metrics(config: DictConfig) -> None:
         raise UserError(f"monitor: {given} given; give a metric such as val/nmae")
     for key, metric in watched(config).items():
         mode = "min" if key == "monitor" else OmegaConf.select(config, key.removesuffix("monitor") + "mode")
-        if mode != "max" and metric.endswith(("_acc", "_acc1")):
+        if mode != "max" and metric.endswith(HIGHER):
             raise UserError(
                 f"{key}: {metric} given, but the lowest value is kept as the best; give an error, such as val/NAME_mae"
             )
