@@ -17,6 +17,7 @@ class Batch(TypedDict, total=False):
     image: Required[Tensor]  # (B, C, H, W) uint8, on the device float32 in the value range of `Inputs`
     target: Tensor  # (B, P) float32 in [0, 1]: the parameters, each on its scale
     scale: Tensor  # (B, 2) float32: the levels in dB of 0 and 1 in the image
+    map: Tensor  # (B, H, W) uint8: the class of each pixel, an index of `DatasetSpec.map_classes`
 
 
 def map_tensors(function: Callable[[Tensor], Tensor], batch: Batch) -> Batch:
@@ -47,6 +48,13 @@ class BatchDataset(Dataset):
     def targets(self) -> np.ndarray:
         """Return all targets, (n, P) float32 in [0, 1]."""
         raise NotImplementedError
+
+    def maps_by_rule(self) -> tuple[np.ndarray, str] | None:
+        """Return maps (n, H, W) uint8 by a rule that knows how the images were made, and what it is; None without one.
+
+        A test shows its results beside those of a model.
+        """
+        return None
 
     def batches_by_shape(
         self, batch_size: int, seed: int | np.random.SeedSequence | None = None

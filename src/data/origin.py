@@ -57,12 +57,17 @@ def recipe_to_make(spec: DatasetSpec, trust: Iterable[str] = ()) -> Recipe:
         )
     source = source_of(spec, trust)
     recipe, size = source.recipe, source.recipe.dataset.size
-    clips = size + _MEASURED * len(spec.space)
-    values = recipe.synth.num_samples + recipe.spectral.num_bins + _VALUES_PER_CLIP
-    if clips * math.prod(spec.image_shape) > _MOST_PIXELS or clips * values > _MOST_VALUES:
+    if is_expensive(source, size + _MEASURED * len(spec.space)):
         raise UserError(
             f"{spec.name}: {size} clips of {recipe.synth.duration:g} s may take more than a minute or 500 MB; if that "
             f"is intended, make the dataset with generate_vimh.py synth={recipe.synth.name} dataset.size={size}"
         )
     named = recipe.dataset.model_dump(mode="json") | {"name": spec.name}
     return parse_recipe(recipe.model_dump(mode="json") | {"dataset": named})
+
+
+def is_expensive(source: Source, clips: int) -> bool:
+    """Return whether a number of clips, which comes from a file, may take more than a minute or 500 MB to render."""
+    recipe = source.recipe
+    values = recipe.synth.num_samples + recipe.spectral.num_bins + _VALUES_PER_CLIP
+    return clips * math.prod(source.front_end.image_shape) > _MOST_PIXELS or clips * values > _MOST_VALUES

@@ -9,6 +9,10 @@ from hydra.utils import get_class
 from src.data.datamodule import BatchDataModule
 from src.data.images.datamodule import ImageDataModule
 from src.data.images.digits import DigitsDataModule
+from src.data.notes.datamodule import NotesDataModule
+from src.data.origin import is_expensive
+from src.data.recipe import parse_recipe
+from src.synth.sources import require_source
 from src.utils.errors import UserError, one_line, shown
 from src.utils.trust import how_to_trust, is_trusted, trusted_paths
 
@@ -20,9 +24,9 @@ def reopened(
 ) -> BatchDataModule | None:
     """Return the datamodule that a checkpoint's data settings name, or None if they are those of a VIMH directory.
 
-    `format` is images, or the class of a user's own datamodule, which `trust` must cover; it is called with the other
-    settings. Images are read from `data_dir`, by default from the folder of their name in `root`. Raises UserError if
-    the datamodule cannot be built, or for a directory that it does not read.
+    `format` is images, notes, or the class of a user's own datamodule, which `trust` must cover; it is called with the
+    other settings. Images are read from `data_dir`, by default from the folder of their name in `root`. Raises
+    UserError if the datamodule cannot be built, or for a directory that it does not read.
     """
     kind = settings.get("format")
     if kind is None:
@@ -38,6 +42,8 @@ def reopened(
         return ImageDataModule(**arguments)
     if kind == "digits":  # in checkpoints of older versions
         return DigitsDataModule(**arguments)
+    if kind == "notes":
+        return _notes(arguments, trust)
     if not is_trusted(kind, trusted_paths(trust)):
         raise UserError(f"data_settings.format: {shown(kind)} is the class of its data; {how_to_trust(kind)}")
     found = get_class(kind)
@@ -47,6 +53,17 @@ def reopened(
         return found(**arguments)
     except TypeError as error:
         raise UserError(f"data_settings: {one_line(error)}") from error
+
+
+def _notes(settings: Mapping[str, Any], trust: Iterable[str]) -> NotesDataModule:
+    """Return mixtures of notes; raise UserError if their voice is not trusted or there are too many of them."""
+    recipe = parse_recipe(settings["recipe"])
+    require_source(recipe.synth.voice, recipe.synth.source, trusted_paths(trust))
+    datamodule = NotesDataModule(**settings)
+    size = recipe.dataset.size
+    if is_expensive(datamodule.mixer.source, size * (1 + datamodule.mixer.notes)):  # each note is analysed, too
+        raise UserError(f"data_settings: {size} mixtures of notes may take more than a minute or 500 MB; train again")
+    return datamodule
 
 
 def _image_folder(settings: Mapping[str, Any], given: object, root: Path) -> Path:

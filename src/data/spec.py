@@ -40,7 +40,7 @@ class DatasetSpec:
     """A dataset's inputs, targets and origin: everything that a model, a checkpoint or a report needs.
 
     `targets` are the parameters behind each image; a class is a parameter of kind categorical. They are None if the
-    dataset has no labels.
+    dataset has no labels. `map_classes` names the classes of its maps, which say for each pixel what is there.
     """
 
     name: str
@@ -50,6 +50,7 @@ class DatasetSpec:
     counts: dict[str, int] = field(default_factory=dict)
     metadata_bytes: int | None = None  # of a VIMH record: 14 (version 2.1) or 6; None if the JSON does not contain it
     sha256: dict[str, str] = field(default_factory=dict)
+    map_classes: tuple[str, ...] = ()
 
     @property
     def image_shape(self) -> Shape:
@@ -60,7 +61,8 @@ class DatasetSpec:
     def space(self) -> ParameterSpace:
         """The parameters; raises UserError for a dataset without labels."""
         if self.targets is None:
-            raise UserError(f"{self.name}: has no labels; give another dataset, or task=features, which needs none")
+            task = "task=segment, which uses its maps" if self.map_classes else "task=features, which needs none"
+            raise UserError(f"{self.name}: has no labels; give another dataset, or {task}")
         return self.targets
 
     def to_dict(self) -> dict[str, Any]:
@@ -75,6 +77,7 @@ class DatasetSpec:
             "sensitivity": [row.model_dump() for row in self.origin.sensitivity],
             **{key: getattr(self, key) for key in ("counts", "metadata_bytes", "sha256")},
             "parameters": [] if self.targets is None else self.targets.to_dicts(),
+            **({"map_classes": self.map_classes} if self.map_classes else {}),  # older programs do not know the key
         }
         return json.loads(json.dumps(plain))
 
@@ -90,6 +93,7 @@ class DatasetSpec:
             targets=ParameterSpace(checked.parameters) if checked.parameters else None,
             origin=Origin(**origin),
             name=checked.name,
+            map_classes=checked.map_classes,
             **rest,
         )
 

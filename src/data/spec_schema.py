@@ -8,6 +8,7 @@ from src.data.recipe import Recipe
 from src.parameters.spec import ParameterSpec, Word
 from src.spectral.config import MOST_SAMPLES, SpectralConfig, check_pixels
 
+MOST_MAP_CLASSES = 255  # a map stores a class as one byte
 _MOST_COUNTED = 2**48
 _LONGEST_NAME = 200
 _SEPARATORS = "/\\:"
@@ -67,6 +68,7 @@ class PlainSpec(BaseModel):
     generator: dict[str, Any] | None = None
     sensitivity: list[Sensitivity] = []
     sha256: dict[Word, Word] = {}
+    map_classes: Annotated[tuple[Word, ...], Field(max_length=MOST_MAP_CLASSES)] = ()
 
     @model_validator(mode="after")
     def _check(self) -> "PlainSpec":

@@ -51,6 +51,20 @@ class ImageSettings(DigitsSettings):
     val_fraction: Annotated[float, Field(gt=0, lt=0.5)]
 
 
+class NotesSettings(BaseModel):
+    """The settings of src.data.notes.datamodule.NotesDataModule; their recipe is checked when it is used."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+    format: Literal["notes"]
+    recipe: dict[str, Any]
+    notes: int
+    latest_onset: float
+    threshold_db: float
+    seed: Annotated[int, Field(ge=0, lt=2**64)]
+    eval_batch_size: Annotated[int, Field(ge=1, le=2**20)]
+
+
 class DataSettings(BaseModel):
     """The settings that, with the directory, determine the samples and labels of a test: VIMHDataModule.settings."""
 
@@ -62,7 +76,11 @@ class DataSettings(BaseModel):
     eval_batch_size: Annotated[int, Field(ge=1, le=2**20)]
 
 
-_SCHEMAS: dict[str, type[BaseModel]] = {"digits": DigitsSettings, "images": ImageSettings}
+_SCHEMAS: dict[str, type[BaseModel]] = {
+    "digits": DigitsSettings,
+    "images": ImageSettings,
+    "notes": NotesSettings,
+}
 
 
 def require_contents(checkpoint: Mapping[str, Any]) -> None:
