@@ -42,6 +42,7 @@ def main(config: DictConfig) -> None:
     from src.data.paths import to_location
     from src.evaluation.evaluate import load_others
     from src.evaluation.features import features_of_dataset, features_of_files, write_features
+    from src.evaluation.map_files import write_maps
     from src.evaluation.predict import predict_dataset, predict_files, sound_files, write_predictions
     from src.evaluation.recordings import parse_segmentation, predict_recordings
     from src.evaluation.refinement.answers import make_refiner
@@ -50,6 +51,7 @@ def main(config: DictConfig) -> None:
     from src.models.build import load_checkpoint
     from src.models.ensemble import Ensemble
     from src.models.tasks.parameters import parameters_of, predicts_parameters
+    from src.models.tasks.segment import predicts_maps
 
     apply_extras(config)
     segmentation = parse_segmentation(config) if config.segment is not None else None
@@ -77,7 +79,11 @@ def main(config: DictConfig) -> None:
     predictions: list[Prediction] = []
     segments: dict[str, list[Prediction]] = {}
     faults: list[str] = []
-    if not predicts_parameters(model):
+    if predicts_maps(model):
+        if is_dataset:
+            raise UserError("input: a VIMH dataset has no maps; give sounds, or test the model with src/eval.py")
+        faults = write_maps(model, sound_files(source), config.channel, output_dir)
+    elif not predicts_parameters(model):
         if is_dataset:
             features = features_of_dataset(model, source)
         else:

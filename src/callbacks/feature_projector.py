@@ -11,6 +11,7 @@ from src.callbacks.base import ScheduledCallback
 from src.callbacks.tensorboard_figures import tensorboard_writer
 from src.data.datamodule import BatchDataModule
 from src.data.dataset import load_batch
+from src.models.feature_distribution import of_image
 from src.models.vimh_lit_module import VIMHLitModule
 from src.utils.errors import UserError
 
@@ -44,7 +45,7 @@ class FeatureProjector(ScheduledCallback):
         for start in range(0, count, _BATCH):
             batch = load_batch(dataset, range(start, min(start + _BATCH, count)), next(module.parameters()))
             with torch.inference_mode():
-                features.append(module.features(batch["image"], batch.get("scale")).float().cpu())
+                features.append(of_image(module.features(batch["image"], batch.get("scale")).float()).cpu())
             upright = batch["image"][:, :1].flip(2).float().cpu()  # the lowest frequency at the bottom
             thumbnails.append(functional.interpolate(upright, (_THUMBNAIL, _THUMBNAIL)))  # they must be square
         columns, rows = ["sound"], [[f"test {row}"] for row in range(count)]

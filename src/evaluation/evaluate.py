@@ -19,6 +19,7 @@ from src.evaluation.class_metrics import ClassMetrics, class_metrics
 from src.evaluation.confusion import Confusion, count_pairs
 from src.evaluation.ensemble_intervals import IntervalWidths, compare_widths
 from src.evaluation.intervals import Interval, interval, proportion_interval, resampled_means
+from src.evaluation.maps import MapResults, map_results
 from src.evaluation.predictions_file import SplitPredictions
 from src.evaluation.reconstruct import reconstruction_errors
 from src.evaluation.reliability import Reliability, reliability
@@ -27,6 +28,7 @@ from src.evaluation.split_outputs import run_split
 from src.models.build import load_checkpoint
 from src.models.ensemble import Ensemble
 from src.models.tasks.parameters import parameters_of, predicts_parameters
+from src.models.tasks.segment import predicts_maps
 from src.models.vimh_lit_module import VIMHLitModule
 from src.parameters.space import BYTE_LEVELS, ParameterSpace
 from src.parameters.spec import ParameterSpec
@@ -94,12 +96,18 @@ class Evaluation:
     samples: str = "sounds"  # what they are: sounds or images
     reliability: tuple[Reliability, ...] = ()  # of the uncertainties of all parameters that are not categorical
     ensemble: tuple[IntervalWidths, ...] = ()  # the widths of an ensemble's intervals beside those of its members
+    maps: MapResults | None = None  # of a model that segments
     predictions: SplitPredictions | None = field(default=None, repr=False)  # None if it predicts no parameters
 
     def to_json(self) -> bytes:
-        """Return the contents of test_results.json: all but the predictions."""
-        plain = asdict(replace(self, predictions=None))
+        """Return the contents of test_results.json: all but the predictions and the drawn maps."""
+        maps = self.maps and replace(self.maps, drawn=None)
+        plain = asdict(replace(self, predictions=None, maps=maps))
         del plain["predictions"]
+        if maps is None:
+            del plain["maps"]
+        else:
+            del plain["maps"]["drawn"]
         return (json.dumps(plain, indent=2) + "\n").encode()
 
 
@@ -130,6 +138,7 @@ def evaluate(
             categories=(),
             image_error=None,
             reconstruction_error=error,
+            maps=map_results(model, datamodule) if predicts_maps(model) else None,
         )
     predictor = Ensemble([model, *others]) if others else model
     outputs = run_split(predictor, test, datamodule.eval_batch_size)
@@ -297,6 +306,12 @@ def require_same_targets(trained: DatasetSpec, given: DatasetSpec, labels: bool 
         raise UserError(
             f"{given.name}: the model was trained with {difference}; "
             "give a dataset made with the same spectral settings"
+        )
+    if labels and given.map_classes != trained.map_classes:
+        words = [", ".join(spec.map_classes) or "none" for spec in (given, trained)]
+        raise UserError(
+            f"{given.name}: the classes of its maps are {words[0]}, but the model was trained on {words[1]}; give a "
+            "dataset with the same maps"
         )
     if trained.targets is None or not labels:
         return

@@ -12,6 +12,7 @@ from src.data.info import read_spec
 from src.data.vimh_dataset import VIMHDataset
 from src.evaluation.evaluate import require_same_targets
 from src.evaluation.predict import clip_image, make_front_end
+from src.models.feature_distribution import of_image
 from src.models.vimh_lit_module import VIMHLitModule
 from src.spectral.audio_file import read_clip
 from src.utils.errors import UserError
@@ -30,7 +31,7 @@ def features_of_dataset(model: VIMHLitModule, directory: Path) -> dict[str, np.n
     for rows in dataset.batches_by_shape(_BATCH):
         batch = load_batch(dataset, rows, next(model.parameters()))
         with torch.inference_mode():
-            features = model.features(batch["image"], batch.get("scale")).cpu().numpy()
+            features = of_image(model.features(batch["image"], batch.get("scale"))).cpu().numpy()
         found |= {f"test {row}": vector for row, vector in zip(rows, features, strict=True)}
     return found
 
@@ -47,7 +48,8 @@ def features_of_files(
             faults.append(str(error))
             continue
         with torch.inference_mode():
-            found[path_text(path.name)] = model.features(*clip_image(front_end, clip))[0].numpy()
+            features = of_image(model.features(*clip_image(front_end, clip)))
+        found[path_text(path.name)] = features[0].numpy()
     return found, faults
 
 

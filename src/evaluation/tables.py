@@ -16,6 +16,7 @@ from src.evaluation.energies import FILE as ENERGIES_FILE
 from src.evaluation.energies import Energies, energies_csv
 from src.evaluation.ensemble_intervals import INTERVAL_NOTE, width_table
 from src.evaluation.intervals import rounded, significant, written_estimate, written_interval
+from src.evaluation.map_tables import MAPS_FILE, map_note, map_table, write_map_figure
 from src.evaluation.predictions_file import write_predictions_file
 from src.evaluation.uncertainty_tables import (
     CLASS_NOTE,
@@ -187,7 +188,7 @@ def write_evaluation(
     """Write test_results.json with all results, test_results.md with the complete tables, and predictions.npz.
 
     If there are categories, confusion.csv holds all their confusion tables; if heads have logits, energies.csv holds
-    the histograms of their energies.
+    the histograms of their energies. Of maps, maps.png shows some.
 
     `checkpoint` is the file of the weights that were tested, `unlike` are the energies of other samples.
     """
@@ -200,6 +201,11 @@ def write_evaluation(
     columns, rows, _ = evaluation_table(evaluation)
     if rows:
         parts += [markdown(columns, rows), f"{baseline_note(evaluation)}."]
+    elif evaluation.maps is not None:
+        columns, rows, _ = map_table(evaluation.maps)
+        parts += [markdown(columns, rows), f"{map_note(evaluation.maps)}."]
+        if evaluation.maps.drawn is not None:
+            write_map_figure(evaluation.maps.drawn, directory / MAPS_FILE)
     elif not evaluation.categories:
         parts.append(markdown(*metrics_table(evaluation)))
     if evaluation.categories:
@@ -224,6 +230,9 @@ def print_evaluation(evaluation: Evaluation) -> None:
     columns, rows, sections = evaluation_table(evaluation)
     if rows:
         show(columns, rows, title, baseline_note(evaluation), _ALL_IN, sections)
+    elif evaluation.maps is not None:
+        columns, rows, sections = map_table(evaluation.maps)
+        show(columns, rows, title, map_note(evaluation.maps), _ALL_IN, sections)
     elif not evaluation.categories:
         show(*metrics_table(evaluation), title)
     if evaluation.categories:

@@ -29,13 +29,21 @@ _KEYS = ("mean", "whitening", "limit")
 
 
 def described(image: Tensor, features: Tensor) -> Tensor:
-    """Return descriptions (B, D) of images (B, C, H, W) and their features: the features and the profile."""
+    """Return descriptions (B, D) of images (B, C, H, W) and their features: the features and the profile.
+
+    Features of each pixel, (B, D, H, W), are averaged.
+    """
     profiles = []
     for along in (3, 2):
         means = image.detach().float().mean(dim=along)  # (B, C, W) or (B, C, H)
         weights = _pooling(means.shape[2], means.device)
         profiles.append((means[..., None] * weights).sum(dim=2).flatten(1))  # not a product of matrices: it may be half
-    return torch.cat([features.detach().float(), *profiles], dim=1)
+    return torch.cat([of_image(features.detach().float()), *profiles], dim=1)
+
+
+def of_image(features: Tensor) -> Tensor:
+    """Return the features (B, D) of images, as the mean of those of the pixels if they are (B, D, H, W)."""
+    return features.mean(dim=(2, 3)) if features.ndim == 4 else features
 
 
 def _pooling(size: int, device: torch.device) -> Tensor:

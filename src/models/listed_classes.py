@@ -15,9 +15,13 @@ _NETWORKS = (
     "simple_efficientnet.SimpleEfficientNet",
     "simple_mlp.SimpleMLP",
     "timm_backbone.TimmBackbone",
+    "unet.UNet",
     "vision_transformer.VisionTransformer",
 )
-_TASKS = ("features.FeaturesTask", "parameters.ParametersTask", "pnp.PNPTask", "render.RenderTask")
+_TASKS = (
+    *("features.FeaturesTask", "parameters.ParametersTask", "pnp.PNPTask", "render.RenderTask"),
+    "segment.SegmentTask",
+)
 _OPTIMIZERS = (
     *("ASGD", "Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "LBFGS", "Muon", "NAdam"),
     *("RAdam", "RMSprop", "Rprop", "SGD", "SparseAdam"),
@@ -25,6 +29,7 @@ _OPTIMIZERS = (
 _SCHEDULERS = ("Plateau", "constant", "cosine", "cosine_restarts", "exponential", "one_cycle")
 _WRAPPERS = ("centralization.gradient_centralization", "lookahead.lookahead", "sam.asam", "sam.sam")
 _OUR_LOSSES = (
+    *("BoxIoULoss", "CIoULoss", "DIoULoss", "GIoULoss"),
     *("AuralossLoss", "CRPSLoss", "CoralLoss", "CornLoss", "CrossEntropyLoss", "CumulativeSpectralLoss"),
     *("DCLoss", "DiceCrossEntropyLoss", "DiceLoss", "DistanceLoss", "ESRLoss", "EnvelopeLoss"),
     *("EvidentialClassificationLoss", "EvidentialRegressionLoss", "F0CentroidLoss", "FocalLoss"),

@@ -38,7 +38,8 @@ class VIMHLitModule(LightningModule):
     """A backbone and a task, which by default predicts the dataset's parameters by one head each.
 
     `network` is called with `in_channels` and `image_size` (H, W) and returns a module with `feature_dim`. It receives
-    images in the value range of the dataset, or of zero mean and unit variance if its `normalised_input` is true.
+    images in the value range of the dataset, or of zero mean and unit variance if its `normalised_input` is true. If
+    its `dense` is true, it returns features of each pixel, which only a task with the same attribute can use.
     `task` is called as in src.models.tasks.task, also with `heads` and `balance`; it is stored as `heads`.
     `optimizer` is called with parameter groups (see src.models.optimizers.groups), then each of `wrappers` with
     the optimizer and this module. `scheduler` is called with the optimizer, `total_steps` and `steps_per_epoch`; it
@@ -89,6 +90,7 @@ class VIMHLitModule(LightningModule):
             self.register_load_state_dict_pre_hook(_complete_old_state)
         feature_dim = self.auxiliary.feature_dim if self.auxiliary else feature_dim
         self.heads = task(feature_dim=feature_dim, spec=spec, heads=heads or {}, balance=balance)
+        _require_same_density(self.network, self.heads, auxiliary)
         self.description_size = description_size(feature_dim, channels)
         self.feature_distribution: FeatureDistribution | None = None  # of the last validation
         self.val_features = ValidationFeatures(self.description_size, spec.counts.get("val", 0))
@@ -103,11 +105,11 @@ class VIMHLitModule(LightningModule):
         self._seed = 0
 
     def forward(self, image: Tensor, scale: Tensor | None = None) -> dict[str, Tensor]:
-        """Map images (B, C, H, W), and dB ranges (B, 2), to the task's raw outputs, name -> (B, K)."""
+        """Map images (B, C, H, W), and dB ranges (B, 2), to the task's raw outputs, name -> (B, K, ...)."""
         return self.heads(self.features(image, scale))
 
     def features(self, image: Tensor, scale: Tensor | None = None) -> Tensor:
-        """Map images (B, C, H, W), and dB ranges (B, 2), to the features (B, D) that the task reads.
+        """Map images (B, C, H, W), and dB ranges (B, 2), to the features that the task reads: (B, D), or (B, D, H, W).
 
         Images are in the value range of the dataset's inputs: spectral images in [0, 1].
         """
@@ -143,7 +145,7 @@ class VIMHLitModule(LightningModule):
         return self._resumed_rng is not None
 
     def values(self, image: Tensor, scale: Tensor | None = None) -> Tensor:
-        """Return the task's predictions: parameters (B, P) in physical units, or images (B, C, H, W)."""
+        """Return the task's predictions: parameters (B, P) in physical units, images (B, C, H, W) or maps (B, H, W)."""
         return self.heads.values(self(image, scale))
 
     def predict(self, image: Tensor, scale: Tensor | None = None) -> Estimates:
@@ -325,6 +327,23 @@ def _normalises(network: nn.Module) -> bool:
             "normalised_input = True in its class, or False if it normalises them itself"
         )
     return bool(found)
+
+
+def _require_same_density(network: nn.Module, task: Task, auxiliary: str | None) -> None:
+    """Raise UserError unless a network's features are those that a task reads: of each pixel, or of the image."""
+    is_dense, name = bool(getattr(network, "dense", False)), type(network).__name__
+    if task.dense and not is_dense:
+        raise UserError(
+            f"model.network: {name} returns features of the image, but {type(task).__name__} needs those of each "
+            "pixel; give src.models.components.unet.UNet, or a network with dense = True"
+        )
+    if is_dense and not task.dense:
+        raise UserError(
+            f"model.network: {name} returns features of each pixel, but {type(task).__name__} needs those of the "
+            "image; give task=segment, or another model"
+        )
+    if is_dense and auxiliary:
+        raise UserError(f"model.auxiliary: {auxiliary} given, but {name} returns features of each pixel; give null")
 
 
 def _range_db(spec: DatasetSpec) -> tuple[float, float]:

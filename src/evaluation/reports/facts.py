@@ -8,6 +8,8 @@ import torch
 from src.evaluation.architecture import black_inputs, describe_blocks, describe_layers
 from src.evaluation.architecture_svg import block_svg
 from src.evaluation.intervals import rounded
+from src.evaluation.map_tables import map_table
+from src.evaluation.maps import read_map_results
 from src.models.vimh_lit_module import VIMHLitModule
 from src.utils.table import Column
 
@@ -55,7 +57,10 @@ def run_table(session: Mapping[str, Any], about: Mapping[str, Any]) -> Table:
 
 
 def metrics_table(tested: Mapping[str, Any]) -> Table:
-    """Return the metrics of a task without parameters, and how well it reconstructs images."""
+    """Return the metrics of a task without parameters, and how well it reconstructs images; of maps, their results."""
+    if tested.get("maps"):
+        columns, rows, _ = map_table(read_map_results(tested["maps"]))
+        return columns, rows
     rows = [[name, f"{value:.4g}", ""] for name, value in tested["metrics"].items()]
     error = tested.get("reconstruction_error")
     if error:

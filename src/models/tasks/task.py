@@ -44,9 +44,11 @@ class Task(nn.Module):
     NotImplementedError. Metric names have no prefix; logs add val/ or test/. A test reports the metrics; it adds an
     error per parameter for a subclass of src.models.tasks.parameters.ParametersTask, and the error of the images that
     `values` returns if `reconstructs` is true. A task whose `uses_labels` is false takes data with any labels or none.
+    A task whose `dense` is true needs features of each pixel (B, D, H, W), from a network that also says so.
     """
 
     reconstructs = False
+    dense = False
     uses_labels = True
     loss_names: Sequence[str]
     weights: Tensor
@@ -106,7 +108,7 @@ class Task(nn.Module):
         raise NotImplementedError
 
     def values(self, outputs: Outputs) -> Tensor:
-        """Return predictions (B, ...): of a ParametersTask (B, P) in physical units, or images (B, C, H, W)."""
+        """Return predictions: of a ParametersTask (B, P) in physical units, images (B, C, H, W), or maps (B, H, W)."""
         raise NotImplementedError
 
     def estimates(self, outputs: Outputs) -> Estimates:
