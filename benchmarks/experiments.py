@@ -38,6 +38,7 @@ MOST = 0.5  # of the mean baseline's error: a head with a larger error has learn
 UNDETERMINED = {  # (synth, head) that the images do not determine, and why
     ("simple_saw_classic", "note_velocity"): "the whole range is 0.07 dB, a quarter of a byte level",
 }
+_OF_MAPS = 3  # figures in a header: pixel accuracy, mean IoU and mean Dice
 _DECIDING = ("synth", "spectral", "dataset", "data", "model", "trainer", "callbacks", "seed", "monitor")
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
 
@@ -66,7 +67,7 @@ def make_data(config: dict[str, Any], data_dir: Path) -> None:
     """Make the dataset of an experiment unless it exists."""
     from src.data.vimh_datamodule import VIMHDataModule
 
-    if "recipe" not in config["data"]:
+    if "recipe" not in config["data"] or "data_dir" not in config["data"]:  # mixtures of notes have no files
         return
     recipe = {key: config[key] for key in ("synth", "spectral", "dataset")}
     VIMHDataModule(recipe=recipe, root=data_dir).prepare_data()
@@ -96,6 +97,7 @@ def measure(experiment: str, config: dict[str, Any], data_dir: Path, folder: Pat
         "config": digest(config),
         "heads": {row["name"]: {key: row[key] for key in ("mae", "baseline", "unit")} for row in results["rows"]},
         "accuracies": {row["name"]: row["accuracy"] for row in results["categories"]},
+        "maps": {row["name"]: row["value"] for row in (results.get("maps") or {"figures": []})["figures"][:_OF_MAPS]},
     }
 
 
@@ -111,6 +113,9 @@ def sentence(results: dict[str, Any]) -> str:
     accuracies = [f"{name} {100 * share:.1f} %" for name, share in results.get("accuracies", {}).items()]
     if accuracies:
         text += f" Test accuracy: {', '.join(accuracies)}."
+    maps = [f"{name} {100 * share:.1f} %" for name, share in results.get("maps", {}).items()]
+    if maps:
+        text += f" Test maps: {', '.join(maps)}."
     return text
 
 
