@@ -114,6 +114,7 @@ def refuse_faults(config: DictConfig, datamodule: BatchDataModule) -> None:
     import torch
 
     from src.cli.instantiate import build_trainer
+    from src.models.augmentable import require_augmentable
     from src.models.build import build_model
 
     planned = datamodule.planned_spec()
@@ -125,6 +126,8 @@ def refuse_faults(config: DictConfig, datamodule: BatchDataModule) -> None:
         require_known(watched(config), model.monitorable)
         model.check_optimizer()
         model.heads.prepare(datamodule.trust)
+        if datamodule.augmentation is not None:
+            require_augmentable(datamodule.augmentation, planned, model.heads, datamodule.trust)
 
 
 def fit(datamodule: BatchDataModule, model: VIMHLitModule, trainer: Trainer, ckpt_path: Path | None) -> None:

@@ -1,6 +1,6 @@
 """The samples of each batch, their order, and how several processes share them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from torch.utils.data import Sampler
@@ -15,7 +15,7 @@ class Batches(Sampler[np.ndarray]):
     sees the same samples as step k of a single process with that batch size. No sample occurs twice. In training all
     shares are equal, so the mean of their gradients is the gradient of the batch: the samples after the last complete
     batch, or that cannot be shared equally, are left out, different ones every epoch. Otherwise every sample is served
-    once, and a share may be empty.
+    once, and a share may be empty. `partners(rows, epoch)` returns as many rows, which follow those of a batch.
     """
 
     def __init__(
@@ -27,9 +27,11 @@ class Batches(Sampler[np.ndarray]):
         seed: int = 0,
         rank: int = 0,
         world_size: int = 1,
+        partners: Callable[[np.ndarray, int], np.ndarray] | None = None,
     ):
         self.dataset, self.size, self.training = dataset, batch_size * world_size, training
         self.shuffle, self.seed, self.rank, self.world_size = shuffle, seed, rank, world_size
+        self.partners = partners
         self.epoch = 0
         self.sampler = self  # where Lightning looks for `set_epoch`
 
@@ -41,8 +43,10 @@ class Batches(Sampler[np.ndarray]):
         seed = np.random.SeedSequence(self.seed, spawn_key=(self.epoch,)) if self.shuffle else None
         for batch in self._all_processes(seed):
             end = len(batch) - (len(batch) % self.world_size if self.training else 0)
-            if end:
-                yield batch[self.rank : end : self.world_size]
+            if not end:
+                continue
+            rows = batch[self.rank : end : self.world_size]
+            yield rows if self.partners is None else np.concatenate([rows, self.partners(rows, self.epoch)])
 
     def __len__(self) -> int:
         least = self.world_size if self.training else 1

@@ -1,12 +1,15 @@
 """What the LightningDataModules of all formats share: the settings of their loaders, and the loaders."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, cast
 
 import torch
 from lightning import LightningDataModule
 from torch.utils.data import DataLoader
 
+from src.data.augment.augmentation import parse_augmentation
+from src.data.augment.loading import NumberedDataset
 from src.data.batches import Batches
 from src.data.dataset import Batch, BatchDataset, images_to_float
 from src.data.device_cache import CachedDataset, require_room
@@ -19,7 +22,8 @@ class BatchDataModule(LightningDataModule):
     """Serves train, val and test batches of one dataset.
 
     `batch_size` is that of each process: several processes train on several batches at once. With `device_cache` the
-    splits are stored on the trainer's device completely. A subclass sets `spec` and implements `open_split`.
+    splits are stored on the trainer's device completely. `augment` holds random changes of training samples, a mapping
+    of names to settings, see src.data.augment. A subclass sets `spec` and implements `open_split`.
     """
 
     data_dir: Any = None  # where the dataset is, for messages
@@ -35,6 +39,7 @@ class BatchDataModule(LightningDataModule):
         pin_memory: bool = False,
         device_cache: bool = False,
         seed: int = 0,
+        augment: Mapping[str, Any] | None = None,
     ):
         super().__init__()
         for key, size in (("batch_size", batch_size), ("eval_batch_size", eval_batch_size)):
@@ -55,6 +60,7 @@ class BatchDataModule(LightningDataModule):
         self.pin_memory = pin_memory
         self.device_cache = device_cache
         self.seed = seed
+        self.augmentation = parse_augmentation(augment, seed)
         self._splits: dict[str, BatchDataset] = {}
         self._cached: dict[str, CachedDataset] = {}
 
@@ -88,6 +94,10 @@ class BatchDataModule(LightningDataModule):
 
     def _loader(self, split: str) -> DataLoader:
         dataset, trainer, training = self.dataset(split), self.trainer, split == "train"
+        augmentation = self.augmentation if training else None
+        mixes = augmentation is not None and augmentation.mix is not None
+        if mixes and dataset.ragged:
+            raise UserError("data.augment: samples are mixed, but the images differ in shape; leave the mixing out")
         batches = Batches(
             dataset,
             self.batch_size if training else self.eval_batch_size,
@@ -96,14 +106,16 @@ class BatchDataModule(LightningDataModule):
             seed=self.seed,
             rank=getattr(trainer, "global_rank", 0),
             world_size=getattr(trainer, "world_size", 1),
+            partners=partial(augmentation.partners, count=len(dataset)) if augmentation and mixes else None,
         )
         if training and not len(batches):
             where = self.data_dir or self.spec.name
             raise UserError(
                 f"{where}/train: {len(dataset)} records are too few for {batches.world_size} processes to share"
             )
+        served: Any = self._cache(split) if self.device_cache else dataset
         return DataLoader(
-            self._cache(split) if self.device_cache else dataset,
+            NumberedDataset(served) if augmentation else served,
             batch_sampler=cast(Any, batches),  # arrays of indices instead of lists
             num_workers=self.num_workers,
             pin_memory=self.pin_memory,
@@ -120,8 +132,17 @@ class BatchDataModule(LightningDataModule):
         return self._cached[split]
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        """Convert bytes to floats on the device: a quarter of the transfer, and no work per sample."""
-        return {**batch, "image": images_to_float(batch["image"])}
+        """Convert bytes to floats on the device: a quarter of the transfer, and no work per sample; then augment.
+
+        Only batches of the training loader have an `index`; outside of training they stay as they are.
+        """
+        batch = {**batch, "image": images_to_float(batch["image"])}
+        if self.augmentation is None or "index" not in batch:
+            return batch
+        trainer = self.trainer
+        if trainer is not None and trainer.training:
+            return self.augmentation(batch, trainer.current_epoch, self.spec.inputs.value_range)
+        return self.augmentation.without(batch)
 
 
 def _keep(batch: Batch) -> Batch:

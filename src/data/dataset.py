@@ -18,6 +18,9 @@ class Batch(TypedDict, total=False):
     target: Tensor  # (B, P) float32 in [0, 1]: the parameters, each on its scale
     scale: Tensor  # (B, 2) float32: the levels in dB of 0 and 1 in the image
     map: Tensor  # (B, H, W) uint8: the class of each pixel, an index of `DatasetSpec.map_classes`
+    index: Tensor  # (B,) int64: the samples' numbers in their split, in training with augmentation, and only before it
+    other_target: Tensor  # (B, P) float32 in [0, 1]: of the samples with which these are mixed
+    share: Tensor  # (B,) float32 in [0, 1]: of the samples themselves, where they are mixed
 
 
 def map_tensors(function: Callable[[Tensor], Tensor], batch: Batch) -> Batch:

@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 from typing import cast
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -33,7 +34,7 @@ class CachedDataset(Dataset):
     def __len__(self) -> int:
         return len(self.tensors["image"])
 
-    def __getitems__(self, indices: Sequence[int]) -> Batch:
+    def __getitems__(self, indices: Sequence[int] | np.ndarray) -> Batch:
         """Return a batch: a gather of each tensor on its device."""
         rows = torch.as_tensor(indices, dtype=torch.int64).to(self.tensors["image"].device, non_blocking=True)
         return map_tensors(lambda values: values.index_select(0, rows), self.tensors)

@@ -69,7 +69,8 @@ class OnlineLoader:
 
     The clips of a batch of `world_size * batch_size` go to the processes in turn, as in src.data.batches, and only
     complete batches are served. During validation, the workers render the next epoch. Lightning sets the epoch and
-    stores the number of batches served, so that a resumed run continues with the next batch.
+    stores the number of batches served, so that a resumed run continues with the next batch. If `numbered`, batches
+    have the clips' numbers in the epoch as `index`.
     """
 
     def __init__(
@@ -82,6 +83,7 @@ class OnlineLoader:
         pin_memory: bool = False,
         rank: int = 0,
         world_size: int = 1,
+        numbered: bool = False,
     ):
         self.clips, self.batch_size, self.pin_memory = clips, batch_size, pin_memory
         self.workers, self.prefetch_factor, self.rank, self.world_size = workers, prefetch_factor, rank, world_size
@@ -89,6 +91,7 @@ class OnlineLoader:
         self.block_batches = max(1, BLOCK_CLIPS // batch_size)
         self.sampler = self  # where Lightning looks for `set_epoch`
         self.epoch = 0
+        self.numbered = numbered
         self._served = 0
         self._resumed = {"epoch": -1, "batch": 0}
         self._pool: ProcessPoolExecutor | None = None
@@ -113,8 +116,11 @@ class OnlineLoader:
         self._served = self._resumed["batch"] if self._resumed["epoch"] == self.epoch else 0
         self._resumed = {"epoch": -1, "batch": 0}
         while self._served < self.num_batches:
-            clips = self._take(self._share(self.epoch, self._served))
+            share = self._share(self.epoch, self._served)
+            clips = self._take(share)
             block = cast(Batch, {name: torch.from_numpy(value) for name, value in clips.items()})
+            if self.numbered:
+                block["index"] = torch.arange(share.size) * share.step + share.start
             if self.pin_memory and torch.cuda.is_available():
                 block = map_tensors(torch.Tensor.pin_memory, block)
             for start in range(0, len(block["image"]), self.batch_size):

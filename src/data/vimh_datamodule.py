@@ -53,8 +53,9 @@ class VIMHDataModule(BatchDataModule):
         cache_dir: str | Path = CACHE_DIR,
         allow_blind: bool = False,
         trust: Sequence[str] = (),
+        augment: Mapping[str, Any] | None = None,
     ):
-        super().__init__(batch_size, eval_batch_size, num_workers, pin_memory, device_cache, seed)
+        super().__init__(batch_size, eval_batch_size, num_workers, pin_memory, device_cache, seed, augment)
         if not 0 < val_fraction < 1:
             raise UserError(f"data.val_fraction: {val_fraction} given; give a fraction between 0 and 1")
         if labels not in ("exact", "quantised"):

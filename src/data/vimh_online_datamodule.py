@@ -35,6 +35,8 @@ class VIMHOnlineDataModule(VIMHDataModule):
             )
         if not 1 <= prefetch_factor <= _MOST_AHEAD:
             raise UserError(f"data.prefetch_factor: {prefetch_factor} given; give 1 to {_MOST_AHEAD}")
+        if self.augmentation is not None and self.augmentation.mix is not None:
+            raise UserError("data.augment: online clips are not used twice, so they cannot be mixed; give data=vimh")
         self.epoch_size = epoch_size
         self.workers = workers
         self.prefetch_factor = prefetch_factor
@@ -60,6 +62,7 @@ class VIMHOnlineDataModule(VIMHDataModule):
             self.pin_memory,
             rank,
             world_size,
+            numbered=self.augmentation is not None,
         )
         return self._fresh
 

@@ -9,6 +9,7 @@ from src.data.datamodule import BatchDataModule
 from src.data.dataset import BatchDataset, load_batch
 from src.data.overlap import count_shared
 from src.data.sensitivity import describe_blind
+from src.models.augmentable import require_augmentable
 from src.models.tasks.parameters import parameters_of, predicts_parameters
 from src.models.vimh_lit_module import VIMHLitModule
 from src.utils.errors import UserError
@@ -24,6 +25,10 @@ def preflight(datamodule: BatchDataModule, model: VIMHLitModule, allow_blind: bo
         raise UserError("the dataset has one training sample; give a larger dataset.size")
     if datamodule.spec.targets is not None and dataset.labelled:
         _warn_of_shared_records(datamodule, dataset)
+    if datamodule.augmentation is not None:
+        datamodule.augmentation = require_augmentable(
+            datamodule.augmentation, datamodule.spec, model.heads, datamodule.trust
+        )
     if predicts_parameters(model) and dataset.labelled:
         _check_labels(datamodule, dataset, model, allow_blind)
     rows = next(dataset.batches_by_shape(datamodule.batch_size))

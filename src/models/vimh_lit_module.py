@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from src.data.dataset import Batch
 from src.data.spec import DatasetSpec
+from src.models.augmentable import require_augmentable
 from src.models.components.auxiliary import AuxiliaryInputs
 from src.models.feature_distribution import (
     FeatureDistribution,
@@ -158,6 +159,10 @@ class VIMHLitModule(LightningModule):
 
     def on_fit_start(self) -> None:
         self._prepare_heads()
+        datamodule = getattr(self.trainer, "datamodule", None)
+        augmentation = getattr(datamodule, "augmentation", None)
+        if datamodule is not None and augmentation is not None and not augmentation.checked:
+            datamodule.augmentation = require_augmentable(augmentation, self.spec, self.heads, datamodule.trust)
 
     def on_test_start(self) -> None:
         try:

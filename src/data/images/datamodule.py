@@ -13,7 +13,6 @@ from pydantic import ValidationError, validate_call
 
 from src.data.datamodule import BatchDataModule
 from src.data.dataset import Batch, BatchDataset
-from src.data.images.augment import shift_and_flip
 from src.data.images.cifar import read_cifar
 from src.data.images.folder import read_folder
 from src.data.images.idx import read_idx
@@ -63,8 +62,8 @@ class ImageDataModule(BatchDataModule):
     `reader` holds the name of the files' format, a key of READERS, as `format`, and the reader's arguments; `root` is
     the folder of the files, which also names the set if `name` is not given. `labels` holds the strategy of each head,
     see src.data.images.label_strategies. `val_fraction` of the training images are for validation; if the files hold no
-    test split, as many are for the test. Training images are moved by up to `shift` pixels and mirrored (`flip`) at
-    random. The set is read when its description is first needed.
+    test split, as many are for the test. `shift` pixels and `flip` are short for transforms of `augment`. The set is
+    read when its description is first needed.
     """
 
     def __init__(
@@ -76,17 +75,21 @@ class ImageDataModule(BatchDataModule):
         val_fraction: float = 0.1,
         shift: int = 0,
         flip: bool = False,
+        augment: Mapping[str, Any] | None = None,
         **loaders: Any,
     ):
-        super().__init__(**loaders)
         if not 0 < val_fraction < 0.5:
             raise UserError(f"data.val_fraction: {val_fraction} given; give a fraction above 0 and below 0.5")
         if shift < 0:
             raise UserError(f"data.shift: {shift} given; give a number of pixels, at least 0")
+        usual: dict[str, Any] = {"flip": {}} if flip else {}
+        if shift:
+            usual["shift"] = {"pixels": shift}
+        super().__init__(augment=usual | dict(augment or {}), **loaders)
         self.reader, self.labels = _plain(reader), _plain(labels or {"class": "identity"})
         self.data_dir = None if root is None else Path(root)
         self._name = name or (as_name(self.data_dir.resolve().name) if self.data_dir else "images")
-        self.val_fraction, self.shift, self.flip = val_fraction, shift, flip
+        self.val_fraction = val_fraction
         self.settings = {
             "name": self._name,
             "reader": self.reader,
@@ -107,12 +110,6 @@ class ImageDataModule(BatchDataModule):
 
     def open_split(self, split: str) -> ImageDataset:
         return self._opened[split]
-
-    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        batch = super().on_after_batch_transfer(batch, dataloader_idx)
-        if self.trainer is not None and self.trainer.training:
-            batch["image"] = shift_and_flip(batch["image"], self.shift, self.flip)
-        return batch
 
     @cached_property
     def _opened(self) -> dict[str, ImageDataset]:

@@ -121,6 +121,25 @@ class Head(nn.Module):
         result = self.loss_function(*self.feed(raw, target))
         return (result.total, result.raw) if isinstance(self.loss_function, WeightedMultiLoss) else (result, {})
 
+    @property
+    def takes_mixes(self) -> bool:
+        """Whether the loss of a mixed image can be the mean of its losses for two labels.
+
+        It can for probabilities of levels or categories, one of which may have both labels' shares. A single value, or
+        the expectation of ordered levels, would be drawn to a parameter between, which neither image shows.
+        """
+        return False
+
+    @property
+    def compound(self) -> bool:
+        """Whether the loss is a sum of several, which are logged as terms."""
+        return isinstance(self.loss_function, WeightedMultiLoss)
+
+    def mixed_loss(self, raw: Tensor, target: Tensor, other: Tensor, share: Tensor) -> Tensor:
+        """Return the mean loss of mixed images, of which `share` (B,) have the target and the rest the other one."""
+        ours, theirs = (self.loss_function.values(*self.feed(raw, label)) for label in (target, other))
+        return (share * ours + (1.0 - share) * theirs).mean()
+
     def try_loss(self) -> None:
         """Compute a copy of the loss on two examples; raise ValueError, with its arguments, if that fails."""
         with torch.enable_grad():  # also if a model is only restored
@@ -238,6 +257,10 @@ class LevelHead(Head):
     def num_outputs(self) -> int:
         return len(self.grid)
 
+    @property
+    def takes_mixes(self) -> bool:
+        return not self.compound  # its terms are means of batches
+
     def feed(self, raw: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         if self.on_steps:
             return raw, to_class(self.spec, to_physical(self.spec, target))
@@ -305,6 +328,7 @@ class OrdinalHead(LevelHead):
     """Logits over levels, trained by the error of their expectation; the level is the nearest to the expectation."""
 
     default_loss = "ordinal_regression"
+    takes_mixes = False
 
     def level(self, raw: Tensor) -> Tensor:
         return to_class(self.spec, self.value(raw))

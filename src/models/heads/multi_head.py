@@ -46,7 +46,7 @@ def _in_float32(method: Callable) -> Callable:
     """Make a method compute in float32: half-precision outputs are converted, and autocast is off."""
 
     @functools.wraps(method)
-    def wrapped(self: "MultiHead", outputs: Mapping[str, Tensor], *rest: Tensor) -> Any:
+    def wrapped(self: "MultiHead", outputs: Mapping[str, Tensor], *rest: Any) -> Any:
         with torch.autocast(self.weights.device.type, enabled=False):
             return method(self, {name: _to_float32(raw) for name, raw in outputs.items()}, *rest)
 
@@ -130,12 +130,21 @@ class MultiHead(nn.Module):
         return dict(zip(self.space.names, self.linear(features).split(self.sizes, dim=1), strict=True))
 
     @_in_float32
-    def losses(self, outputs: Mapping[str, Tensor], target: Tensor) -> tuple[Tensor, Tensor]:
+    def losses(
+        self, outputs: Mapping[str, Tensor], target: Tensor, mixed: tuple[Tensor, Tensor] | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Return each head's unweighted loss (P,), and all losses and terms (N,) in the order of `term_names`.
 
-        Targets are (B, P) in [0, 1]. Both are float32; the second is detached.
+        Targets are (B, P) in [0, 1]. Both are float32; the second is detached. Of mixed images, `mixed` holds the other
+        targets (B, P), and the shares (B,) of the targets themselves; it changes the loss of heads that take mixes.
         """
-        results = [head.loss(outputs[name], target[:, at]) for at, (name, head) in enumerate(self.heads.items())]
+        results: list[tuple[Tensor, dict[str, Tensor]]] = []
+        for at, (name, head) in enumerate(self.heads.items()):
+            if mixed is not None and head.takes_mixes:
+                other, share = mixed
+                results.append((head.mixed_loss(outputs[name], target[:, at], other[:, at], share), {}))
+            else:
+                results.append(head.loss(outputs[name], target[:, at]))
         losses = torch.stack([loss for loss, _ in results])
         terms = [value.detach() for _, inner in results for value in inner.values()]
         return losses, torch.cat([losses.detach(), torch.stack(terms)]) if terms else losses.detach()

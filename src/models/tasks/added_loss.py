@@ -24,6 +24,7 @@ class AddedLossTask(ParametersTask):
     without labels has no metrics of the heads.
     """
 
+    takes_mixes = False
     added: ClassVar[str]
     is_ready = False
 

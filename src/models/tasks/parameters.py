@@ -31,6 +31,8 @@ class ParametersTask(MultiHead, Task):
     are logged as HEAD_NAME. Heads without probabilities of their categories have none.
     """
 
+    takes_mixes = True
+
     def __init__(
         self,
         feature_dim: int,
@@ -72,7 +74,8 @@ class ParametersTask(MultiHead, Task):
         return rows
 
     def batch_losses(self, outputs: Outputs, batch: Batch) -> tuple[Tensor, Tensor]:
-        return self.losses(outputs, batch["target"])
+        mixed = (batch["other_target"], batch["share"]) if "share" in batch else None
+        return self.losses(outputs, batch["target"], mixed)
 
     def observe(self, stage: Stage, outputs: Outputs | None, batch: Batch) -> None:
         if outputs is None:

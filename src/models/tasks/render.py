@@ -52,6 +52,10 @@ class RenderTask(AddedLossTask):
         self.from_epoch, self.ramp_epochs = from_epoch, ramp_epochs
         self._is_trained = True
 
+    @property
+    def compares_images(self) -> bool:
+        return self.waveform_loss is None
+
     def prepare(self, trust: Iterable[str]) -> None:
         if not self.is_ready:
             self.renderer = Renderer(source_of(self._spec, trust)).to(self.weights.device)

@@ -45,11 +45,13 @@ class Task(nn.Module):
     error per parameter for a subclass of src.models.tasks.parameters.ParametersTask, and the error of the images that
     `values` returns if `reconstructs` is true. A task whose `uses_labels` is false takes data with any labels or none.
     A task whose `dense` is true needs features of each pixel (B, D, H, W), from a network that also says so.
+    One whose `takes_mixes` is true knows a batch's `other_target` and `share`, see src.data.dataset.
     """
 
     reconstructs = False
     dense = False
     uses_labels = True
+    takes_mixes = False
     loss_names: Sequence[str]
     weights: Tensor
 
@@ -63,6 +65,11 @@ class Task(nn.Module):
         """The names of the losses whose weight is above 0."""
         weights = self.weights.tolist()
         return [name for name, weight in zip(self.loss_names, weights, strict=True) if weight > 0]
+
+    @property
+    def compares_images(self) -> bool:
+        """Whether a loss compares the images with what the labels or predictions sound like."""
+        return False
 
     @property
     def metric_names(self) -> list[str]:
