@@ -146,8 +146,8 @@ def _require_mixable(key: str, task: Task) -> None:
     trained = trained_specs(task)
     for name, head in task.heads.items():
         if name in trained and not head.takes_mixes:
-            kind = "head with several losses" if head.compound else f"{head.config.kind} head"
+            kind = "with several losses" if head.compound else f"of kind {head.config.kind}"
             raise UserError(
-                f"{key}: {name} has a {kind}, which takes no mixed labels; leave it out, or give "
+                f"{key}: {name} has a head {kind}, which takes no mixed labels; leave it out, or give "
                 f"model.heads.{name}.kind=classification with one loss"
             )

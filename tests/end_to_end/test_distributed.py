@@ -114,6 +114,8 @@ def test_so_do_two_that_lightning_starts(data_root, saw, tmp_path):
         ("wrapper=[sam]",),
         ("data.device_cache=true", "trainer.gradient_clip_val=0.1"),
         ("data=vimh_online", "data.epoch_size=128", "data.workers=1"),
+        ("augment=sound", "+data.augment.token_mix={}", "heads=classification"),
+        ("data=vimh_online", "data.epoch_size=128", "data.workers=1", "augment=sound", "+data.augment.gain={}"),
         ("dataset.size=8",),  # one clip to validate on, which leaves a process without any
     ],
     ids=lambda given: given[0],

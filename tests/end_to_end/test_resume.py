@@ -109,11 +109,25 @@ PLATEAU = ("scheduler=plateau", "model.scheduler.patience=0", "wrapper=lookahead
         slow(2, ("callbacks=[default,ema]", "optimizer=sgd", "callbacks.early_stopping.patience=1")),
         slow(1, ("model=frames_23k", "optimizer=muon", "wrapper=lookahead")),
         slow(1, ("data=vimh_online", "data.epoch_size=96", "dataset.size=128")),
+        slow(1, ("augment=sound", "+data.augment.mixup={}", "heads=classification")),
+        slow(1, ("data=vimh_online", "data.epoch_size=96", "dataset.size=128", "+data.augment.gain={}")),
         ("null", ("model.balance=gradient", "monitor=train/loss", "data.num_workers=1")),
         slow("null", ("+trainer.max_steps=11",)),
         (1, ("+trainer.max_steps=11",)),
     ],
-    ids=["first", "plateau", "accumulate", "at_the_end", "muon", "online", "in_validation", "steps", "steps_within"],
+    ids=[
+        "first",
+        "plateau",
+        "accumulate",
+        "at_the_end",
+        "muon",
+        "online",
+        "augmented",
+        "online_augmented",
+        "in_validation",
+        "steps",
+        "steps_within",
+    ],
 )
 def test_a_run_that_a_signal_stopped_anywhere_ends_as_if_it_had_not_been(finished_runs, name, batch, given):
     straight, resumed = finished_runs(batch, given)

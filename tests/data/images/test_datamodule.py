@@ -2,12 +2,14 @@
 
 import hashlib
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
 from src import api
+from src.data.augment.loading import NumberedDataset
 from src.data.dataset import images_to_float
 from src.data.images.datamodule import ImageDataModule
 from src.data.reopen import reopened
@@ -93,16 +95,20 @@ def test_synthetic_labels_are_told_once(tmp_path, caplog):
 def test_only_training_images_are_shifted_and_mirrored(tmp_path):
     write_mnist(tmp_path)
     data = mnist(tmp_path, shift=2, flip=True)
-    batch = data.dataset("train").__getitems__(range(8))
-
-    class Trainer:
-        training = True
-
-    data.trainer = Trainer()
+    assert list(data.augmentation.transforms) == ["flip", "shift"]
+    batch = NumberedDataset(data.dataset("train")).__getitems__(range(8))
+    data.trainer = SimpleNamespace(training=True, current_epoch=0)
     changed = data.on_after_batch_transfer(dict(batch), 0)["image"]
     data.trainer.training = False
     same = data.on_after_batch_transfer(dict(batch), 0)["image"]
     assert torch.equal(same, images_to_float(batch["image"])) and not torch.equal(changed, same)
+
+
+def test_shift_and_flip_are_short_for_transforms_that_may_have_more_settings(tmp_path):
+    write_mnist(tmp_path)
+    data = mnist(tmp_path, shift=2, flip=True, augment={"shift": {"pixels": 3, "share": 0.5}, "rotate": {}})
+    assert list(data.augmentation.transforms) == ["flip", "shift", "rotate"]
+    assert data.augmentation.transforms["shift"].pixels == 3
 
 
 @pytest.mark.parametrize(

@@ -392,3 +392,35 @@ def test_learned_weights_refuse_likelihoods_by_one_line():
         UserError, match=r"^model.balance: uncertainty needs losses above 0, but GaussianNLLLoss may be negative"
     ):
         heads_of({"cutoff": {"variance": True}}, balance="uncertainty")
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "focal", "soft_target", "tversky"])
+def test_a_mixed_image_costs_the_mean_of_both_labels_by_its_share(loss):
+    torch.manual_seed(0)
+    heads = MultiHead(3, SPACE, head_configs(SPACE, {"default": {"kind": "classification", "loss": loss}}))
+    features, target, other = torch.randn(6, 3), torch.rand(6, len(SPACE)), torch.rand(6, len(SPACE))
+    share = torch.tensor([1.0, 0.0, 0.3, 0.5, 0.8, 0.1])
+    outputs = heads(features)
+    found, terms = heads.losses(outputs, target, (other, share))
+    wanted = torch.zeros(len(SPACE))
+    for at in range(6):
+        one = {name: raw[at : at + 1] for name, raw in outputs.items()}
+        for labels, weight in ((target, share[at]), (other, 1 - share[at])):
+            wanted += weight * heads.losses(one, labels[at : at + 1])[0] / 6
+    torch.testing.assert_close(found, wanted)
+    assert torch.equal(terms, found.detach())
+    assert torch.equal(heads.losses(outputs, target, (other, torch.ones(6)))[0], heads.losses(outputs, target)[0])
+
+
+def test_cross_entropy_of_a_mixed_image_is_that_of_the_soft_label():
+    heads = MultiHead(3, SPACE, head_configs(SPACE, {"default": {"kind": "classification"}}))
+    outputs, target, other = heads(torch.randn(5, 3)), torch.rand(5, len(SPACE)), torch.rand(5, len(SPACE))
+    share = torch.rand(5)
+    found, _ = heads.losses(outputs, target, (other, share))
+    for at, (name, head) in enumerate(heads.heads.items()):
+        ours, theirs = (head.feed(outputs[name], labels[:, at])[1] for labels in (target, other))
+        soft = torch.zeros_like(outputs[name])
+        soft[torch.arange(5), ours] += share
+        soft[torch.arange(5), theirs] += 1 - share
+        wanted = -(soft * outputs[name].log_softmax(1)).sum(1).mean()
+        torch.testing.assert_close(found[at], wanted)

@@ -1,0 +1,139 @@
+"""Which transforms are refused, by the head, the task or the images at fault, and which labels a gain moves."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from src.data.augment.augmentation import parse_augmentation
+from src.data.inputs import Inputs
+from src.data.vimh_datamodule import VIMHDataModule
+from src.models.augmentable import require_augmentable
+from src.models.build import build_model
+from src.models.preflight import preflight
+from src.utils.errors import UserError
+from tests import running
+
+COMPOUND = {"_target_": "weighted_multi", "losses": [{"loss": "cross_entropy"}, {"loss": "focal"}]}
+CLASSES = {"default": {"kind": "classification"}}
+
+
+def task_of(spec, *overrides, **heads):
+    config = running.plain("train", "model", *overrides)
+    config["heads"] |= heads
+    return build_model(config, spec).heads
+
+
+@pytest.fixture(scope="module")
+def spec(saw):
+    return VIMHDataModule(saw).spec
+
+
+def checked(spec, augment, *overrides, **heads):
+    return require_augmentable(parse_augmentation(augment, 0), spec, task_of(spec, *overrides, **heads))
+
+
+def unrendered(spec):
+    """Return the description of a dataset without a recipe, whose sounds cannot be rendered."""
+    return replace(spec, origin=replace(spec.origin, generator=None))
+
+
+@pytest.mark.parametrize(
+    ("augment", "given", "words"),
+    [
+        ({"flip": {}}, ((), {}), "data.augment.flip: it is for pictures, but .* has spectral images; leave it out"),
+        ({"gain": {"allow": ["velocity"]}}, ((), {}), r"data.augment.gain.allow: velocity is no trained head. Did you"),
+        (
+            {"mixup": {}},
+            ((), {}),
+            "data.augment.mixup: note_velocity has a head of kind regression, which takes no mixed",
+        ),
+        ({"cutmix": {}}, (("heads=ordinal",), {}), "data.augment.cutmix: note_velocity has a head of kind ordinal"),
+        ({"cutmix": {}}, (("heads=coral",), {}), "note_velocity has a head of kind coral"),
+        ({"cutmix": {}}, (("heads=corn",), {}), "note_velocity has a head of kind corn"),
+        ({"cutmix": {}}, (("heads=mixture",), {}), "note_velocity has a head of kind mixture"),
+        (
+            {"token_mix": {}},
+            ((), {"default": {"kind": "classification", "loss": COMPOUND}}),
+            "data.augment.token_mix: note_velocity has a head with several losses",
+        ),
+        ({"spec_augment": {}}, (("loss=render",), {}), "data.augment: this task compares sounds with the images"),
+        ({"mixup": {}}, (("loss=pnp",), CLASSES), "data.augment.mixup: the loss of PNPTask takes no mixed images"),
+    ],
+)
+def test_what_cannot_be_taken_is_one_line(spec, augment, given, words):
+    overrides, heads = given
+    with pytest.raises(UserError, match=words) as error:
+        checked(spec, augment, *overrides, **heads)
+    assert "\n" not in str(error.value)
+
+
+def test_classification_heads_and_untrained_ones_take_mixes(spec):
+    assert checked(spec, {"mixup": {}}, **CLASSES).checked
+    heads = {"log10_decay_time": {"kind": "classification"}, "note_velocity": {"weight": 0.0}}
+    assert checked(spec, {"mixup": {}}, **heads).checked
+
+
+def test_a_gain_moves_the_velocity_of_a_native_voice_and_is_refused_without_its_sounds(spec):
+    assert checked(spec, {"gain": {}}).level.spec.name == "note_velocity"
+    with pytest.raises(UserError, match=r"gain: labels of note_velocity would be wrong .*its name .*allow=\[note_velo"):
+        checked(unrendered(spec), {"gain": {}})
+    assert checked(unrendered(spec), {"gain": {"allow": ["note_velocity"]}}).level is None
+    assert checked(unrendered(spec), {"gain": {}}, note_velocity={"weight": 0.0}).checked
+
+
+def test_what_imitates_a_parameter_by_its_sounds_is_refused_whatever_its_name(spec):
+    named = replace(spec, targets=None)
+    assert named.targets is None
+    with pytest.raises(UserError, match=r"reverberation: labels of log10_decay_time would be wrong"):
+        checked(spec, {"reverberation": {}})
+    for harmless in ({"spec_augment": {}}, {"noise": {}}, {"time_shift": {}}):
+        assert checked(spec, harmless).checked
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"image_scaling": "per_sample"}, "changes levels, which spectral.image_scaling=per_sample removes"),
+        ({"channels": ("magnitude", "group_delay")}, "channel group_delay holds none"),
+    ],
+)
+def test_levels_are_changed_only_where_there_are_some(spec, change, words):
+    spectral = spec.origin.spectral.model_copy(update=change)
+    shape = (len(spectral.channels), *spec.image_shape[1:])
+    other = replace(spec, inputs=Inputs(shape), origin=replace(spec.origin, spectral=spectral, generator=None))
+    with pytest.raises(UserError, match=f"data.augment.noise: .*{words}"):
+        checked(other, {"noise": {}})
+    assert checked(other, {"spec_augment": {}}).checked
+
+
+def test_features_take_all_that_suits_the_images(spec):
+    assert checked(spec, {"mixup": {}, "tilt": {}, "gain": {}}, "task=features").checked
+
+
+def test_preflight_checks_a_datamodules_augmentation(saw):
+    data = VIMHDataModule(saw, augment={"gain": {}})
+    config = running.plain("train", "model")
+    preflight(data, build_model(config, data.spec))
+    assert data.augmentation.checked and data.augmentation.level is not None
+    data = VIMHDataModule(saw, augment={"tilt": {"allow": ["nothing"]}})
+    with pytest.raises(UserError, match=r"data\.augment\.tilt\.allow"):
+        preflight(data, build_model(config, data.spec))
+
+
+def test_the_label_of_a_louder_sound_is_that_of_its_image(spec):
+    augmentation = checked(spec, {"gain": {"decibels": 3}})
+    torch.manual_seed(0)
+    batch = {
+        "image": torch.full((50, *spec.image_shape), 0.5),
+        "target": torch.rand(50, len(spec.space)),
+        "scale": torch.tensor([[-80.0, 0.0]]).expand(50, 2),
+        "index": torch.arange(50),
+    }
+    found = augmentation(batch, 0)
+    at, velocity = augmentation.level.column, augmentation.level.spec
+    before, after = (velocity.min + (velocity.max - velocity.min) * one["target"][:, at] for one in (batch, found))
+    gain = (found["image"] - 0.5).mean((1, 2, 3)) * 80
+    torch.testing.assert_close(20 * (after / before).log10(), gain, atol=1e-3, rtol=0)
+    others = [column for column in range(len(spec.space)) if column != at]
+    assert torch.equal(found["target"][:, others], batch["target"][:, others]) and float(gain.abs().max()) > 1
