@@ -1,8 +1,8 @@
 """Refuse transforms of training images that a dataset, a task or a head cannot take."""
 
 import logging
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from src.data.augment.augmentation import Augmentation
 from src.data.augment.confounding import Imitation, measure_imitations
@@ -20,38 +20,87 @@ from src.utils.errors import UserError, did_you_mean
 
 log = logging.getLogger(__name__)
 
-_MOST_EXPLAINED = 0.5  # of a transform's change by changes of parameters; gain reaches 1, masks 0.15
-_MOST_MOVED = 0.05  # of a range: the smallest wrong label that is refused
+_MOST_EXPLAINED = 0.5  # of a transform's change by changes of parameters; a gain reaches 1, masks 0.15
+_MOST_MOVED = 0.05  # of a range: smaller moves of a label are not refused
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a transform can be used: not with a `fault`, nor while it has `heads` whose labels would be wrong.
+
+    `explained` is the share of its change that changes of parameters explain, None if that was not measured.
+    """
+
+    fault: str = ""
+    heads: Mapping[str, str] = field(default_factory=dict)  # the cause for each
+    explained: float | None = None
+
+    @property
+    def causes(self) -> str:
+        """The causes, each with its heads, on one line."""
+        heads: dict[str, list[str]] = {}
+        for head, cause in self.heads.items():
+            heads.setdefault(cause, []).append(head)
+        return "; ".join(f"{', '.join(named)}: {cause}" for cause, named in heads.items())
 
 
 def require_augmentable(
     augmentation: Augmentation, spec: DatasetSpec, task: Task, trust: Iterable[str] = ()
 ) -> Augmentation:
-    """Return an augmentation that is checked, and that moves the labels which a gain changes.
+    """Return an augmentation that is checked, and that moves the label which a gain changes.
 
-    Raises UserError for a transform that would make images or labels wrong, with the head at fault and the remedy.
+    Raises UserError for a transform that would make images or labels wrong, with the heads at fault and the remedy.
     """
-    if task.compares_images:
-        raise UserError("data.augment: this task compares sounds with the images, which must not change; leave it out")
     trained = trained_specs(task)
     for name, transform in augmentation.transforms.items():
-        key = f"data.augment.{name}"
-        _require_inputs(key, transform, spec)
         for head in transform.allow:
             if head not in trained:
-                raise UserError(f"{key}.allow: {head} is no trained head.{did_you_mean(head, trained)}")
-        if isinstance(transform, Mix):
-            _require_mixable(key, task)
-    source = renderable(spec, trust) if trained else None
-    level = level_label(augmentation, source)
-    for name, causes in confounded(augmentation, trained, source, level).items():
-        if causes:
-            key, heads = f"data.augment.{name}", ", ".join(causes)
-            why = "; ".join(f"{head}: {cause}" for head, cause in causes.items())
+                raise UserError(f"data.augment.{name}.allow: {head} is no trained head.{did_you_mean(head, trained)}")
+    verdicts, level = judge(augmentation, spec, task, trust)
+    for name, verdict in verdicts.items():
+        key, heads = f"data.augment.{name}", ", ".join(verdict.heads)
+        if verdict.fault:
+            raise UserError(f"{key}: {verdict.fault}; leave it out")
+        if heads and isinstance(augmentation.transforms[name], Mix):
+            first = next(iter(verdict.heads))
+            raise UserError(f"{key}: {verdict.causes}; leave it out, or give model.heads.{first}.kind=classification")
+        if heads:
             raise UserError(
-                f"{key}: labels of {heads} would be wrong ({why}); leave it out, or give {key}.allow=[{heads}] if not"
+                f"{key}: labels would be wrong ({verdict.causes}); leave it out, or give {key}.allow=[{heads}]"
             )
     return replace(augmentation, level=level, checked=True)
+
+
+def judge(
+    augmentation: Augmentation, spec: DatasetSpec, task: Task, trust: Iterable[str] = ()
+) -> tuple[dict[str, Verdict], LevelLabel | None]:
+    """Return a verdict on each transform, and the label that a gain moves, if it moves one.
+
+    A head's label would be wrong if its name or unit contains a word of the transform, or if rendered sounds show that
+    changes of parameters explain most of the transform's change, among them one of that head's parameter.
+    """
+    trained = trained_specs(task)
+    faults = {name: _fault(transform, spec, task) for name, transform in augmentation.transforms.items()}
+    usable = {name: one for name, one in augmentation.transforms.items() if not faults[name]}
+    single = {name: one for name, one in usable.items() if not isinstance(one, Mix)}
+    source = _source(spec, trust) if trained and single else None
+    level: LevelLabel | None = None
+    measured: dict[str, Imitation] = {}
+    names: Sequence[str] = ()
+    if source is not None:
+        has_gain = any(isinstance(transform, Gain) for transform in single.values())
+        level = find_level_label(source) if has_gain else None
+        measured, names = measure_imitations(source, single), source.synth.space.names
+    verdicts = {name: Verdict(fault) for name, fault in faults.items()}
+    for name, transform in usable.items():
+        causes: dict[str, str] = {}
+        if isinstance(transform, Mix):
+            causes = _unmixable(task)
+        elif level is None or not isinstance(transform, Gain):
+            causes = _by_word(transform, trained) | _by_measurement(measured.get(name), names)
+            causes = {head: why for head, why in causes.items() if head in trained and head not in transform.allow}
+        verdicts[name] = Verdict(heads=causes, explained=measured[name].explained if name in measured else None)
+    return verdicts, level
 
 
 def trained_specs(task: Task) -> dict[str, ParameterSpec]:
@@ -62,7 +111,7 @@ def trained_specs(task: Task) -> dict[str, ParameterSpec]:
     return {parameter.name: parameter for parameter, is_trained in pairs if is_trained}
 
 
-def renderable(spec: DatasetSpec, trust: Iterable[str]) -> Source | None:
+def _source(spec: DatasetSpec, trust: Iterable[str]) -> Source | None:
     """Return the source of a dataset's sounds, None if they cannot be rendered here."""
     if spec.inputs.kind != "spectral" or spec.origin.recipe is None:
         return None
@@ -73,33 +122,33 @@ def renderable(spec: DatasetSpec, trust: Iterable[str]) -> Source | None:
         return None
 
 
-def level_label(augmentation: Augmentation, source: Source | None) -> LevelLabel | None:
-    """Return the label that a gain moves, if there is one of both."""
-    has_gain = any(isinstance(transform, Gain) for transform in augmentation.transforms.values())
-    return find_level_label(source) if has_gain and source is not None else None
+def _fault(transform: Transform, spec: DatasetSpec, task: Task) -> str:
+    """Return why a dataset or a task cannot take a transform at all, "" if it can."""
+    if task.compares_images:
+        return "this task compares sounds with the images, which must not change"
+    if spec.inputs.kind not in transform.inputs:
+        wanted, given = ("pictures", "spectral images") if spec.inputs.kind == "spectral" else ("sounds", "pictures")
+        return f"it is for {wanted}, but {spec.name} has {given}"
+    if isinstance(transform, Mix) and task.uses_labels and not task.takes_mixes:
+        return f"the loss of {type(task).__name__} takes no mixed images"
+    spectral = spec.origin.spectral
+    if not transform.levels or spectral is None:
+        return ""
+    if spectral.image_scaling == "per_sample":
+        return "it changes levels, which spectral.image_scaling=per_sample removes"
+    others = [channel for channel in spectral.channels if channel != "magnitude" and not channel.startswith("stft_")]
+    return f"it changes levels in dB, but channel {others[0]} holds none" if others else ""
 
 
-def confounded(
-    augmentation: Augmentation,
-    trained: Mapping[str, ParameterSpec],
-    source: Source | None,
-    level: LevelLabel | None,
-) -> dict[str, dict[str, str]]:
-    """Return why transforms would make labels wrong, as {transform: {head: cause}}.
-
-    A head is refused if its name or unit contains a word of the transform, or if rendered sounds show that changes of
-    parameters explain most of the transform's change, and that head's label would move.
-    """
-    single = {name: one for name, one in augmentation.transforms.items() if not isinstance(one, Mix)}
-    if level is not None:
-        single = {name: one for name, one in single.items() if not isinstance(one, Gain)}
-    measured = measure_imitations(source, single) if source is not None else {}
-    names = source.synth.space.names if source is not None else []
-    found = {}
-    for name, transform in single.items():
-        causes = _by_word(transform, trained) | _by_measurement(measured.get(name), names)
-        found[name] = {head: why for head, why in causes.items() if head in trained and head not in transform.allow}
-    return found
+def _unmixable(task: Task) -> dict[str, str]:
+    """Return the trained heads whose loss of a mixed image is not a mean of the losses for two labels, and why."""
+    causes = {}
+    trained = trained_specs(task)
+    for name, head in task.heads.items() if isinstance(task, ParametersTask) else ():
+        if name in trained and not head.takes_mixes:
+            kind = "with several losses" if head.compound else f"of kind {head.config.kind}"
+            causes[name] = f"a head {kind} takes no mixed labels"
+    return causes
 
 
 def _by_word(transform: Transform, trained: Mapping[str, ParameterSpec]) -> dict[str, str]:
@@ -108,7 +157,7 @@ def _by_word(transform: Transform, trained: Mapping[str, ParameterSpec]) -> dict
         text = f"{name} {parameter.unit}".lower()
         word = next((word for word in transform.confounds if word in text), None)
         if word and parameter.kind != "categorical":
-            causes[name] = f"its {'name' if word in name.lower() else 'unit'} says that the transform changes it"
+            causes[name] = f"its {'name' if word in name.lower() else 'unit'} says that this changes it"
     return causes
 
 
@@ -116,38 +165,7 @@ def _by_measurement(measured: Imitation | None, names: Iterable[str]) -> dict[st
     if measured is None or measured.explained <= _MOST_EXPLAINED:
         return {}
     return {
-        name: f"changes of parameters explain {measured.explained:.0%} of the transform's, this one by {move:.0%} of "
-        "its range"
+        name: f"parameters explain {measured.explained:.0%} of the change, this one by {move:.0%} of its range"
         for name, move in zip(names, measured.moves.tolist(), strict=True)
         if move > _MOST_MOVED
     }
-
-
-def _require_inputs(key: str, transform: Transform, spec: DatasetSpec) -> None:
-    if spec.inputs.kind not in transform.inputs:
-        wanted, given = ("pictures", "spectral images") if spec.inputs.kind == "spectral" else ("sounds", "pictures")
-        raise UserError(f"{key}: it is for {wanted}, but {spec.name} has {given}; leave it out")
-    spectral = spec.origin.spectral
-    if not transform.levels or spectral is None:
-        return
-    if spectral.image_scaling == "per_sample":
-        raise UserError(f"{key}: it changes levels, which spectral.image_scaling=per_sample removes; leave it out")
-    others = [channel for channel in spectral.channels if channel != "magnitude" and not channel.startswith("stft_")]
-    if others:
-        raise UserError(f"{key}: it changes levels in dB, but channel {others[0]} holds none; leave it out")
-
-
-def _require_mixable(key: str, task: Task) -> None:
-    """Raise UserError for a head, or a task, whose loss of a mixed image is not a mean of the losses for two labels."""
-    if not task.uses_labels:
-        return
-    if not task.takes_mixes or not isinstance(task, ParametersTask):
-        raise UserError(f"{key}: the loss of {type(task).__name__} takes no mixed images; leave it out")
-    trained = trained_specs(task)
-    for name, head in task.heads.items():
-        if name in trained and not head.takes_mixes:
-            kind = "with several losses" if head.compound else f"of kind {head.config.kind}"
-            raise UserError(
-                f"{key}: {name} has a head {kind}, which takes no mixed labels; leave it out, or give "
-                f"model.heads.{name}.kind=classification with one loss"
-            )

@@ -46,18 +46,26 @@ def unrendered(spec):
         (
             {"mixup": {}},
             ((), {}),
-            "data.augment.mixup: note_velocity has a head of kind regression, which takes no mixed",
+            "data.augment.mixup: note_velocity, log10_decay_time: a head of kind regression takes no mixed",
         ),
-        ({"cutmix": {}}, (("heads=ordinal",), {}), "data.augment.cutmix: note_velocity has a head of kind ordinal"),
-        ({"cutmix": {}}, (("heads=coral",), {}), "note_velocity has a head of kind coral"),
-        ({"cutmix": {}}, (("heads=corn",), {}), "note_velocity has a head of kind corn"),
-        ({"cutmix": {}}, (("heads=mixture",), {}), "note_velocity has a head of kind mixture"),
+        (
+            {"cutmix": {}},
+            (("heads=ordinal",), {}),
+            "data.augment.cutmix: note_velocity, log10_decay_time: a head of kind ordinal",
+        ),
+        ({"cutmix": {}}, (("heads=coral",), {}), "note_velocity, log10_decay_time: a head of kind coral"),
+        ({"cutmix": {}}, (("heads=corn",), {}), "note_velocity, log10_decay_time: a head of kind corn"),
+        ({"cutmix": {}}, (("heads=mixture",), {}), "note_velocity, log10_decay_time: a head of kind mixture"),
         (
             {"token_mix": {}},
             ((), {"default": {"kind": "classification", "loss": COMPOUND}}),
-            "data.augment.token_mix: note_velocity has a head with several losses",
+            "data.augment.token_mix: note_velocity, log10_decay_time: a head with several losses",
         ),
-        ({"spec_augment": {}}, (("loss=render",), {}), "data.augment: this task compares sounds with the images"),
+        (
+            {"spec_augment": {}},
+            (("loss=render",), {}),
+            "data.augment.spec_augment: this task compares sounds with the images",
+        ),
         ({"mixup": {}}, (("loss=pnp",), CLASSES), "data.augment.mixup: the loss of PNPTask takes no mixed images"),
     ],
 )
@@ -76,17 +84,17 @@ def test_classification_heads_and_untrained_ones_take_mixes(spec):
 
 def test_a_gain_moves_the_velocity_of_a_native_voice_and_is_refused_without_its_sounds(spec):
     assert checked(spec, {"gain": {}}).level.spec.name == "note_velocity"
-    with pytest.raises(UserError, match=r"gain: labels of note_velocity would be wrong .*its name .*allow=\[note_velo"):
+    with pytest.raises(UserError, match=r"gain: labels would be wrong .note_velocity: its name .*allow=\[note_velo"):
         checked(unrendered(spec), {"gain": {}})
     assert checked(unrendered(spec), {"gain": {"allow": ["note_velocity"]}}).level is None
     assert checked(unrendered(spec), {"gain": {}}, note_velocity={"weight": 0.0}).checked
 
 
 def test_what_imitates_a_parameter_by_its_sounds_is_refused_whatever_its_name(spec):
-    named = replace(spec, targets=None)
-    assert named.targets is None
-    with pytest.raises(UserError, match=r"reverberation: labels of log10_decay_time would be wrong"):
-        checked(spec, {"reverberation": {}})
+    sounds = {"reverberation": {"frames": 30, "wet_db": 0, "allow": ["log10_decay_time"]}}
+    with pytest.raises(UserError, match=r"note_velocity: parameters explain \d+% of the change"):
+        checked(spec, sounds)
+    assert checked(unrendered(spec), sounds).checked
     for harmless in ({"spec_augment": {}}, {"noise": {}}, {"time_shift": {}}):
         assert checked(spec, harmless).checked
 
