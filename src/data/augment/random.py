@@ -5,6 +5,7 @@ Integers are computed in 64 bits and become floats without rounding, so every de
 
 import math
 import zlib
+from functools import cache
 
 import numpy as np
 import torch
@@ -24,7 +25,7 @@ def _signed(word: int) -> int:
 
 
 def _unsigned_shift(words: Tensor, count: int) -> Tensor:
-    return (words >> count) & (2 ** (64 - count) - 1)
+    return (words >> count).bitwise_and_(2 ** (64 - count) - 1)
 
 
 def mix(words: Tensor) -> Tensor:
@@ -33,8 +34,8 @@ def mix(words: Tensor) -> Tensor:
     Source: Steele, Lea & Flood, Fast splittable pseudorandom number generators, OOPSLA 2014.
     """
     for shift, factor in zip(_SHIFTS[:2], _FACTORS, strict=True):
-        words = (words ^ _unsigned_shift(words, shift)) * _signed(factor)
-    return words ^ _unsigned_shift(words, _SHIFTS[2])
+        words = _unsigned_shift(words, shift).bitwise_xor_(words).mul_(_signed(factor))
+    return _unsigned_shift(words, _SHIFTS[2]).bitwise_xor_(words)
 
 
 def sample_keys(index: Tensor, seed: int, epoch: int, name: str) -> Tensor:
@@ -52,8 +53,10 @@ def words(keys: Tensor, count: int) -> Tensor:
 
 
 def uniforms(keys: Tensor, count: int) -> Tensor:
-    """Return uniform numbers (B, count) float32 in [0, 1), multiples of 2^-24."""
-    return _unsigned_shift(words(keys, count), 40).to(torch.float32) * 2.0**-24
+    """Return uniform numbers (B, count) float32 in [0, 1), multiples of 2^-24, two from each word."""
+    bits = words(keys, (count + 1) // 2)
+    pairs = torch.stack([_unsigned_shift(bits, 40), _unsigned_shift(bits, 16).bitwise_and_(2**24 - 1)], dim=2)
+    return (pairs.to(torch.float32) * 2.0**-24).flatten(1)[:, :count]
 
 
 def other_samples(index: Tensor, count: int, seed: int, epoch: int) -> Tensor:
@@ -77,9 +80,16 @@ def normals(uniform: Tensor) -> Tensor:
     return math.sqrt(2.0) * torch.erfinv(2.0 * uniform - (1.0 - 2.0**-24))
 
 
+@cache
+def _quantiles(alpha: float, device: torch.device) -> Tensor:
+    """Return a table of quantiles on a device, copied there once: a copy waits for an accelerator."""
+    table = betaincinv(alpha, alpha, np.linspace(0.0, 1.0, _KNOTS))
+    return torch.from_numpy(table.astype(np.float32)).to(device)
+
+
 def betas(uniform: Tensor, alpha: float) -> Tensor:
     """Map uniform numbers to ones of the distribution Beta(alpha, alpha), by a table of its quantiles."""
-    table = torch.from_numpy(betaincinv(alpha, alpha, np.linspace(0.0, 1.0, _KNOTS))).to(uniform)
+    table = _quantiles(alpha, uniform.device)
     place = uniform * (_KNOTS - 1)
     left = place.long()
     return torch.lerp(table[left], table[left + 1], place - left)
