@@ -18,7 +18,7 @@ MEDIUM := cnn_64k vit_38k convnext_68k efficientnet_66k mlp_68k densenet_68k
 
 .PHONY: help h setup demo activate a deactivate d train t tr trainmps tmps trq trs trl trc trvs trcns tq tqc tqv tqcn \
   tqa ca ex evimh evimh16k evimho evimhr evimhst evimhwce evimhqr evimhstk evitms evitmsr evitts evitml evittl evitall \
-  emvitb emvite emvitr emvit emvitgta td tda tds tdss tdl tdsc tdsl tdsa tdv list-losses ll list-parameters etms etmsr etmsrdt etts etml etmlr etmlrdt etmldt ettl et64l etall emb eme emr emer emall emall-gen \
+  emvitb emvite emvitr emvit emvitgta td tda tds tdss tdl tdsc tdsl tdsa tdv list-losses ll list-parameters augment-check etms etmsr etmsrdt etts etml etmlr etmlrdt etmldt ettl et64l etall emb eme emr emer emall emall-gen \
   emall-train sds sdl sdmb sdme sdmr sdma build-dataset quality ddr dds ddl ae report limits app runs inspect infer compare ablate tensorboard tb sweep sw sweep-report list-configs lc check check-configs test test-ci coverage test-all ta t0 docs bench yardsticks calibration \
   format f clean c dclean dc clean-logs cl lock sync sy
 
@@ -242,6 +242,9 @@ list-losses ll: $(READY) ## every loss: its name in a config, what it takes, its
 
 list-parameters: $(READY) ## a voice's parameters and their ranges in a synth config: make list-parameters SYNTH=moog_basic
 	$(PYTHON) viz/list_parameters.py $(SYNTH)
+
+augment-check: $(READY) ## draw each change of training samples, and which heads allow it: make augment-check WORDS="experiment=digits"
+	$(PYTHON) viz/check_augmentation.py $(WORDS)
 
 list-configs lc: ## every choice of every config group
 	@for group in $$(cd configs && find * -type d | sort); do \

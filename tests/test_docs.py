@@ -11,6 +11,7 @@ import torch
 import yaml
 
 from src.cli.entry import expand, join
+from src.data.augment.augmentation import TRANSFORMS
 from src.data.recipe import parse_recipe
 from src.data.source import load_source
 from src.models.losses import Loss
@@ -234,3 +235,14 @@ def test_every_kind_of_head_and_every_network_is_listed():
     models = {path.stem for path in (CONFIGS / "model").glob("*.yaml")} - {"base"}
     for name in ("models", "backbones"):
         assert models <= set(re.findall(r"^\| (\w+) \|", table(name), re.MULTILINE)), name
+
+
+@pytest.mark.parametrize("name", TRANSFORMS)
+def test_every_transform_is_listed_with_its_settings(name):
+    page = PAGES["docs/augmentation.md"]
+    assert f"`{name}`" in page
+    (row, *_) = [line for line in page.splitlines() if f"| `{name}` |" in line] or [page.split("## Mixing")[1]]
+    for key, setting in TRANSFORMS[name].model_fields.items():
+        if key in ("share", "allow") or setting.is_required():
+            continue
+        assert f"`{key}: {setting.default:g}`" in row, key
