@@ -131,9 +131,11 @@ def _fault(transform: Transform, spec: DatasetSpec, task: Task) -> str:
         return f"it is for {wanted}, but {spec.name} has {given}"
     if isinstance(transform, Mix) and task.uses_labels and not task.takes_mixes:
         return f"the loss of {type(task).__name__} takes no mixed images"
-    spectral = spec.origin.spectral
-    if not transform.levels or spectral is None:
+    if not transform.levels:
         return ""
+    spectral = spec.origin.spectral
+    if spectral is None:
+        return f"it changes levels in dB, which the description of {spec.name} does not give"
     if spectral.image_scaling == "per_sample":
         return "it changes levels, which spectral.image_scaling=per_sample removes"
     others = [channel for channel in spectral.channels if channel != "magnitude" and not channel.startswith("stft_")]
