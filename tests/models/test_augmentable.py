@@ -117,7 +117,7 @@ def test_levels_are_changed_only_where_there_are_some(spec, change, words):
 
 def test_levels_that_the_description_does_not_give_are_not_changed(spec):
     other = replace(spec, origin=replace(spec.origin, spectral=None, generator=None))
-    with pytest.raises(UserError, match="data.augment.noise: it changes levels in dB, which the description of .* not"):
+    with pytest.raises(UserError, match=r"noise: it changes levels in dB, which the description of .* not"):
         checked(other, {"noise": {}})
     assert checked(other, {"spec_augment": {}, "time_shift": {}}).checked
 
