@@ -97,7 +97,7 @@ def draw(data: BatchDataModule, suited: dict[str, Augmentation]) -> Figure:
         served = np.concatenate([rows, augmentation.partners(rows, 0, len(dataset))]) if mixes else rows
         batch = NumberedDataset(dataset).__getitems__(served)
         batch = {**batch, "image": images_to_float(batch["image"])}
-        changed = augmentation(batch, 0, data.spec.inputs.value_range)["image"]
+        changed = augmentation(batch, 0)["image"]
         line[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=8)
         for at in range(len(rows)):
             for axis, image in zip(line[2 * at : 2 * at + 2], (batch["image"][at], changed[at]), strict=True):

@@ -141,7 +141,7 @@ class BatchDataModule(LightningDataModule):
             return batch
         trainer = self.trainer
         if trainer is not None and trainer.training:
-            return self.augmentation(batch, trainer.current_epoch, self.spec.inputs.value_range)
+            return self.augmentation(batch, trainer.current_epoch)
         return self.augmentation.without(batch)
 
 

@@ -129,6 +129,9 @@ def _fault(transform: Transform, spec: DatasetSpec, task: Task) -> str:
     if spec.inputs.kind not in transform.inputs:
         wanted, given = ("pictures", "spectral images") if spec.inputs.kind == "spectral" else ("sounds", "pictures")
         return f"it is for {wanted}, but {spec.name} has {given}"
+    low, high = spec.inputs.value_range
+    if (low, high) != (0.0, 1.0):
+        return f"it is for values from 0 to 1, but the images of {spec.name} hold {low:g} to {high:g}"
     if isinstance(transform, Mix) and task.uses_labels and not task.takes_mixes:
         return f"the loss of {type(task).__name__} takes no mixed images"
     if not transform.levels:

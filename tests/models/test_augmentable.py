@@ -115,6 +115,14 @@ def test_levels_are_changed_only_where_there_are_some(spec, change, words):
     assert checked(other, {"spec_augment": {}}).checked
 
 
+def test_images_with_other_values_are_refused(spec):
+    other = replace(spec, inputs=replace(spec.inputs, value_range=(-1.0, 1.0)))
+    with pytest.raises(
+        UserError, match=r"spec_augment: it is for values from 0 to 1, but the images of .* hold -1 to 1"
+    ):
+        checked(other, {"spec_augment": {}})
+
+
 def test_levels_that_the_description_does_not_give_are_not_changed(spec):
     other = replace(spec, origin=replace(spec.origin, spectral=None, generator=None))
     with pytest.raises(UserError, match=r"noise: it changes levels in dB, which the description of .* not"):

@@ -47,7 +47,7 @@ TRANSFORMS: dict[str, type[Transform]] = {
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Transforms by name, in their order; mixing with another sample comes last.
+    """Transforms by name, of images with values from 0 to 1, in their order; mixing with another sample comes last.
 
     A gain moves the labels of `level`. `checked` says that labels stay true, see src.models.augmentable.
     """
@@ -71,35 +71,31 @@ class Augmentation:
         own = len(batch["index"]) // (2 if self.mix else 1)
         return _part(cast(Batch, {name: values for name, values in batch.items() if name != "index"}), slice(own))
 
-    def __call__(self, batch: Batch, epoch: int, value_range: tuple[float, float] = (0.0, 1.0)) -> Batch:
+    def __call__(self, batch: Batch, epoch: int) -> Batch:
         """Return a changed batch without its `index` (B,), the samples' numbers in their split.
 
         If samples are mixed, the second half of a batch holds the partners of the first; the result is the first half,
         with the partners' targets as `other_target` (B, P) and the weights of their own as `share` (B,).
         """
         batch = cast(Batch, dict(batch))
-        index, images, scale = batch.pop("index"), batch["image"], batch.get("scale")
-        shape = (images.shape[1], images.shape[2], images.shape[3])
+        index, (channels, height, width) = batch.pop("index"), batch["image"].shape[1:]
         for name, transform in self.transforms.items():
             if isinstance(transform, Mix):
+                index = index[: len(index) // 2]
+            keys = sample_keys(index, self.seed, epoch, name)
+            drawn = uniforms(keys, 1 + transform.draws((channels, height, width)))
+            is_changed, drawn = drawn[:, 0] < transform.share, drawn[:, 1:]
+            if isinstance(transform, Mix):
+                weights = transform.weights(drawn, (channels, height, width))
+                batch = _mixed(batch, torch.where(is_changed[:, None, None, None], weights, 1.0))
                 continue
-            drawn = uniforms(sample_keys(index, self.seed, epoch, name), 1 + transform.draws(shape))
-            is_changed = drawn[:, 0] < transform.share
             if isinstance(transform, Gain) and self.level is not None:
-                target, decibels = self.level.moved(batch["target"], transform.amount(drawn[:, 1]))
+                target, decibels = self.level.moved(batch["target"], transform.amount(drawn[:, 0]))
                 batch["target"] = torch.where(is_changed[:, None], target, batch["target"])
-                changed = raised(images, decibels[:, None, None, None], scale)
+                images = raised(batch["image"], decibels[:, None, None, None], batch.get("scale"))
             else:
-                changed = transform.change(images, drawn[:, 1:], scale).clamp(*value_range)
-            images = torch.where(is_changed[:, None, None, None], changed, images)
-        batch["image"] = images
-        for name, transform in self.transforms.items():
-            if isinstance(transform, Mix):
-                own = len(index) // 2
-                drawn = uniforms(sample_keys(index[:own], self.seed, epoch, name), 1 + transform.draws(shape))
-                weights = transform.weights(drawn[:, 1:], shape)
-                weights = torch.where((drawn[:, 0] < transform.share)[:, None, None, None], weights, 1.0)
-                batch = _mixed(batch, weights)
+                images = transform.change(batch["image"], drawn, batch.get("scale")).clamp(0.0, 1.0)
+            batch["image"] = torch.where(is_changed[:, None, None, None], images, batch["image"])
         return batch
 
 
@@ -123,10 +119,11 @@ def _part(batch: Batch, part: slice) -> Batch:
 def parse_augmentation(config: Mapping[str, Any] | None, seed: int) -> Augmentation | None:
     """Return the transforms of a config {name: {setting: value}}, None without any; a UserError names the fault."""
     transforms = _parse(config or {}, "data.augment")
-    mixing = [name for name, transform in transforms.items() if isinstance(transform, Mix)]
+    mixing = {name: transform for name, transform in transforms.items() if isinstance(transform, Mix)}
     if len(mixing) > 1:
         raise UserError(f"data.augment: {' and '.join(mixing)} given, but images are mixed once; give one of them")
-    return Augmentation(transforms, seed) if transforms else None
+    single = {name: transform for name, transform in transforms.items() if name not in mixing}
+    return Augmentation(single | mixing, seed) if transforms else None
 
 
 def _operations(config: Any, where: str) -> tuple[Transform, ...]:
