@@ -158,5 +158,8 @@ def test_the_label_of_a_louder_sound_is_that_of_its_image(spec):
     before, after = (velocity.min + (velocity.max - velocity.min) * one["target"][:, at] for one in (batch, found))
     gain = (found["image"] - 0.5).mean((1, 2, 3)) * 80
     torch.testing.assert_close(20 * (after / before).log10(), gain, atol=1e-3, rtol=0)
+    assert (
+        float(after.min()) > velocity.min and float((after == before).float().mean()) < 0.9
+    )  # none piled up at the end
     others = [column for column in range(len(spec.space)) if column != at]
     assert torch.equal(found["target"][:, others], batch["target"][:, others]) and float(gain.abs().max()) > 1

@@ -90,7 +90,8 @@ class Augmentation:
                 batch = _mixed(batch, torch.where(is_changed[:, None, None, None], weights, 1.0))
                 continue
             if isinstance(transform, Gain) and self.level is not None:
-                target, decibels = self.level.moved(batch["target"], transform.amount(drawn[:, 0]))
+                room = self.level.room(batch["target"])
+                target, decibels = self.level.moved(batch["target"], transform.amount(drawn[:, 0], room))
                 batch["target"] = torch.where(is_changed[:, None], target, batch["target"])
                 images = raised(batch["image"], decibels[:, None, None, None], batch.get("scale"))
             else:

@@ -23,6 +23,12 @@ class LevelLabel(NamedTuple):
     column: int
     spec: ParameterSpec
 
+    def room(self, target: Tensor) -> Tensor:
+        """Return by how many dB (B,) the level of targets (B, P) is above the lowest of its range."""
+        value = to_physical(self.spec, target[:, self.column])
+        lowest = torch.full_like(value, self.spec.min)
+        return value - lowest if self.spec.unit == "dB" else _decibels(value) - _decibels(lowest)
+
     def moved(self, target: Tensor, decibels: Tensor) -> tuple[Tensor, Tensor]:
         """Return targets (B, P) after a gain (B,), and the gain, limited so that labels stay within their range."""
         spec = self.spec

@@ -69,11 +69,12 @@ class FrequencyShift(Transform):
 
 
 class Gain(Transform):
-    """Make sounds louder or softer by up to `decibels`."""
+    """Make sounds softer by up to `decibels`: what a louder one would show above the lowest level is not known."""
 
     inputs = ("spectral",)
     levels = True
     confounds = ("velocity", "gain", "level", "volume", "amplitude", "loudness", "db")
+    share: float = Field(0.5, gt=0, le=1)  # since labels fall too, some of the highest must stay
     decibels: float = Field(6.0, gt=0, le=60)
 
     def draws(self, shape: tuple[int, int, int]) -> int:
@@ -82,13 +83,14 @@ class Gain(Transform):
     def change(self, images: Tensor, uniform: Tensor, scale: Tensor | None) -> Tensor:
         return raised(images, self.amount(uniform[:, 0])[:, None, None, None], scale)
 
-    def amount(self, uniform: Tensor) -> Tensor:
-        """Return the gain in dB (B,) for uniform numbers (B,)."""
-        return between(uniform, -self.decibels, self.decibels)
+    def amount(self, uniform: Tensor, room: Tensor | None = None) -> Tensor:
+        """Return the gain in dB (B,) for uniform numbers (B,); `room` (B,) is by how much a label may fall."""
+        most = torch.full_like(uniform, self.decibels)
+        return -uniform * (most if room is None else torch.minimum(most, room))
 
 
 class Tilt(Transform):
-    """Raise one end of the spectrum by up to `decibels` and lower the other by as much, linearly over the rows."""
+    """Lower one end of the spectrum by up to `decibels`, linearly over the rows; the other end stays."""
 
     inputs = ("spectral",)
     levels = True
@@ -99,8 +101,10 @@ class Tilt(Transform):
         return 1
 
     def change(self, images: Tensor, uniform: Tensor, scale: Tensor | None) -> Tensor:
-        line = torch.linspace(-1.0, 1.0, images.shape[2], device=images.device)[:, None]
-        return raised(images, between(uniform, -self.decibels, self.decibels)[:, :, None, None] * line, scale)
+        from_below = torch.linspace(0.0, 1.0, images.shape[2], device=images.device)[:, None]
+        strength = between(uniform, -1.0, 1.0)[:, :, None, None]  # below 0 the upper end is lowered
+        line = strength.clamp_max(0.0) * from_below - strength.clamp_min(0.0) * (1.0 - from_below)
+        return raised(images, self.decibels * line, scale)
 
 
 class NoiseAtSNR(Transform):
