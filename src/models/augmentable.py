@@ -124,6 +124,8 @@ def _source(spec: DatasetSpec, trust: Iterable[str]) -> Source | None:
 
 def _fault(transform: Transform, spec: DatasetSpec, task: Task) -> str:
     """Return why a dataset or a task cannot take a transform at all, "" if it can."""
+    if task.dense:
+        return f"the maps of {type(task).__name__} would not change with the images"
     if task.compares_images:
         return "this task compares sounds with the images, which must not change"
     if spec.inputs.kind not in transform.inputs:

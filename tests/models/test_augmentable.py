@@ -163,3 +163,10 @@ def test_the_label_of_a_louder_sound_is_that_of_its_image(spec):
     )  # none piled up at the end
     others = [column for column in range(len(spec.space)) if column != at]
     assert torch.equal(found["target"][:, others], batch["target"][:, others]) and float(gain.abs().max()) > 1
+
+
+def test_a_task_with_maps_takes_no_transform(spec):
+    task = task_of(spec)
+    task.dense = True
+    with pytest.raises(UserError, match=r"spec_augment: the maps of ParametersTask would not change with the images"):
+        require_augmentable(parse_augmentation({"spec_augment": {}}, 0), spec, task)
