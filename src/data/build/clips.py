@@ -40,7 +40,10 @@ def clips_csv(pool: Pool, plan: Plan) -> bytes:
 
 
 def _column(part: Part, name: str) -> np.ndarray:
-    """Return one column of a part's table, (n,) text; names of files and groups begin with their dataset's name."""
+    """Return one column of a part's table, (n,) text; names of files and groups begin with their dataset's name.
+
+    Those of a built dataset do already, so that two parts of one dataset name a recording alike.
+    """
     path = part.dataset.directory / CLIPS_FILE
     if not path.is_file():
         raise UserError(f"{path_text(path)}: no such file, so the recordings are not known; leave out split.group=file")
@@ -50,5 +53,6 @@ def _column(part: Part, name: str) -> np.ndarray:
         raise UserError(
             f"{path_text(path)}: does not list the {len(part.dataset)} rows of {part.split}; restore the file"
         )
-    prefix = "" if name == "start" else f"{part.dataset.spec.name}/"
+    named = name == "start" or "built" in (part.dataset.spec.origin.generator or {})
+    prefix = "" if named else f"{part.dataset.spec.name}/"
     return np.array([prefix + row[name] for row in rows])

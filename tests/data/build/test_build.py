@@ -169,16 +169,35 @@ def test_a_built_dataset_trains_and_is_not_generated_again(tiny, tmp_path):
         VIMHDataModule(recipe=wanted, root=tmp_path).prepare_data()
 
 
+def write_clips(source):
+    """Write a table by which five neighbours of a split are clips of one recording."""
+    rows = [
+        (split, row, f"{row // 5}.wav", "0", f"g{row // 5}")
+        for split, count in read_spec(source).counts.items()
+        for row in range(count)
+    ]
+    with (source / "clips.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("split", "row", "file", "start", "group"), *rows])
+
+
+def test_clips_of_a_recording_stay_together_after_a_detour(tiny, copy_of, tmp_path):
+    source = copy_of(tiny)
+    write_clips(source)
+    halves = [
+        built(tmp_path, [source], name=name, filter={"note_velocity": ends})[0]
+        for name, ends in (("low", [None, 90]), ("high", [90.1, None]))
+    ]
+    place, _, _ = built(tmp_path, halves, split={"method": "random", "group": "file"})
+    with (place / "clips.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    pairs = {(row["group"].rpartition("/")[2], row["split"]) for row in rows}
+    assert len(rows) == 150 and len(pairs) == len({group for group, _ in pairs}) > 3
+
+
 def test_tables_of_recordings_are_joined(tiny, other, copy_of, tmp_path):
     sources = [copy_of(tiny), copy_of(other)]
     for source in sources:
-        rows = [
-            (split, row, f"{row // 5}.wav", "0", f"g{row // 5}")
-            for split, count in read_spec(source).counts.items()
-            for row in range(count)
-        ]
-        with (source / "clips.csv").open("w", newline="") as file:
-            csv.writer(file).writerows([("split", "row", "file", "start", "group"), *rows])
+        write_clips(source)
     place, _, _ = built(tmp_path, sources, split={"method": "random", "group": "file"})
     with (place / "clips.csv").open() as file:
         rows = list(csv.DictReader(file))
