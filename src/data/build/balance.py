@@ -17,6 +17,7 @@ from src.utils.errors import UserError
 _MOST_CELLS = 2**20  # empty ones too, since rendering fills them
 _MOST_PAIRED = 512  # samples of a cell between which pairs are looked for: 130,816 pairs
 _THINNEST = 1e-6  # part of a range that a filter leaves of a cell, below which the cell is outside
+_MOST_ADDED = 2**22  # samples: the sounds of some hours, whose labels take 1 GB
 _ROUNDS = 64  # of draws of a cell's missing samples; a cell that a filter excludes gives none
 
 
@@ -48,6 +49,7 @@ def oversample(cell: np.ndarray, count: int | None, seed: int) -> np.ndarray:
     sizes = np.bincount(cell)
     count = int(sizes.max()) if count is None else count
     order, place = _shuffled_places(cell, seed)
+    _require_few(int(np.maximum(0, count - sizes[sizes > 0]).sum()))
     own = sizes[cell[order]]
     repeats = np.maximum(0, (count - own) // own + (place < (count - own) % own))
     return np.repeat(order, np.where(own < count, repeats, 0))
@@ -105,6 +107,7 @@ def draw_missing(
     missing = np.maximum(0, (int(sizes.max()) if count is None else count) - sizes)
     low, high = _ends(space, by, shape, unit_limits(space, conditions))
     missing[(high - low < _THINNEST).any(axis=1)] = 0
+    _require_few(int(missing.sum()))
     generator = np.random.Generator(np.random.Philox(key=seed + 2**64))
     found = [np.empty((0, len(space)), np.float32)]
     for _ in range(_ROUNDS):
@@ -120,6 +123,14 @@ def draw_missing(
         missing = missing - np.bincount(wanted[good[new]], minlength=len(missing))
         found.append(drawn[good[new]])
     return np.concatenate(found)
+
+
+def _require_few(added: int) -> None:
+    if added > _MOST_ADDED:
+        raise UserError(
+            f"balance: {added:,} samples would be added, and at most {_MOST_ADDED:,} can be; give a lower "
+            "balance.count, or fewer parameters in balance.by"
+        )
 
 
 def _ends(space: ParameterSpace, by: list[str], shape: np.ndarray, limits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -19,6 +19,7 @@ from src.utils.errors import UserError
 from tests.data.conftest import tiny_config, tiny_recipe
 from tests.data.references import read_info, snapshot, write_ancestor
 
+MANY = "samples would be added, and at most 4,194,304 can be; give a lower balance.count"
 SPLITS = ("train", "val", "test")
 
 
@@ -229,6 +230,8 @@ def test_each_fault_is_one_line_and_leaves_nothing(tiny, tmp_path):
             {"name": "x", "balance": {"method": "oversample", "by": ["cutoff"]}},
             "balance.by: parameter 'cutoff' does not vary here",
         ),
+        ({"name": "x", "balance": {"method": "oversample", "by": ["note_velocity"], "count": 2**32}}, MANY),
+        ({"name": "x", "balance": {"method": "render", "by": ["note_velocity"], "count": 2**32}}, MANY),
     ):
         with pytest.raises(UserError) as raised:
             built(tmp_path / "data", [tiny], **settings)
