@@ -76,6 +76,12 @@ def test_a_check_reads_only(sources, tmp_path, run_here, capsys):
         (["from=a", "name=a/b"], "name: 'a/b' given"),
         (["from=a", "drop=[loud]"], "drop.0: 'loud' given"),
         (["from=a", "split.method=half"], "split.method: 'half' given"),
+        (["from=a", "split.val_fraction=0.2"], "split: val_fraction and test_fraction need method=random"),
+        (
+            ["from=a", "split.method=random", "split.folds=5", "split.fold=0", "split.test_fraction=0.2"],
+            "split: val_fraction and test_fraction need method=random or method=stratified, without folds",
+        ),
+        (["from=a", "balance.count=5"], "balance: count needs a method"),
         (["from=a", "split.folds=5"], "split: folds and fold belong together"),
         (["from=a", "split.folds=5", "split.fold=5"], "split: fold 5 given; give 0 to 4"),
         (["from=a", "split.folds=5", "split.fold=1"], "split: folds, group and by need method=random"),

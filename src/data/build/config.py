@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+_FRACTIONS = ("val_fraction", "test_fraction")
 Names = list[Annotated[str, Field(min_length=1)]]
 
 
@@ -30,6 +31,9 @@ class SplitConfig(BaseModel):
             raise ValueError("folds, group and by need method=random or method=stratified")
         if self.method == "random" and self.by:
             raise ValueError("by needs method=stratified")
+        usual = all(getattr(self, name) == type(self).model_fields[name].default for name in _FRACTIONS)
+        if not usual and (self.method == "keep" or self.folds is not None):
+            raise ValueError(f"{' and '.join(_FRACTIONS)} need method=random or method=stratified, without folds")
         return self
 
     @property
@@ -54,6 +58,8 @@ class BalanceConfig(BaseModel):
     def _check(self) -> "BalanceConfig":
         if (self.method is None) != (not self.by):
             raise ValueError("method and by belong together, as in balance.method=oversample balance.by=[waveform]")
+        if self.method is None and self.count is not None:
+            raise ValueError("count needs a method, as in balance.method=oversample balance.by=[waveform]")
         return self
 
 

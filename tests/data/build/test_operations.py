@@ -19,8 +19,8 @@ SPLIT = st.sampled_from(["keep", "random", "stratified"]).flatmap(
         SplitConfig,
         method=st.just(method),
         group=st.none() if method == "keep" else st.sampled_from([None, "note_velocity", "filter_cutoff"]),
-        val_fraction=st.floats(0.1, 0.3),
-        test_fraction=st.floats(0.1, 0.3),
+        val_fraction=st.just(0.1) if method == "keep" else st.floats(0.1, 0.3),
+        test_fraction=st.just(0.1) if method == "keep" else st.floats(0.1, 0.3),
     )
 )
 BALANCE = st.builds(
