@@ -28,6 +28,7 @@ OF_BOXES: dict[str, tuple[str, dict[str, Any]]] = {
     "giou": ("detection.GeneralizedIntersectionOverUnion", {}),
 }
 _ARGUMENTS = {"class": ("average", "ignore_index", "thresholds", "top_k"), "box": ("iou_threshold",)}
+_COUNTS = ("thresholds", "top_k")
 _AVERAGES = ("macro", "micro", "weighted")
 _TAKEN = ("acc", "acc1", "loss", "mae", "rmse")  # metrics that heads and maps have anyway
 
@@ -124,6 +125,8 @@ def _made(config: Config, of: Literal["class", "box"], key: str, given: Mapping[
                 raise UserError(f"{key}.{name}.{argument}: no such argument.{did_you_mean(argument, _ARGUMENTS[of])}")
             if argument == "average" and value not in _AVERAGES:
                 raise UserError(f"{key}.{name}.average: {shown(value)} given; give one of {', '.join(_AVERAGES)}")
+            if argument in _COUNTS and isinstance(value, int) and value < 1:  # torchmetrics fails only when it is used
+                raise UserError(f"{key}.{name}.{argument}: {shown(value)} given; give at least 1")
         path, usual = known[kind]
         module, _, attribute = path.rpartition(".")
         make = getattr(importlib.import_module(f"torchmetrics.{module}"), attribute)

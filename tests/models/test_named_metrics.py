@@ -90,6 +90,8 @@ def test_metrics_of_boxes_are_means_over_pairs():
         ([{"metric": "f1", "average": "none"}], "f1.average: 'none' given; give one of macro, micro, weighted"),
         ([{"metric": "f1", "thresholds": 3}], "f1: Unexpected keyword arguments: `thresholds`"),
         ([{"metric": "auroc", "thresholds": "many"}], "auroc: "),
+        ([{"metric": "auroc", "thresholds": -1}], "auroc.thresholds: -1 given; give at least 1"),
+        ([{"metric": "f1", "top_k": 0}], "f1.top_k: 0 given; give at least 1"),
         ([{"metric": "f1", "name": "acc"}], "name: 'acc' given; give another"),
         ([{"metric": "f1", "name": "F1 score"}], "name: 'F1 score' given; give another"),
         (["f1", "f1"], "name: 'f1' given; give another"),
