@@ -153,8 +153,13 @@ def _unmixable(task: Task) -> dict[str, str]:
     trained = trained_specs(task)
     for name, head in task.heads.items() if isinstance(task, ParametersTask) else ():
         if name in trained and not head.takes_mixes:
-            kind = "with several losses" if head.compound else f"of kind {head.config.kind}"
-            causes[name] = f"a head {kind} takes no mixed labels"
+            if head.compound:
+                which = "with several losses"
+            elif head.config.kind == "classification":
+                which = f"with the loss {head.loss_function.label}"
+            else:
+                which = f"of kind {head.config.kind}"
+            causes[name] = f"a head {which} takes no mixed labels"
     return causes
 
 

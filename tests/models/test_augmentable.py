@@ -62,6 +62,11 @@ def unrendered(spec):
             "data.augment.token_mix: note_velocity, log10_decay_time: a head with several losses",
         ),
         (
+            {"mixup": {}},
+            ((), {"default": {"kind": "classification", "loss": "ordinal_regression"}}),
+            "data.augment.mixup: note_velocity, log10_decay_time: a head with the loss OrdinalRegressionLoss takes no",
+        ),
+        (
             {"spec_augment": {}},
             (("loss=render",), {}),
             "data.augment.spec_augment: this task compares sounds with the images",

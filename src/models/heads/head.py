@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from src.models.losses import WeightedMultiLoss, create_loss_function, losses_taking, require_usable
 from src.models.losses.levels.cumulative_logits import coral_distribution, corn_distribution
+from src.models.losses.levels.ordinal import OrdinalRegressionLoss
 from src.models.losses.levels.soft_target import SoftTargetLoss
 from src.parameters.codec import class_position, from_class, to_class, to_physical, to_unit
 from src.parameters.spec import ParameterSpec
@@ -259,7 +260,8 @@ class LevelHead(Head):
 
     @property
     def takes_mixes(self) -> bool:
-        return not self.compound  # its terms are means of batches
+        by_expectation = isinstance(self.loss_function, OrdinalRegressionLoss)
+        return not (self.compound or by_expectation)  # the terms of a compound loss are means of batches
 
     def feed(self, raw: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         if self.on_steps:
