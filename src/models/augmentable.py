@@ -62,11 +62,10 @@ def require_augmentable(
         if verdict.fault:
             raise UserError(f"{key}: {verdict.fault}; leave it out")
         if heads and isinstance(augmentation.transforms[name], Mix):
-            first = next(iter(verdict.heads))
-            raise UserError(f"{key}: {verdict.causes}; leave it out, or give model.heads.{first}.kind=classification")
+            raise UserError(f"{key}: {verdict.causes}; leave it out, or give heads=classification, without a loss")
         if heads:
             raise UserError(
-                f"{key}: labels would be wrong ({verdict.causes}); leave it out, or give {key}.allow=[{heads}]"
+                f"{key}: labels would be wrong ({verdict.causes}); leave it out, or give ++{key}.allow=[{heads}]"
             )
     return replace(augmentation, level=level, checked=True)
 

@@ -81,6 +81,16 @@ def test_what_cannot_be_taken_is_one_line(spec, augment, given, words):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("name", ["mixup", "gain"])
+def test_the_remedy_of_a_refusal_is_a_word_that_the_command_takes(spec, name):
+    spec, word = unrendered(spec), f"+data.augment.{name}={{}}"
+    with pytest.raises(UserError) as error:
+        checked(spec, {name: {}})
+    remedy = str(error.value).partition("or give ")[2].split(", without")[0]
+    augment = running.plain("train", "data", word, remedy)["augment"]
+    assert checked(spec, augment, word, remedy).checked
+
+
 def test_classification_heads_and_untrained_ones_take_mixes(spec):
     assert checked(spec, {"mixup": {}}, **CLASSES).checked
     heads = {"log10_decay_time": {"kind": "classification"}, "note_velocity": {"weight": 0.0}}
