@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from src.data.augment.random import between, whole_between
-from src.data.augment.transform import Transform
+from src.data.augment.transform import MOST_PIXELS, Transform
 
 
 def moved(images: Tensor, down: Tensor, right: Tensor) -> Tensor:
@@ -47,7 +47,7 @@ class Shift(Transform):
     """Move pictures by up to `pixels` along both axes."""
 
     inputs = ("image",)
-    pixels: int = Field(2, ge=0)
+    pixels: int = Field(2, ge=0, le=MOST_PIXELS)
 
     def draws(self, shape: tuple[int, int, int]) -> int:
         return 2
@@ -98,7 +98,7 @@ class Elastic(Transform):
     """
 
     inputs = ("image",)
-    pixels: float = Field(1.0, gt=0)
+    pixels: float = Field(1.0, gt=0, le=MOST_PIXELS)
     cells: int = Field(3, ge=1, le=64)
 
     def draws(self, shape: tuple[int, int, int]) -> int:

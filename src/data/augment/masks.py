@@ -5,7 +5,7 @@ from pydantic import Field
 from torch import Tensor
 
 from src.data.augment.random import whole_between
-from src.data.augment.transform import Transform
+from src.data.augment.transform import MOST_PIXELS, Transform
 
 
 def spans(uniform: Tensor, size: int, widest: int) -> Tensor:
@@ -23,8 +23,8 @@ class SpecAugment(Transform):
     """
 
     inputs = ("spectral",)
-    frames: int = Field(4, ge=0)  # the widest span; 0: none
-    rows: int = Field(4, ge=0)
+    frames: int = Field(4, ge=0, le=MOST_PIXELS)  # the widest span; 0: none
+    rows: int = Field(4, ge=0, le=MOST_PIXELS)
     frame_masks: int = Field(1, ge=0, le=16)
     row_masks: int = Field(1, ge=0, le=16)
 
@@ -49,8 +49,8 @@ class Erase(Transform):
     """
 
     inputs = ("image",)
-    height: int = Field(4, ge=1)
-    width: int = Field(4, ge=1)
+    height: int = Field(4, ge=1, le=MOST_PIXELS)
+    width: int = Field(4, ge=1, le=MOST_PIXELS)
 
     def draws(self, shape: tuple[int, int, int]) -> int:
         return 4

@@ -6,10 +6,9 @@ A subclass's `weights` are the shares of the image itself in each pixel, (B, 1, 
 import torch
 from pydantic import Field
 from torch import Tensor
-from torch.nn import functional
 
 from src.data.augment.random import betas
-from src.data.augment.transform import Transform
+from src.data.augment.transform import MOST_PIXELS, Transform
 
 
 class Mix(Transform):
@@ -64,7 +63,7 @@ class TokenMix(Mix):
     Source: Liu et al., TokenMix, arXiv 2207.08409, with single patches and shares by area.
     """
 
-    patch: int = Field(4, ge=1)  # pixels: the patches of the network, if it has any
+    patch: int = Field(4, ge=1, le=MOST_PIXELS)  # pixels: the patches of the network, if it has any
 
     def _grid(self, shape: tuple[int, int, int]) -> tuple[int, int]:
         return -(-shape[1] // self.patch), -(-shape[2] // self.patch)
@@ -78,4 +77,5 @@ class TokenMix(Mix):
         replaced = ((1.0 - betas(uniform[:, 0], self.alpha)) * rows * columns).round()
         places = uniform[:, 1:].argsort(dim=1, stable=True).argsort(dim=1)
         own = (places >= replaced[:, None]).to(uniform.dtype).view(-1, 1, rows, columns)
-        return functional.interpolate(own, scale_factor=self.patch)[:, :, : shape[1], : shape[2]]
+        down, right = (torch.arange(size, device=own.device) // self.patch for size in shape[1:])
+        return own[:, :, down[:, None], right]

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from src.data.augment.geometric import moved
 from src.data.augment.random import between, normals, whole_between
-from src.data.augment.transform import Transform
+from src.data.augment.transform import MOST_PIXELS, Transform
 
 _LEAST_POWER = 1e-30
 
@@ -42,7 +42,7 @@ class TimeShift(Transform):
 
     inputs = ("spectral",)
     confounds = ("onset", "start", "delay", "attack")
-    frames: int = Field(2, ge=1)
+    frames: int = Field(2, ge=1, le=MOST_PIXELS)
 
     def draws(self, shape: tuple[int, int, int]) -> int:
         return 1
@@ -58,7 +58,7 @@ class FrequencyShift(Transform):
     inputs = ("spectral",)
     levels = True
     confounds = ("note", "pitch", "freq", "tune", "semitone", "cutoff", "hz")
-    rows: int = Field(1, ge=1)
+    rows: int = Field(1, ge=1, le=MOST_PIXELS)
 
     def draws(self, shape: tuple[int, int, int]) -> int:
         return 1
@@ -145,7 +145,7 @@ class Reverberation(Transform):
     inputs = ("spectral",)
     levels = True
     confounds = ("decay", "release", "sustain", "reverb", "room")
-    frames: float = Field(8.0, gt=0)
+    frames: float = Field(8.0, gt=0, le=MOST_PIXELS)
     wet_db: float = Field(-10.0, ge=-60, le=20)
 
     def draws(self, shape: tuple[int, int, int]) -> int:

@@ -5,6 +5,8 @@ from typing import ClassVar
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
+MOST_PIXELS = 4096  # along an axis: larger settings are slips, and overflow
+
 
 class Transform(BaseModel):
     """A random change of images whose labels stay, or for which `allow` lists the heads that may become wrong.

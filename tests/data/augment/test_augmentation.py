@@ -140,6 +140,10 @@ def test_validation_test_and_stages_without_training_get_what_the_files_hold(mon
         ({"rotat": {}}, "data.augment.rotat: no such transform. Did you mean 'rotate'?"),
         ({"rotate": {"degree": 3}}, "data.augment.rotate.degree: no such setting. Did you mean 'degrees'?"),
         ({"rotate": {"degrees": "many"}}, "data.augment.rotate.degrees: 'many' given; Input should be a valid number"),
+        (
+            {"shift": {"pixels": 5000}},
+            "data.augment.shift.pixels: 5000 given; Input should be less than or equal to 4096",
+        ),
         ({"rotate": 3}, "data.augment.rotate: 3 given; give its settings, or {} for the defaults"),
         ({"noise": {"low": 30, "high": 20}}, "data.augment.noise: low 30 is above high 20"),
         ({"mixup": {}, "cutmix": {}}, "data.augment: mixup and cutmix given, but images are mixed once"),

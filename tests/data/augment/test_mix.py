@@ -31,6 +31,11 @@ def test_cutmix_replaces_a_rectangle_of_about_the_area_drawn():
     assert int(uncut.sum()) > 20 and float((areas - wanted[uncut]).abs().max()) < 0.15
 
 
+def test_a_patch_larger_than_the_image_is_all_of_it_and_needs_no_more_memory():
+    _, weights = weights_of(TokenMix(patch=4096), count=1000)  # 67 GB, were the patch whole
+    assert weights.shape == (1000, 1, 8, 12) and set(weights.mean((1, 2, 3)).tolist()) == {0.0, 1.0}
+
+
 @pytest.mark.parametrize("patch", [4, 5])
 def test_token_mix_replaces_whole_patches_at_different_places(patch):
     uniform, weights = weights_of(TokenMix(patch=patch))
