@@ -133,6 +133,8 @@ def _operations(config: Any, where: str) -> tuple[Transform, ...]:
     for name, transform in found.items():
         if "image" not in transform.inputs or isinstance(transform, Mix | RandAugment):
             raise UserError(f"{where}.{name}: rand_augment draws from changes of one picture; leave it out")
+        for key in transform.model_fields_set & {"share", "allow"}:
+            raise UserError(f"{where}.{name}.{key}: rand_augment has one for all operations; leave it out")
     return tuple(found.values())
 
 
