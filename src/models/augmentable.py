@@ -1,6 +1,7 @@
 """Refuse transforms of training images that a dataset, a task or a head cannot take."""
 
 import logging
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -165,10 +166,10 @@ def _unmixable(task: Task) -> dict[str, str]:
 def _by_word(transform: Transform, trained: Mapping[str, ParameterSpec]) -> dict[str, str]:
     causes = {}
     for name, parameter in trained.items():
-        text = f"{name} {parameter.unit}".lower()
-        word = next((word for word in transform.confounds if word in text), None)
-        if word and parameter.kind != "categorical":
-            causes[name] = f"its {'name' if word in name.lower() else 'unit'} says that this changes it"
+        for where, text in (("unit", parameter.unit), ("name", name)):
+            found = any(re.search(word, text, re.IGNORECASE) for word in transform.confounds)
+            if found and parameter.kind != "categorical":
+                causes[name] = f"its {where} says that this changes it"
     return causes
 
 

@@ -5,12 +5,13 @@ from dataclasses import replace
 import pytest
 import torch
 
-from src.data.augment.augmentation import parse_augmentation
+from src.data.augment.augmentation import TRANSFORMS, parse_augmentation
 from src.data.inputs import Inputs
 from src.data.vimh_datamodule import VIMHDataModule
-from src.models.augmentable import require_augmentable
+from src.models.augmentable import _by_word, require_augmentable
 from src.models.build import build_model
 from src.models.preflight import preflight
+from src.parameters.spec import ParameterSpec
 from src.utils.errors import UserError
 from tests import running
 
@@ -103,6 +104,26 @@ def test_a_gain_moves_the_velocity_of_a_native_voice_and_is_refused_without_its_
         checked(unrendered(spec), {"gain": {}})
     assert checked(unrendered(spec), {"gain": {"allow": ["note_velocity"]}}).level is None
     assert checked(unrendered(spec), {"gain": {}}, note_velocity={"weight": 0.0}).checked
+
+
+@pytest.mark.parametrize(
+    ("name", "parameter", "unit", "is_refused"),
+    [
+        ("frequency_shift", "note_velocity", "MIDI velocity", False),
+        ("frequency_shift", "sine_note", "", True),
+        ("frequency_shift", "transpose", "MIDI note", True),
+        ("frequency_shift", "oscillator", "kHz", True),
+        ("gain", "feedback", "", False),
+        ("gain", "output_db", "", True),
+        ("gain", "output", "dB", True),
+        ("tilt", "interval", "semitones", False),
+        ("tilt", "spectral_slope", "dB/octave", True),
+        ("tilt", "Tone", "", True),
+    ],
+)
+def test_words_of_names_and_units_refuse_what_they_mean(name, parameter, unit, is_refused):
+    trained = {parameter: ParameterSpec(name=parameter, min=1, max=2, step=1, unit=unit)}
+    assert (parameter in _by_word(TRANSFORMS[name](), trained)) == is_refused
 
 
 def test_what_imitates_a_parameter_by_its_sounds_is_refused_whatever_its_name(spec):

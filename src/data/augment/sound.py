@@ -57,7 +57,7 @@ class FrequencyShift(Transform):
 
     inputs = ("spectral",)
     levels = True
-    confounds = ("note", "pitch", "freq", "tune", "semitone", "cutoff", "hz")
+    confounds = ("note(?!_velocity)", "pitch", "freq", "tune", "semitone", "cutoff", "hz")
     rows: int = Field(1, ge=1, le=MOST_PIXELS)
 
     def draws(self, shape: tuple[int, int, int]) -> int:
@@ -73,7 +73,7 @@ class Gain(Transform):
 
     inputs = ("spectral",)
     levels = True
-    confounds = ("velocity", "gain", "level", "volume", "amplitude", "loudness", "db")
+    confounds = ("velocity", "gain", "level", "volume", "amplitude", "loudness", "(?<![a-z])db")
     share: float = Field(0.5, gt=0, le=1)  # since labels fall too, some of the highest must stay
     decibels: float = Field(6.0, gt=0, le=60)
 
@@ -94,7 +94,7 @@ class Tilt(Transform):
 
     inputs = ("spectral",)
     levels = True
-    confounds = ("cutoff", "filter", "tone", "bright", "tilt", "treble", "bass")
+    confounds = ("cutoff", "filter", "(?<!semi)tone", "bright", "tilt", "slope", "treble", "bass")
     decibels: float = Field(3.0, gt=0, le=60)
 
     def draws(self, shape: tuple[int, int, int]) -> int:

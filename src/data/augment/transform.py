@@ -12,8 +12,9 @@ class Transform(BaseModel):
     """A random change of images whose labels stay, or for which `allow` lists the heads that may become wrong.
 
     The fields are its settings; `share` is the fraction of the samples that it changes. A subclass says which `inputs`
-    it suits, whether it needs `levels`: channels that hold levels in dB, and with which words it `confounds` the names,
-    descriptions or units of parameters. `draws` is the number of uniform numbers K that a sample needs.
+    it suits, whether it needs `levels`: channels that hold levels in dB, and which words, regular expressions, in the
+    name or unit of a parameter say that it changes that one: `confounds`. `draws` is the number of uniform numbers K
+    that a sample needs.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
