@@ -49,8 +49,8 @@ class SynthConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     name: str = Field(pattern=r"^[A-Za-z0-9_]+$", description="part of the dataset's name")
-    voice: str = Field(description="dotted path of a src.synth.voice.Voice, or faust, or plugin")
-    source: str | None = Field(None, max_length=1_000_000, description="of voice: faust or plugin")
+    voice: str = Field(description="dotted path of a src.synth.voice.Voice, or faust, plugin or stk")
+    source: str | None = Field(None, max_length=1_000_000, description="of voice: faust, plugin or stk")
     engine: str | None = Field(
         None, max_length=_MOST_LETTERS, description="version of what renders the source; found if null"
     )

@@ -7,7 +7,7 @@ from typing import Any
 from src.synth.voice import Voice, load_voice, require_voice
 from src.utils.errors import UserError, shown
 
-SCHEMES = ("faust", "plugin")  # values of `synth.voice` that are not dotted paths
+SCHEMES = ("faust", "plugin", "stk")  # values of `synth.voice` that are not dotted paths
 
 
 def make_voice(voice: str, source: str | None, settings: Mapping[str, Any]) -> Voice:
@@ -20,11 +20,15 @@ def make_voice(voice: str, source: str | None, settings: Mapping[str, Any]) -> V
         from src.synth.plugin.voice import make_voice as make_plugin_voice
 
         return make_plugin_voice(_required(voice, source), settings.get("preset"))
+    if voice == "stk":
+        from src.synth.stk import make_voice as make_stk_voice
+
+        return make_stk_voice(_required(voice, source))
     if "." not in voice:
         raise UserError(f"synth.voice: {shown(voice)} given; give module.NAME of a Voice, or {', '.join(SCHEMES)}")
     if source is not None:
         raise UserError(
-            f"synth.source: {shown(source)} given, but voice {voice} takes none; give voice: faust or plugin"
+            f"synth.source: {shown(source)} given, but voice {voice} takes none; give voice: {', '.join(SCHEMES)}"
         )
     return load_voice(voice)
 
@@ -51,6 +55,8 @@ def require_source(voice: str, source: str | None, trust: Iterable[str]) -> None
         return
     from src.synth.faust.program import is_library_model
 
+    if voice == "stk":  # a name in a list
+        return
     if voice in trust or (voice == "faust" and source and is_library_model(source)):
         return
     what = {"faust": "a Faust program", "plugin": f"the plug-in {shown(source)}"}[voice]
@@ -63,5 +69,6 @@ def _required(voice: str, source: str | None) -> str:
     kinds = {
         "faust": "the path of a .dsp file, a program, or pm.NAME",
         "plugin": "a path, or the URI of an LV2 plug-in",
+        "stk": "an instrument, such as Clarinet",
     }
     raise UserError(f"synth.source: voice {voice} needs one; give {kinds[voice]}")
