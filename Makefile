@@ -117,7 +117,7 @@ evimho: experiment-vimh_cnn_ordinal ## ... ordinal heads
 evimhst: experiment-vimh_cnn_soft ## ... soft targets
 evimhwce: experiment-vimh_cnn_weighted_cross_entropy ## ... distance-weighted cross entropy
 evimhqr: experiment-vimh_cnn_quantized_regression ## ... quantised regression
-evimhstk: experiment-vimh_cnn_stk ## ... on STK instruments: your own dataset in data/vimh_stk
+evimhstk: experiment-vimh_cnn_stk ## ... on five physical models of instruments
 etms: experiment-trivial_micro_small ## micro network, small set
 etmsr: experiment-trivial_micro_small_regression ## ... regression heads
 etmsrdt: experiment-trivial_micro_small_regression_decay_time ## ... regression heads, checkpoint chosen by log10_decay_time's error

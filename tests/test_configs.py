@@ -21,6 +21,7 @@ from src.parameters.spec import ParameterSpec
 from src.utils.errors import UnavailableError
 from tests import running
 from tests.data.images.files import write_mnist
+from tests.synth.outside import require_installed
 
 ENTRIES = ("train", "eval", "predict", "report", "generate", "limits")
 EXPERIMENTS = sorted(path.stem for path in (running.CONFIGS / "experiment").glob("*.yaml"))
@@ -157,6 +158,7 @@ def test_every_model_begins_with_weights_that_are_a_function_of_the_seed(choice)
 @pytest.mark.parametrize("spectral", ["", *choices_of("spectral")])
 @pytest.mark.parametrize("synth", choices_of("synth"))
 def test_every_synth_can_be_analysed_by_its_own_front_end_and_most_by_others(synth, spectral):
+    require_installed(synth)
     given = (f"synth={synth}", f"spectral={spectral}") if spectral else (f"synth={synth}",)
     source = load_source(parse_recipe(running.recipe(*given)))
     assert source.front_end.visible_seconds > 0.9 * source.recipe.synth.duration
@@ -178,6 +180,7 @@ QUICK = ("example", "moog_basic_online", "trivial_micro_small_regression_decay_t
     ],
 )
 def test_every_experiment_trains_and_tests_a_little(experiment, data_root, saw, tmp_path):
+    require_installed(experiment)
     small = ("dataset.size=64", "trainer.max_epochs=1", "trainer=cpu")
     limits = [f"++trainer.limit_{stage}_batches=2" for stage in ("train", "val", "test")]
     config = running.composed("train", f"experiment={experiment}", *small)
@@ -194,11 +197,9 @@ def test_every_experiment_trains_and_tests_a_little(experiment, data_root, saw, 
 @pytest.mark.slow
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_small_experiments_are_smoke_tests_and_all_others_learn_from_enough_clips(experiment):
-    if experiment == "vimh_cnn_stk":  # a dataset of the user's own
-        return
     size = running.plain("train", "dataset", f"experiment={experiment}")["size"]
     small = "_small" in experiment
-    sizes = {"yardstick": 131072, "segment_notes": 4096}  # mixtures, each of which has 2,048 labels
+    sizes = {"yardstick": 131072, "inversynth": 131072, "nekobi": 4096, "segment_notes": 4096}  # a plug-in is slow, a map has many labels
     assert size == (256 if small else sizes.get(experiment, 16384))
     assert ("Smoke test" in (running.CONFIGS / f"experiment/{experiment}.yaml").read_text()) == small
 

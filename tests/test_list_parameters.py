@@ -10,6 +10,7 @@ from src.synth.config import SynthConfig, load_synth
 from src.synth.voice import Voice
 from src.utils.errors import UserError
 from tests import running
+from tests.synth.outside import require_installed
 from viz.list_parameters import WIDTH, list_parameters, load
 
 SYNTHS = sorted(path.stem for path in (running.CONFIGS / "synth").glob("*.yaml"))
@@ -27,6 +28,7 @@ WORDY = Voice(
 
 @pytest.mark.parametrize("synth", SYNTHS)
 def test_every_parameter_is_listed_whole_in_80_columns(synth):
+    require_installed(synth)
     loaded = load(synth)
     lines = list_parameters(loaded)
     text = "\n".join(lines)

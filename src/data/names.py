@@ -26,6 +26,7 @@ SHIPPED = {
     "two_oscillators": "dd67f3",
     "faust_saw_ladder": "7a6170",
     "instruments": "a46f68",
+    "nekobi": "a9774f",
     "stft_32x32": "939467",
     "stft_32x64": "5ec721",
     "stft_48x48": "ef5793",

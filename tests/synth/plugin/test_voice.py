@@ -17,8 +17,8 @@ from src.synth.plugin.host import LostClip
 from src.synth.plugin.voice import make_voice
 from src.utils.errors import UserError
 from tests.data.conftest import tiny_recipe
+from tests.synth.outside import NEKOBI
 
-NEKOBI = "/usr/lib/vst/Nekobi-vst.so"  # package dpf-plugins-vst
 DX10 = "http://drobilla.net/plugins/mda/DX10"  # package mda-lv2
 _HAS_DAWDREAMER = importlib.util.find_spec("dawdreamer") is not None
 needs_nekobi = pytest.mark.skipif(not (_HAS_DAWDREAMER and Path(NEKOBI).exists()), reason="Nekobi is not installed")
