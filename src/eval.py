@@ -113,7 +113,7 @@ def main(config: DictConfig) -> None:
 
         run_dir = run_of(ckpt_path)
         page = write_report(output, output, run_dir, last_session(run_dir), model, datamodule)
-        log.info("report with sounds: %s", shown_path(page))
+        log.info("report: %s", shown_path(page))
     if source is not None:
         if not answers:
             assert evaluation.predictions is not None  # audio_source refused other models
