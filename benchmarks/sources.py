@@ -115,10 +115,15 @@ def speed_table() -> str:
         if found:
             both = found["render"] + found["analyse"]
             length = f"{found['duration']:g} s, {found['sample_rate']:,} Hz"
-            rows.append([name, length, f"{1 / found['render']:,.3g}", f"{1 / both:,.3g}", f"{CLIPS * both:,.3g}"])
+            rows.append([name, length, _rounded(1 / found["render"]), _rounded(1 / both), _rounded(CLIPS * both)])
     columns = [Column("source", text=True), Column("a clip", text=True), Column("clips/s, sound")]
     columns += [Column("clips/s, sound and image"), Column(f"{CLIPS:,} clips, s")]
     return markdown(columns, rows)
+
+
+def _rounded(value: float) -> str:
+    """Return a number with three digits at most, none of them hidden in an exponent."""
+    return f"{float(f'{value:.3g}'):,g}" if value < 1000 else f"{round(value, -2):,.0f}"
 
 
 def words(synth: str) -> tuple[str, ...]:

@@ -101,7 +101,7 @@ class SpectralConfig(BaseModel):
             if num_samples < n_window or (hop < 1 and self.width > 1):
                 raise UserError(
                     f"spectral: {self.width} frames of {n_window} samples do not fit into {num_samples}; "
-                    f"lower spectral.width or {key}, or lengthen the clips (synth.duration, or data.duration of recordings)"
+                    f"lower spectral.width or {key}, or lengthen synth.duration (of recordings data.duration)"
                 )
             return max(1, hop)
         needed = (self.width - 1) * self.hop_length + n_window
