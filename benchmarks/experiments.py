@@ -37,7 +37,7 @@ WIDTH = 114  # characters per line of a header
 MOST = 0.5  # of the mean baseline's error: a head with a larger error has learned little
 UNDETERMINED = {  # (synth, head) that the images do not determine, and why
     ("simple_saw_classic", "note_velocity"): "the whole range is 0.07 dB, a quarter of a byte level",
-    ("instruments", "vibrato_rate"): "of the five instruments only the flute and the clarinet follow it",
+    ("instruments", "vibrato_rate"): "brass and guitar, two of the five instruments, have none",
 }
 _OF_MAPS = 3  # figures in a header: pixel accuracy, mean IoU and mean Dice
 _DECIDING = ("synth", "spectral", "dataset", "data", "model", "trainer", "callbacks", "seed", "monitor")
