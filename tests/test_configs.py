@@ -199,7 +199,8 @@ def test_every_experiment_trains_and_tests_a_little(experiment, data_root, saw, 
 def test_small_experiments_are_smoke_tests_and_all_others_learn_from_enough_clips(experiment):
     size = running.plain("train", "dataset", f"experiment={experiment}")["size"]
     small = "_small" in experiment
-    sizes = {"yardstick": 131072, "inversynth": 131072, "nekobi": 4096, "segment_notes": 4096}  # a plug-in is slow, a map has many labels
+    # a plug-in is slow, and a map has 2,048 labels
+    sizes = {"yardstick": 131072, "inversynth": 131072, "nekobi": 4096, "segment_notes": 4096}
     assert size == (256 if small else sizes.get(experiment, 16384))
     assert ("Smoke test" in (running.CONFIGS / f"experiment/{experiment}.yaml").read_text()) == small
 
