@@ -122,7 +122,7 @@ def sentence(results: dict[str, Any]) -> str:
 
 def with_figures(text: str, results: dict[str, Any]) -> str:
     """Return a config's text with the results in its header replaced; raise ValueError if it has none."""
-    block = re.compile(r"^# [\d,]+ parameters, (?:.*\n# )*?.*\.$", re.MULTILINE)
+    block = re.compile(r"^# [\d,]+ parameters, (?:.*\n# )*?.*\.$(?!\n# Test )", re.MULTILINE)
     lines = textwrap.fill(sentence(results), WIDTH, initial_indent="# ", subsequent_indent="# ", break_on_hyphens=False)
     text, count = block.subn(lambda _: lines, text, count=1)
     if not count:

@@ -151,7 +151,7 @@ def main() -> None:
     measure(given.seeds, given.jobs, given.data.resolve())
     print(table())
     if given.readme:
-        update_block("inversynth", table())
+        update_block("inversynth_task", table())
 
 
 if __name__ == "__main__":
