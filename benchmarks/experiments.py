@@ -38,6 +38,13 @@ MOST = 0.5  # of the mean baseline's error: a head with a larger error has learn
 UNDETERMINED = {  # (synth, head) that the images do not determine, and why
     ("simple_saw_classic", "note_velocity"): "the whole range is 0.07 dB, a quarter of a byte level",
     ("instruments", "vibrato_rate"): "brass and guitar, two of the five instruments, have none",
+    ("inversynth", "decay"): "it changes nothing in a third of the sounds",
+    ("inversynth", "sustain"): "it changes nothing in a third of the sounds",
+    **{
+        ("inversynth", f"{shape}_{what}"): "four oscillators hide each other"
+        for shape in ("sine", "saw", "triangle", "square")
+        for what in ("note", "fm_rate", "level", "fm_depth")
+    },
 }
 _OF_MAPS = 3  # figures in a header: pixel accuracy, mean IoU and mean Dice
 _DECIDING = ("synth", "spectral", "dataset", "data", "model", "trainer", "callbacks", "seed", "monitor")
