@@ -102,6 +102,8 @@ def draw(data: BatchDataModule, suited: dict[str, Augmentation]) -> Figure:
         for at in range(len(rows)):
             for axis, image in zip(line[2 * at : 2 * at + 2], (batch["image"][at], changed[at]), strict=True):
                 _show(axis, image, data.spec.inputs.kind == "spectral")
+    for at, axis in enumerate(axes[0]):
+        axis.set_title("changed" if at % 2 else "as it is", fontsize=8)
     return figure
 
 
