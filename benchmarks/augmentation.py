@@ -8,9 +8,6 @@ writes the tables into docs.
 
 import argparse
 import json
-import shutil
-import sys
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +16,8 @@ from scipy import stats
 
 ROOT = rootutils.setup_root(__file__, indicator="pyproject.toml", pythonpath=True)
 
-from commands import on_own_cores, processor, train
-from kept import keep, load
+from commands import measure_missing
+from kept import load, with_spread
 from readme import update_block
 
 from src.utils.table import Column, markdown
@@ -81,28 +78,19 @@ def key(dataset: str, transform: str, seed: int) -> str:
     return f"{' '.join(overrides(dataset, transform))} seed={seed}"
 
 
+def results_of(run: Path) -> dict[str, float]:
+    """Return the mean error of a run's heads."""
+    return {"error": json.loads((run / "test_results.json").read_text())["nmae"]}
+
+
 def measure(rows: list[tuple[str, str]], seeds: int, jobs: int, seconds: float, data_dir: Path) -> None:
     """Run what the file of results lacks, and keep it there."""
-    done = load(STORE)
-    todo = [(*row, seed) for seed in range(seeds) for row in rows if key(*row, seed) not in done]
+    runs = {key(*row, seed): (overrides(*row), seed) for seed in range(seeds) for row in rows}
 
-    def work(run: tuple[str, str, int], cores: list[int]) -> None:
-        dataset, transform, seed = run
-        folder = Path(scratch, str(todo.index(run)))
-        try:
-            used = train(overrides(dataset, transform), seed, cores, data_dir, folder)
-            results = json.loads((folder / "run/test_results.json").read_text())
-        except RuntimeError as error:
-            print(f"{key(*run)}: {error}", file=sys.stderr, flush=True)
-            return
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-        done[key(*run)] = {"error": results["nmae"], "processor": processor(), **used}
-        keep(STORE, done)
-        print(f"{key(*run)}: {100 * results['nmae']:.3g} %, {used['cpu_seconds']:.0f} s", flush=True)
+    def shown(found: dict[str, float]) -> str:
+        return f"{100 * found['error']:.3g} %"
 
-    with tempfile.TemporaryDirectory() as scratch:
-        on_own_cores(todo, work, jobs, seconds)
+    measure_missing(STORE, runs, results_of, shown, data_dir, jobs, seconds)
 
 
 def table(dataset: str) -> str:
@@ -115,12 +103,11 @@ def table(dataset: str) -> str:
             continue
         runs = [done[key(dataset, transform, seed)] for seed in seeds]
         errors = 100 * np.array([run["error"] for run in runs])
-        spread = f"{errors.mean():.3g} ± {errors.std(ddof=1):.1g}" if len(seeds) > 1 else f"{errors.mean():.3g}"
         pairs = [seed for seed in seeds if key(dataset, NONE, seed) in done] if transform != NONE else []
         plain = 100 * np.array([done[key(dataset, NONE, seed)]["error"] for seed in pairs])
         difference, verdict = compared(errors[[seeds.index(seed) for seed in pairs]] - plain)
         seconds = np.mean([run["cpu_seconds"] for run in runs])
-        rows.append([transform, spread, difference, verdict, f"{seconds:.0f}", str(len(seeds))])
+        rows.append([transform, with_spread(errors), difference, verdict, f"{seconds:.0f}", str(len(seeds))])
     columns = [Column(dataset, text=True), Column("error, %"), Column("difference, 95 %"), Column("it", text=True)]
     return markdown([*columns, Column("CPU s"), Column("seeds")], rows)
 

@@ -1,19 +1,24 @@
 """Runs of src/train.py as a user starts them, each on its own cores, for benchmarks that need many."""
 
+import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import SimpleQueue
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import rootutils
 
 ROOT = rootutils.setup_root(__file__, indicator="pyproject.toml", pythonpath=True)
+
+from kept import keep, load
 
 from src.run.record import hardware
 
@@ -63,6 +68,42 @@ def on_own_cores(runs: Sequence[Run], work: Callable[[Run, list[int]], None], jo
 
     with ThreadPoolExecutor(jobs) as pool:
         list(pool.map(take, runs))
+
+
+def measure_missing(
+    store: Path,
+    runs: Mapping[str, tuple[Sequence[str], int]],
+    results_of: Callable[[Path], dict[str, Any]],
+    shown: Callable[[dict[str, Any]], str],
+    data_dir: Path,
+    jobs: int = 1,
+    seconds: float = float("inf"),
+) -> None:
+    """Train and test what a file of results lacks, and keep each result there as soon as its run ends.
+
+    `runs` holds overrides and a seed by key. Kept are the cost, the processor, the number of parameters, and
+    `results_of` the run's directory; `shown` are the words that are printed of them. No run starts after `seconds`.
+    """
+    done = load(store)
+    todo = [key for key in runs if key not in done]
+
+    def work(key: str, cores: list[int]) -> None:
+        folder = Path(scratch, str(todo.index(key)))
+        try:
+            used: dict[str, Any] = train(*runs[key], cores, data_dir, folder)
+            (record,) = json.loads((folder / "run/run.json").read_text())["sessions"]
+            about = {"processor": processor(), "parameters": record["num_parameters"]}
+            done[key] = used | about | results_of(folder / "run")
+        except RuntimeError as error:
+            print(f"{key}: {error}", file=sys.stderr, flush=True)
+            return
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        keep(store, done)
+        print(f"{key}: {shown(done[key])}, {done[key]['cpu_seconds']:.0f} s", flush=True)
+
+    with tempfile.TemporaryDirectory() as scratch:
+        on_own_cores(todo, work, jobs, seconds)
 
 
 def processor() -> str:

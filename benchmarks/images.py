@@ -7,10 +7,6 @@ benchmarks/images.json; `--readme` writes the table into docs.
 
 import argparse
 import json
-import shutil
-import sys
-import tempfile
-from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,10 +17,10 @@ ROOT = rootutils.setup_root(__file__, indicator="pyproject.toml", pythonpath=Tru
 import numpy as np
 import torch
 from baselines import nearest_neighbours
-from commands import on_own_cores, processor, train
+from commands import measure_missing
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
-from kept import keep, load
+from kept import keep, load, with_spread
 from readme import update_block
 
 from src.data.dataset import images_to_float
@@ -60,41 +56,20 @@ ROWS = (
 )
 
 
-def run_one(row: Row, seed: int, cores: list[int], folder: Path) -> dict[str, Any]:
-    """Train and test; return the accuracy of the first head, the class, and the cost."""
-    used = train(row.words, seed, cores, ROOT / "data", folder)
-    results = json.loads((folder / "run/test_results.json").read_text())
-    (record,) = json.loads((folder / "run/run.json").read_text())["sessions"]
-    category = results["categories"][0]
-    return used | {
-        "processor": processor(),
-        "parameters": record["num_parameters"],
-        "head": category["name"],
-        "accuracy": category["accuracy"],
-    }
+def results_of(run: Path) -> dict[str, Any]:
+    """Return the accuracy of a run's first head, the class."""
+    category = json.loads((run / "test_results.json").read_text())["categories"][0]
+    return {"head": category["name"], "accuracy": category["accuracy"]}
 
 
 def measure(seeds: int, jobs: int) -> None:
     """Run what the file of results lacks, and keep it there."""
-    done = load(STORE)
-    todo = [(row, seed) for seed, row in product(range(seeds), ROWS) if row.key(seed) not in done]
+    runs = {row.key(seed): (row.words, seed) for seed in range(seeds) for row in ROWS}
 
-    def work(run: tuple[Row, int], cores: list[int]) -> None:
-        row, seed = run
-        folder = Path(scratch, f"{ROWS.index(row)}_{seed}")
-        try:
-            found = run_one(row, seed, cores, folder)
-        except RuntimeError as error:
-            print(f"{row.key(seed)}: {error}", file=sys.stderr, flush=True)
-            return
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-        done[row.key(seed)] = found
-        keep(STORE, done)
-        print(f"{row.key(seed)}: {100 * found['accuracy']:.2f} %, {found['cpu_seconds']:.0f} s", flush=True)
+    def shown(found: dict[str, Any]) -> str:
+        return f"{100 * found['accuracy']:.2f} %"
 
-    with tempfile.TemporaryDirectory() as scratch:
-        on_own_cores(todo, work, jobs, float("inf"))
+    measure_missing(STORE, runs, results_of, shown, ROOT / "data", jobs)
 
 
 def baselines(images: str) -> dict[str, float]:
@@ -124,7 +99,7 @@ def table() -> str:
             if not runs:
                 continue
             found = 100 * np.array([run["accuracy"] for run in runs])
-            spread = f"{found.mean():.2f} ± {found.std(ddof=1):.2f}" if len(found) > 1 else f"{found.mean():.2f}"
+            spread = with_spread(found, ".2f", ".2f")
             cost = f"{np.mean([run['cpu_seconds'] for run in runs]):,.0f}"
             lines.append([images, " ".join(row.words), f"{runs[0]['parameters']:,}", spread, cost, str(len(runs))])
         known = done.get(f"baselines {images}", {})

@@ -9,11 +9,6 @@ Finished runs are kept in benchmarks/inversynth.json; `--readme` writes the tabl
 """
 
 import argparse
-import json
-import shutil
-import sys
-import tempfile
-from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,8 +17,8 @@ import rootutils
 ROOT = rootutils.setup_root(__file__, indicator="pyproject.toml", pythonpath=True)
 
 import numpy as np
-from commands import on_own_cores, processor, train
-from kept import keep, load
+from commands import measure_missing
+from kept import load, with_spread
 from readme import update_block
 
 from src.evaluation.predictions_file import SplitPredictions, read_predictions_file
@@ -83,35 +78,19 @@ def mean_rate(rates: dict[str, float]) -> float:
     return float(np.mean([rate for name, rate in rates.items() if name not in ENVELOPE]))
 
 
-def run_one(method: Method, seed: int, cores: list[int], data_dir: Path, folder: Path) -> dict[str, Any]:
-    """Train and test; return the rates of all parameters and the cost."""
-    used = train(method.words, seed, cores, data_dir, folder)
-    (record,) = json.loads((folder / "run/run.json").read_text())["sessions"]
-    rates = parameter_rates(read_predictions_file(folder / "run/predictions.npz"))
-    return used | {"processor": processor(), "parameters": record["num_parameters"], "rates": rates}
+def results_of(run: Path) -> dict[str, Any]:
+    """Return the rates of all parameters of a run."""
+    return {"rates": parameter_rates(read_predictions_file(run / "predictions.npz"))}
 
 
 def measure(seeds: int, jobs: int, data_dir: Path) -> None:
     """Run what the file of results lacks, and keep it there."""
-    done = load(STORE)
-    todo = [(method, seed) for seed, method in product(range(seeds), METHODS) if method.key(seed) not in done]
+    runs = {method.key(seed): (method.words, seed) for seed in range(seeds) for method in METHODS}
 
-    def work(run: tuple[Method, int], cores: list[int]) -> None:
-        method, seed = run
-        folder = Path(scratch, f"{METHODS.index(method)}_{seed}")
-        try:
-            found = run_one(method, seed, cores, data_dir, folder)
-        except RuntimeError as error:
-            print(f"{method.key(seed)}: {error}", file=sys.stderr, flush=True)
-            return
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-        done[method.key(seed)] = found
-        keep(STORE, done)
-        print(f"{method.key(seed)}: {mean_rate(found['rates']):.2f}, {found['cpu_seconds']:.0f} s", flush=True)
+    def shown(found: dict[str, Any]) -> str:
+        return f"{mean_rate(found['rates']):.2f}"
 
-    with tempfile.TemporaryDirectory() as scratch:
-        on_own_cores(todo, work, jobs, float("inf"))
+    measure_missing(STORE, runs, results_of, shown, data_dir, jobs)
 
 
 def table() -> str:
@@ -123,7 +102,7 @@ def table() -> str:
         if not runs:
             continue
         means = np.array([mean_rate(run["rates"]) for run in runs])
-        spread = f"{means.mean():.2f} ± {means.std(ddof=1):.2f}" if len(means) > 1 else f"{means.mean():.2f}"
+        spread = with_spread(means, ".2f", ".2f")
         cost = f"{np.mean([run['cpu_seconds'] for run in runs]):,.0f}"
         rows.append([method.name, f"{runs[0]['parameters']:,}", spread, cost, str(len(runs))])
     rows += [

@@ -9,9 +9,7 @@ continue; `--readme` writes the tables into docs.
 
 import argparse
 import json
-import shutil
-import sys
-import tempfile
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,8 +21,8 @@ ROOT = rootutils.setup_root(__file__, indicator="pyproject.toml", pythonpath=Tru
 import numpy as np
 import torch
 from baselines import choose_k, nearest_neighbours, predict_mean
-from commands import on_own_cores, processor, train
-from kept import keep, load
+from commands import measure_missing
+from kept import keep, load, with_spread
 from readme import update_block
 from refinement import images_of, predicted
 
@@ -98,20 +96,16 @@ def refined_errors(run: Path, data_dir: Path) -> list[float]:
     return np.abs(refined.unit - truth).mean(axis=0).tolist()
 
 
-def run_one(entry: Entry, seed: int, cores: list[int], data_dir: Path, folder: Path) -> dict[str, Any]:
-    """Train, test and refine; return the errors of all heads and the cost."""
-    used = train(entry.overrides, seed, cores, data_dir, folder)
-    results = json.loads((folder / "run/test_results.json").read_text())
-    (record,) = json.loads((folder / "run/run.json").read_text())["sessions"]
-    space = load_checkpoint(folder / "run/checkpoints/best.ckpt").spec.space
+def results_of(run: Path, data_dir: Path) -> dict[str, Any]:
+    """Return the errors of all heads of a run, before and after refinement, and their limits."""
+    rows = json.loads((run / "test_results.json").read_text())["rows"]
+    space = load_checkpoint(run / "checkpoints/best.ckpt").spec.space
     ranges = (space.max - space.min).tolist()
-    return used | {
-        "processor": processor(),
+    return {
         "names": list(space.names),
-        "parameters": record["num_parameters"],
-        "errors": [row["mae"] / width for row, width in zip(results["rows"], ranges, strict=True)],
-        "limits": [row["image_limit"] / width for row, width in zip(results["rows"], ranges, strict=True)],
-        "refined": refined_errors(folder / "run", data_dir),
+        "errors": [row["mae"] / width for row, width in zip(rows, ranges, strict=True)],
+        "limits": [row["image_limit"] / width for row, width in zip(rows, ranges, strict=True)],
+        "refined": refined_errors(run, data_dir),
     }
 
 
@@ -131,26 +125,12 @@ def baselines(directory: Path) -> dict[str, list[float]]:
 
 def measure(entries: list[Entry], seeds: int, jobs: int, seconds: float, data_dir: Path) -> None:
     """Run what the file of results lacks, and keep it there."""
-    done = load(STORE)
-    todo = [(entry, seed) for seed in range(seeds) for entry in entries if entry.key(seed) not in done]
+    runs = {entry.key(seed): (entry.overrides, seed) for seed in range(seeds) for entry in entries}
 
-    def work(run: tuple[Entry, int], cores: list[int]) -> None:
-        entry, seed = run
-        folder = Path(scratch, f"{entries.index(entry)}_{seed}")
-        try:
-            found = run_one(entry, seed, cores, data_dir, folder)
-        except RuntimeError as error:
-            print(f"{entry.key(seed)}: {error}", file=sys.stderr, flush=True)
-            return
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-        done[entry.key(seed)] = found
-        keep(STORE, done)
-        errors = " ".join(f"{100 * error:.3g}" for error in found["errors"])
-        print(f"{entry.key(seed)}: {errors} % of range, {found['cpu_seconds']:.0f} s", flush=True)
+    def shown(found: dict[str, Any]) -> str:
+        return " ".join(f"{100 * error:.3g}" for error in found["errors"]) + " % of range"
 
-    with tempfile.TemporaryDirectory() as scratch:
-        on_own_cores(todo, work, jobs, seconds)
+    measure_missing(STORE, runs, partial(results_of, data_dir=data_dir), shown, data_dir, jobs, seconds)
 
 
 def measure_baselines(entries: list[Entry], data_dir: Path) -> None:
@@ -186,12 +166,13 @@ def table(synth: str, clips: int) -> str:
         errors = np.array([run["errors"] for run in runs])
         refined = np.array([run["refined"] for run in runs]).mean(axis=0)
         nmae = 100 * errors.mean(axis=1)
-        spread = f"{nmae.mean():.3g} ± {nmae.std(ddof=1):.1g}" if len(runs) > 1 else f"{nmae.mean():.3g}"
         times = ", ".join(f"{value:,.1f}" if value < 10 else f"{value:,.0f}" for value in errors.mean(axis=0) / limits)
         cost = f"{np.mean([run['cpu_seconds'] for run in runs]):.0f}"
         heads = percent(errors.mean(axis=0).tolist())
         after = percent(refined.tolist())
-        rows.append([network, f"{runs[0]['parameters']:,}", spread, heads, times, after, cost, str(len(runs))])
+        rows.append(
+            [network, f"{runs[0]['parameters']:,}", with_spread(nmae), heads, times, after, cost, str(len(runs))]
+        )
     known = done.get(baselines_key(synth, clips), {})
     for name, label in (("mean", "mean of the training labels"), ("neighbours", "nearest neighbours")):
         if name in known:

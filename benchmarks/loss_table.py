@@ -19,7 +19,7 @@ import torch
 from bare import bare_trainer
 from generation import recipe_of
 from hydra import compose, initialize_config_dir
-from kept import keep, load
+from kept import keep, load, with_spread
 from lightning import seed_everything
 from readme import update_block
 
@@ -84,8 +84,7 @@ def table(done: dict[str, dict[str, float | None]]) -> str:
         for synth in SYNTHS:
             runs = [done[key_of(synth, kind, loss, seed)] for seed in seeds]
             errors = 100 * np.array([run["nmae"] for run in runs])
-            spread = f" ± {errors.std(ddof=1):.1g}" if len(runs) > 1 else ""
-            cells += [f"{errors.mean():.3g}{spread}", f"{100 * np.mean([run['accuracy'] for run in runs]):.1f}"]
+            cells += [with_spread(errors), f"{100 * np.mean([run['accuracy'] for run in runs]):.1f}"]
             order += float(np.log(errors.mean()))
         rows.append((order, [kind, loss, *cells, str(len(seeds))]))
     columns = [Column("head", text=True), Column("loss", text=True)]

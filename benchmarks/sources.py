@@ -8,9 +8,7 @@ benchmarks/sources.json; `--readme` writes the tables into docs.
 """
 
 import argparse
-import json
 import statistics
-import tempfile
 import time
 from collections.abc import Callable
 from functools import partial
@@ -23,7 +21,7 @@ ROOT = rootutils.setup_root(__file__, indicator="pyproject.toml", pythonpath=Tru
 
 import numpy as np
 import torch
-from commands import processor, train
+from commands import measure_missing, processor
 from generation import recipe_of
 from kept import keep, load
 from leaderboard import baselines, percent, refined_errors
@@ -131,38 +129,31 @@ def words(synth: str) -> tuple[str, ...]:
     return (f"synth={synth}", f"dataset.size={CLIPS}")
 
 
-def run_one(synth: str, seed: int, data_dir: Path, folder: Path) -> dict[str, Any]:
-    """Train, test and refine; return the errors of all heads as fractions of their ranges, and the cost.
+def results_of(run: Path, data_dir: Path) -> dict[str, Any]:
+    """Return the errors of all heads of a run as fractions of their ranges, before and after refinement.
 
     The error of a category is the fraction of wrong answers.
     """
-    used = train(words(synth), seed, [], data_dir, folder)
-    (record,) = json.loads((folder / "run/run.json").read_text())["sessions"]
-    found = read_predictions_file(folder / "run/predictions.npz")
+    found = read_predictions_file(run / "predictions.npz")
     is_category = np.array([spec.kind == "categorical" for spec in found.space])
     errors = np.abs(found.value - found.truth).mean(axis=0) / (found.space.max - found.space.min)
     wrong = (found.level != found.true_level).mean(axis=0)
-    return used | {
-        "processor": processor(),
+    return {
         "names": list(found.space.names),
-        "parameters": record["num_parameters"],
         "errors": np.where(is_category, wrong, errors).tolist(),
         "limits": (found.image_limit / (found.space.max - found.space.min)).tolist(),
-        "refined": refined_errors(folder / "run", data_dir),
+        "refined": refined_errors(run, data_dir),
     }
 
 
 def measure_learned(seeds: int, data_dir: Path) -> None:
     """Train the default network on every source, as far as the file of results lacks it."""
-    for seed in range(seeds):
-        for synth in LEARNED:
-            key = f"{' '.join(words(synth))} seed={seed}"
-            if key in load(STORE):
-                continue
-            with tempfile.TemporaryDirectory() as scratch:
-                found = run_one(synth, seed, data_dir, Path(scratch, "run"))
-            keep(STORE, load(STORE) | {key: found})
-            print(f"{key}: {percent(found['errors'])}", flush=True)
+    runs = {f"{' '.join(words(synth))} seed={seed}": (words(synth), seed) for seed in range(seeds) for synth in LEARNED}
+
+    def shown(found: dict[str, Any]) -> str:
+        return percent(found["errors"]) + " % of range"
+
+    measure_missing(STORE, runs, partial(results_of, data_dir=data_dir), shown, data_dir)
     for synth in LEARNED:
         (directory,) = data_dir.glob(f"*_{CLIPS}dss_{synth}_*")
         if f"baselines {synth}" not in load(STORE):
