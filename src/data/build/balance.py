@@ -44,7 +44,7 @@ def undersample(cell: np.ndarray, count: int | None, seed: int) -> np.ndarray:
 def oversample(cell: np.ndarray, count: int | None, seed: int) -> np.ndarray:
     """Return the rows that are repeated so that each cell that has a sample has `count`; None: as many as the largest.
 
-    The samples of a cell are repeated equally often, or once more.
+    The samples of a cell are repeated as evenly as possible: their numbers of copies differ by one at most.
     """
     sizes = np.bincount(cell)
     count = int(sizes.max()) if count is None else count
