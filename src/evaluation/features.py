@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +11,13 @@ import torch
 from src.data.dataset import load_batch
 from src.data.info import read_spec
 from src.data.vimh_dataset import VIMHDataset
+from src.evaluation.each_file import for_each_file
 from src.evaluation.evaluate import require_same_targets
 from src.evaluation.predict import clip_image, make_front_end
 from src.models.feature_distribution import of_image
 from src.models.vimh_lit_module import VIMHLitModule
 from src.spectral.audio_file import read_clip
-from src.utils.errors import UserError
-from src.utils.files import path_text, write_atomic
+from src.utils.files import write_atomic
 from src.utils.table import csv_text
 
 _BATCH = 512
@@ -40,17 +41,15 @@ def features_of_files(
     model: VIMHLitModule, paths: list[Path], channel: str | None
 ) -> tuple[dict[str, np.ndarray], list[str]]:
     """Return the features (D,) of each sound file by name, and a one-line error for each file that failed."""
-    front_end, found, faults = make_front_end(model.spec), {}, []
-    for path in paths:
-        try:
-            clip = read_clip(path, front_end.sample_rate, front_end.num_samples, channel)
-        except UserError as error:
-            faults.append(str(error))
-            continue
+    front_end = make_front_end(model.spec)
+
+    def features_of(path: Path, _: str) -> Iterator[np.ndarray]:
+        clip = read_clip(path, front_end.sample_rate, front_end.num_samples, channel)
         with torch.inference_mode():
-            features = of_image(model.features(*clip_image(front_end, clip)))
-        found[path_text(path.name)] = features[0].numpy()
-    return found, faults
+            yield of_image(model.features(*clip_image(front_end, clip)))[0].numpy()
+
+    found, faults = for_each_file(paths, features_of)
+    return {name: features[-1] for name, features in found.items()}, faults
 
 
 def write_features(features: dict[str, np.ndarray], output_dir: Path) -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import errno
 import io
 import json
 import logging
@@ -20,6 +19,7 @@ from src.data.info import read_spec
 from src.data.source import Source
 from src.data.spec import DatasetSpec
 from src.data.vimh_dataset import VIMHDataset
+from src.evaluation.each_file import for_each_file
 from src.evaluation.evaluate import require_same_targets
 from src.evaluation.prediction_warnings import prediction_warnings
 from src.evaluation.refinement.answers import Refiner, refine_dataset
@@ -40,6 +40,7 @@ log = logging.getLogger(__name__)
 
 Explainer = Callable[[np.ndarray, str], None]  # gets a clip (T,) and the beginning of the names of its files
 
+OR_NO_SOUNDS = ", or give render=false"  # beside a shorter name
 _MOST_SAMPLES = 2**26  # of a clip: more than 60 s at 768 kHz
 
 
@@ -131,35 +132,8 @@ def predict_files(
             if sound is not None:
                 write_clip(render_dir / f"{stem}_{kind}.wav", sound, front_end.sample_rate)
 
-    predictions, faults = predict_each(paths, predict_file)
+    predictions, faults = for_each_file(paths, predict_file, OR_NO_SOUNDS)
     return [one for found in predictions.values() for one in found], faults
-
-
-def predict_each(
-    paths: list[Path], predict_file: Callable[[Path, str], Iterator[Prediction]]
-) -> tuple[dict[str, list[Prediction]], list[str]]:
-    """Return each file's predictions by its name, and a one-line error for each file that failed.
-
-    `predict_file` gets a path and the beginning of the names of its rendered files. What it yields before an error is
-    kept.
-    """
-    stems = [path.stem for path in paths]
-    unique = len(set(stems)) == len(stems)  # a.wav and a.flac need their suffixes
-    predictions: dict[str, list[Prediction]] = {}
-    faults = []
-    for path in paths:
-        try:
-            for prediction in predict_file(path, path.stem if unique else path.name):
-                predictions.setdefault(path_text(path.name), []).append(prediction)
-        except UserError as error:
-            faults.append(str(error))
-        except OSError as error:
-            if error.errno != errno.ENAMETOOLONG:
-                raise
-            faults.append(
-                f"{path_text(path)}: its name is too long for the rendered files; rename it, or give render=false"
-            )
-    return predictions, faults
 
 
 def predict_clip(

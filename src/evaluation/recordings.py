@@ -10,7 +10,8 @@ from omegaconf import DictConfig, OmegaConf
 from pydantic import ValidationError
 
 from src.data.recipe import describe
-from src.evaluation.predict import Explainer, Prediction, make_front_end, predict_clip, predict_each, rendered
+from src.evaluation.each_file import for_each_file
+from src.evaluation.predict import OR_NO_SOUNDS, Explainer, Prediction, make_front_end, predict_clip, rendered
 from src.evaluation.refinement.answers import Refiner
 from src.evaluation.rerender import rendering_source
 from src.models.ensemble import Predictor
@@ -81,4 +82,4 @@ def predict_recordings(
             blocks = join_clips(list(predicted), played, length, round(_FADE * rate))
             write_blocks(render_dir / f"{stem}_predicted.wav", blocks, rate, length)
 
-    return predict_each(paths, predict_file)
+    return for_each_file(paths, predict_file, OR_NO_SOUNDS)
