@@ -12,20 +12,23 @@ from torchmetrics import Metric
 
 from src.utils.errors import UserError, did_you_mean, one_line, shown
 
-# torchmetrics' classes, which are imported when they are used, and arguments other than their defaults
+# classes, which are imported when they are used, and arguments other than their defaults
 OF_CLASSES: dict[str, tuple[str, dict[str, Any]]] = {
-    "auroc": ("classification.MulticlassAUROC", {"thresholds": 200}),  # otherwise it would keep every pixel
-    "dice": ("classification.MulticlassF1Score", {}),  # the same figure for whole classes; DiceScore keeps every image
-    "f1": ("classification.MulticlassF1Score", {}),
-    "jaccard": ("classification.MulticlassJaccardIndex", {}),
-    "precision": ("classification.MulticlassPrecision", {}),
-    "recall": ("classification.MulticlassRecall", {}),
+    "auroc": ("src.models.auroc.PresentAUROC", {"thresholds": 200}),  # otherwise it would keep every pixel
+    "dice": (
+        "torchmetrics.classification.MulticlassF1Score",
+        {},
+    ),  # the same figure for whole classes; DiceScore keeps every image
+    "f1": ("torchmetrics.classification.MulticlassF1Score", {}),
+    "jaccard": ("torchmetrics.classification.MulticlassJaccardIndex", {}),
+    "precision": ("torchmetrics.classification.MulticlassPrecision", {}),
+    "recall": ("torchmetrics.classification.MulticlassRecall", {}),
 }
 OF_BOXES: dict[str, tuple[str, dict[str, Any]]] = {
-    "box_iou": ("detection.IntersectionOverUnion", {}),
-    "ciou": ("detection.CompleteIntersectionOverUnion", {}),
-    "diou": ("detection.DistanceIntersectionOverUnion", {}),
-    "giou": ("detection.GeneralizedIntersectionOverUnion", {}),
+    "box_iou": ("torchmetrics.detection.IntersectionOverUnion", {}),
+    "ciou": ("torchmetrics.detection.CompleteIntersectionOverUnion", {}),
+    "diou": ("torchmetrics.detection.DistanceIntersectionOverUnion", {}),
+    "giou": ("torchmetrics.detection.GeneralizedIntersectionOverUnion", {}),
 }
 _ARGUMENTS = {"class": ("average", "ignore_index", "thresholds", "top_k"), "box": ("iou_threshold",)}
 _COUNTS = ("thresholds", "top_k")
@@ -129,7 +132,7 @@ def _made(config: Config, of: Literal["class", "box"], key: str, given: Mapping[
                 raise UserError(f"{key}.{name}.{argument}: {shown(value)} given; give at least 1")
         path, usual = known[kind]
         module, _, attribute = path.rpartition(".")
-        make = getattr(importlib.import_module(f"torchmetrics.{module}"), attribute)
+        make = getattr(importlib.import_module(module), attribute)
         try:
             found[name] = make(**{**usual, **arguments, **given})
         except (TypeError, ValueError) as error:

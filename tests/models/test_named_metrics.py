@@ -25,7 +25,7 @@ def results(config, probabilities=P, true=TRUE, parts=3):
     values = {name: float(value) for name, value in found.results().items()}
     assert list(values) == found.names
     found.update(P[:1], TRUE[:1])  # it was reset
-    assert all(value <= 1.0 for value in found.results().values())
+    assert not any(value > 1.0 for value in found.results().values())  # one sample has no AUROC
     return values
 
 
@@ -42,6 +42,20 @@ def test_auroc_is_counted_at_thresholds():
     exact = reference.roc_auc_score(TRUE, P, multi_class="ovr")
     assert results(["auroc"])["auroc"] == pytest.approx(exact, abs=0.01)
     assert results([{"metric": "auroc", "thresholds": 5000}])["auroc"] == pytest.approx(exact, abs=1e-3)
+
+
+def test_auroc_leaves_out_classes_that_do_not_occur():
+    scores, true = P[:40], torch.arange(40) % 5 // 3  # classes 0 and 1, of three
+    each = np.array([reference.roc_auc_score(true == at, scores[:, at]) for at in range(2)])
+    assert results([{"metric": "auroc", "thresholds": 5000}], scores, true)["auroc"] == pytest.approx(
+        each.mean(), abs=1e-3
+    )
+    weighted = [{"metric": "auroc", "thresholds": 5000, "average": "weighted"}]
+    expected = np.average(each, weights=np.bincount(true))
+    assert results(weighted, scores, true)["auroc"] == pytest.approx(expected, abs=1e-3)
+    alone = ClassMetrics("auroc", 3, "metrics")
+    alone.update(scores, torch.zeros(40, dtype=torch.int64))
+    assert alone.results()["auroc"].isnan()
 
 
 def test_maps_count_every_pixel_of_all_images():
