@@ -54,6 +54,10 @@ def require_augmentable(
     """
     trained = trained_specs(task)
     for name, transform in augmentation.transforms.items():
+        if transform.allow and isinstance(transform, Mix):
+            raise UserError(
+                f"data.augment.{name}.allow: a mixed image has the labels of both, which are true; leave it out"
+            )
         for head in transform.allow:
             if head not in trained:
                 raise UserError(f"data.augment.{name}.allow: {head} is no trained head.{did_you_mean(head, trained)}")
@@ -134,6 +138,9 @@ def _fault(transform: Transform, spec: DatasetSpec, task: Task) -> str:
     low, high = spec.inputs.value_range
     if (low, high) != (0.0, 1.0):
         return f"it is for values from 0 to 1, but the images of {spec.name} hold {low:g} to {high:g}"
+    shape = spec.inputs.shape
+    if transform.can_empty(shape):
+        return f"with these settings it can empty an image of {shape[1]}x{shape[2]}"
     if isinstance(transform, Mix) and task.uses_labels and not task.takes_mixes:
         return f"the loss of {type(task).__name__} takes no mixed images"
     if not transform.levels:

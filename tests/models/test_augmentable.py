@@ -43,6 +43,12 @@ def unrendered(spec):
     ("augment", "given", "words"),
     [
         ({"flip": {}}, ((), {}), "data.augment.flip: it is for pictures, but .* has spectral images; leave it out"),
+        ({"time_shift": {"frames": 32}}, ((), {}), "time_shift: with these settings it can empty an image of 32x32; l"),
+        (
+            {"cutmix": {"allow": ["note_velocity"]}},
+            ((), {}),
+            r"data.augment.cutmix.allow: a mixed image has the labels",
+        ),
         ({"gain": {"allow": ["velocity"]}}, ((), {}), r"data.augment.gain.allow: velocity is no trained head. Did you"),
         (
             {"mixup": {}},

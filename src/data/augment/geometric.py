@@ -49,6 +49,9 @@ class Shift(Transform):
     inputs = ("image",)
     pixels: int = Field(2, ge=0, le=MOST_PIXELS)
 
+    def can_empty(self, shape: tuple[int, int, int]) -> bool:
+        return self.pixels >= min(shape[1:])
+
     def draws(self, shape: tuple[int, int, int]) -> int:
         return 2
 

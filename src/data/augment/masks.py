@@ -28,6 +28,10 @@ class SpecAugment(Transform):
     frame_masks: int = Field(1, ge=0, le=16)
     row_masks: int = Field(1, ge=0, le=16)
 
+    def can_empty(self, shape: tuple[int, int, int]) -> bool:
+        by_rows = self.row_masks > 0 and self.rows >= shape[1]
+        return by_rows or (self.frame_masks > 0 and self.frames >= shape[2])
+
     def draws(self, shape: tuple[int, int, int]) -> int:
         return 2 * (self.frame_masks + self.row_masks)
 
@@ -51,6 +55,9 @@ class Erase(Transform):
     inputs = ("image",)
     height: int = Field(4, ge=1, le=MOST_PIXELS)
     width: int = Field(4, ge=1, le=MOST_PIXELS)
+
+    def can_empty(self, shape: tuple[int, int, int]) -> bool:
+        return self.height >= shape[1] and self.width >= shape[2]
 
     def draws(self, shape: tuple[int, int, int]) -> int:
         return 4

@@ -61,6 +61,9 @@ class RandAugment(Transform):
     count: int = Field(2, ge=1, le=16)
     operations: tuple[Transform, ...] = Field(min_length=1)
 
+    def can_empty(self, shape: tuple[int, int, int]) -> bool:
+        return any(operation.can_empty(shape) for operation in self.operations)
+
     def draws(self, shape: tuple[int, int, int]) -> int:
         return self.count * (1 + sum(operation.draws(shape) for operation in self.operations))
 

@@ -44,6 +44,9 @@ class TimeShift(Transform):
     confounds = ("onset", "start", "delay", "attack")
     frames: int = Field(2, ge=1, le=MOST_PIXELS)
 
+    def can_empty(self, shape: tuple[int, int, int]) -> bool:
+        return self.frames >= shape[2]
+
     def draws(self, shape: tuple[int, int, int]) -> int:
         return 1
 
@@ -59,6 +62,9 @@ class FrequencyShift(Transform):
     levels = True
     confounds = ("note(?!_velocity)", "pitch", "freq", "tune", "semitone", "cutoff", "hz")
     rows: int = Field(1, ge=1, le=MOST_PIXELS)
+
+    def can_empty(self, shape: tuple[int, int, int]) -> bool:
+        return self.rows >= shape[1]
 
     def draws(self, shape: tuple[int, int, int]) -> int:
         return 1

@@ -26,6 +26,10 @@ class Transform(BaseModel):
     share: float = Field(1.0, gt=0, le=1)
     allow: tuple[str, ...] = ()
 
+    def can_empty(self, shape: tuple[int, int, int]) -> bool:
+        """Return whether a single shift or mask of these settings may leave nothing of an image of shape (C, H, W)."""
+        return False
+
     def draws(self, shape: tuple[int, int, int]) -> int:
         """Return how many uniform numbers an image of shape (C, H, W) needs."""
         raise NotImplementedError

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from src.data.augment.augmentation import TRANSFORMS, parse_augmentation
+from src.data.augment.random import sample_keys, uniforms
 from src.data.dataset import images_to_float
 from src.data.images.digits import DigitsDataModule
 from src.utils.errors import UserError
@@ -139,11 +140,8 @@ def test_validation_test_and_stages_without_training_get_what_the_files_hold(mon
     [
         ({"rotat": {}}, "data.augment.rotat: no such transform. Did you mean 'rotate'?"),
         ({"rotate": {"degree": 3}}, "data.augment.rotate.degree: no such setting. Did you mean 'degrees'?"),
-        ({"rotate": {"degrees": "many"}}, "data.augment.rotate.degrees: 'many' given; Input should be a valid number"),
-        (
-            {"shift": {"pixels": 5000}},
-            "data.augment.shift.pixels: 5000 given; Input should be less",
-        ),
+        ({"rotate": {"degrees": "many"}}, "data.augment.rotate.degrees: 'many' given; give a number"),
+        ({"shift": {"pixels": 5000}}, "data.augment.shift.pixels: 5000 given; give at most 4,096"),
         ({"rotate": 3}, "data.augment.rotate: 3 given; give its settings, or {} for the defaults"),
         ({"noise": {"low": 30, "high": 20}}, "data.augment.noise: low 30 is above high 20"),
         ({"mixup": {}, "cutmix": {}}, "data.augment: mixup and cutmix given, but images are mixed once"),
@@ -165,3 +163,28 @@ def test_a_fault_of_the_config_is_one_line(config, words):
 
 def test_nothing_and_what_is_set_to_null_is_no_augmentation():
     assert parse_augmentation(None, 0) is parse_augmentation({}, 0) is parse_augmentation({"rotate": None}, 0) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "smaller"),
+    [
+        ("shift", {"pixels": 8}, {"pixels": 7}),
+        ("time_shift", {"frames": 12}, {"frames": 11}),
+        ("frequency_shift", {"rows": 8}, {"rows": 7}),
+        ("spec_augment", {"frames": 12}, {"frames": 12, "frame_masks": 0}),
+        ("spec_augment", {"rows": 8}, {"rows": 7}),
+        ("erase", {"height": 8, "width": 12}, {"height": 8, "width": 11}),
+        (
+            "rand_augment",
+            {"count": 1, "operations": {"shift": {"pixels": 8}}},
+            {"count": 1, "operations": {"shift": {"pixels": 7}}},
+        ),
+    ],
+)
+def test_settings_that_can_empty_an_image_are_known(name, settings, smaller):
+    shape, count = (1, 8, 12), 4000
+    for given, expected in ((settings, True), (smaller, False)):
+        (transform,) = parse_augmentation({name: given}, 0).transforms.values()
+        drawn = uniforms(sample_keys(torch.arange(count), 0, 0, name), transform.draws(shape))
+        changed = transform.change(torch.ones(count, *shape), drawn, None)
+        assert transform.can_empty(shape) is bool((changed == 0).flatten(1).all(dim=1).any()) is expected
