@@ -11,7 +11,7 @@ from src.evaluation.refinement.adam import adam
 from src.evaluation.refinement.descend import ANYWHERE, descend
 from src.evaluation.refinement.options import Options
 from src.evaluation.refinement.problem import Problem, rms
-from src.evaluation.refinement.scan import scan, scan_spacing
+from src.evaluation.refinement.scan import scan, scan_pair, scan_spacing
 from src.evaluation.refinement.spread import spread
 from src.spectral.decibels import to_decibels
 
@@ -19,6 +19,8 @@ _CHUNK = 128  # sounds that are refined at once
 _STEP_POINTS = 8
 _USUAL_SPAN = 80.0  # dB of an image
 _FRINGES, _WIDER, _SECOND_STEPS = 4, 4.0, 15  # of a second search: the best points of a scan that is so much wider
+_JOINT_WIDTHS = (4.0, 1.0, 1.0, 2.0)  # half widths of joint scans, in errors of the start
+_JOINT_MINIMA, _FINER = 2, 0.5  # minima of each, from which searches start; the spacing of all but the first
 _RANDOM_POINTS = 64  # of which the best starts a search for a noisy sound that the network's answer does not fit
 _AS_GOOD, _ELSEWHERE = 0.05, 0.01  # another answer: its cost is so little above, and it is so far away
 
@@ -110,6 +112,14 @@ def _search(problem: Problem, options: Options) -> tuple[np.ndarray, np.ndarray,
         better = rows[lower]
         unit[better], cost[better], taken[better] = other[lower], other_cost[lower], steps[lower]
 
+    for number, width in enumerate(_JOINT_WIDTHS):
+        coupled = np.flatnonzero(~problem.fits(cost, rows) & ((spacing > 0).sum(axis=1) > 1))
+        if not len(coupled):
+            break
+        centre, finer = (unit, _FINER) if number else (problem.start, 1.0)
+        minima = scan_pair(problem, coupled, centre[coupled], finer * spacing[coupled], width, _JOINT_MINIMA)
+        for at in range(_JOINT_MINIMA):
+            search_again(coupled, minima[:, at], spacing[coupled])
     scanned = np.flatnonzero(~problem.fits(cost, rows) & spacing.any(axis=1))
     if len(scanned):
         fringes = scan(problem, scanned, spacing, _WIDER, _FRINGES)

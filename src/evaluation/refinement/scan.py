@@ -1,6 +1,7 @@
 """Scan a parameter where images do not change linearly with it, such as a pitch, whose images have fringes."""
 
 import numpy as np
+from scipy.ndimage import minimum_filter
 
 from src.evaluation.refinement.problem import Problem, rms
 
@@ -9,6 +10,7 @@ _AUDIBLE_LEVELS = 1.0  # smaller changes of an image need none
 _HALF_WIDTH = 4.0  # of a scan, in standard deviations of the start's error
 _REACHES = 2.5  # between points: a reach is how far the linear prediction is below the true change
 _MOST_POINTS = 129
+_MOST_PAIRS = 4096  # points of a joint scan
 _NARROW = np.linspace(-1.0, 1.0, 9)  # a finer scan, as fractions of its half width
 
 
@@ -57,6 +59,46 @@ def scan(problem: Problem, rows: np.ndarray, spacing: np.ndarray, width: float, 
             best = _minima(cost)[:keep]
             found[at, :, column] = points[best[np.minimum(np.arange(keep), len(best) - 1)], column]
     return found
+
+
+def scan_pair(
+    problem: Problem, rows: np.ndarray, centre: np.ndarray, spacing: np.ndarray, width: float, keep: int
+) -> np.ndarray:
+    """Return the `keep` best local minima (m, keep, P) of joint scans of two parameters around `centre` (m, P).
+
+    The two are those with scans whose derivatives are most alike, as those of two frequencies of a sound are: if both
+    are wrong, a scan of one alone ends at a combination that has some of the frequencies right.
+    """
+    found = np.repeat(centre[:, None], keep, axis=1)
+    residual = problem.levels(centre, rows)
+    slopes = problem.jacobian(centre, rows, residual, problem.levels)
+    for at, row in enumerate(rows):
+        columns = _most_alike(slopes[at], np.flatnonzero(spacing[at]))
+        half = width * problem.sd[row, columns]
+        counts = np.ceil(half / spacing[at, columns])
+        counts = np.floor(counts * min(1.0, np.sqrt(_MOST_PAIRS / np.prod(2 * counts + 1)))).astype(int)
+        axes = [step * np.arange(-count, count + 1) for step, count in zip(spacing[at, columns], counts, strict=True)]
+        offsets = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
+        points = np.repeat(centre[at, None], offsets[..., 0].size, axis=0)
+        points[:, columns] = np.clip(points[:, columns] + offsets.reshape(-1, 2), 0.0, 1.0)
+        cost = rms(problem.levels(points, np.full(len(points), row)))
+        best = _minima_of_plane(cost.reshape(offsets.shape[:2]))[:keep]
+        found[at] = points[best[np.minimum(np.arange(keep), len(best) - 1)]]
+    return found
+
+
+def _most_alike(slopes: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Return the two of `columns` whose derivatives (P, cells) have the largest correlation."""
+    unit = slopes[columns] / np.maximum(np.linalg.norm(slopes[columns], axis=1, keepdims=True), 1e-9)
+    alike = np.triu(np.abs(unit @ unit.T), 1)
+    return columns[list(np.unravel_index(alike.argmax(), alike.shape))]
+
+
+def _minima_of_plane(cost: np.ndarray) -> np.ndarray:
+    """Return the flat positions of the local minima of a plane, the lowest first."""
+    lowest_around = minimum_filter(cost, size=3, mode="nearest")
+    minima = np.flatnonzero(cost.ravel() == lowest_around.ravel())
+    return minima[np.argsort(cost.ravel()[minima], kind="stable")]
 
 
 def _minima(cost: np.ndarray) -> np.ndarray:

@@ -19,6 +19,8 @@ ERRORS = {  # standard deviations of a network's errors, as fractions of the ran
     "moog_basic": [0.04, 0.004, 0.003, 0.007],
     "moog_resonance": [0.006, 0.045, 0.008, 0.006, 0.04],
     "moog_envelope": [0.02, 0.045, 0.05, 0.035, 0.06, 0.05, 0.08, 0.07, 0.14, 0.045],
+    "fm": [0.03] * 7,
+    "additive": [0.03] * 7,
 }
 
 
@@ -48,6 +50,15 @@ def noisy_images(source, sounds, noise_db, random):
     noisy = (sounds + level * random.standard_normal(sounds.shape)).astype(np.float32)
     with torch.inference_mode():
         return [found.numpy() for found in source.front_end(torch.from_numpy(noisy))]
+
+
+@pytest.mark.parametrize("name", ["fm", pytest.param("additive", marks=pytest.mark.slow)])
+def test_two_coupled_frequencies_are_found_together(sources, name):
+    truth, problem = problem_of(sources[name], 24, rounded=True)
+    refined = refine(problem, Options(iterations=3), rounded=True)
+    before, after = (np.abs(found - truth).mean() for found in (problem.start, refined.unit))
+    assert (refined.rms_after < 0.5).mean() > 0.8  # it is 0.2 and 0.8 if each is scanned alone
+    assert after < 0.2 * before  # 0.8 and 0.2 of it then
 
 
 @pytest.mark.parametrize("name", ["simple_saw", "moog_basic"])

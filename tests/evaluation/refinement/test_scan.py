@@ -3,7 +3,7 @@
 import numpy as np
 
 from src.evaluation.refinement.descend import descend
-from src.evaluation.refinement.scan import scan, scan_nearby, scan_spacing
+from src.evaluation.refinement.scan import scan, scan_nearby, scan_pair, scan_spacing
 from tests.evaluation.refinement.fakes import HEIGHT, WIDTH, linear, problem_of, source_of
 
 _TIMES = np.linspace(0, 1, HEIGHT * WIDTH)
@@ -50,6 +50,29 @@ def test_a_scan_and_steps_find_what_steps_alone_do_not():
     found, *_ = descend(problem, begin, ROWS, spacing, 5)
     assert np.abs(alone - truth)[:, 0].max() > 0.01
     assert np.abs(found - truth).max() < 1e-3
+
+
+def test_two_coupled_phases_need_a_joint_scan():
+    def image(values):
+        carrier = 2 * np.pi * 60 * values[:, :1] * _TIMES
+        return 0.5 + 0.1 * (np.cos(carrier) + np.cos(carrier + 2 * np.pi * 60 * values[:, 1:2] * _TIMES))
+
+    truth, start = starts(0.03)
+    problem = problem_of(source_of(image, 2), truth, start, sd=0.03, steps=1e-5)
+    spacing = scan_spacing(problem) / 2
+    assert (spacing > 0).all()
+    alone = scan(problem, ROWS, spacing, 1.0, 1)[:, 0]
+    together = scan_pair(problem, ROWS, start, spacing, 4.0, 3)
+    assert together.shape == (6, 3, 2)
+    assert (np.abs(together[:, 0] - truth) <= spacing).all() and (np.abs(alone - truth) > spacing).any()
+
+
+def test_a_joint_scan_moves_only_parameters_with_scans():
+    truth = np.full((1, 3), 0.5)
+    start = truth + np.array([0.01, 0.0, 0.01])
+    problem = problem_of(linear(3)[1], truth, start, sd=0.03)
+    found = scan_pair(problem, np.array([0]), start, np.array([[0.005, 0.0, 0.005]]), 1.0, 1)
+    np.testing.assert_allclose(found[:, 0], truth, atol=1e-9)
 
 
 def test_several_minima_begin_with_the_lowest_and_differ():
