@@ -68,7 +68,7 @@ def parse(plain: dict[str, Any]) -> BuildConfig:
     try:
         return BuildConfig.model_validate(plain)
     except ValidationError as error:
-        from src.data.recipe import describe
+        from src.utils.invalid import describe
 
         raise UserError(describe(error)) from error
 

@@ -76,7 +76,8 @@ class Command(BaseModel):
 @entry_point
 def main(config: DictConfig) -> None:
     plain = cast(dict[str, Any], OmegaConf.to_container(config, resolve=True, throw_on_missing=True))
-    from src.data.recipe import describe, parse_recipe
+    from src.data.recipe import parse_recipe
+    from src.utils.invalid import describe
 
     try:
         command = Command.model_validate(plain)

@@ -86,7 +86,7 @@ def test_help_names_the_groups(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "parts"),
     [
-        (["dataset.size=2"], ["dataset.size: 2 given", "greater than or equal to 3"]),
+        (["dataset.size=2"], ["dataset.size: 2 given", "give at least 3"]),
         pytest.param(
             ["dataset.sampling=lhs"],
             ["dataset.sampling: 'lhs' given", "'random', 'sobol' or 'grid'"],
@@ -98,13 +98,11 @@ def test_help_names_the_groups(tmp_path):
             marks=pytest.mark.slow,
         ),
         pytest.param(["spectral.floor_db=nan"], ["spectral.floor_db: nan given", "finite"], marks=pytest.mark.slow),
-        pytest.param(["+synth.voices=3"], ["synth.voices: 3 given", "not permitted"], marks=pytest.mark.slow),
-        pytest.param(
-            ["generate.workers=0"], ["generate.workers: 0 given", "greater than or equal to 1"], marks=pytest.mark.slow
-        ),
-        pytest.param(["overwrite=maybe"], ["overwrite: 'maybe' given", "boolean"], marks=pytest.mark.slow),
-        pytest.param(["~generate"], ["generate: Field required"], marks=pytest.mark.slow),
-        (["~synth"], ["synth: Field required"]),
+        pytest.param(["+synth.voices=3"], ["synth.voices: 3 given", "no such key"], marks=pytest.mark.slow),
+        pytest.param(["generate.workers=0"], ["generate.workers: 0 given", "give at least 1"], marks=pytest.mark.slow),
+        pytest.param(["overwrite=maybe"], ["overwrite: 'maybe' given", "give true or false"], marks=pytest.mark.slow),
+        pytest.param(["~generate"], ["generate: no value given"], marks=pytest.mark.slow),
+        (["~synth"], ["synth: no value given"]),
         pytest.param(
             ["num_shards=3"], ["num_shards: also give either shard=NUMBER", "or merge=true"], marks=pytest.mark.slow
         ),
@@ -118,9 +116,7 @@ def test_help_names_the_groups(tmp_path):
             ["shard: 3 given", "num_shards=3", "give 0 to 2"],
             marks=pytest.mark.slow,
         ),
-        pytest.param(
-            ["num_shards=0", "shard=0"], ["num_shards: 0 given", "greater than or equal to 1"], marks=pytest.mark.slow
-        ),
+        pytest.param(["num_shards=0", "shard=0"], ["num_shards: 0 given", "give at least 1"], marks=pytest.mark.slow),
         pytest.param(["shard=1"], ["num_shards: not given", "num_shards=16 'shard=range(16)'"], marks=pytest.mark.slow),
         pytest.param(["shard=range(3)", "num_shards=3"], ["shard=range(3)", "--multirun"], marks=pytest.mark.slow),
         pytest.param(

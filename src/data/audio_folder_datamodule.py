@@ -11,11 +11,11 @@ from src.data.fetch import fetch
 from src.data.folder_plan import FolderConfig, Plan, make_plan
 from src.data.info import INFO_FILE, read_spec
 from src.data.paths import is_complete, lock_file
-from src.data.recipe import describe
 from src.data.spec import DatasetSpec
 from src.data.vimh_datamodule import VIMHDataModule
 from src.utils.errors import UserError
 from src.utils.files import shown_path
+from src.utils.invalid import describe
 from src.utils.locks import locked
 
 log = logging.getLogger(__name__)

@@ -8,7 +8,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from src.data.inputs import Inputs
 from src.data.paths import Location
-from src.data.recipe import describe
 from src.data.spec import DatasetSpec, Origin, hop_samples
 from src.data.spec_schema import Count, DatasetName, SampleRate, Seconds, Sensitivity, Size, as_name, check_sizes
 from src.parameters.space import ParameterSpace
@@ -16,6 +15,7 @@ from src.parameters.spec import ParameterSpec, Word
 from src.spectral.config import SpectralConfig
 from src.utils.errors import UserError
 from src.utils.files import require_content
+from src.utils.invalid import describe
 
 INFO_FILE = "vimh_dataset_info.json"
 MAX_INFO_BYTES = 2 * 2**20  # a description has about 10 kB; checking 2 MiB may take a second and 200 MB

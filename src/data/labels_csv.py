@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
-from src.data.recipe import describe
 from src.parameters.space import ParameterSpace
 from src.parameters.spec import LARGEST, MAX_CATEGORY_LETTERS, ParameterSpec
 from src.utils.errors import UserError, did_you_mean, shown
 from src.utils.files import path_text, require_content
+from src.utils.invalid import describe
 
 _DELIMITERS = (",", ";", "\t")
 _MOST_BYTES = 2**26  # of a CSV: a million rows

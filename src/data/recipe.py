@@ -10,11 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from src.spectral.config import SpectralConfig
 from src.synth.config import SynthConfig
 from src.utils.errors import UserError, shown
+from src.utils.invalid import describe
 from src.utils.plain import to_plain
 
 SPLITS = ("train", "val", "test")
-_UNION_PARTS = ("int", "literal['auto']")  # pydantic names the member of a union that it tried
-_SHOWN_FAULTS = 5
 
 
 class DatasetConfig(BaseModel):
@@ -103,20 +102,3 @@ def first_difference(there: Any, wanted: Any, key: str = "") -> str | None:
 def _short(value: Any) -> str:
     """Return a value of a config as text; the text of a program would be too long for a message."""
     return shown(value, 200) if isinstance(value, str) and len(value) > 100 else str(value)
-
-
-def describe(error: ValidationError, prefix: str = "") -> str:
-    """Return pydantic's faults as `key: value given; what is allowed`, joined by semicolons on one line."""
-    faults = []
-    for fault in error.errors(include_url=False):
-        where = ".".join([prefix] * bool(prefix) + [str(part) for part in fault["loc"] if part not in _UNION_PARTS])
-        given = "" if isinstance(fault["input"], dict | BaseModel) else f"{shown(fault['input'], 100)} given; "
-        where = f"{_shorten(where)}: " if where else ""
-        faults.append(f"{where}{given}{fault['msg'].removeprefix('Value error, ')}")
-    faults = list(dict.fromkeys(faults))
-    more = [f"and {len(faults) - _SHOWN_FAULTS} more"] if len(faults) > _SHOWN_FAULTS else []
-    return " ".join("; ".join(faults[:_SHOWN_FAULTS] + more).split())
-
-
-def _shorten(text: str) -> str:
-    return text if len(text) <= 100 else f"{text[:97]}..."

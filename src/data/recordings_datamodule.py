@@ -11,7 +11,6 @@ from pydantic import ValidationError
 
 from src.data.datamodule import BatchDataModule
 from src.data.dataset import Batch, BatchDataset
-from src.data.recipe import describe
 from src.data.spec import DatasetSpec
 from src.spectral.audio_file import SILENCE, SUFFIXES
 from src.spectral.front_end import FrontEnd
@@ -19,6 +18,7 @@ from src.spectral.recording import cut_clips, read_blocks
 from src.spectral.segments import Segmentation, find_segments
 from src.utils.errors import UserError
 from src.utils.files import path_text
+from src.utils.invalid import describe
 
 log = logging.getLogger(__name__)
 

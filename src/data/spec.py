@@ -8,11 +8,11 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from src.data.inputs import Inputs, Shape
-from src.data.recipe import describe
 from src.data.spec_schema import PlainSpec, Sensitivity
 from src.parameters.space import ParameterSpace
 from src.spectral.config import SpectralConfig
 from src.utils.errors import UserError
+from src.utils.invalid import describe
 
 _Kind = TypeVar("_Kind")
 

@@ -26,7 +26,8 @@ class Command(BaseModel):
 @entry_point
 def main(config: DictConfig) -> None:
     plain = to_plain(config)
-    from src.data.recipe import describe, parse_recipe
+    from src.data.recipe import parse_recipe
+    from src.utils.invalid import describe
 
     try:
         command = Command.model_validate(plain)

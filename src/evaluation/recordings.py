@@ -9,7 +9,6 @@ import numpy as np
 from omegaconf import DictConfig, OmegaConf
 from pydantic import ValidationError
 
-from src.data.recipe import describe
 from src.evaluation.each_file import for_each_file
 from src.evaluation.predict import OR_NO_SOUNDS, Explainer, Prediction, make_front_end, predict_clip, rendered
 from src.evaluation.refinement.answers import Refiner
@@ -20,6 +19,7 @@ from src.spectral.recording import cut_clips, join_clips, read_blocks, write_blo
 from src.spectral.segments import Segmentation, find_segments
 from src.utils.errors import UserError
 from src.utils.files import path_text
+from src.utils.invalid import describe
 from src.utils.plain import to_plain
 
 log = logging.getLogger(__name__)

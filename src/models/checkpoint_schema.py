@@ -7,11 +7,11 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor
 
-from src.data.recipe import describe
 from src.data.spec import DatasetSpec
 from src.data.spec_schema import DatasetName
 from src.models.checkpoint_file import FROM_TRUSTED
 from src.utils.errors import UserError, printable, shown
+from src.utils.invalid import describe
 from src.utils.trust import is_dotted
 
 KEYS = ("data_settings", "dataset_spec", "model_config", "state_dict")

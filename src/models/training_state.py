@@ -9,11 +9,11 @@ import torch
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from torch import Tensor
 
-from src.data.recipe import describe
 from src.models.checkpoint_schema import require_tensors
 from src.models.schedules import Plateau
 from src.models.vimh_lit_module import VIMHLitModule
 from src.utils.errors import UserError, first_line, printable, shown
+from src.utils.invalid import describe
 
 _MOST = 2**53
 _DEEPEST = 12

@@ -168,7 +168,7 @@ MAPPING = {"min": 0.0, "step": 1.0, "max": 10.0}
     ("changes", "parts"),
     [
         ({"height": 0}, ["height: 0 given"]),
-        ({"height": 2**40}, ["height", "65535"]),
+        ({"height": 2**40}, ["height", "65,535"]),
         ({"height": 65535, "width": 65535, "channels": 65535}, ["height * width * channels is at most 4194304"]),
         ({"sample_rate": 192e3, "duration": 90.0}, ["a clip holds 1 to 16777216 samples"]),
         ({"width": "wide"}, ["width: 'wide' given"]),

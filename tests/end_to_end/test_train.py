@@ -267,7 +267,7 @@ def test_mixed_precision_trains_to_finite_losses_near_those_of_float32(data_root
         (["data.batch_size=0"], ["data.batch_size: 0 given"]),
         (["data.labels=exakt"], ["data.labels: 'exakt' given"]),
         (["data=vimh_stk"], ["vimh_stk does not exist", "null to generate"]),
-        (["dataset.size=2"], ["dataset.size: 2 given", "greater than or equal to 3"]),
+        (["dataset.size=2"], ["dataset.size: 2 given", "give at least 3"]),
         (["synth.parameters.note_velocity.max=200"], ["synth.parameters.note_velocity.max: 200", "0..127"]),
         (["spectral.height=50", "spectral.n_fft=80"], ["height 50 is above n_fft // 2 = 40"]),
         (["synth=simple_saw_classic"], ["note_velocity has no measurable effect", "preflight.allow_blind=true"]),

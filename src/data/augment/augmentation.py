@@ -19,8 +19,8 @@ from src.data.augment.random import other_samples, sample_keys, uniforms
 from src.data.augment.sound import FrequencyShift, Gain, NoiseAtSNR, Reverberation, Tilt, TimeShift, raised
 from src.data.augment.transform import Transform
 from src.data.dataset import Batch, map_tensors
-from src.data.recipe import describe
 from src.utils.errors import UserError, did_you_mean, shown
+from src.utils.invalid import describe
 
 TRANSFORMS: dict[str, type[Transform]] = {
     "spec_augment": SpecAugment,

@@ -20,11 +20,11 @@ from src.data.images.image_set import ImageSet, ImageSplit
 from src.data.images.label_strategies import label_spec, make_labels
 from src.data.images.sklearn_digits import read_digits
 from src.data.inputs import Inputs
-from src.data.recipe import describe
 from src.data.spec import DatasetSpec
 from src.data.spec_schema import as_name
 from src.parameters.space import ParameterSpace
 from src.utils.errors import UserError, did_you_mean, shown
+from src.utils.invalid import describe
 
 log = logging.getLogger(__name__)
 

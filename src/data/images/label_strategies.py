@@ -11,9 +11,9 @@ import numpy as np
 from pydantic import ConfigDict, ValidationError, validate_call
 
 from src.data.images.image_set import Classes
-from src.data.recipe import describe
 from src.parameters.spec import ParameterSpec
 from src.utils.errors import UserError, did_you_mean, shown
+from src.utils.invalid import describe
 
 SYNTHETIC = "synthetic: "  # begins the description of a head with such labels
 _DIGITS = tuple("0123456789")

@@ -7,8 +7,8 @@ from typing import Any, Literal
 from omegaconf import DictConfig, OmegaConf
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from src.data.recipe import describe
 from src.utils.errors import UserError, shown
+from src.utils.invalid import describe
 from src.utils.plain import to_plain
 
 

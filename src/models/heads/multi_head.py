@@ -9,7 +9,6 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from src.data.recipe import describe
 from src.models.heads.calibration import TEMPERATURES, Calibration, probability_of_error, temperature_costs, tempered
 from src.models.heads.distribution import EvidentialHead, GaussianHead, MixtureHead
 from src.models.heads.head import (
@@ -27,6 +26,7 @@ from src.parameters.codec import physical_per_unit, to_physical, to_unit
 from src.parameters.space import ParameterSpace
 from src.parameters.spec import ParameterSpec
 from src.utils.errors import UserError, did_you_mean
+from src.utils.invalid import describe
 
 log = logging.getLogger(__name__)
 

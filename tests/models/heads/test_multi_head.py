@@ -349,7 +349,7 @@ def test_categorical_parameters_are_categorical_unless_told_otherwise():
         ({"cutof": {"weight": 2}}, ["model.heads.cutof: no such head", "Did you mean 'cutoff'?"]),
         ({"volume": {}}, ["model.heads.volume", "Known: cutoff, level, resonance, wave."]),
         ({"default": {"kind": "ordinary"}}, ["model.heads.default", "kind: 'ordinary' given", "'regression'"]),
-        ({"cutoff": {"wieght": 2}}, ["model.heads.cutoff", "wieght: 2 given", "not permitted"]),
+        ({"cutoff": {"wieght": 2}}, ["model.heads.cutoff", "wieght: 2 given", "no such key"]),
         ({"cutoff": {"weight": -1}}, ["model.heads.cutoff", "weight: -1 given"]),
         ({"cutoff": {"weight": float("nan")}}, ["model.heads.cutoff", "weight", "finite"]),
         ({"cutoff": {"levels": 256}}, ["model.heads.cutoff", "levels is for classification", "kind is regression"]),
