@@ -154,10 +154,12 @@ def _with_ranges(recipe: dict[str, Any] | None, space: ParameterSpace) -> dict[s
     changed = copy.deepcopy(recipe)
     synth = changed.get("synth")
     entries = synth.get("parameters") if isinstance(synth, dict) else None
-    if not isinstance(entries, dict):
+    if not isinstance(synth, dict) or not isinstance(entries, dict):
         return None
     for spec in space:
         entry = entries.get(spec.name)
+        if entry is None and synth.get("auto"):  # it varies over all that its voice allows
+            continue
         if not isinstance(entry, dict):
             return None
         if spec.values is None and (entry.get("min"), entry.get("max")) != (spec.min, spec.max):

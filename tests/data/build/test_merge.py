@@ -115,6 +115,20 @@ def test_the_recipe_of_united_ranges_renders_both(tiny, louder, tmp_path):
     assert merge_specs([read_spec(tiny)]).origin.recipe == read_spec(tiny).origin.recipe
 
 
+def test_the_recipe_of_parameters_that_vary_by_themselves_is_kept(tiny, copy_of):
+    automatic = copy_of(tiny)
+    info = read_info(automatic)
+    synth = info["generator"]["config"]["synth"]
+    synth["auto"] = True
+    del synth["parameters"]["note_velocity"]
+    edit_info(automatic, generator=info["generator"])
+    spec = read_spec(automatic)
+    merged = merge_specs([spec, spec])
+    assert merged.origin.recipe == spec.origin.recipe
+    assert merged.origin.sensitivity == spec.origin.sensitivity
+    assert merge_specs([spec, read_spec(tiny)]).origin.recipe is None
+
+
 def test_the_recipe_of_other_sounds_is_not_kept(tiny, copy_of):
     other = copy_of(tiny)
     info = read_info(other)
