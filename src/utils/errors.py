@@ -84,14 +84,14 @@ def did_you_mean(given: str, known: Iterable[str]) -> str:
 
 
 def one_line(error: BaseException) -> str:
-    """Return an error and its causes on one line."""
+    """Return an error and its causes on one line, up to a UserError, which says all that a user needs."""
     parts: list[str] = []
     seen: BaseException | None = error
     while seen is not None:
         text = " ".join(str(seen).replace("\n", " ").split())
         if text and not any(text in part for part in parts):
             parts.append(text)
-        seen = seen.__cause__
+        seen = None if isinstance(seen, UserError) else seen.__cause__
     return ": ".join(parts) or type(error).__name__
 
 

@@ -13,6 +13,7 @@ from src.utils.errors import (
     UserError,
     did_you_mean,
     first_line,
+    one_line,
     printable,
     shown,
 )
@@ -77,3 +78,13 @@ def test_a_logged_name_cannot_control_the_terminal(caplog):
     log.addFilter(PrintableFilter())
     log.warning("%s\nsecond line", "a\x1b]0;PWNED\x07.wav")
     assert caplog.messages == ["a\\x1b]0;PWNED\\x07.wav\nsecond line"]
+
+
+def test_causes_are_on_one_line_up_to_a_user_error():
+    inner = UserError("key: wrong")
+    inner.__cause__ = ValueError("details of a library")
+    outer = RuntimeError("failed")
+    outer.__cause__ = inner
+    assert one_line(outer) == "failed: key: wrong"
+    outer.__cause__ = ValueError("details")
+    assert one_line(outer) == "failed: details"
