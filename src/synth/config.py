@@ -23,6 +23,7 @@ from src.parameters.spec import YAML_WORDS, ParameterSpec
 from src.synth.sources import content_of, make_voice
 from src.synth.voice import Voice
 from src.utils.errors import UserError, did_you_mean, shown
+from src.utils.files import path_text
 
 log = logging.getLogger(__name__)
 
@@ -122,7 +123,12 @@ def load_synth(config: SynthConfig) -> Synth:
     source's file contained.
     """
     source = content_of(config.voice, config.source)
-    voice = make_voice(config.voice, source, config.settings)
+    try:
+        voice = make_voice(config.voice, source, config.settings)
+    except UserError as error:
+        if source == config.source:
+            raise
+        raise type(error)(str(error).replace("synth.source:", f"{path_text(config.source or '')}:", 1)) from error
     engine = voice.versions({**voice.settings, **config.settings}) if voice.versions else None
     engine = engine and engine[:_MOST_LETTERS]
     if engine and config.engine and engine != config.engine:

@@ -14,7 +14,7 @@ from pathlib import Path
 from threading import RLock
 from typing import Any
 
-from src.utils.errors import UnavailableError, UserError
+from src.utils.errors import UnavailableError, UserError, shown
 from src.utils.files import require_content
 
 COMPILING = RLock()  # Faust's compiler has global state: two threads that compile at once never return
@@ -65,9 +65,14 @@ def is_library_model(source: str) -> bool:
 def read_source(source: str) -> str:
     """Return a program's text from the path of a .dsp file; a model's name or a program's text is returned as it is.
 
-    Raises UserError if the file cannot be read.
+    Raises UserError if the file cannot be read, or if a source is none of these.
     """
     if not source.endswith(".dsp") or "\n" in source:
+        if "=" not in source and not is_library_model(source):  # every program defines `process`
+            raise UserError(
+                f"synth.source: {shown(source)} is neither the path of a .dsp file nor a program; give one of them, or "
+                "a model of Faust's library, such as pm.clarinet_ui_MIDI"
+            )
         return source
     path = Path(source).expanduser()
     require_content(path, "give the path of a Faust program, its text, or pm.NAME")
@@ -117,7 +122,10 @@ def describe_program(source: str) -> Program:
         try:
             text = boxToSource(boxFromDSP(code_of(source)), "c", "mydsp", ["-I", str(libraries)])
         except RuntimeError as error:
-            raise UserError(f"synth.source: {fault_of(error)}") from error
+            fault = fault_of(error)
+            if is_library_model(source):
+                fault += f"; {source} is no model of Faust's library, give one such as pm.clarinet_ui_MIDI"
+            raise UserError(f"synth.source: {fault}") from error
     if "computemydsp" not in text:
         raise UserError(f"synth.source: {fault_of(RuntimeError(text))}")
     channels = dict(re.findall(r"getNum(\w+)mydsp\(mydsp\* RESTRICT dsp\) {\s*return (\d+);", text))
@@ -133,8 +141,10 @@ def fault_of(error: RuntimeError) -> str:
     text = " ".join(str(error).split()).partition(" Check the faustlibraries path")[0]
     if not text or text.startswith("ASSERT"):
         return "Faust itself fails on this program; has it an output?"
-    text = text.removeprefix("ERROR : ")
-    return re.sub(rf"{ROOT_BOX}:(\d+) : ERROR : ", lambda found: f"line {int(found[1]) - 1}: ", text).rstrip(" .")
+    text = text.removeprefix("ERROR : ").rstrip(" .")
+    if text.startswith("unable to open file"):
+        text += "; the program must be one file, which may import Faust's own libraries"
+    return re.sub(rf"{ROOT_BOX}:(\d+) : ERROR : ", lambda found: f"line {int(found[1]) - 1}: ", text)
 
 
 def _controls(text: str) -> Iterator[Control]:

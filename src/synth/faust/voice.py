@@ -48,8 +48,8 @@ def make_voice(source: str) -> Voice:
     program = describe_program(source)
     if program.num_inputs or not program.num_outputs:
         raise UserError(
-            f"synth.source: the program has {program.num_inputs} inputs and {program.num_outputs} outputs; give one "
-            "that makes a sound by itself"
+            f"synth.source: inputs: {program.num_inputs}, outputs: {program.num_outputs}; give a program that makes a "
+            "sound by itself"
         )
     notes, levels, gates = (
         tuple(control for control in program.controls if control.label in labels)

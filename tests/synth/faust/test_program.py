@@ -31,8 +31,11 @@ def test_controls_have_the_numbers_and_the_metadata_of_the_text():
         ("process = foo;", "synth.source: line 1: undefined symbol : foo"),
         ("\n\nprocess = 1 +;", "synth.source: line 3: syntax error"),
         ("gibberish", "synth.source: line 1: syntax error"),
-        ("pm.no_such_model", "synth.source: line 1: undefined symbol : no_such_model"),
-        ('import("mine.lib"); process = 0;', "synth.source: "),
+        ("pm.no_such_model", "synth.source: line 1: undefined symbol : no_such_model; pm.no_such_model is no model"),
+        (
+            'import("mine.lib"); process = 0;',
+            "synth.source: unable to open file mine.lib; the program must",
+        ),
         ("", "synth.source: "),
     ],
 )
@@ -53,6 +56,12 @@ def test_a_path_is_replaced_by_the_text_of_its_file(tmp_path):
     assert read_source(str(path)) == "process = 1;"
     for source in ("pm.ks", "process = 1;", "// mine.dsp\nprocess = 1;\n// mine.dsp"):
         assert read_source(source) == source
+
+
+@pytest.mark.parametrize("source", ["/tmp", "mine.lib", "guitar", ""])
+def test_what_is_neither_a_path_nor_a_program_is_refused(source):
+    with pytest.raises(UserError, match=r"synth.source: .* is neither the path of a .dsp file nor a program; give"):
+        read_source(source)
 
 
 def test_what_is_not_a_text_file_is_refused_before_it_is_read(tmp_path):

@@ -15,6 +15,7 @@ from src.data.origin import source_of
 from src.data.recipe import parse_recipe
 from src.data.shards import make_shard, merge_shards
 from src.data.vimh_datamodule import VIMHDataModule
+from src.synth.config import SynthConfig, load_synth
 from src.synth.faust import native
 from src.synth.faust.voice import make_voice, versions
 from src.synth.saw_moog import SAW_MOOG
@@ -175,7 +176,7 @@ def test_sample_rates_do_not_mix(engine):
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ("process = _;", "1 inputs and 1 outputs"),
+        ("process = _;", "synth.source: inputs: 1, outputs: 1; give"),
         ("process = 1 : !;", "has it an output"),
         ("process = 1;", "nothing to learn"),
     ],
@@ -272,3 +273,13 @@ def test_json_of_a_dataset_is_enough_to_render_it_again(tmp_path):
     with pytest.raises(UserError, match=r"give trust=\[faust\]"):
         source_of(read_spec(directory))
     assert source_of(read_spec(directory), ["faust"]).synth.space.names == ("f",)
+
+
+def test_a_fault_in_a_file_names_the_file(tmp_path):
+    path = tmp_path / "mine.dsp"
+    path.write_text("\nprocess = foo;")
+    config = SynthConfig(
+        name="mine", voice="faust", source=str(path), sample_rate=FS, duration=0.1, parameters={"auto": True}
+    )
+    with pytest.raises(UserError, match=r"^/.*mine\.dsp: line 2: undefined symbol : foo$"):
+        load_synth(config)
