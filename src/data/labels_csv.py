@@ -55,12 +55,13 @@ class _Table:
     lines: list[int]
     delimiter: str
 
-    def refuse(self, faults: Sequence[str]) -> None:
-        """Raise UserError with the first faults, if there are any."""
+    def refuse(self, faults: Sequence[str], remedy: str = "") -> None:
+        """Raise UserError with the first faults, if there are any, and a remedy for all of them."""
         if faults:
             rest = len(faults) - _SHOWN_FAULTS
             more = f"; and {rest} more" if rest > 0 else ""
-            raise UserError(f"{self.name}: {'; '.join(faults[:_SHOWN_FAULTS])}{more}")
+            ending = f"; {remedy}" if remedy else ""
+            raise UserError(f"{self.name}: {'; '.join(faults[:_SHOWN_FAULTS])}{more}{ending}")
 
 
 def read_labels(path: Path, parameters: Mapping[str, Any] | None, ignore: Sequence[str]) -> Labels:
@@ -223,7 +224,9 @@ def _parameter(table: _Table, name: str, given: Mapping[str, Any]) -> tuple[Para
         found["values"] = sorted(set(cells))
     numbers = np.array([math.nan if is_text else _number(cell, table.delimiter) for cell in cells])
     missing = [at for at, cell in enumerate(cells) if not cell or (not is_text and math.isnan(numbers[at]))]
-    table.refuse([f"line {table.lines[at]}: {name} {shown(cells[at])}; give {_wanted(is_text)}" for at in missing])
+    wanted = "one of the column's texts" if is_text else "a number"
+    remedy = f"give {wanted}, or leave out the row, or the column with data.ignore=[{name}]"
+    table.refuse([f"line {table.lines[at]}: {name} {shown(cells[at])}" for at in missing], remedy)
     if not is_text:
         found |= {"min": float(numbers.min()), "max": float(numbers.max())}
     try:
@@ -238,10 +241,6 @@ def _parameter(table: _Table, name: str, given: Mapping[str, Any]) -> tuple[Para
         [f"line {table.lines[at]}: {name} {shown(cells[at])}; {remedy}" for at in np.flatnonzero(~fitting).tolist()]
     )
     return spec, numbers
-
-
-def _wanted(is_text: bool) -> str:
-    return "one of the column's texts, or leave the row out" if is_text else "a number, or leave the row out"
 
 
 def _fits(spec: ParameterSpec, values: np.ndarray) -> np.ndarray:
