@@ -61,8 +61,9 @@ def located(given: str) -> str:
 
 def parse(plain: dict[str, Any]) -> BuildConfig:
     """Check the settings of a built dataset; a UserError lists the faults with the keys' full names."""
-    if isinstance(plain.get("from"), str):
-        plain = plain | {"from": [plain["from"]]}
+    for key in ("from", "drop"):
+        if isinstance(plain.get(key), str):
+            plain = plain | {key: [plain[key]]}
     if not plain.get("from"):
         raise UserError("from: not given; give VIMH directories, as in from=[data/one,data/other], or check=data/one")
     try:

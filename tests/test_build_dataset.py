@@ -46,7 +46,7 @@ def both(sources):
 def test_a_dataset_is_built_and_reported(sources, tmp_path, run_here, capsys):
     before = [snapshot(source) for source in sources]
     run_here(
-        *(both(sources), "name=both", "filter={note_velocity:[70,120]}", "drop=[duplicates]"),
+        *(both(sources), "name=both", "filter={note_velocity:[70,120]}", "drop=duplicates"),
         *("split.method=stratified", "balance.method=oversample", "balance.by=[note_velocity]", "balance.bins=4"),
     )
     printed = capsys.readouterr().out
@@ -75,6 +75,7 @@ def test_a_check_reads_only(sources, tmp_path, run_here, capsys):
         (["from=a", "check=b"], "check: given with from"),
         (["from=a", "name=a/b"], "name: 'a/b' given"),
         (["from=a", "drop=[loud]"], "drop.0: 'loud' given"),
+        (["from=a", "filter={note_velocity: 70}"], "filter.note_velocity: 70 given; give a list"),
         (["from=a", "split.method=half"], "split.method: 'half' given"),
         (["from=a", "split.val_fraction=0.2"], "split: val_fraction and test_fraction need method=random"),
         (

@@ -122,7 +122,7 @@ def report_built(place: Location, changes: Mapping[str, int], seconds: float) ->
     quality = measure_quality(splits)
     if isinstance(place, Path):
         write_atomic(place / QUALITY_FILE, quality.to_json())
-    done = [f"{name} {change:+,}" for name, change in changes.items()]
+    done = [f"{name} {change:+,}" if change else f"{name} 0" for name, change in changes.items()]
     caption = "; ".join([f"{_counted(quality.counts)} in {seconds:.1f} s", *done])
     print_quality(quality, shown_path(place), caption, QUALITY_FILE)
 
