@@ -118,7 +118,8 @@ class Synth:
 def load_synth(config: SynthConfig) -> Synth:
     """Return the synth of a config; a UserError names the invalid key.
 
-    A parameter with {min, step, max} or {values} varies, and one with {value} is fixed. A parameter that is not given
+    A parameter with {min, step, max} or {values} varies, one with {} over all that the voice allows, and one with
+    {value} is fixed. A parameter that is not given
     has its value in the preset, or the voice's default, or varies if `auto` is set. The synth's config contains what a
     source's file contained.
     """
@@ -178,6 +179,8 @@ def _parameter(voice: Voice, name: str, entry: dict[str, Any]) -> ParameterSpec:
         allowed = voice.spec(name)
     except UserError as error:
         raise UserError(f"{where}: {error}") from error
+    if not entry:
+        return allowed
     entry = _with_range(where, dict(entry), allowed)
     kept = allowed.model_dump(include={"unit", "description", "scale", "kind", "default"})
     merged = {**kept, **entry, "name": name}

@@ -263,6 +263,11 @@ def test_auto_varies_all_parameters_but_those_of_the_note(given):
     assert load_synth(SynthConfig.model_validate(one.config.model_dump())).space.names == one.space.names
 
 
+def test_an_empty_entry_varies_a_parameter_over_all_that_its_voice_allows():
+    one = synth({"filter_cutoff": {}, "filter_resonance": {"value": 0}})
+    assert one.space.names == ("filter_cutoff",) and one.space.varying[0] == SAW_MOOG.spec("filter_cutoff")
+
+
 def test_auto_leaves_what_is_given_as_it_is():
     one = synth(
         {"auto": True, "filter_cutoff": CUTOFF, "note_number": {"min": 40, "max": 52}, "filter_resonance": {"value": 0}}
