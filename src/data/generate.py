@@ -180,16 +180,17 @@ def assemble(
     """Write a dataset from its samples; return its place and spec."""
     place = output_dir / source.name
     writer = DatasetWriter(place, describe_source(source, []), overwrite, pickle)
-    with writer, counted(place.name, "clips", source.recipe.dataset.size) as advance:
+    with writer:
         split_of, row_of = source.recipe.place()
         # `with` has already refused an existing dataset
-        effects = add_limits(source, check_sensitivity(source, allow_blind))
-        writer.spec = describe_source(source, effects, noise_floor_db(source))
-        for start, records, values in chunks:
-            at = slice(start, start + len(records))
-            for number, split in enumerate(SPLITS):
-                members = split_of[at] == number
-                if members.any():
-                    writer.write(split, row_of[at][members], records[members], values[members])
-            advance(len(values))
+        effects = check_sensitivity(source, allow_blind)
+        with counted(place.name, "clips", source.recipe.dataset.size) as advance:
+            writer.spec = describe_source(source, add_limits(source, effects), noise_floor_db(source))
+            for start, records, values in chunks:
+                at = slice(start, start + len(records))
+                for number, split in enumerate(SPLITS):
+                    members = split_of[at] == number
+                    if members.any():
+                        writer.write(split, row_of[at][members], records[members], values[members])
+                advance(len(values))
     return place, writer.spec

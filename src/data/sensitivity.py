@@ -11,6 +11,7 @@ from src.parameters.codec import shift_by_classes
 from src.parameters.space import ParameterSpace
 from src.parameters.spec import ParameterSpec
 from src.utils.errors import UserError
+from src.utils.terminal import counted
 
 log = logging.getLogger(__name__)
 
@@ -50,27 +51,29 @@ def measure_sensitivity(source: Source, count: int = BLOCK) -> list[Sensitivity]
     here = source.images(values)[0]
     report: list[Sensitivity] = []
     causes: list[_Freed] = []
-    for column, spec in enumerate(space):
-        above, below = (shift_by_classes(spec, values[:, column], classes) for classes in (1, -1))
-        stepped = values.copy()
-        stepped[:, column] = np.clip(np.where(above <= spec.max, above, below), spec.min, spec.max)
-        steps = _changes(here, source.images(stepped)[0])
-        (low, low_db), (high, high_db) = (source.images(_with(values, column, end)) for end in (spec.min, spec.max))
-        step_levels = round(float(np.median(steps)), 4)
-        range_levels = round(float(np.median(_changes(low, high))), 4)
-        range_db = round(float(np.median(np.abs(high_db - low_db).max(axis=1))), 4)
-        blind = step_levels < BLIND_STEP_LEVELS and range_levels < BLIND_LEVELS
-        report.append(
-            Sensitivity(
-                name=spec.name,
-                step_levels=step_levels,
-                range_levels=range_levels,
-                blind=blind,
-                unmoved=float(np.mean(steps == 0)),
-                range_db=range_db,
-                cause=_find_cause(source, spec, range_db, causes) if blind else "",
+    with counted("effect of each parameter", "parameters", len(space)) as advance:
+        for column, spec in enumerate(space):
+            above, below = (shift_by_classes(spec, values[:, column], classes) for classes in (1, -1))
+            stepped = values.copy()
+            stepped[:, column] = np.clip(np.where(above <= spec.max, above, below), spec.min, spec.max)
+            steps = _changes(here, source.images(stepped)[0])
+            (low, low_db), (high, high_db) = (source.images(_with(values, column, end)) for end in (spec.min, spec.max))
+            step_levels = round(float(np.median(steps)), 4)
+            range_levels = round(float(np.median(_changes(low, high))), 4)
+            range_db = round(float(np.median(np.abs(high_db - low_db).max(axis=1))), 4)
+            blind = step_levels < BLIND_STEP_LEVELS and range_levels < BLIND_LEVELS
+            report.append(
+                Sensitivity(
+                    name=spec.name,
+                    step_levels=step_levels,
+                    range_levels=range_levels,
+                    blind=blind,
+                    unmoved=float(np.mean(steps == 0)),
+                    range_db=range_db,
+                    cause=_find_cause(source, spec, range_db, causes) if blind else "",
+                )
             )
-        )
+            advance(1)
     return report
 
 
@@ -193,8 +196,8 @@ def check_sensitivity(source: Source, allow_blind: bool) -> list[Sensitivity]:
             log.warning(describe_blind(row))
         elif row.unmoved > UNMOVED_SHARE:
             log.warning(
-                "%s: a step changes nothing at all in %.0f %% of the images; its range, or another parameter's, "
-                "exceeds what this sample rate can represent, so different labels have the same sound",
+                "%s: a step changes nothing at all in %.0f %% of the images, so different labels have the same sound; "
+                "give it larger steps, or narrow its range or another parameter's to what changes the sound",
                 *(row.name, 100 * row.unmoved),
             )
     return rows
