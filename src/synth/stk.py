@@ -64,7 +64,7 @@ def _stk() -> ModuleType:
 
 
 def _control_spec(name: str) -> ParameterSpec:
-    return parameter(name, 0, _MOST, _MOST / 2, "", "control of the instrument", step=4)
+    return parameter(name, 0, _MOST, _MOST / 2, "", "", step=4)
 
 
 def _preset_spec(name: str, presets: Mapping[str, int]) -> ParameterSpec:
