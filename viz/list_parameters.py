@@ -88,7 +88,7 @@ def main() -> None:
     print(f"{name}: voice {synth.config.voice}, {varying} of {len(synth.voice.parameters)} parameters vary\n")
     print("\n".join(list_parameters(synth)))
     override = "'+synth.parameters.NAME={min: A, step: B, max: C}'"
-    print(f"\nTo vary a parameter:\npython generate_vimh.py synth={name} {override}")
+    print(f"\nTo vary a parameter:\npython generate_vimh.py synth={name} \\\n  {override}")
 
 
 if __name__ == "__main__":

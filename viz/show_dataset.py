@@ -1,6 +1,7 @@
 """Print what a dataset holds and write a page that shows it: `make ddr`."""
 
 import argparse
+import textwrap
 import webbrowser
 
 import rootutils
@@ -39,7 +40,8 @@ def main() -> None:
         lines.append(f"  {spec.origin.synth_type}, {spec.origin.duration:g} s at {spec.origin.sample_rate:g} Hz")
     effects = {row.name: row.step_levels for row in spec.origin.sensitivity}
     for parameter in spec.space:
-        lines.append(f"  {parameter.name}: {parameter.describe_range()}, {parameter.num_classes} classes")
+        described = f"  {parameter.name}: {parameter.describe_range()}, {parameter.num_classes} classes"
+        lines += textwrap.wrap(described, 80, subsequent_indent="    ", break_on_hyphens=False)
         if parameter.name in effects:
             lines.append(f"    a step changes the image by {effects[parameter.name]:.2f} of 255 levels")
     trust = [*arguments.trust, *local_trust(ROOT)]
