@@ -93,7 +93,10 @@ def make_front_end(spec: DatasetSpec) -> FrontEnd:
     """Return the front end that made a dataset; raise UserError if the description does not specify it."""
     spectral, sample_rate, duration = spec.origin.spectral, spec.origin.sample_rate, spec.origin.duration
     if spectral is None or sample_rate is None or duration is None:
-        raise UserError(f"{spec.name}: its JSON does not describe the front end, so no sound can be analysed")
+        raise UserError(
+            f"{spec.name}: its description has no front end, so it reads no sounds; test a model of other images with "
+            "src/eval.py and data.data_dir=FOLDER"
+        )
     num_samples = round(duration * sample_rate)
     if not 0 < num_samples <= _MOST_SAMPLES:
         length = f"{duration:g} s at {sample_rate:g} Hz"

@@ -125,7 +125,7 @@ def test_a_dataset_that_no_synth_of_ours_made_is_predicted_without_rendering(tra
 def test_a_model_whose_front_end_is_unknown_cannot_hear(trained):
     spec = load_checkpoint(trained.best).spec
     for missing in ("spectral", "sample_rate", "duration"):
-        with pytest.raises(UserError, match=r"^vimh-.*: its JSON does not describe the front end.*$"):
+        with pytest.raises(UserError, match=r"^vimh-.*: its description has no front end, .* src/eval.py"):
             make_front_end(replace(spec, origin=replace(spec.origin, **{missing: None})))
 
 
