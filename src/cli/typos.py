@@ -34,7 +34,7 @@ def explain(error: HydraException | OmegaConfBaseException) -> str:
     if isinstance(error, MissingConfigException) and "/" in str(error.missing_cfg_file):
         return f"{_no_such_choice(error)} ({_ADVICE})"
     if isinstance(cause, ConfigAttributeError | ConfigKeyError) and cause.full_key and cause.parent_node is not None:
-        return f"{cause.full_key}: no such key.{_nearest_key(cause)} ({_ADVICE})"
+        return f"{cause.full_key}: no such key.{_nearest_key(cause)} ({_ADVICE}, +KEY=VALUE adds a key)"
     for pattern, answer in _ANSWERS:
         found = re.match(pattern, str(error), re.DOTALL)
         if found:

@@ -27,7 +27,7 @@ from tests import running
         ),
         ("~callbacks.ema", "~callbacks.ema: the config has no such key to leave out."),
         ("hydra.rundir=x", "hydra.rundir: no such key. Did you mean 'hydra.run.dir'?"),
-        ("trainer.zzz=1", "trainer.zzz: no such key. Known: .*accelerator.*max_epochs.*"),
+        ("trainer.zzz=1", "trainer.zzz: no such key. Known: .*accelerator.*max_epochs.*, [+]KEY=VALUE adds a key"),
         ("model=cnn_mirco", "model/cnn_mirco not found. Did you mean 'cnn_micro'?"),
         ("experiment=moog_basik", "experiment/moog_basik not found. Did you mean 'moog_basic'?"),
         ("callbacks=earlystoping", "callbacks/earlystoping not found. Did you mean 'early_stopping'?"),
