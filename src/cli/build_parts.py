@@ -10,10 +10,8 @@ from src.cli.instantiate import build, build_trainer
 from src.cli.loggers import require_logger
 from src.cli.monitor import require_known
 from src.cli.signatures import signature_faults
-from src.data.generate import describe_source
 from src.data.inputs import Inputs
 from src.data.recipe import parse_recipe
-from src.data.source import load_source
 from src.data.spec import DatasetSpec
 from src.models.build import build_model
 from src.parameters.space import ParameterSpace
@@ -82,12 +80,16 @@ def build_part(part: str, given: Mapping[str, Any]) -> tuple[list[Fault], list[s
 
 def _build_model(given: Mapping[str, Any]) -> None:
     recipe = given["data"].get("recipe")
-    spec = DatasetSpec("unknown", Inputs((1, 32, 32)), _UNKNOWN)
-    if recipe:
-        spec = describe_source(load_source(parse_recipe(recipe)), [])
-    model = build_model(given["model"], spec)
-    if recipe:
-        require_known({"monitor": given["monitor"]}, model.monitorable)
+    if not recipe:
+        build_model(given["model"], DatasetSpec("unknown", Inputs((1, 32, 32)), _UNKNOWN))
+        return
+    parse_recipe(recipe)
+    try:
+        datamodule = build(OmegaConf.create(given["data"]), "data")
+    except UserError:  # the data are another part
+        return
+    model = build_model(given["model"], datamodule.planned_spec())
+    require_known({"monitor": given["monitor"]}, model.monitorable)
 
 
 def _build_trainer(given: Mapping[str, Any]) -> list[str]:
