@@ -94,5 +94,7 @@ class Host:
             self.close()
             raise
         if kind == "fault":
-            raise UserError(f"synth.source: {answer}")
+            preset = self._arguments[1]
+            key = "settings.preset" if preset and answer.startswith(f"{preset}: ") else "source"
+            raise UserError(f"synth.{key}: {answer}")
         return answer

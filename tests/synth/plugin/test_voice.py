@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -80,6 +81,34 @@ def test_the_defaults_are_those_of_the_preset(monkeypatch, tmp_path):
     for wrong in (5, ["a"], "/nope.fxp"):
         with pytest.raises(UserError, match=r"^synth\.settings\.preset: .* given; give the path"):
             make_voice(source, wrong)
+
+
+def fxp(values):
+    """Return a preset of a VST2 plug-in, big-endian: a header, the number of parameters, a name, their values."""
+    described = struct.pack(">4si4si", b"FxCk", 1, b"Nekb", 1) + struct.pack(">i28s", len(values), b"bass")
+    body = described + struct.pack(f">{len(values)}f", *values)
+    return b"CcnK" + struct.pack(">i", len(body)) + body
+
+
+@needs_nekobi
+def test_a_preset_file_gives_a_real_plug_in_its_defaults_and_its_sound(tmp_path):
+    preset = tmp_path / "bass.fxp"
+    preset.write_bytes(fxp([0.0, 0.5, 0.2, 0.4, 0.6, 0.6, 0.7, 0.8]))
+    voice = make_voice(NEKOBI, str(preset))
+    found = {spec.name: spec.default for spec in voice.parameters}
+    expected = {"Tuning": 0, "Cutoff": 20, "VCF_Resonance": 38, "Env_Mod": 60, "Decay": 60, "Accent": 70, "Volume": 80}
+    assert {name: found[name] for name in expected} == pytest.approx(expected, abs=1e-4)
+    assert found["Waveform"] == 0
+    defaults = {name: np.array([value]) for name, value in found.items()}
+    by_preset = voice.render(defaults, FS, 4000, preset=str(preset))
+    np.testing.assert_allclose(by_preset, make_voice(NEKOBI).render(defaults, FS, 4000), atol=1e-4)
+    assert by_preset.any()
+    other = tmp_path / "other.fxp"
+    other.write_bytes(b"no preset")
+    with pytest.raises(
+        UserError, match=r"^synth\.settings\.preset: .*other\.fxp: the plug-in does not take this preset$"
+    ):
+        make_voice(NEKOBI, str(other))
 
 
 @needs_nekobi
