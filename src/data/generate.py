@@ -5,10 +5,8 @@ import math
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-import torch
 
 from src import __version__
 from src.data.inputs import Inputs
@@ -17,7 +15,7 @@ from src.data.paths import Location
 from src.data.recipe import SPLITS, DatasetConfig, Recipe
 from src.data.repeats import noise_floor_db
 from src.data.sensitivity import check_sensitivity
-from src.data.source import BLOCK, Source, load_source
+from src.data.source import BLOCK, Source, load_source, rendering_threads
 from src.data.spec import DatasetSpec, Origin
 from src.data.spec_schema import Sensitivity
 from src.data.vimh.records import CURRENT_METADATA_BYTES, pack_records
@@ -68,24 +66,16 @@ def describe_source(source: Source, sensitivity: list[Sensitivity], noise_floor:
 
 
 def blocks(source: Source, indices: range, workers: int) -> Iterator[tuple[int, tuple[np.ndarray, ...]]]:
-    """Yield (index, block) in order while `workers` threads render the following blocks.
-
-    Each of them runs torch with one thread, so that results do not depend on the number of threads.
-    """
-    threads = torch.get_num_threads()
-    with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+    """Yield (index, block) in order while `workers` threads render the following blocks."""
+    with rendering_threads(workers) as pool:
         pending: deque = deque()
-        try:
-            for index in indices:
-                pending.append((index, pool.submit(source.block, index)))
-                if len(pending) > 2 * workers:
-                    first, future = pending.popleft()
-                    yield first, future.result()
-            for first, future in pending:
+        for index in indices:
+            pending.append((index, pool.submit(source.block, index)))
+            if len(pending) > 2 * workers:
+                first, future = pending.popleft()
                 yield first, future.result()
-        finally:
-            pool.shutdown(cancel_futures=True)
-            torch.set_num_threads(threads)
+        for first, future in pending:
+            yield first, future.result()
 
 
 def render(source: Source, indices: range, workers: int | None = None) -> Iterator[Chunk]:

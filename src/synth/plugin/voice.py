@@ -2,8 +2,8 @@
 
 import hashlib
 import logging
-import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 _LIST_RATE = 44100  # Hz at which a plug-in is asked for its parameters
 _MOST_LOST = 10  # clips of a run
-_hosts = threading.local()  # each thread has processes of its own
+_idle: dict[tuple[str, str | None, int], list[Host]] = {}  # processes of a plug-in that no thread uses now
 _lost: list[str] = []
 
 
@@ -79,13 +79,19 @@ def _path_of(preset: Any) -> str | None:
     return str(Path(preset).expanduser().absolute())
 
 
-def _host(source: str, preset: str | None, sample_rate: int) -> Host:
-    """Return this thread's process for a plug-in."""
-    hosts = _hosts.__dict__.setdefault("by_plugin", {})
+@contextmanager
+def _host(source: str, preset: str | None, sample_rate: int) -> Iterator[Host]:
+    """Lend a process for a plug-in, which no other thread uses meanwhile; it is started if none is idle."""
     key = (source, preset, sample_rate)
-    if key not in hosts:
-        hosts[key] = Host(*key)
-    return hosts[key]
+    idle = _idle.setdefault(key, [])
+    try:
+        host = idle.pop()
+    except IndexError:
+        host = Host(*key)
+    try:
+        yield host
+    finally:
+        idle.append(host)
 
 
 def _render(
@@ -102,20 +108,20 @@ def _render(
     check_note_off(note_off)
     if not isinstance(reuse, bool):
         raise UserError(f"synth.settings.reuse: {reuse!r} given; give true or false")
-    host = _host(source, _path_of(preset), int(sample_rate))
     own = {knob.index: knob.to_plugin(parameters[knob.spec.name]) for knob in knobs}
     seconds = num_samples / sample_rate
     clips = np.zeros((num_samples, len(parameters["note_number"])), np.float32)
-    for clip in range(clips.shape[1]):
-        values = {index: float(np.clip(column[clip], 0.0, 1.0)) for index, column in own.items()}
-        number, velocity = (round(float(parameters[name][clip])) for name in ("note_number", "note_velocity"))
-        note = Note(number, max(1, velocity), note_off * seconds, seconds + 0.5 / sample_rate)
-        try:
-            audio = host.render(values, note, reuse)
-        except LostClip as error:
-            _tell_lost(source, {name: float(column[clip]) for name, column in parameters.items()}, error)
-            continue
-        clips[:, clip] = audio[:, :num_samples].mean(axis=0)
+    with _host(source, _path_of(preset), int(sample_rate)) as host:
+        for clip in range(clips.shape[1]):
+            values = {index: float(np.clip(column[clip], 0.0, 1.0)) for index, column in own.items()}
+            number, velocity = (round(float(parameters[name][clip])) for name in ("note_number", "note_velocity"))
+            note = Note(number, max(1, velocity), note_off * seconds, seconds + 0.5 / sample_rate)
+            try:
+                audio = host.render(values, note, reuse)
+            except LostClip as error:
+                _tell_lost(source, {name: float(column[clip]) for name, column in parameters.items()}, error)
+                continue
+            clips[:, clip] = audio[:, :num_samples].mean(axis=0)
     return clips
 
 
