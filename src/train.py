@@ -215,7 +215,8 @@ def limits(config: DictConfig) -> dict[str, Any]:
 @hydra.main(version_base="1.3", config_path="../configs", config_name="train")
 @entry_point
 def main(config: DictConfig) -> float | None:
-    if config.get("data") is None or "_target_" not in (config.get("model") or {}):  # the heads alone are not a model
+    # other groups leave something in both: the augmentation alone is no data, and the heads alone are no model
+    if any("_target_" not in (config.get(group) or {}) for group in ("data", "model")):
         raise UserError("data and model: both groups are needed, as in data=vimh model=cnn_micro")
     require_mappings(config)
     run_names(config)
