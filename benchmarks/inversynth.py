@@ -61,9 +61,11 @@ _AS_PUBLISHED = (
     "~model.network",
     "+model.network={_target_: benchmarks.conv6.Conv6, _partial_: true}",
 )
+_WIDER = ("experiment=inversynth", "model.network.widths=[96,80,64]", "model.network.feature_dim=64")
 METHODS = (
-    Method("Conv6, re-implemented", (*_AS_PUBLISHED, "dataset.size=65536", "trainer.max_epochs=10")),
     Method("experiment=inversynth", ("experiment=inversynth",)),
+    Method("experiment=inversynth, wider", _WIDER),
+    Method("Conv6, re-implemented", (*_AS_PUBLISHED, "dataset.size=65536", "trainer.max_epochs=10")),
 )
 
 
