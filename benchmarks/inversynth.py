@@ -61,11 +61,13 @@ _AS_PUBLISHED = (
     "~model.network",
     "+model.network={_target_: benchmarks.conv6.Conv6, _partial_: true}",
 )
+_AS_MUCH = ("dataset.size=65536", "trainer.max_epochs=10")
 _WIDER = ("experiment=inversynth", "model.network.widths=[96,80,64]", "model.network.feature_dim=64")
 METHODS = (
     Method("experiment=inversynth", ("experiment=inversynth",)),
+    Method("experiment=inversynth, 65,536 sounds", ("experiment=inversynth", *_AS_MUCH)),
     Method("experiment=inversynth, wider", _WIDER),
-    Method("Conv6, re-implemented", (*_AS_PUBLISHED, "dataset.size=65536", "trainer.max_epochs=10")),
+    Method("Conv6, re-implemented, 65,536 sounds", (*_AS_PUBLISHED, *_AS_MUCH)),
 )
 
 
