@@ -3,7 +3,7 @@
 import hashlib
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -88,10 +88,11 @@ def _host(source: str, preset: str | None, sample_rate: int) -> Iterator[Host]:
         host = idle.pop()
     except IndexError:
         host = Host(*key)
-    try:
+    with ExitStack() as interrupted:  # an answer may still come, which is none to the next question
+        interrupted.callback(host.close)
         yield host
-    finally:
-        idle.append(host)
+        interrupted.pop_all()
+    idle.append(host)
 
 
 def _render(

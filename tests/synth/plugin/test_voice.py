@@ -5,6 +5,7 @@ import json
 import struct
 from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -152,6 +153,19 @@ def test_a_lost_clip_is_silent_and_named_and_many_end_the_run(monkeypatch, caplo
     assert len(lines) == 3 and f"'Cutoff': {given['Cutoff'][0]}" in lines[0]
     with pytest.raises(UserError, match="11 clips are lost; the last because its process ended with status -11"):
         voice.render(drawn(voice, 20), FS, 100)
+
+
+def test_a_process_is_lent_again_but_not_after_an_interruption(monkeypatch):
+    closed = []
+    monkeypatch.setattr(module, "Host", lambda *key: SimpleNamespace(close=lambda: closed.append(key)))
+    monkeypatch.setattr(module, "_idle", {})
+    with module._host("a", None, 8000) as first:
+        pass
+    with pytest.raises(KeyboardInterrupt), module._host("a", None, 8000) as again:
+        assert again is first and not closed
+        raise KeyboardInterrupt
+    with module._host("a", None, 8000) as other:
+        assert other is not first and len(closed) == 1
 
 
 @pytest.mark.skipif(not _HAS_DAWDREAMER, reason="dawdreamer is not installed")
