@@ -12,13 +12,11 @@ from torchmetrics import Metric
 
 from src.utils.errors import UserError, did_you_mean, one_line, shown
 
-# classes, which are imported when they are used, and arguments other than their defaults
+# Classes, which are imported when they are used, and arguments other than their defaults. Dice of whole classes is F1;
+# torchmetrics' DiceScore keeps every image.
 OF_CLASSES: dict[str, tuple[str, dict[str, Any]]] = {
     "auroc": ("src.models.auroc.PresentAUROC", {"thresholds": 200}),  # otherwise it would keep every pixel
-    "dice": (
-        "torchmetrics.classification.MulticlassF1Score",
-        {},
-    ),  # the same figure for whole classes; DiceScore keeps every image
+    "dice": ("torchmetrics.classification.MulticlassF1Score", {}),
     "f1": ("torchmetrics.classification.MulticlassF1Score", {}),
     "jaccard": ("torchmetrics.classification.MulticlassJaccardIndex", {}),
     "precision": ("torchmetrics.classification.MulticlassPrecision", {}),

@@ -119,9 +119,8 @@ def load_synth(config: SynthConfig) -> Synth:
     """Return the synth of a config; a UserError names the invalid key.
 
     A parameter with {min, step, max} or {values} varies, one with {} over all that the voice allows, and one with
-    {value} is fixed. A parameter that is not given
-    has its value in the preset, or the voice's default, or varies if `auto` is set. The synth's config contains what a
-    source's file contained.
+    {value} is fixed. A parameter that is not given has its value in the preset, or the voice's default, or varies if
+    `auto` is set. The synth's config contains what a source's file contained.
     """
     source = content_of(config.voice, config.source)
     try:
