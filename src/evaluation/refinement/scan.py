@@ -90,7 +90,8 @@ def scan_pair(
 def _most_alike(slopes: np.ndarray, columns: np.ndarray) -> np.ndarray:
     """Return the two of `columns` whose derivatives (P, cells) have the largest correlation."""
     unit = slopes[columns] / np.maximum(np.linalg.norm(slopes[columns], axis=1, keepdims=True), 1e-9)
-    alike = np.triu(np.abs(unit @ unit.T), 1)
+    alike = np.abs(unit @ unit.T)
+    alike[np.tril_indices(len(columns))] = -1.0  # each pair once, and no column with itself
     return columns[list(np.unravel_index(alike.argmax(), alike.shape))]
 
 
@@ -98,7 +99,7 @@ def _minima_of_plane(cost: np.ndarray) -> np.ndarray:
     """Return the flat positions of the local minima of a plane, the lowest first."""
     lowest_around = minimum_filter(cost, size=3, mode="nearest")
     minima = np.flatnonzero(cost.ravel() == lowest_around.ravel())
-    return minima[np.argsort(cost.ravel()[minima], kind="stable")]
+    return minima[np.argsort(cost.ravel()[minima], kind="stable")] if len(minima) else np.array([cost.argmin()])
 
 
 def _minima(cost: np.ndarray) -> np.ndarray:

@@ -75,6 +75,14 @@ def test_a_joint_scan_moves_only_parameters_with_scans():
     np.testing.assert_allclose(found[:, 0], truth, atol=1e-9)
 
 
+def test_a_joint_scan_of_parameters_without_an_effect_tells_them_apart():
+    flat = source_of(lambda values: np.full((len(values), HEIGHT * WIDTH), 0.5), 2)
+    start = np.full((1, 2), 0.5)
+    problem = problem_of(flat, start, start, sd=0.03)
+    found = scan_pair(problem, np.array([0]), start, np.full((1, 2), 0.01), 1.0, 60)[0]
+    assert (found.min(axis=0) < 0.48).all() and (found.max(axis=0) > 0.52).all()
+
+
 def test_several_minima_begin_with_the_lowest_and_differ():
     truth, start = starts(0.01)
     problem = problem_of(fringed(), truth, start, sd=0.03, steps=1e-5)
